@@ -1,0 +1,54 @@
+//! The wire side: one task owns one segment, opens its line, powers it, reads its meters when
+//! they are due and hands every readout on. Knows no broker.
+
+use std::time::SystemTime;
+
+use crate::mbus::readout::ReadoutError;
+
+/// What happened on a segment, for the outbox: the only thing a bus task sends.
+#[derive(Clone, Debug)]
+pub struct BusEvent {
+    /// Place in `Config::buses`.
+    pub bus: usize,
+    /// What happened.
+    pub what: Happened,
+}
+
+/// What happened on a segment.
+#[derive(Clone, Debug)]
+pub enum Happened {
+    /// A meter's turn is over.
+    Read(MeterReadout),
+    /// The line is gone (I/O error); the task reopens it for ever.
+    Down {
+        /// What the system said.
+        error: String,
+    },
+    /// The line is open and powered.
+    Up,
+}
+
+/// The outcome of one meter's turn.
+#[derive(Clone, Debug)]
+pub struct MeterReadout {
+    /// The meter's name.
+    pub meter: String,
+    /// Slot it was read for; `None` on demand.
+    pub due_at: Option<SystemTime>,
+    /// Wall clock when the last telegram was complete.
+    pub read_at: SystemTime,
+    /// The whole frames of its telegrams, checked by the framer; or why there are none.
+    pub frames: Result<Vec<Vec<u8>>, ReadoutError>,
+}
+
+/// A wish from outside, on a bounded channel into the bus task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Read this meter before anything scheduled.
+    ReadNow {
+        /// Its name.
+        meter: String,
+    },
+    /// Switch bus power.
+    Power(bool),
+}

@@ -1,0 +1,260 @@
+//! The configuration, twice: `file` is the TOML as written, `check` turns it into [`Config`], as
+//! meant, or into every problem at once. Only [`Config`] travels, read-only.
+//!
+//! Not here: opening ports, resolving names, reading secrets' use; a checked config may still
+//! name a broker that does not exist.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::mbus::address::MeterAddress;
+use crate::mbus::timing::{Baud, Parity};
+use crate::measure::profile::{Profile, RecordRule};
+
+/// Everything `/etc/mbushat.toml` says, with every default filled in and every name resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[agent] timezone`: an IANA name; `None` is the system's.
+    pub timezone: Option<String>,
+    /// `[mqtt]`.
+    pub mqtt: Mqtt,
+    /// `[homeassistant]`.
+    pub homeassistant: HomeAssistant,
+    /// `[store]`.
+    pub store: Store,
+    /// `[log]`.
+    pub log: Log,
+    /// `[[bus]]`, at least one; meters refer to them by place.
+    pub buses: Vec<Bus>,
+    /// `[[meter]]`, enabled ones only.
+    pub meters: Vec<Meter>,
+    /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
+    pub profiles: Vec<Profile>,
+}
+
+/// How to reach the broker.
+#[derive(Clone, Debug)]
+pub struct Mqtt {
+    /// Host name or address, without brackets for IPv6.
+    pub host: String,
+    /// TCP port; 1883, or 8883 for `mqtts://`, unless the URL says otherwise.
+    pub port: u16,
+    /// `mqtts://`.
+    pub tls: Option<Tls>,
+    /// User name.
+    pub username: Option<String>,
+    /// Where the password comes from.
+    pub password: Option<PasswordSource>,
+    /// Client id; `None`: derived from base topic and machine id.
+    pub client_id: Option<String>,
+    /// Base of every topic, without a trailing slash.
+    pub base_topic: String,
+    /// Which MQTT version to speak.
+    pub protocol: Protocol,
+    /// Interval of PINGREQ.
+    pub keep_alive: Duration,
+    /// Whether `state` topics are retained.
+    pub retain_state: bool,
+}
+
+/// TLS files; all PEM.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Instead of the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate chain and its key: both or none.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// A password, or the file that holds it (read anew at each connect).
+#[derive(Clone)]
+pub enum PasswordSource {
+    /// `password = "…"`.
+    Inline(String),
+    /// `password_file = "…"`, or the systemd credential `mqtt-password`.
+    File(PathBuf),
+}
+
+impl fmt::Debug for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("Inline(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// `protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 5, falling back to 3.1.1 where the broker does not speak it.
+    Auto,
+    /// MQTT 5 only.
+    V5,
+    /// MQTT 3.1.1 only.
+    V3,
+}
+
+/// `[homeassistant]`.
+#[derive(Clone, Debug)]
+pub struct HomeAssistant {
+    /// Whether to announce at all.
+    pub enabled: bool,
+    /// `homeassistant`.
+    pub discovery_prefix: String,
+    /// `homeassistant/status`.
+    pub status_topic: String,
+    /// `online`.
+    pub status_payload: String,
+    /// Oldest Home Assistant to please, year and month: younger device classes are left out.
+    pub version: (u16, u8),
+}
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// `/var/lib/mbushat`.
+    pub directory: PathBuf,
+    /// Bytes on disk before the oldest unsent readings are dropped.
+    pub max_size_bytes: u64,
+    /// When a reading is written to disk.
+    pub durability: Durability,
+}
+
+/// `[store] durability`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once the broker has not acknowledged for 2 s, and at shutdown.
+    Outage,
+    /// Before it is published.
+    Always,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level or a `tracing` filter.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// `[log] format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Straight to journald, with its fields.
+    Journal,
+}
+
+/// One `[[bus]]`: a segment of wire with its meters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bus {
+    /// For logs and status.
+    pub name: String,
+    /// Where its bytes are.
+    pub port: Port,
+    /// Rate of meters that have none of their own.
+    pub baud: Baud,
+    /// Parity of meters that have none of their own.
+    pub parity: Parity,
+    /// One or two.
+    pub stop_bits: u8,
+    /// The Master Hat that powers it, if one does.
+    pub hat: Option<Hat>,
+    /// First-byte timeout; `None`: by baud rate.
+    pub response_timeout: Option<Duration>,
+    /// Repeats of a request after the first.
+    pub retries: u8,
+    /// Pause between two meters.
+    pub idle: Duration,
+}
+
+/// Bus power through the Hat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hat {
+    /// BCM number of the pin that switches the bus on (high).
+    pub power_gpio: u8,
+    /// Time for bus-powered meters to start.
+    pub power_settle: Duration,
+}
+
+/// `port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// A serial device.
+    Serial(PathBuf),
+    /// `tcp://host:port`: a transparent gateway.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `sim:FILE`: a simulated segment described by a TOML file.
+    Sim(PathBuf),
+}
+
+/// One `[[meter]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meter {
+    /// Slug and topic.
+    pub name: String,
+    /// Shown in Home Assistant; `None`: made from the name.
+    pub title: Option<String>,
+    /// Place in [`Config::buses`].
+    pub bus: usize,
+    /// How it is asked.
+    pub address: MeterAddress,
+    /// Its own rate.
+    pub baud: Option<Baud>,
+    /// Its own parity.
+    pub parity: Option<Parity>,
+    /// Time between two reads.
+    pub interval: Duration,
+    /// Whether slots count from local midnight.
+    pub align: bool,
+    /// Shift of each slot, in milliseconds, may be negative.
+    pub offset_ms: i64,
+    /// A named profile instead of the one that matches.
+    pub profile: Option<String>,
+    /// AES-128 key.
+    pub key: Option<Key>,
+    /// SND_NKE before each readout.
+    pub reset: bool,
+    /// CI fields of extra control frames whose replies are read too.
+    pub requests: Vec<u8>,
+    /// Sub-code of an application select before each readout.
+    pub application_select: Option<u8>,
+    /// First-byte timeout of this meter.
+    pub timeout: Option<Duration>,
+    /// Failed readouts in a row before it counts as offline.
+    pub offline_after: u8,
+    /// Which measurements are published.
+    pub expose: Expose,
+    /// Rules of this meter; they come before the profile's.
+    pub records: Vec<RecordRule>,
+}
+
+/// `expose`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expose {
+    /// Every sensible record.
+    Sensible,
+    /// Only these keys.
+    Keys(Vec<String>),
+}
+
+/// An AES-128 key; never printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key(pub [u8; 16]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}

@@ -1,0 +1,98 @@
+//! What a reading means: records become named, unit-tagged, exact measurements. Pure.
+//!
+//! `unit` holds the exact conversions and the one unit of each quantity, `normalise` makes a
+//! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds.
+//!
+//! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
+
+pub mod profile;
+
+use std::time::SystemTime;
+
+use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::quantity::{Function, Quantity, Unit};
+
+/// All measurements of one readout of one meter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The meter's configured name.
+    pub meter: String,
+    /// When the schedule wanted it; `None` on demand.
+    pub due_at: Option<SystemTime>,
+    /// The wall clock when its last telegram was complete.
+    pub read_at: SystemTime,
+    /// Whether the wall clock could be trusted then; `None`: nobody knows.
+    pub clock_synced: Option<bool>,
+    /// Who answered.
+    pub device: Device,
+    /// In the order of the records.
+    pub measurements: Vec<Measurement>,
+    /// Records that could not be understood.
+    pub errors: Vec<RecordFault>,
+}
+
+/// The meter as its header tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Id, manufacturer, version, medium; `None` where no telegram had a long header.
+    pub identity: Option<SecondaryAddress>,
+    /// The A field of its reply.
+    pub address: u8,
+    /// Counts its replies.
+    pub access_number: u8,
+    /// Set bits, by name: `busy application_error abnormal low_power permanent_error temporary_error
+    /// manufacturer_5 manufacturer_6 manufacturer_7`.
+    pub status: Vec<&'static str>,
+}
+
+/// One named value with its unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Stable for the life of the installation; unique in a reading.
+    pub key: String,
+    /// What is measured.
+    pub quantity: Quantity,
+    /// How much.
+    pub value: Measured,
+    /// Always the same for a key.
+    pub unit: Unit,
+    /// Instantaneous, maximum, minimum (never error).
+    pub function: Function,
+    /// Storage number.
+    pub storage_number: u64,
+    /// Tariff.
+    pub tariff: u32,
+    /// Subunit.
+    pub subunit: u16,
+    /// Names of the modifiers, in wire order (`import`, `l1`, `lower_limit`).
+    pub modifiers: Vec<&'static str>,
+    /// What a rule says for its presentation.
+    pub presentation: profile::Presentation,
+}
+
+/// The value of a measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// A number.
+    Number(Decimal),
+    /// A text, an id, or a date or time of the meter's own clock as `2020-01-15` / `2024-03-31T02:15`.
+    Text(String),
+    /// The meter says that it has no valid value.
+    Invalid,
+}
+
+/// A record that could not be understood; the others of its telegram are not affected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFault {
+    /// Place in the whole readout, from 0.
+    pub index: usize,
+    /// DIF and DIFEs.
+    pub dib: Vec<u8>,
+    /// VIF and VIFEs.
+    pub vib: Vec<u8>,
+    /// Its data bytes.
+    pub data: Vec<u8>,
+    /// What is wrong with it.
+    pub error: String,
+}

@@ -46,8 +46,8 @@
 //! | `demo` | embedded broker and simulated meters around the agent | agent, sim, config | |
 //!
 //! Third-party names have one room each: GPIO crates in `bus::hat`, tokio-serial in `bus::line`,
-//! rumqttc in `mqtt::link`, toml in `config::file` and `sim`'s loader, rumqttd in `demo`. A test
-//! (`tests/rooms.rs`) reads `src/` and enforces the table.
+//! rumqttc in `mqtt::link`, toml in `config::file` (and `config::simulation`), rumqttd in `demo`. A test
+//! (`tests/it/rooms.rs`) reads `src/` and enforces the table.
 //!
 //! # Invariants
 //!

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod decimal;
+pub mod frame;
 pub mod exchange;
 pub mod quantity;
 pub mod readout;

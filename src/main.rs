@@ -1,3 +1,7 @@
 //! mbushat: M-Bus meters to MQTT. See the library's first page for how it is built.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mbushat::cli::main()
+}

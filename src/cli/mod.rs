@@ -1,1 +1,64 @@
-//! ...
+//! The command line: one file a subcommand. A subcommand prints and maps errors to exit codes; what
+//! it prints is decided in the other rooms.
+//!
+//! To add a subcommand: a file `cli/<name>.rs` with `pub(crate) struct Args` (derive [`clap::Args`])
+//! and `pub(crate) fn run(args: &Args, …) -> Result<(), Failure>`; here its `mod`, its variant of
+//! [`Command`] and its arm in [`dispatch`]. Human output goes through [`print`], so that a closed
+//! pipe ends the program quietly; diagnostics go to stderr, through `tracing` or as a [`Failure`].
+//! A subcommand that needs tokio builds its own runtime.
+
+mod completions;
+mod failure;
+#[expect(dead_code, reason = "the agent's commands start it")]
+mod log;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use failure::Failure;
+
+/// The whole command line; completions and man pages are generated from it too.
+#[derive(Debug, Parser)]
+#[command(name = "mbushat", version, about, max_term_width = 80, propagate_version = true)]
+struct Cli {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/mbushat.toml")]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a completion script for your shell
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process: 0, or 1 for a failure, 2 for wrong usage, 78 for a bad
+/// configuration.
+#[must_use]
+pub fn main() -> ExitCode {
+    match dispatch(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+/// Writes to stdout, as it is, at once.
+///
+/// # Errors
+/// Where stdout is closed; a pipe closed by its reader (`| head`) ends the program quietly.
+pub(crate) fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::of_stdout)
+}

@@ -1,0 +1,59 @@
+//! The command line at the process boundary: messages, streams and exit codes.
+
+use std::process::{Command, Output};
+
+fn mbushat(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mbushat")).args(args).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_says_so_on_stderr() {
+    let output = mbushat(&["frobnicate"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    assert!(text(&output.stderr).contains("unrecognized subcommand 'frobnicate'"));
+}
+
+#[test]
+fn version_is_the_packages() {
+    let output = mbushat(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), concat!("mbushat ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn every_help_fits_80_columns_and_every_command_has_an_example() {
+    let help = text(&mbushat(&["--help"]).stdout);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"completions"), "{help}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let output = mbushat(&[name, "--help"]);
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        let help = text(&output.stdout);
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
+        }
+        assert!(help.contains(&format!("  mbushat {name}")), "{name} has no example:\n{help}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = mbushat(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("completions"), "{shell}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let script = format!("{{ sleep 0.5; {} completions bash; echo $? >&2; }} | true", env!("CARGO_BIN_EXE_mbushat"));
+    let output = Command::new("sh").args(["-c", &script]).output().expect("sh");
+    assert_eq!(text(&output.stderr), "0\n");
+}

@@ -5,6 +5,8 @@
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
+pub mod unit;
+pub mod medium;
 pub mod profile;
 
 use std::time::SystemTime;
@@ -67,6 +69,9 @@ pub struct Measurement {
     pub subunit: u16,
     /// Names of the modifiers, in wire order (`import`, `l1`, `lower_limit`).
     pub modifiers: Vec<&'static str>,
+    /// Digits after the point that the meter counts, in the published unit; `None` where they vary
+    /// (real32) or there is no number.
+    pub digits: Option<u8>,
     /// What a rule says for its presentation.
     pub presentation: profile::Presentation,
 }

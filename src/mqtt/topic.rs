@@ -1,0 +1,156 @@
+//! Every topic of an agent, made from its base topic, and the command topics read back.
+//!
+//! Not here: Home Assistant's discovery topics (`homeassistant`), what is retained (the outbox).
+//! A retained message on a command topic must be ignored by whoever receives it: it may be years old.
+
+/// The topics below one base topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    base: String,
+}
+
+/// What a command topic asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// `<base>/bridge/request/<verb>`.
+    Request {
+        /// The verb, not yet known to be one of ours.
+        verb: &'a str,
+    },
+    /// `<base>/<meter>/read`: read now, whatever the payload.
+    Read {
+        /// The meter's name, not yet known to be one of ours.
+        meter: &'a str,
+    },
+}
+
+impl Topics {
+    /// `base` without a trailing slash, as the checked config has it.
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        Self { base: base.to_owned() }
+    }
+
+    /// The base topic itself.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `online` or `offline`, the last will; retained.
+    #[must_use]
+    pub fn bridge_state(&self) -> String {
+        format!("{}/bridge/state", self.base)
+    }
+
+    /// Health of the agent and its buses; retained.
+    #[must_use]
+    pub fn bridge_info(&self) -> String {
+        format!("{}/bridge/info", self.base)
+    }
+
+    /// What happened, as it happens.
+    #[must_use]
+    pub fn bridge_event(&self) -> String {
+        format!("{}/bridge/event", self.base)
+    }
+
+    /// The answer to the request `verb`.
+    #[must_use]
+    pub fn response(&self, verb: &str) -> String {
+        format!("{}/bridge/response/{verb}", self.base)
+    }
+
+    /// Flat JSON of a meter's last values; retained.
+    #[must_use]
+    pub fn state(&self, meter: &str) -> String {
+        format!("{}/{meter}/state", self.base)
+    }
+
+    /// Each whole reading of a meter.
+    #[must_use]
+    pub fn reading(&self, meter: &str) -> String {
+        format!("{}/{meter}/reading", self.base)
+    }
+
+    /// `online` or `offline`; retained.
+    #[must_use]
+    pub fn availability(&self, meter: &str) -> String {
+        format!("{}/{meter}/availability", self.base)
+    }
+
+    /// Where a message makes the agent read the meter now.
+    #[must_use]
+    pub fn read(&self, meter: &str) -> String {
+        format!("{}/{meter}/read", self.base)
+    }
+
+    /// One plain value, for subscribers that take no JSON; retained.
+    #[must_use]
+    pub fn value(&self, meter: &str, key: &str) -> String {
+        format!("{}/{meter}/value/{key}", self.base)
+    }
+
+    /// The topic filters of every command.
+    #[must_use]
+    pub fn command_filters(&self) -> [String; 2] {
+        [format!("{}/bridge/request/+", self.base), format!("{}/+/read", self.base)]
+    }
+
+    /// What a message on `topic` asks for; `None` where it is no command topic of this base.
+    #[must_use]
+    pub fn command<'a>(&self, topic: &'a str) -> Option<Command<'a>> {
+        let below = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?;
+        if let Some(verb) = below.strip_prefix("bridge/request/") {
+            return (!verb.is_empty() && !verb.contains('/')).then_some(Command::Request { verb });
+        }
+        let meter = below.strip_suffix("/read")?;
+        (!meter.is_empty() && !meter.contains('/') && meter != "bridge").then_some(Command::Read { meter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Topics};
+
+    #[test]
+    fn commands_are_read_back_from_their_own_topics_only() {
+        let topics = Topics::new("mbushat/house7");
+        assert_eq!(topics.command(&topics.read("cold_water")), Some(Command::Read { meter: "cold_water" }));
+        let request = "mbushat/house7/bridge/request/scan";
+        assert_eq!(topics.command(request), Some(Command::Request { verb: "scan" }));
+        for other in [
+            "mbushat/cold_water/read",
+            "mbushat/house77/cold_water/read",
+            "mbushat/house7/read",
+            "mbushat/house7//read",
+            "mbushat/house7/a/b/read",
+            "mbushat/house7/bridge/read",
+            "mbushat/house7/bridge/request/",
+            "mbushat/house7/bridge/request/a/b",
+            "mbushat/house7/cold_water/reading",
+            "",
+        ] {
+            assert_eq!(topics.command(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_topic_that_is_published_is_taken_for_a_command() {
+        let topics = Topics::new("mbushat");
+        let published = [
+            topics.bridge_state(),
+            topics.bridge_info(),
+            topics.bridge_event(),
+            topics.response("read"),
+            topics.state("a"),
+            topics.reading("a"),
+            topics.availability("a"),
+            topics.value("a", "read"),
+        ];
+        for topic in published {
+            assert!(topic.starts_with("mbushat/"));
+            assert_eq!(topics.command(&topic), None, "{topic}");
+        }
+    }
+}

@@ -6,6 +6,8 @@
 pub mod address;
 pub mod decimal;
 pub mod frame;
+pub mod framer;
+pub mod request;
 pub mod exchange;
 pub mod quantity;
 pub mod readout;

@@ -1,6 +1,10 @@
 //! The wire side: one task owns one segment, opens its line, powers it, reads its meters when
 //! they are due and hands every readout on. Knows no broker.
 
+pub mod device_tree;
+pub mod hat;
+pub mod schedule;
+
 use std::time::SystemTime;
 
 use crate::mbus::readout::ReadoutError;

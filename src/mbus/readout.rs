@@ -1,20 +1,356 @@
-//! One meter's turn: reset or selection, REQ_UD2 with the right FCB, all its telegrams.
+//! One meter's turn: reset or selection, REQ_UD2 with the right frame count bit, all its telegrams,
+//! and the extra requests that its owner configured.
+//!
+//! The frame count bit (EN 13757-2 clause 5.7.5) tells a meter whether a request is new or a repeat
+//! of one whose answer was lost. A strict meter answers a repeat with the *old* telegram, so a bit
+//! that is out of step gives a stale reading. Therefore: it toggles after each good answer, a repeat
+//! keeps it, and after anything doubtful the meter is reset (SND_NKE) before it is asked again. What
+//! must be remembered between two turns is [`LinkState`]; the caller keeps it, one for each meter.
+//!
+//! Not here: when a meter is read (`bus::schedule`), what its telegrams say (`telegram`).
 
 use core::fmt;
+use std::time::Instant;
+
+use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
+use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
+use crate::mbus::frame::Frame;
+use crate::mbus::request::{CI_APPLICATION_SELECT, Request};
+
+/// CI field of a reply that only says what is wrong (EN 13757-3 clause 10).
+const CI_APPLICATION_ERROR: u8 = 0x70;
+
+/// What is read of a meter in its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// How it is asked.
+    pub address: MeterAddress,
+    /// Reset it before each readout, not only where the frame count bit is in doubt.
+    pub reset: bool,
+    /// Sub-code of an application select before the data is requested.
+    pub application_select: Option<u8>,
+    /// CI fields of extra control frames; each reply is one more telegram.
+    pub requests: Vec<u8>,
+}
+
+impl Turn {
+    /// The plain readout of the meter at `address`.
+    #[must_use]
+    pub const fn new(address: MeterAddress) -> Self {
+        Self { address, reset: false, application_select: None, requests: Vec::new() }
+    }
+}
+
+/// What a master remembers of a meter between two turns. The default is right for a meter never met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkState {
+    /// The frame count bit of the next request; `None`: in doubt, the meter must be reset first.
+    next_fcb: Option<bool>,
+    /// Whether it acknowledges SND_NKE; some meters never do. `None`: not known yet.
+    acknowledges_reset: Option<bool>,
+}
+
+/// How a meter's turn ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnOver {
+    /// The whole frames of its telegrams, in order; or why there are none.
+    pub frames: Result<Vec<Vec<u8>>, ReadoutError>,
+    /// CI fields of extra requests that were not answered, though the meter's data was read.
+    pub unanswered: Vec<u8>,
+    /// For its next turn.
+    pub link: LinkState,
+    /// What it took.
+    pub traffic: Traffic,
+}
 
 /// Why a meter's turn gave no reading. The bus goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadoutError {
     /// No byte came back in time, after every repeat.
     Silence,
+    /// Something came back that is no answer; never [`ExchangeError::Silence`].
+    NoAnswer(ExchangeError),
+    /// The meter acknowledged, but has no data at the moment (E5 to REQ_UD2).
+    NoData,
+    /// The meter answered with an application error (EN 13757-3 clause 10).
+    Application {
+        /// Its code; 8 is "too busy for a readout".
+        code: u8,
+    },
+}
+
+impl From<ExchangeError> for ReadoutError {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Silence => Self::Silence,
+            other => Self::NoAnswer(other),
+        }
+    }
 }
 
 impl fmt::Display for ReadoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silence => f.write_str("no answer"),
+            Self::NoAnswer(error) => error.fmt(f),
+            Self::NoData => f.write_str("the meter has no data at the moment"),
+            Self::Application { code: 8 } => f.write_str("the meter is too busy for a readout"),
+            Self::Application { code: 9 } => f.write_str("the meter allows no more readouts for now"),
+            Self::Application { code } => write!(f, "the meter answered with application error {code:02X}"),
         }
     }
 }
 
 impl core::error::Error for ReadoutError {}
+
+/// A meter's turn on its way.
+#[derive(Clone, Debug)]
+pub struct Readout {
+    turn: Turn,
+    link: LinkState,
+    timing: LineTiming,
+    stage: Stage,
+    exchange: Exchange,
+    frames: Vec<Vec<u8>>,
+    unanswered: Vec<u8>,
+    traffic: Traffic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// REQ_UD2 to a meter that may well be dead: its answer is not used, silence costs one time-out.
+    Probe,
+    /// SND_NKE to a primary address.
+    Reset,
+    /// SND_NKE to FD, so that nobody is selected; it need not be answered.
+    Deselect,
+    /// The selection.
+    Select,
+    /// Application select.
+    Application,
+    /// REQ_UD2, once for each telegram.
+    Data,
+    /// The extra request with this place in `Turn::requests`.
+    Extra(usize),
+    /// REQ_UD2 after an extra request that was only acknowledged.
+    ExtraData(usize),
+    /// The closing SND_NKE to FD: the meter is not selected and its frame count bit forgotten.
+    Release(Option<ReadoutError>),
+    /// Nothing more to send.
+    Over(Option<ReadoutError>),
+}
+
+impl Readout {
+    /// The turn of a meter that was left in state `link`. With `timing.retries` 0 a meter that was
+    /// lost is asked once: silence then costs one reply timeout.
+    #[must_use]
+    pub fn new(turn: Turn, link: LinkState, timing: LineTiming) -> Self {
+        let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
+        let (frames, unanswered, traffic) = (Vec::new(), Vec::new(), Traffic::default());
+        let mut readout = Self { turn, link, timing, stage: Stage::Reset, exchange, frames, unanswered, traffic };
+        readout.enter(readout.first_stage());
+        readout
+    }
+
+    fn first_stage(&self) -> Stage {
+        let reset = self.turn.reset || self.turn.application_select.is_some();
+        let in_doubt = self.link.next_fcb.is_none();
+        match self.turn.address {
+            // Whoever is still selected is deselected by a selection that does not match.
+            MeterAddress::Secondary(_) if self.turn.reset => Stage::Deselect,
+            MeterAddress::Secondary(_) => Stage::Select,
+            MeterAddress::Primary(_) if in_doubt && self.timing.retries == 0 && !self.acknowledges_reset() => {
+                Stage::Probe
+            }
+            MeterAddress::Primary(_) if reset || in_doubt => Stage::Reset,
+            MeterAddress::Primary(_) => Stage::Data,
+        }
+    }
+
+    fn acknowledges_reset(&self) -> bool {
+        self.link.acknowledges_reset == Some(true)
+    }
+
+    /// The A field of every request to the meter.
+    fn address(&self) -> u8 {
+        match self.turn.address {
+            MeterAddress::Primary(address) => address.get(),
+            MeterAddress::Secondary(_) => SELECTED,
+        }
+    }
+
+    fn identity(&self) -> SecondaryAddress {
+        match self.turn.address {
+            MeterAddress::Primary(_) => SecondaryAddress::ANY,
+            MeterAddress::Secondary(mask) => mask,
+        }
+    }
+
+    fn fcb(&self) -> bool {
+        self.link.next_fcb.unwrap_or(true)
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        let mut timing = self.timing;
+        let (address, fcb, identity) = (self.address(), self.fcb(), self.identity());
+        let ci_of = |place: usize| self.turn.requests.get(place).copied().unwrap_or_default();
+        let request = match stage {
+            Stage::Over(_) => return,
+            Stage::Deselect | Stage::Release(_) => {
+                timing.retries = 0;
+                Request::snd_nke(SELECTED)
+            }
+            Stage::Reset => {
+                // A meter that never acknowledges a reset gets it all the same, but once.
+                if self.link.acknowledges_reset == Some(false) {
+                    timing.retries = 0;
+                }
+                Request::snd_nke(address)
+            }
+            Stage::Select => Request::select(identity),
+            Stage::Application => {
+                let code = self.turn.application_select;
+                Request::snd_ud(address, false, CI_APPLICATION_SELECT, code.as_slice())
+            }
+            Stage::Probe | Stage::Data | Stage::ExtraData(_) => Request::req_ud2(address, fcb, identity),
+            Stage::Extra(place) => Request::by_ci(address, fcb, ci_of(place), identity),
+        };
+        self.exchange = Exchange::new(request, timing);
+    }
+
+    /// What follows an exchange.
+    fn after(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match (self.stage, reply) {
+            (Stage::Probe, Err(error)) => self.end(Some(error.into())),
+            (Stage::Probe, Ok(_)) => Stage::Reset,
+            (Stage::Reset, reply) => self.after_reset(reply),
+            (Stage::Deselect, _) => Stage::Select,
+            (Stage::Select, Err(ExchangeError::Silence)) => self.end(Some(ReadoutError::Silence)),
+            (Stage::Select, Ok(_)) => self.ready(),
+            (Stage::Application, Ok(_)) => {
+                self.link.next_fcb = Some(true);
+                Stage::Data
+            }
+            (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
+            (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
+            (Stage::Select | Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
+            (Stage::Extra(place) | Stage::ExtraData(place), Ok(Reply::Data(frame))) => {
+                self.frames.push(frame);
+                self.toggle();
+                self.extra(place + 1)
+            }
+            (Stage::Extra(place), Ok(_)) => {
+                self.toggle();
+                Stage::ExtraData(place)
+            }
+            (Stage::Extra(place) | Stage::ExtraData(place), _) => {
+                self.unanswered.extend(self.turn.requests.get(place));
+                self.extra(place + 1)
+            }
+            (Stage::Release(error) | Stage::Over(error), _) => Stage::Over(error),
+        }
+    }
+
+    fn after_reset(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match reply {
+            Ok(_) => {
+                self.link.acknowledges_reset = Some(true);
+                self.ready()
+            }
+            Err(ExchangeError::Silence) if self.acknowledges_reset() => self.end(Some(ReadoutError::Silence)),
+            Err(ExchangeError::Silence) => {
+                // Most likely dead; if it is one of those that never acknowledge, one request tells.
+                if self.link.acknowledges_reset.is_none() {
+                    self.timing.retries = 0;
+                }
+                self.ready()
+            }
+            Err(error) => self.end(Some(error.into())),
+        }
+    }
+
+    /// Reset or selected: the next frame count bit is 1 (EN 13757-2 clause 5.7.5).
+    fn ready(&mut self) -> Stage {
+        self.link.next_fcb = Some(true);
+        if self.turn.application_select.is_some() { Stage::Application } else { Stage::Data }
+    }
+
+    fn after_data(&mut self, frame: Vec<u8>) -> Stage {
+        if let Some(code) = application_error(&frame) {
+            return self.close(Some(ReadoutError::Application { code }));
+        }
+        self.toggle();
+        self.frames.push(frame);
+        self.extra(0)
+    }
+
+    fn toggle(&mut self) {
+        self.link.next_fcb = self.link.next_fcb.map(|fcb| !fcb);
+    }
+
+    fn extra(&mut self, place: usize) -> Stage {
+        if place < self.turn.requests.len() { Stage::Extra(place) } else { self.close(None) }
+    }
+
+    /// The meter's turn is over; a selected meter is released.
+    fn close(&mut self, error: Option<ReadoutError>) -> Stage {
+        match self.turn.address {
+            MeterAddress::Secondary(_) => Stage::Release(error),
+            MeterAddress::Primary(_) => self.end(error),
+        }
+    }
+
+    fn end(&mut self, error: Option<ReadoutError>) -> Stage {
+        if error.is_none() && self.link.acknowledges_reset.is_none() {
+            self.link.acknowledges_reset = Some(false);
+        }
+        // Some meters count SND_UD in the frame count bit and some do not; some start again after
+        // the last of several telegrams and some must be told: a reset before the next turn
+        // serves them all.
+        let plain = self.frames.len() == 1 && self.turn.requests.is_empty();
+        if error.is_some() || !plain {
+            self.link.next_fcb = None;
+        }
+        Stage::Over(error)
+    }
+}
+
+impl Conversation for Readout {
+    type Outcome = TurnOver;
+
+    fn poll(&mut self, now: Instant) -> Step<TurnOver> {
+        loop {
+            if let Stage::Over(error) = self.stage {
+                let frames = error.map_or_else(|| Ok(core::mem::take(&mut self.frames)), Err);
+                let unanswered = core::mem::take(&mut self.unanswered);
+                return Step::Done(TurnOver { frames, unanswered, link: self.link, traffic: self.traffic });
+            }
+            match self.exchange.poll(now) {
+                Step::Transmit(bytes) => return Step::Transmit(bytes),
+                Step::WaitUntil(until) => return Step::WaitUntil(until),
+                Step::Done(Exchanged { reply, traffic }) => {
+                    self.traffic += traffic;
+                    let next = self.after(reply);
+                    self.enter(next);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        self.exchange.receive(bytes, now);
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        self.exchange.receive_damaged(now);
+    }
+}
+
+/// The code of an application error; a bare CI 70 means code 0 (EN 13757-3 clause 10).
+fn application_error(frame: &[u8]) -> Option<u8> {
+    match Frame::parse(frame) {
+        Ok(Frame::Long { ci: CI_APPLICATION_ERROR, data, .. }) => Some(data.first().copied().unwrap_or(0)),
+        _ => None,
+    }
+}

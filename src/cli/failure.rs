@@ -26,7 +26,6 @@ impl Failure {
 
     /// The configuration is bad: exit code 78, EX_CONFIG of sysexits.h, on which the systemd unit
     /// does not restart.
-    #[expect(dead_code, reason = "for the commands that read the configuration")]
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self { code: 78, ..Self::new(message) }
     }

@@ -7,18 +7,21 @@
 //! pipe ends the program quietly; diagnostics go to stderr, through `tracing` or as a [`Failure`].
 //! A subcommand that needs tokio builds its own runtime.
 
+mod check;
 mod completions;
 mod failure;
 #[expect(dead_code, reason = "the agent's commands start it")]
 mod log;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use failure::Failure;
+
+use crate::config::{self, Config};
 
 /// The whole command line; completions and man pages are generated from it too.
 #[derive(Debug, Parser)]
@@ -34,6 +37,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check the configuration and show what will be read when
+    Check(check::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }
@@ -50,8 +55,20 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
+        Command::Check(args) => check::run(args, &cli.config),
         Command::Completions(args) => completions::run(args),
     }
+}
+
+/// The configuration, or every problem it has, with exit code 78.
+pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
+    config::load(path).map_err(|error| {
+        let failure = Failure::config(error.to_string());
+        match std::error::Error::source(&error) {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    })
 }
 
 /// Writes to stdout, as it is, at once.

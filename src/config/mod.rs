@@ -4,9 +4,21 @@
 //! Not here: opening ports, resolving names, reading secrets' use; a checked config may still
 //! name a broker that does not exist.
 
+mod problem;
+mod file;
+mod spelling;
+mod reader;
+mod check;
+mod profiles;
+mod load;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use load::{LoadError, load};
+pub use problem::{Place, Problem, Problems};
+pub use spelling::duration;
 
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::{Baud, Parity};

@@ -158,6 +158,19 @@ impl From<Known> for Quantity {
     }
 }
 
+impl Quantity {
+    /// The quantity that is printed as `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let Some(digits) = name.strip_prefix("unknown_") else { return Known::from_name(name).map(Self::Known) };
+        let number = u32::from_str_radix(digits, 16).ok()?;
+        let [code, low, high, _] = number.to_le_bytes();
+        let quantity = Self::Unknown { table: u16::from_le_bytes([low, high]), code };
+        // only the one spelling: lower case, no superfluous zero, no sign
+        (quantity.to_string() == name).then_some(quantity)
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -238,5 +251,22 @@ named! {
         Minimum = "minimum",
         /// Measured while the meter was in error: no measurement.
         Error = "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, Quantity};
+
+    #[test]
+    fn a_quantity_reads_back_from_its_name() {
+        let unknown = [(0, 0x6F), (0xFB, 0x02), (0xFD, 0x3F), (0xFDFD, 0x7F)];
+        let unknown = unknown.map(|(table, code)| Quantity::Unknown { table, code });
+        for quantity in Known::ALL.iter().copied().map(Quantity::Known).chain(unknown) {
+            assert_eq!(Quantity::from_name(&quantity.to_string()), Some(quantity), "{quantity}");
+        }
+        for wrong in ["", "volumes", "unknown_", "unknown_+f", "unknown_FD3F", "unknown_1fdfd3f", "unknown_é"] {
+            assert_eq!(Quantity::from_name(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,0 +1,121 @@
+//! `[mqtt]`: the broker, who we are to it, and TLS.
+
+use std::time::Duration;
+
+use super::{Surroundings, TOPIC, reader};
+use crate::config::file::{Table, Value};
+use crate::config::problem::Problem;
+use crate::config::reader::{Kind, Reader};
+use crate::config::spelling;
+use crate::config::{Mqtt, PasswordSource, Protocol, Tls};
+
+pub(super) const MQTT: Kind = Kind {
+    name: "[mqtt]",
+    keys: &[
+        "url",
+        "username",
+        "password",
+        "password_file",
+        "client_id",
+        "base_topic",
+        "ca_file",
+        "client_cert",
+        "client_key",
+        "protocol",
+        "keep_alive",
+        "retain_state",
+    ],
+};
+
+const URL: &str = "\"mqtt://host\", \"mqtts://host:port\" or \"mqtt://user:password@host\", an IPv6 address in [ ]";
+
+pub(super) fn mqtt(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Mqtt {
+    let mut keys = reader(&MQTT, table, problems);
+    // A URL may hold a password, so a wrong one is not repeated.
+    let broker = keys.secret("url", URL, spelling::broker).unwrap_or_else(|| spelling::Broker {
+        tls: keys.has("url"), // a bad URL gives no reason to complain of TLS keys without mqtts://
+        username: None,
+        password: None,
+        host: "localhost".to_owned(),
+        port: 1883,
+    });
+    let username = username(&mut keys, broker.username);
+    let password = password(&mut keys, broker.password, username.is_some(), surroundings);
+    let topic = keys.parsed("base_topic", TOPIC, |text| spelling::is_topic(text).then(|| text.to_owned()));
+    let client_id = keys.parsed("client_id", "1 to 256 printable characters", |text| {
+        ((1..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    });
+    let keep_alive = keys.millis("keep_alive", 5_000..=3_600_000).unwrap_or(30_000);
+    Mqtt {
+        host: broker.host,
+        port: broker.port,
+        tls: tls(&mut keys, broker.tls, surroundings),
+        username,
+        password,
+        client_id,
+        base_topic: topic.unwrap_or_else(|| "mbushat".to_owned()),
+        protocol: keys.read("protocol", "\"auto\", 5 or 3", protocol).unwrap_or(Protocol::Auto),
+        keep_alive: Duration::from_millis(keep_alive.unsigned_abs()),
+        retain_state: keys.boolean("retain_state").unwrap_or(true),
+    }
+}
+
+fn protocol(value: &Value) -> Option<Protocol> {
+    match value {
+        Value::Text(text) if text == "auto" => Some(Protocol::Auto),
+        Value::Number(digits) if digits == "5" => Some(Protocol::V5),
+        Value::Number(digits) if digits == "3" => Some(Protocol::V3),
+        _ => None,
+    }
+}
+
+fn username(keys: &mut Reader<'_, '_>, in_url: Option<String>) -> Option<String> {
+    if in_url.is_some() && keys.has("username") {
+        keys.problem(keys.at("username"), "`username` is also in `url`, want one of them");
+    }
+    keys.text("username").or(in_url)
+}
+
+/// One password at most; a credential of the service manager counts where the file names none.
+fn password(
+    keys: &mut Reader<'_, '_>,
+    in_url: Option<String>,
+    username: bool,
+    surroundings: &Surroundings<'_>,
+) -> Option<PasswordSource> {
+    let places = [in_url.is_some(), keys.has("password"), keys.has("password_file")];
+    if places.into_iter().filter(|there| *there).count() > 1 {
+        let key = if keys.has("password") { "password" } else { "password_file" };
+        keys.problem(
+            keys.at(key),
+            format!("`{key}` is one password too many, want one of url, password, password_file"),
+        );
+    }
+    let password =
+        keys.secret("password", "a text in quotes, not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
+    let file = keys.parsed("password_file", "the path of a file", |text| surroundings.path(text));
+    let given = password.or(in_url).map(PasswordSource::Inline).or(file.map(PasswordSource::File));
+    if given.is_some() && !username && !keys.has("username") {
+        let key = if keys.has("password_file") { "password_file" } else { "password" };
+        keys.problem(keys.at(key), "a password without a user, want `username` too");
+    }
+    // A credential without a user is no mistake of this file: another instance may use it.
+    given.or_else(|| surroundings.password_credential.clone().filter(|_| username).map(PasswordSource::File))
+}
+
+fn tls(keys: &mut Reader<'_, '_>, wanted: bool, surroundings: &Surroundings<'_>) -> Option<Tls> {
+    let files = ["ca_file", "client_cert", "client_key"];
+    let [ca_file, cert, key] =
+        files.map(|key| keys.parsed(key, "the path of a PEM file", |text| surroundings.path(text)));
+    for file in files.into_iter().filter(|_| !wanted) {
+        if keys.has(file) {
+            keys.problem(keys.at(file), format!("`{file}` is of no use without TLS, want an mqtts:// `url`"));
+        }
+    }
+    for (there, missing) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+        if keys.has(there) && !keys.has(missing) {
+            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`, want both"));
+        }
+    }
+    wanted.then(|| Tls { ca_file, client: cert.zip(key) })
+}

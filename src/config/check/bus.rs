@@ -1,0 +1,155 @@
+//! `[[bus]]`: the segments of wire.
+
+use std::time::Duration;
+
+use super::{Surroundings, reader};
+use crate::config::file::{Table, Value};
+use crate::config::problem::{Place, Problem};
+use crate::config::reader::{Kind, Reader};
+use crate::config::spelling;
+use crate::config::{Bus, Hat, Port};
+use crate::mbus::timing::{Baud, Parity};
+
+pub(super) const BUS: Kind = Kind {
+    name: "[[bus]]",
+    keys: &[
+        "name",
+        "port",
+        "baud",
+        "parity",
+        "stop_bits",
+        "hat",
+        "power_gpio",
+        "power_settle",
+        "response_timeout",
+        "retries",
+        "idle",
+    ],
+};
+
+/// The UART on the header of a Raspberry Pi.
+const PI_UART: &str = "/dev/ttyAMA0";
+/// Names under which a Hat's UART is met; there a bus has a Hat unless it says otherwise.
+const HAT_PORTS: [&str; 3] = [PI_UART, "/dev/serial0", "/dev/mbushat0"];
+
+/// The bus of a file that names none.
+fn hat_bus() -> Bus {
+    Bus {
+        name: "hat".to_owned(),
+        port: Port::Serial(PI_UART.into()),
+        baud: Baud::DEFAULT,
+        parity: Parity::Even,
+        stop_bits: 1,
+        hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
+        response_timeout: None,
+        retries: 2,
+        idle: Duration::ZERO,
+    }
+}
+
+/// All buses, at least one; as many as there are tables otherwise.
+pub(super) fn buses(tables: &[&Table], surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Vec<Bus> {
+    if tables.is_empty() {
+        return vec![hat_bus()];
+    }
+    let mut buses: Vec<(Bus, Place)> = Vec::new();
+    for table in tables {
+        let (bus, port_at) = bus(table, surroundings, problems);
+        for (other, at) in &buses {
+            let clash = |what: &str| format!("{what} is that of bus \"{}\" of line {} too", other.name, at.line);
+            if !bus.name.is_empty() && bus.name == other.name {
+                let name_at = table.entries.get("name").map_or(table.at, |entry| entry.item.at);
+                problems.push(Problem::new(name_at, clash(&format!("the name \"{}\"", bus.name))));
+            }
+            if bus.port == other.port && !matches!(bus.port, Port::Sim(_)) {
+                problems.push(Problem::new(port_at, clash("the port")));
+            } else if bus.hat.is_some_and(|hat| other.hat.is_some_and(|its| its.power_gpio == hat.power_gpio)) {
+                problems.push(Problem::new(port_at, clash("the Hat's `power_gpio`")));
+            }
+        }
+        buses.push((bus, port_at));
+    }
+    buses.into_iter().map(|(bus, _)| bus).collect()
+}
+
+/// A bus and where its port is said.
+fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> (Bus, Place) {
+    let default = hat_bus();
+    let mut keys = reader(&BUS, table, problems);
+    let name = keys.parsed("name", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned()));
+    if !keys.has("name") {
+        keys.problem(table.at, "this [[bus]] has no `name`");
+    }
+    let want = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
+    let port = keys.parsed("port", want, |text| port(text, surroundings));
+    let on_pi = match &port {
+        Some(Port::Serial(path)) => HAT_PORTS.iter().any(|known| path.as_os_str() == *known),
+        Some(_) => false,
+        None => !keys.has("port"),
+    };
+    let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
+    let bus = Bus {
+        name: name.unwrap_or_default(),
+        port: port.unwrap_or(default.port),
+        baud: keys.read("baud", BAUD, baud).unwrap_or(default.baud),
+        parity: keys.word("parity", PARITY).unwrap_or(default.parity),
+        stop_bits: keys.whole("stop_bits", 1..=2).unwrap_or(default.stop_bits),
+        hat,
+        response_timeout: keys.millis("response_timeout", TIMEOUT_MS).map(millis),
+        retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
+        idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
+    };
+    let port_at = keys.at("port");
+    (bus, port_at)
+}
+
+fn hat(keys: &mut Reader<'_, '_>, default: bool, no_uart: bool) -> Option<Hat> {
+    let hat = keys.boolean("hat").unwrap_or(default);
+    if hat && no_uart {
+        keys.problem(keys.at("hat"), "`hat` is true, but a Hat is on a serial device, want hat = false");
+    }
+    for key in ["power_gpio", "power_settle"] {
+        if keys.has(key) && !hat && !keys.has("hat") {
+            keys.problem(keys.at(key), format!("`{key}` is of no use without a Hat, want hat = true"));
+        }
+    }
+    let power_gpio = keys.whole("power_gpio", 0..=27).unwrap_or(26);
+    let power_settle = keys.millis("power_settle", 0..=60_000).map_or(Duration::from_secs(1), millis);
+    hat.then_some(Hat { power_gpio, power_settle })
+}
+
+fn port(text: &str, surroundings: &Surroundings<'_>) -> Option<Port> {
+    if let Some(place) = text.strip_prefix("tcp://") {
+        let (host, port) = spelling::host_and_port(place)?;
+        return Some(Port::Tcp { host, port: port? });
+    }
+    if let Some(file) = text.strip_prefix("sim:") {
+        return surroundings.path(file).map(Port::Sim);
+    }
+    (text.starts_with('/') && !text.contains('\0')).then(|| Port::Serial(text.into()))
+}
+
+/// What a name must look like.
+pub(super) const SLUG: &str = "1 to 64 of a-z, 0-9 and _";
+
+/// What a baud rate must be.
+pub(super) const BAUD: &str = "300, 600, 1200, 2400, 4800, 9600, 19200 or 38400, without quotes";
+
+/// Reads a baud rate.
+pub(super) fn baud(value: &Value) -> Option<Baud> {
+    match value {
+        Value::Number(digits) => digits.parse().ok().and_then(Baud::new),
+        _ => None,
+    }
+}
+
+/// What a parity is called.
+pub(super) const PARITY: &[(&str, Parity)] = &[("even", Parity::Even), ("odd", Parity::Odd), ("none", Parity::None)];
+
+/// What a first-byte timeout may be, in milliseconds.
+pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 10..=60_000;
+
+/// A range-checked duration.
+pub(super) fn millis(millis: i64) -> Duration {
+    Duration::from_millis(millis.unsigned_abs())
+}

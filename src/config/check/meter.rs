@@ -1,0 +1,264 @@
+//! `[[meter]]`: who is read, when and how; and what several meters on one bus cannot have in common.
+
+use std::time::Duration;
+
+use super::bus::{BAUD, PARITY, SLUG, TIMEOUT_MS, baud, millis};
+use super::{Surroundings, instead, reader, record};
+use crate::config::file::{Table, Value};
+use crate::config::problem::{Place, Problem};
+use crate::config::reader::{Kind, Reader};
+use crate::config::spelling;
+use crate::config::{Bus, Expose, Key, Meter};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::measure::profile::Profile;
+
+pub(super) const METER: Kind = Kind {
+    name: "[[meter]]",
+    keys: &[
+        "name",
+        "title",
+        "bus",
+        "address",
+        "secondary",
+        "baud",
+        "parity",
+        "interval",
+        "align",
+        "offset",
+        "profile",
+        "key",
+        "key_file",
+        "reset",
+        "requests",
+        "application_select",
+        "timeout",
+        "enabled",
+        "offline_after",
+        "expose",
+        "record",
+    ],
+};
+
+/// Topics of the agent itself are below this name.
+const RESERVED: &str = "bridge";
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What a meter's keys may refer to.
+struct Others<'a> {
+    buses: &'a [Bus],
+    profiles: &'a [Profile],
+    surroundings: &'a Surroundings<'a>,
+}
+
+/// A meter, where its keys stand, and whether they can be compared with other meters'.
+struct Found {
+    meter: Meter,
+    comparable: bool,
+    address_at: Place,
+    interval_at: Place,
+}
+
+/// The enabled meters.
+pub(super) fn meters(
+    tables: &[&Table],
+    buses: &[Bus],
+    profiles: &[Profile],
+    surroundings: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Meter> {
+    let others = Others { buses, profiles, surroundings };
+    let mut names: Vec<(String, Place)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
+    for table in tables {
+        let mut keys = reader(&METER, table, problems);
+        let enabled = keys.boolean("enabled").unwrap_or(true);
+        let meter = meter(&mut keys, table.at, &others);
+        let name_at = keys.at("name");
+        let taken = names.iter().find(|(other, _)| *other == meter.meter.name && !other.is_empty());
+        if let Some((other, at)) = taken {
+            keys.problem(name_at, format!("the name \"{other}\" is that of the meter of line {} too", at.line));
+        }
+        names.push((meter.meter.name.clone(), name_at));
+        found.extend(enabled.then_some(meter));
+    }
+    shared_addresses(&found, problems);
+    impossible_intervals(&found, buses, problems);
+    found.into_iter().map(|found| found.meter).collect()
+}
+
+fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Found {
+    let name = name(keys, table_at);
+    let (address, address_at) = address(keys, table_at);
+    let bus = bus(keys, table_at, others.buses);
+    let (interval, align, offset_ms) = times(keys);
+    let meter = Meter {
+        name,
+        title: keys.text("title"),
+        bus: bus.unwrap_or(0),
+        address: address.unwrap_or(MeterAddress::Secondary(SecondaryAddress::ANY)),
+        baud: keys.read("baud", BAUD, baud),
+        parity: keys.word("parity", PARITY),
+        interval,
+        align,
+        offset_ms,
+        profile: profile(keys, others.profiles),
+        key: key(keys, others.surroundings),
+        reset: keys.boolean("reset").unwrap_or(true),
+        requests: requests(keys),
+        application_select: keys.whole("application_select", 0..=255),
+        timeout: keys.millis("timeout", TIMEOUT_MS).map(millis),
+        offline_after: keys.whole("offline_after", 1..=255).unwrap_or(2),
+        expose: expose(keys),
+        records: record::rules(&keys.tables("record", "meter.record"), keys.problems),
+    };
+    Found { meter, comparable: address.is_some() && bus.is_some(), address_at, interval_at: keys.at("interval") }
+}
+
+fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
+    if !keys.has("name") {
+        keys.problem(table_at, "this [[meter]] has no `name`");
+    }
+    let want = format!("{SLUG}, not \"{RESERVED}\"");
+    let name = keys.parsed("name", want, |text| (spelling::is_slug(text) && text != RESERVED).then(|| text.to_owned()));
+    name.unwrap_or_default()
+}
+
+fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
+    let at = keys.at(if keys.has("secondary") { "secondary" } else { "address" });
+    match (keys.has("address"), keys.has("secondary")) {
+        (true, true) => keys.problem(at, "both `address` and `secondary` are set, want one"),
+        (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`, want one"),
+        _ => {}
+    }
+    let primary = keys.whole("address", 0..=250).and_then(PrimaryAddress::new).map(MeterAddress::Primary);
+    let want = "8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104), in quotes";
+    let secondary = keys.parsed("secondary", want, |text| SecondaryAddress::parse(text).ok());
+    (secondary.map(MeterAddress::Secondary).or(primary), at)
+}
+
+fn bus(keys: &mut Reader<'_, '_>, table_at: Place, buses: &[Bus]) -> Option<usize> {
+    let names = buses.iter().map(|bus| bus.name.as_str());
+    if !keys.has("bus") {
+        if buses.len() > 1 {
+            keys.problem(table_at, format!("this [[meter]] does not say its `bus`: {}", instead("", names)));
+        }
+        return (buses.len() == 1).then_some(0);
+    }
+    let name = keys.text("bus")?;
+    let place = buses.iter().position(|bus| bus.name == name);
+    if place.is_none() {
+        keys.problem(keys.at("bus"), format!("there is no bus \"{name}\", {}", instead(&name, names)));
+    }
+    place
+}
+
+/// Interval, whether it is aligned, offset in milliseconds.
+fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
+    let interval = keys.millis("interval", 1_000..=31 * DAY_MS).unwrap_or(15 * 60_000);
+    let align = keys.boolean("align").unwrap_or(true);
+    if align && DAY_MS % interval != 0 {
+        let every = spelling::duration(interval);
+        let what = format!("`interval` is {every}, which does not divide 24 h, want one that does or align = false");
+        keys.problem(keys.at("interval"), what);
+    }
+    let most = interval - 1;
+    let offset = keys.millis("offset", -most..=most).unwrap_or(0);
+    (millis(interval), align, offset)
+}
+
+fn profile(keys: &mut Reader<'_, '_>, profiles: &[Profile]) -> Option<String> {
+    let name = keys.text("profile")?;
+    let names = profiles.iter().map(|profile| profile.name.as_str());
+    if !names.clone().any(|known| known == name) {
+        keys.problem(keys.at("profile"), format!("there is no profile \"{name}\", {}", instead(&name, names)));
+    }
+    Some(name)
+}
+
+fn key(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<Key> {
+    const WANT: &str = "32 hex digits (AES-128)";
+    if keys.has("key") && keys.has("key_file") {
+        keys.problem(keys.at("key_file"), "both `key` and `key_file` are set, want one");
+    }
+    let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key);
+    let key = keys.secret("key", WANT, parse);
+    let Some(path) = keys.parsed("key_file", "the path of a file", |text| surroundings.path(text)) else { return key };
+    let what = match (surroundings.read)(&path).map(|text| parse(&text)) {
+        Ok(Some(key)) => return Some(key),
+        Ok(None) => format!("`key_file` {} does not hold a key, want {WANT}", path.display()),
+        Err(error) => format!("cannot read `key_file` {}: {error}", path.display()),
+    };
+    keys.problem(keys.at("key_file"), what);
+    None
+}
+
+fn requests(keys: &mut Reader<'_, '_>) -> Vec<u8> {
+    let byte = |text: &str| match spelling::hex(text).as_deref() {
+        Some([byte]) => Some(*byte),
+        _ => None,
+    };
+    keys.list("requests", "CI fields as two hex digits in quotes, such as \"B1\"", byte).unwrap_or_default()
+}
+
+fn expose(keys: &mut Reader<'_, '_>) -> Expose {
+    let want = "\"sensible\" or a list of keys such as [\"volume\", \"volume_flow\"]";
+    let is_list = keys.read("expose", want, |value| match value {
+        Value::Text(text) if text == "sensible" => Some(false),
+        Value::Array(_) => Some(true),
+        _ => None,
+    });
+    if is_list != Some(true) {
+        return Expose::Sensible;
+    }
+    let slug = |text: &str| spelling::is_slug(text).then(|| text.to_owned());
+    keys.list("expose", format!("keys of measurements ({SLUG})"), slug).map_or(Expose::Sensible, Expose::Keys)
+}
+
+/// Two meters on a bus that would both answer when one is asked.
+fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
+    for (place, later) in found.iter().enumerate() {
+        let earlier = found.iter().take(place).filter(|earlier| earlier.meter.bus == later.meter.bus);
+        for earlier in earlier.filter(|earlier| earlier.comparable && later.comparable) {
+            let both = match (earlier.meter.address, later.meter.address) {
+                (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
+                (a, b) => a == b,
+            };
+            if both {
+                let (name, line) = (&earlier.meter.name, earlier.address_at.line);
+                let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
+                problems.push(Problem::new(later.address_at, what));
+            }
+        }
+    }
+}
+
+/// Buses whose meters cannot be read in time even if each answers with the shortest telegram.
+fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
+    for (place, bus) in buses.iter().enumerate() {
+        let here = || found.iter().filter(|found| found.comparable && found.meter.bus == place);
+        let load = |found: &Found| shortest_turn(&found.meter, bus).as_secs_f64() / found.meter.interval.as_secs_f64();
+        let percent = here().map(load).sum::<f64>() * 100.0;
+        if percent <= 100.0 {
+            continue;
+        }
+        if let Some(most) = here().max_by(|a, b| load(a).total_cmp(&load(b))) {
+            let at = most.interval_at;
+            let what = format!(
+                "bus \"{}\" would be busy {percent:.0} % of the time even with the shortest telegrams, \
+                 most of it for \"{}\": want longer intervals or a higher baud rate",
+                bus.name, most.meter.name
+            );
+            problems.push(Problem::new(at, what));
+        }
+    }
+}
+
+/// The least time that a turn of a meter takes: SND_NKE and E5 if it is reset, REQ_UD2 and the
+/// shortest reply (9 characters), each answered after 11 bit times (EN 13757-2 clause 5.5).
+fn shortest_turn(meter: &Meter, bus: &Bus) -> Duration {
+    let baud = meter.baud.unwrap_or(bus.baud);
+    let exchange = |reply: usize| baud.characters(5 + reply) + baud.bits(11);
+    let reset = if meter.reset { exchange(1) } else { Duration::ZERO };
+    reset + exchange(9) + bus.idle
+}

@@ -1,0 +1,178 @@
+//! `[[meter.record]]`, `[[profile]]` and `[[profile.record]]`: rules for the records of a meter.
+
+use super::bus::SLUG;
+use super::reader;
+use crate::config::file::{Table, Value};
+use crate::config::problem::{Place, Problem};
+use crate::config::reader::{Kind, Reader};
+use crate::config::spelling;
+use crate::mbus::address::Manufacturer;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::measure::medium;
+use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
+
+pub(super) const RECORD: Kind = Kind {
+    name: "[[meter.record]]",
+    keys: &[
+        "quantity",
+        "storage",
+        "tariff",
+        "subunit",
+        "function",
+        "index",
+        "dif",
+        "vif",
+        "key",
+        "title",
+        "unit",
+        "scale",
+        "offset",
+        "hide",
+        "device_class",
+        "state_class",
+        "precision",
+    ],
+};
+
+pub(super) const PROFILE: Kind =
+    Kind { name: "[[profile]]", keys: &["name", "title", "manufacturer", "version", "medium", "record"] };
+
+/// Keys that select, one of which a rule must have.
+const SELECTORS: [&str; 8] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif"];
+
+/// Keys of the `state` topic that are no measurement.
+const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
+
+/// The profiles of a file, in its order.
+pub(super) fn profiles(tables: &[&Table], problems: &mut Vec<Problem>) -> Vec<Profile> {
+    let mut names: Vec<(String, Place)> = Vec::new();
+    let mut profiles = Vec::new();
+    for table in tables {
+        let mut keys = reader(&PROFILE, table, problems);
+        let profile = profile(&mut keys, table.at);
+        let at = keys.at("name");
+        if let Some((name, first)) = names.iter().find(|(name, _)| *name == profile.name && !name.is_empty()) {
+            keys.problem(at, format!("the name \"{name}\" is that of the profile of line {} too", first.line));
+        }
+        names.push((profile.name.clone(), at));
+        profiles.push(profile);
+    }
+    profiles
+}
+
+fn profile(keys: &mut Reader<'_, '_>, table_at: Place) -> Profile {
+    if !keys.has("name") {
+        keys.problem(table_at, "this [[profile]] has no `name`");
+    }
+    let name = keys.parsed("name", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned())).unwrap_or_default();
+    let letters = "three capital letters (\"KAM\") or the code as four hex digits (\"2C2D\")";
+    Profile {
+        title: keys.text("title").unwrap_or_else(|| name.clone()),
+        name,
+        manufacturer: keys.parsed("manufacturer", letters, manufacturer),
+        version: keys.whole("version", 0..=255),
+        medium: keys.read("medium", "a device type such as \"water\", or its number 0 to 255", device_type),
+        records: rules(&keys.tables("record", "profile.record"), keys.problems),
+    }
+}
+
+fn manufacturer(text: &str) -> Option<Manufacturer> {
+    match spelling::hex(text).as_deref() {
+        Some([high, low]) => Some(Manufacturer(u16::from_be_bytes([*high, *low]))),
+        _ => Manufacturer::from_letters(text),
+    }
+}
+
+fn device_type(value: &Value) -> Option<u8> {
+    match value {
+        Value::Number(digits) => digits.parse().ok(),
+        Value::Text(text) => (0..=u8::MAX).find(|number| medium::name(*number) == *text),
+        _ => None,
+    }
+}
+
+/// The rules of a meter or a profile, in the order in which they are tried.
+pub(super) fn rules(tables: &[&Table], problems: &mut Vec<Problem>) -> Vec<RecordRule> {
+    tables.iter().map(|table| rule(&mut reader(&RECORD, table, problems), table.at)).collect()
+}
+
+fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
+    if !SELECTORS.iter().any(|key| keys.has(key)) {
+        let want = SELECTORS.join(", ");
+        keys.problem(table_at, format!("this record rule selects nothing, want one of {want}"));
+    }
+    let want = format!("{SLUG}, or such a name that ends in _N, and not {}", RESERVED.join(", "));
+    RecordRule {
+        select: selector(keys),
+        key: keys.parsed("key", want, |text| is_key(text).then(|| text.to_owned())),
+        unit: keys.named("unit", "a unit", Unit::ALL.iter().map(|unit| unit.name()), Unit::from_name),
+        scale: decimal(keys, "scale", |scale| scale != Decimal::ZERO),
+        offset: decimal(keys, "offset", |_| true),
+        hide: keys.boolean("hide").unwrap_or(false),
+        presentation: presentation(keys),
+    }
+}
+
+fn selector(keys: &mut Reader<'_, '_>) -> Selector {
+    let quantities = Known::ALL.iter().map(|known| known.name());
+    let functions: Vec<_> = Function::ALL.iter().map(|function| (function.name(), *function)).collect();
+    Selector {
+        quantity: keys.named("quantity", "a quantity", quantities, Quantity::from_name),
+        storage: keys.whole("storage", 0..=u64::MAX),
+        tariff: keys.whole("tariff", 0..=u32::MAX),
+        subunit: keys.whole("subunit", 0..=u16::MAX),
+        function: keys.word("function", &functions),
+        index: keys.whole("index", 0..=9999),
+        dif_vif: dif_vif(keys),
+    }
+}
+
+/// `dif` and `vif`: both or none, each a whole chain of extension bytes.
+fn dif_vif(keys: &mut Reader<'_, '_>) -> Option<(Vec<u8>, Vec<u8>)> {
+    for (there, missing) in [("dif", "vif"), ("vif", "dif")] {
+        if keys.has(there) && !keys.has(missing) {
+            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`, want both"));
+        }
+    }
+    let want = |example: &str| format!("hex digits such as \"{example}\": all bytes but the last have bit 7 set");
+    let dif = keys.parsed("dif", want("8C10"), chain);
+    let vif = keys.parsed("vif", want("FD3A"), chain);
+    dif.zip(vif)
+}
+
+/// Bytes chained by their extension bits: bit 7 is set in all but the last (EN 13757-3 clause 6.3).
+fn chain(text: &str) -> Option<Vec<u8>> {
+    let bytes = spelling::hex(text).filter(|bytes| bytes.len() <= 11)?;
+    let (last, before) = bytes.split_last()?;
+    (last & 0x80 == 0 && before.iter().all(|byte| byte & 0x80 != 0)).then_some(bytes)
+}
+
+fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
+    let states = ["", "measurement", "measurement_angle", "total", "total_increasing"].map(|word| (word, word));
+    Presentation {
+        title: keys.text("title"),
+        device_class: keys.parsed(
+            "device_class",
+            "one of Home Assistant's, such as \"water\", or \"\" for none",
+            |text| (text.is_empty() || spelling::is_slug(text)).then(|| text.to_owned()),
+        ),
+        state_class: keys.word("state_class", &states).map(str::to_owned),
+        precision: keys.whole("precision", 0..=15),
+    }
+}
+
+/// Exact: the digits as written, never by way of a binary float.
+fn decimal(keys: &mut Reader<'_, '_>, key: &str, accept: impl Fn(Decimal) -> bool) -> Option<Decimal> {
+    let want = "a decimal number such as 0.001 or -25, at most 30 digits, no exponent";
+    let want = if accept(Decimal::ZERO) { want.to_owned() } else { format!("{want}, not 0") };
+    keys.read(key, want, |value| match value {
+        Value::Number(digits) | Value::Text(digits) => digits.parse().ok().filter(|decimal| accept(*decimal)),
+        _ => None,
+    })
+}
+
+fn is_key(text: &str) -> bool {
+    let numbered = text.strip_suffix("_N").unwrap_or(text);
+    spelling::is_slug(numbered) && !RESERVED.contains(&text)
+}

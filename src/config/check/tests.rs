@@ -1,0 +1,312 @@
+//! The whole way from text to [`Config`] or to its problems.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{KINDS, Surroundings};
+use crate::config::load::parse;
+use crate::config::profiles::built_in;
+use crate::config::{Config, Expose, Hat, Key, PasswordSource, Port, Problems};
+use crate::mbus::timing::{Baud, Parity};
+
+const METER: &str = "[[meter]]\nname = \"m\"\naddress = 1\n";
+
+fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems> {
+    let surroundings = Surroundings {
+        folder: Path::new("/etc"),
+        password_credential: credential.map(PathBuf::from),
+        is_timezone: &|name| name == "Europe/Zurich",
+        read: &|path| match path.to_str() {
+            Some("/etc/good.key") => Ok("000102030405060708090A0B0C0D0E0F\n".to_owned()),
+            Some("/etc/bad.key") => Ok("0001020304050607".to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        },
+        built_in: built_in(),
+    };
+    parse(text, Path::new("t.toml"), &surroundings)
+}
+
+fn config(text: &str) -> Config {
+    config_with(text, None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let told = config_with(text, None).expect_err("has problems").to_string();
+    told.lines().skip(1).map(|line| line.strip_prefix("t.toml:").expect("a place").to_owned()).collect()
+}
+
+#[test]
+fn five_lines_are_enough() {
+    let config =
+        config("[mqtt]\nurl = \"mqtt://homeassistant.local\"\n\n[[meter]]\nname = \"cold_water\"\naddress = 48\n");
+    assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("homeassistant.local", 1883));
+    let [bus] = config.buses.as_slice() else { panic!("one bus") };
+    assert_eq!((bus.name.as_str(), &bus.port), ("hat", &Port::Serial("/dev/ttyAMA0".into())));
+    assert_eq!((bus.baud, bus.parity, bus.stop_bits), (Baud::DEFAULT, Parity::Even, 1));
+    assert_eq!(bus.hat, Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }));
+    let [meter] = config.meters.as_slice() else { panic!("one meter") };
+    assert_eq!((meter.name.as_str(), meter.address.to_string().as_str(), meter.bus), ("cold_water", "48", 0));
+    assert_eq!((meter.interval, meter.align, meter.offset_ms), (Duration::from_secs(900), true, 0));
+    assert_eq!((meter.offline_after, &meter.expose), (2, &Expose::Sensible));
+}
+
+#[test]
+fn every_value_arrives_as_it_is_meant() {
+    let config = config(
+        r#"
+        agent.timezone = "Europe/Zurich"
+        [mqtt]
+        url = "mqtts://[2001:db8::1]"
+        username = "u"
+        password_file = "secret"
+        base_topic = "mbushat/house7"
+        client_cert = "/c.pem"
+        client_key = "k.pem"
+        protocol = 3
+        [[bus]]
+        name = "cellar"
+        port = "tcp://gateway:10001"
+        baud = 9600
+        [[bus]]
+        name = "attic"
+        port = "sim:a.toml"
+        [[meter]]
+        name = "heat"
+        bus = "attic"
+        secondary = "3013731?ATS0104"
+        interval = "1h"
+        offset = "-30s"
+        key_file = "good.key"
+        requests = ["B1", "0f"]
+        expose = ["volume"]
+        profile = "ats_ec20"
+        [[meter.record]]
+        dif = "8C10"
+        vif = "13"
+        scale = 0.1000000000000000000000000001
+        offset = "-2.50"
+        unit = "L"
+        "#,
+    );
+    assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("2001:db8::1", 8883));
+    let Some(PasswordSource::File(password)) = &config.mqtt.password else { panic!("a file") };
+    assert_eq!(password, Path::new("/etc/secret"));
+    assert_eq!(config.mqtt.tls.and_then(|tls| tls.client), Some(("/c.pem".into(), "/etc/k.pem".into())));
+    assert_eq!(config.buses[0].port, Port::Tcp { host: "gateway".into(), port: 10001 });
+    assert_eq!(config.buses[0].hat, None);
+    assert_eq!(config.buses[1].port, Port::Sim("/etc/a.toml".into()));
+    let meter = &config.meters[0];
+    assert_eq!((meter.bus, meter.address.to_string().as_str(), meter.offset_ms), (1, "3013731F93060104", -30_000));
+    assert_eq!(meter.key.map(|Key(key)| key[15]), Some(15));
+    assert_eq!(
+        (meter.requests.as_slice(), &meter.expose),
+        ([0xB1, 0x0F].as_slice(), &Expose::Keys(vec!["volume".into()]))
+    );
+    let rule = &meter.records[0];
+    assert_eq!(rule.select.dif_vif, Some((vec![0x8C, 0x10], vec![0x13])));
+    assert_eq!(rule.scale.map(|scale| scale.to_string()).as_deref(), Some("0.1000000000000000000000000001"));
+    assert_eq!(rule.offset.map(|offset| offset.to_string()).as_deref(), Some("-2.5"));
+}
+
+#[test]
+fn each_mistake_is_named_with_its_place() {
+    for (text, place, words) in [
+        ("[mqt]\n", "1:2", "unknown key `mqt` in the file, did you mean `mqtt`?"),
+        ("[mqtt]\ninterval = 1\n", "2:1", "unknown key `interval` in [mqtt], it belongs in [[meter]]"),
+        ("[[mqtt]]\n", "1:1", "want one table [mqtt]"),
+        ("[meter]\nname = \"m\"\n", "1:1", "want tables [[meter]]: double brackets"),
+        ("meter = [1]\n", "1:10", "contains 1, want tables [[meter]]"),
+        ("agent.timezone = \"Mars\"\n", "1:18", "`timezone` is \"Mars\""),
+        ("[mqtt]\nurl = \"tcp://x\"\n", "2:7", "want \"mqtt://host\""),
+        ("[mqtt]\nurl = \"mqtt://a:b@x\"\nusername = \"a\"\n", "3:12", "also in `url`"),
+        ("[mqtt]\npassword = \"p\"\n", "2:12", "want `username` too"),
+        ("[mqtt]\nusername = \"u\"\npassword = \"p\"\npassword_file = \"f\"\n", "3:12", "one password too many"),
+        ("[mqtt]\nca_file = \"c\"\n", "2:11", "want an mqtts:// `url`"),
+        ("[mqtt]\nurl = \"mqtts://x\"\nclient_key = \"c\"\n", "3:14", "without `client_cert`"),
+        ("[mqtt]\nprotocol = 4\n", "2:12", "want \"auto\", 5 or 3"),
+        ("[mqtt]\nkeep_alive = \"1s\"\n", "2:14", "from 5s to 1h"),
+        ("[mqtt]\nbase_topic = \"a/#\"\n", "2:14", "no + or #"),
+        ("[homeassistant]\nversion = \"2025.13\"\n", "2:11", "a year and a month"),
+        ("[store]\nmax_size = \"256MB\"\n", "2:12", "\"256MiB\""),
+        ("[store]\ndurability = \"never\"\n", "2:14", "want \"outage\" or \"always\""),
+        ("[log]\nlevel = \"loud\"\n", "2:9", "\"info\""),
+        ("[[bus]]\nport = \"/dev/ttyUSB0\"\n", "1:1", "no `name`"),
+        ("[[bus]]\nname = \"b\"\nport = \"ttyUSB0\"\n", "3:8", "a serial device"),
+        ("[[bus]]\nname = \"b\"\nport = \"tcp://host\"\n", "3:8", "tcp://host:port"),
+        ("[[bus]]\nname = \"b\"\nbaud = 2401\n", "3:8", "`baud` is 2401, want 300"),
+        ("[[bus]]\nname = \"b\"\nport = \"tcp://h:1\"\nhat = true\n", "4:7", "want hat = false"),
+        ("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\npower_gpio = 4\n", "4:14", "want hat = true"),
+        (
+            "[[bus]]\nname = \"b\"\nport = \"/dev/x\"\n[[bus]]\nname = \"c\"\nport = \"/dev/x\"\n",
+            "6:8",
+            "of line 3 too",
+        ),
+        ("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\n[[bus]]\nname = \"b\"\n", "5:8", "the name \"b\""),
+        ("[[bus]]\nname = \"b\"\n[[bus]]\nname = \"c\"\nport = \"/dev/serial0\"\n", "5:8", "`power_gpio`"),
+        ("[[meter]]\naddress = 1\n", "1:1", "no `name`"),
+        ("[[meter]]\nname = \"bridge\"\naddress = 1\n", "2:8", "not \"bridge\""),
+        ("[[meter]]\nname = \"Kalt\"\naddress = 1\n", "2:8", "a-z, 0-9 and _"),
+        ("[[meter]]\nname = \"m\"\n", "1:1", "neither `address` nor `secondary`"),
+        ("[[meter]]\nname = \"m\"\naddress = 251\n", "3:11", "from 0 to 250"),
+        ("[[meter]]\nname = \"m\"\naddress = 1\nsecondary = \"12345678\"\n", "4:13", "both"),
+        ("[[meter]]\nname = \"m\"\nsecondary = \"1234567\"\n", "3:13", "8 digits"),
+    ] {
+        assert_one(text, place, words);
+    }
+    for (line, column, words) in [
+        ("interval = \"7m\"", 12, "does not divide 24 h"),
+        ("interval = \"36h\"", 12, "does not divide 24 h"),
+        ("interval = 15", 12, "`interval` is 15, want a duration"),
+        ("offset = \"15m\"", 10, "from -899999ms to 899999ms"),
+        ("parity = \"mark\"", 10, "\"even\", \"odd\" or \"none\""),
+        ("align = \"true\"", 9, "without quotes"),
+        ("profile = \"ats_ec2O\"", 11, "did you mean \"ats_ec20\"?"),
+        ("bus = \"hatt\"", 7, "did you mean \"hat\"?"),
+        ("key_file = \"bad.key\"", 12, "does not hold a key"),
+        ("key_file = \"none.key\"", 12, "cannot read"),
+        ("requests = [\"B1\", \"B\"]", 19, "`requests` contains \"B\""),
+        ("requests = \"B1\"", 12, "want a list of"),
+        ("expose = \"all\"", 10, "\"sensible\" or a list"),
+        ("offline_after = 0", 17, "from 1 to 255"),
+        ("records = 1", 1, "did you mean `record`?"),
+    ] {
+        assert_one(&format!("{METER}{line}\n"), &format!("4:{column}"), words);
+    }
+    for (line, column, words) in [
+        ("key = \"a\"", 0, "selects nothing"),
+        ("index = 1\nkey = \"seq\"", 7, "not read_at, seq, status"),
+        ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
+        ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
+        ("index = 1\nscale = 0", 9, "not 0"),
+        ("index = 1\nscale = 1e-3", 9, "no exponent"),
+        ("dif = \"0C\"", 7, "without `vif`"),
+        ("dif = \"0C\"\nvif = \"FD\"", 7, "bit 7"),
+        ("index = 1\nstate_class = \"sum\"", 15, "\"total_increasing\""),
+    ] {
+        let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
+        assert_one(&format!("{METER}[[meter.record]]\n{line}\n"), &format!("{last}:{column}"), words);
+    }
+}
+
+fn assert_one(text: &str, place: &str, words: &str) {
+    let problems = problems(text);
+    let [problem] = problems.as_slice() else { panic!("one problem in {text:?}: {problems:#?}") };
+    assert!(problem.starts_with(&format!("{place}: ")) && problem.contains(words), "{problem}\n{text}");
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_lines() {
+    let told = problems(
+        "[mqtt]\nurl = \"x\"\n[[meter]]\nname = \"a\"\nadress = 1\n[[meter]]\nname = \"a\"\naddress = 300\nbaud = 1\n",
+    );
+    let places: Vec<&str> = told.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(places, ["2:7:", "3:1:", "5:1:", "7:8:", "8:11:", "9:8:"], "{told:#?}");
+}
+
+#[test]
+fn meters_that_would_answer_together_are_refused() {
+    let two = |a: &str, b: &str| {
+        format!("[[meter]]\nname = \"a\"\n{a}\n[[meter]]\nname = \"b\"\n{b}\n[[meter]]\nname = \"c\"\naddress = 9\n")
+    };
+    assert_one(&two("address = 5", "address = 5"), "6:11", "meter \"a\" of line 3");
+    assert_one(&two("secondary = \"30137315\"", "secondary = \"30137315ATS0104\""), "6:13", "of line 3");
+    assert_one(&two("secondary = \"30137315ATS0104\"", "secondary = \"3013????\""), "6:13", "of line 3");
+    config(&two("address = 5", "address = 5\nenabled = false"));
+    config(&two("secondary = \"30137315ATS0104\"", "secondary = \"30137315ATS0107\""));
+    let buses = "[[bus]]\nname = \"x\"\nport = \"/dev/x\"\n[[bus]]\nname = \"y\"\nport = \"/dev/y\"\n";
+    config(&format!("{buses}{METER}bus = \"x\"\n[[meter]]\nname = \"n\"\naddress = 1\nbus = \"y\"\n"));
+    let told = problems(&format!("{buses}{METER}"));
+    assert_eq!(told, ["7:1: this [[meter]] does not say its `bus`: there is \"x\", \"y\""]);
+}
+
+#[test]
+fn a_bus_that_cannot_keep_its_times_is_refused() {
+    let bus = |baud: u32| format!("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\nbaud = {baud}\n");
+    let meters = |count: usize| -> String {
+        (0..count).map(|n| format!("[[meter]]\nname = \"m{n}\"\naddress = {n}\ninterval = \"1s\"\n")).collect()
+    };
+    // 20 characters of 11 bits and two pauses of 11 bit times: 807 ms at 300 baud, 101 ms at 2400
+    config(&(bus(300) + &meters(1)));
+    assert_one(&(bus(300) + &meters(2)), "12:12", "161 %");
+    config(&(bus(2400) + &meters(9)));
+    assert_one(&(bus(2400) + &meters(10)), "44:12", "101 %");
+}
+
+#[test]
+fn a_secret_is_never_repeated() {
+    let secret = "hunter2";
+    for text in [
+        "[mqtt]\nurl = \"mqt://u:hunter2@h\"\n",
+        "[mqtt]\nurl = \"mqtt://u:hunter2@h h\"\n",
+        "[mqtt]\npassword = [\"hunter2\"]\n",
+        "[mqtt]\npassword = hunter2\n",
+        "[mqtt]\nusername = \"u\"\npassword = \"hunter2\n",
+        "[[meter]]\nname = \"m\"\naddress = 1\nkey = \"hunter2\"\n",
+    ] {
+        let told = problems(text);
+        assert!(!told.is_empty() && !told.join("\n").contains(secret), "{told:?}");
+    }
+    let config = config(&format!(
+        "[mqtt]\nurl = \"mqtt://u:hunter2@h\"\n{METER}key = \"0102030405060708090A0B0C0D0E0F{:02X}\"\n",
+        0xAB
+    ));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(secret) && !shown.contains("171"), "{shown}");
+}
+
+#[test]
+fn the_credential_counts_where_the_file_has_no_password() {
+    let password = |text: &str| config_with(text, Some("/run/c/mqtt-password")).expect("good").mqtt.password;
+    let in_file = "[mqtt]\nusername = \"u\"\npassword = \"p\"\n";
+    assert!(
+        matches!(password("[mqtt]\nusername = \"u\"\n"), Some(PasswordSource::File(path)) if path.ends_with("mqtt-password"))
+    );
+    assert!(matches!(password(in_file), Some(PasswordSource::Inline(_))));
+    assert!(password("").is_none());
+}
+
+/// A date is what no key wants: so each key of each table is read, and complains of its own value.
+#[test]
+fn every_listed_key_is_read() {
+    for kind in &KINDS[1..] {
+        let header = match kind.name {
+            "[[meter.record]]" => format!("{METER}[[meter.record]]"),
+            name => name.to_owned(),
+        };
+        for key in kind.keys {
+            let text = format!("{header}\n{key} = 1979-05-27\n");
+            let line = text.lines().count();
+            let told = problems(&text);
+            let named = |told: &String| told.starts_with(&format!("{line}:")) && told.contains(&format!("`{key}`"));
+            assert!(told.iter().any(named), "{key} of {}: {told:?}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn no_mangled_file_makes_it_panic_and_every_place_lies_in_the_file() {
+    let sample = include_str!("../../../config/mbushat.toml").replace("\n# ", "\n");
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % (below as u64)).expect("small")
+    };
+    let pieces = ["\"", "[", "]", "=", "\n", "é", "-1", "\0", "9999999999999999999999", "[[meter]]", "'''", "0x", "{"];
+    for _ in 0..400 {
+        let mut text: Vec<char> = sample.chars().collect();
+        for _ in 0..1 + next(8) {
+            let at = next(text.len());
+            let end = (at + next(12)).min(text.len());
+            text.splice(at..end, pieces[next(pieces.len())].chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(found) = config_with(&text, None) {
+            let lines = text.split('\n').count();
+            assert!(!found.problems.is_empty());
+            assert!(found.problems.iter().all(|p| (1..=lines).contains(&p.at.line) && p.at.column >= 1), "{found}");
+        }
+    }
+}

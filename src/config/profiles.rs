@@ -1,0 +1,28 @@
+//! The profiles that ship in the binary: TOML of the same form as a user's `[[profile]]`.
+
+use super::{check, file};
+use crate::measure::profile::Profile;
+
+/// The files, as they are shown by `mbushat profiles`.
+pub(super) const FILES: &[&str] =
+    &[include_str!("../../config/profiles/ats_ec20.toml"), include_str!("../../config/profiles/eastron_sdm220.toml")];
+
+/// All built-in profiles. A test proves that they have no problems.
+pub(super) fn built_in() -> Vec<Profile> {
+    FILES.iter().flat_map(|text| check::profiles_only(&file::read(text).0, &mut Vec::new())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FILES;
+    use crate::config::{check, file};
+
+    #[test]
+    fn every_built_in_profile_is_without_a_problem() {
+        for text in FILES {
+            let (table, mut problems) = file::read(text);
+            let profiles = check::profiles_only(&table, &mut problems);
+            assert_eq!((profiles.len(), problems.as_slice()), (1, [].as_slice()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads the keys of one table: each with what it wants, every problem collected, none fatal.
+//!
+//! Not here: which keys there are and what they mean ([`check`](super::check)), how a value is
+//! spelled ([`spelling`](super::spelling)).
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use super::file::{Item, Table, Value};
+use super::problem::{Place, Problem, nearest};
+use super::spelling;
+
+/// A kind of table: its name in messages, and the keys it may have.
+pub(super) struct Kind {
+    /// As in a file: `[mqtt]`, `[[meter]]`.
+    pub(super) name: &'static str,
+    /// Every key.
+    pub(super) keys: &'static [&'static str],
+}
+
+/// One table being read.
+pub(super) struct Reader<'t, 'p> {
+    kind: &'static Kind,
+    table: &'t Table,
+    /// Where problems go.
+    pub(super) problems: &'p mut Vec<Problem>,
+}
+
+impl<'t, 'p> Reader<'t, 'p> {
+    /// Starts with the keys that the table must not have. `others` are kinds of tables that may be
+    /// meant by a key that stands in the wrong one.
+    pub(super) fn new(kind: &'static Kind, others: &[&Kind], table: &'t Table, problems: &'p mut Vec<Problem>) -> Self {
+        for (key, entry) in &table.entries {
+            if !kind.keys.contains(&key.as_str()) {
+                problems.push(Problem::new(entry.key_at, unknown_key(kind, others, key)));
+            }
+        }
+        Self { kind, table, problems }
+    }
+
+    /// Notes a problem that is no single value's.
+    pub(super) fn problem(&mut self, at: Place, what: impl Into<String>) {
+        self.problems.push(Problem::new(at, what));
+    }
+
+    /// Whether the key is there, well or badly written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.item(key).is_some()
+    }
+
+    /// Where the key's value is, or else the table.
+    pub(super) fn at(&self, key: &str) -> Place {
+        self.item(key).map_or(self.table.at, |item| item.at)
+    }
+
+    /// The value of a key; `None` where it is absent or (noted) not what `parse` accepts.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &str,
+        want: impl Display,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let item = self.item(key)?;
+        let value = parse(&item.value);
+        if value.is_none() {
+            let what = format!("`{key}` is {}, want {want}", item.value.spelled());
+            self.problem(item.at, what);
+        }
+        value
+    }
+
+    /// Like [`read`](Self::read), but the message does not repeat the value.
+    pub(super) fn secret<T>(&mut self, key: &str, want: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let item = self.item(key)?;
+        let value = text_of(&item.value).and_then(parse);
+        if value.is_none() {
+            self.problem(item.at, format!("`{key}` cannot be used, want {want} (its value is not shown here)"));
+        }
+        value
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        self.parsed(key, "a text in quotes, not empty", |text| (!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    /// A string that `parse` understands.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &str,
+        want: impl Display,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.read(key, want, |value| text_of(value).and_then(parse))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.read(key, "true or false, without quotes", |value| match value {
+            Value::Boolean(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// A whole number within a range.
+    pub(super) fn whole<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: std::str::FromStr + PartialOrd + Display,
+    {
+        let want = format!("a whole number from {} to {}, without quotes", range.start(), range.end());
+        self.read(key, want, |value| match value {
+            Value::Number(digits) => digits.parse().ok().filter(|number| range.contains(number)),
+            _ => None,
+        })
+    }
+
+    /// A duration within a range, in milliseconds.
+    pub(super) fn millis(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let (least, most) = (spelling::duration(*range.start()), spelling::duration(*range.end()));
+        let want = format!("a duration such as \"500ms\", \"30s\", \"15m\" or \"1h\", from {least} to {most}");
+        self.parsed(key, want, |text| spelling::millis(text).filter(|millis| range.contains(millis)))
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let spelled: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        self.parsed(key, one_of(&spelled), |text| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value))
+    }
+
+    /// A name of a long list: a wrong one is told the nearest.
+    pub(super) fn named<'n, T>(
+        &mut self,
+        key: &str,
+        what: &str,
+        names: impl Iterator<Item = &'n str>,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.item(key).and_then(|item| text_of(&item.value));
+        if let Some(value) = text.and_then(&parse) {
+            return Some(value);
+        }
+        let near = text.and_then(|text| nearest(text, names));
+        let want = match near {
+            Some(near) => format!("{what}, did you mean {near:?}?"),
+            None => format!("{what} of the list in the manual"),
+        };
+        self.parsed(key, want, parse)
+    }
+
+    /// A list whose every element `parse` accepts.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        want: impl Display,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let item = self.item(key)?;
+        let Value::Array(items) = &item.value else {
+            self.problem(item.at, format!("`{key}` is {}, want a list of {want}", item.value.spelled()));
+            return None;
+        };
+        let mut values = Vec::new();
+        for item in items {
+            match text_of(&item.value).and_then(&parse) {
+                Some(value) => values.push(value),
+                None => self.problem(item.at, format!("`{key}` contains {}, want {want}", item.value.spelled())),
+            }
+        }
+        Some(values)
+    }
+
+    /// The table `[key]`.
+    pub(super) fn table(&mut self, key: &str) -> Option<&'t Table> {
+        let item = self.item(key)?;
+        match &item.value {
+            Value::Table(table) => Some(table),
+            other => {
+                let what = format!("`{key}` is {}, want one table [{key}]", other.spelled());
+                self.problem(item.at, what);
+                None
+            }
+        }
+    }
+
+    /// The tables `[[key]]`, in the order of the file. `path` is how their headers are spelled.
+    pub(super) fn tables(&mut self, key: &str, path: &str) -> Vec<&'t Table> {
+        let Some(item) = self.item(key) else { return Vec::new() };
+        let Value::Array(items) = &item.value else {
+            self.problem(
+                item.at,
+                format!("`{key}` is {}, want tables [[{path}]]: double brackets", item.value.spelled()),
+            );
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            match &item.value {
+                Value::Table(table) => tables.push(table),
+                other => self.problem(item.at, format!("`{key}` contains {}, want tables [[{path}]]", other.spelled())),
+            }
+        }
+        tables
+    }
+
+    fn item(&self, key: &str) -> Option<&'t Item> {
+        debug_assert!(self.kind.keys.contains(&key), "{} reads {key}, which it does not list", self.kind.name);
+        self.table.entries.get(key).map(|entry| &entry.item)
+    }
+}
+
+fn text_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn one_of(words: &[String]) -> String {
+    match words {
+        [head @ .., last] if !head.is_empty() => format!("{} or {last}", head.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// A key in the wrong table is told its place, a misspelled one its nearest.
+fn unknown_key(kind: &Kind, others: &[&Kind], key: &str) -> String {
+    let shown: String = key.chars().take(60).collect();
+    let home = others.iter().find(|other| other.keys.contains(&key));
+    match (nearest(key, kind.keys.iter().copied()), home) {
+        (Some(near), _) => format!("unknown key `{shown}` in {}, did you mean `{near}`?", kind.name),
+        (None, Some(home)) => format!("unknown key `{shown}` in {}, it belongs in {}", kind.name, home.name),
+        (None, None) => format!("unknown key `{shown}` in {}, want {}", kind.name, kind.keys.join(", ")),
+    }
+}

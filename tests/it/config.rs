@@ -1,0 +1,82 @@
+//! Configuration files at the process boundary.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn check(file: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mbushat")).arg("check").arg(file).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// A file of its own for each test, in cargo's folder for such.
+fn written(name: &str, content: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).expect("a writable folder");
+    path
+}
+
+#[test]
+fn five_mistakes_are_told_at_once_with_their_lines_and_exit_78() {
+    let file = written(
+        "five-mistakes.toml",
+        r#"[mqtt]
+url = "http://homeassistant.local"
+keepalive = "30s"
+
+[[meter]]
+name = "cold_water"
+address = 48
+interval = "7m"
+
+[[meter]]
+name = "cold_water"
+address = 251
+"#,
+    );
+    let output = check(&file);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(output.stdout.is_empty());
+    let told = text(&output.stderr);
+    let name = file.display();
+    assert!(told.starts_with(&format!("error: {name} has 5 problems\n")), "{told}");
+    for (line, words) in [
+        ("2:7", "`url` cannot be used, want \"mqtt://host\""),
+        ("3:1", "did you mean `keep_alive`?"),
+        ("8:12", "does not divide 24 h"),
+        ("11:8", "of the meter of line 6 too"),
+        ("12:11", "`address` is 251, want a whole number from 0 to 250"),
+    ] {
+        let found = told.lines().any(|l| l.starts_with(&format!("{name}:{line}: ")) && l.contains(words));
+        assert!(found, "{line} {words}\n{told}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_said_and_exit_78() {
+    let output = check(Path::new("/nonexistent/mbushat.toml"));
+    assert_eq!(output.status.code(), Some(78));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("error: cannot read the configuration /nonexistent/mbushat.toml\n  because "), "{told}");
+}
+
+#[test]
+fn every_shipped_configuration_is_good() {
+    let output = check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/mbushat.toml"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_five_lines_of_the_readme_are_good() {
+    let five = "[mqtt]\nurl = \"mqtt://homeassistant.local\"\n\n[[meter]]\nname = \"cold_water\"\naddress = 48\n";
+    let output = check(&written("five-lines.toml", five));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let plan = text(&output.stdout);
+    assert!(
+        plan.lines().any(|line| line.contains("cold_water") && line.contains("hat") && line.contains("15m")),
+        "{plan}"
+    );
+}

@@ -1,4 +1,7 @@
-//! The broker side: what is published, when, and in which shape.
+//! The broker side: what is published, when, and in which shape. `outbox` decides what to publish
+//! next (pure), `link` is the connection, `task` brings them together with the spool.
 
 pub mod topic;
 pub mod payload;
+pub mod outbox;
+pub mod link;

@@ -1,0 +1,332 @@
+//! The link task: keeps one connection to the broker, for ever, and carries messages over it.
+//!
+//! rumqttc is only the wire. What is published, and published again after a loss, is decided by
+//! `outbox`; the link says which message the broker has acknowledged. An order carries the number
+//! of the connection it was meant for: one that arrives after that connection broke is dropped,
+//! because the outbox starts again at its cursor.
+//!
+//! Not here: topics and payloads, the queue, any decision what to send next.
+
+mod connection;
+mod fault;
+mod pace;
+mod tls;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::config::Mqtt;
+use connection::{Client, Event, Identity, Wire};
+pub use fault::Fault;
+use pace::{BackOff, Dialect};
+
+/// MQTT version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// MQTT 5.
+    V5,
+    /// MQTT 3.1.1.
+    V3,
+}
+
+/// Why the broker, or its limits, refused one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The user may not publish there.
+    #[error("not authorised")]
+    NotAuthorized,
+    /// A quota is used up.
+    #[error("quota exceeded")]
+    Quota,
+    /// Larger than the broker takes.
+    #[error("packet too large")]
+    TooLarge,
+    /// The topic is not accepted.
+    #[error("topic name not accepted")]
+    Topic,
+    /// Another reason code.
+    #[error("refused")]
+    Other,
+}
+
+/// A message to publish, always QoS 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Comes back with its acknowledgement; unique in a connection.
+    pub id: u64,
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Whether the broker keeps it for later subscribers.
+    pub retain: bool,
+}
+
+/// What the outbox task tells the link.
+#[derive(Debug)]
+pub enum Order {
+    /// Subscribe, on this connection.
+    Subscribe {
+        /// Connection it is meant for.
+        connection: u64,
+        /// Topic filters, QoS 1.
+        filters: Vec<String>,
+    },
+    /// Publish, on this connection.
+    Publish {
+        /// Connection it is meant for.
+        connection: u64,
+        /// The message.
+        message: Publish,
+    },
+    /// Say goodbye and end; everything ordered before is sent first.
+    Disconnect,
+}
+
+/// What the link tells the outbox task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A connection is up. Nothing of an earlier one is on the way any more.
+    Up {
+        /// Counts connections, from 1.
+        connection: u64,
+        /// Which version it speaks.
+        version: Version,
+    },
+    /// The broker has this message.
+    Acked(u64),
+    /// The broker does not want this message.
+    Refused(u64, Refusal),
+    /// A message for us.
+    Message {
+        /// Topic.
+        topic: String,
+        /// Payload.
+        payload: Vec<u8>,
+        /// It is an old one that the broker had kept.
+        retain: bool,
+    },
+    /// There is no connection, or it could not be made; sent at every failed try.
+    Down(Fault),
+}
+
+/// Who we are for the broker.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Client id.
+    pub client_id: String,
+    /// Topic of the last will; its payload is `offline`, retained.
+    pub will_topic: String,
+}
+
+/// Runs until [`Order::Disconnect`], or until the orders' sender is gone.
+pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Order>, events: mpsc::Sender<LinkEvent>) {
+    let mut link = Link {
+        back_off: BackOff::new(RandomState::new().hash_one(&who.client_id)),
+        dialect: Dialect::new(config.protocol),
+        config,
+        who,
+        connections: 0,
+    };
+    loop {
+        let fault = tokio::select! {
+            () = until_asked_to_end(&mut orders) => return,
+            connected = link.connect() => match connected {
+                Err(fault) => fault,
+                Ok(session) => match session.serve(&mut orders, &events).await {
+                    End::Asked => return,
+                    End::Fault(fault) => fault,
+                },
+            },
+        };
+        let wait = link.back_off.next(fault.is_refusal());
+        if events.send(LinkEvent::Down(fault)).await.is_err() {
+            return;
+        }
+        if timeout(wait, until_asked_to_end(&mut orders)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Drops orders that were meant for a connection that is gone.
+async fn until_asked_to_end(orders: &mut mpsc::Receiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        if matches!(order, Order::Disconnect) {
+            return;
+        }
+    }
+}
+
+struct Link {
+    config: Mqtt,
+    who: Credentials,
+    back_off: BackOff,
+    dialect: Dialect,
+    connections: u64,
+}
+
+impl Link {
+    /// One try, or two where an old broker may not have understood the first.
+    async fn connect(&mut self) -> Result<Session, Fault> {
+        let version = self.dialect.first(std::time::Instant::now());
+        let result = match self.connect_as(version).await {
+            Err(fault) if fault.may_be_an_old_broker() && self.dialect.may_fall_back(version) => {
+                self.connect_as(Version::V3).await
+            }
+            other => other,
+        };
+        match &result {
+            Ok(session) => {
+                self.dialect.succeeded(session.version, std::time::Instant::now());
+                self.back_off.reset();
+            }
+            Err(fault) if fault.may_be_an_old_broker() => self.dialect.failed(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn connect_as(&mut self, version: Version) -> Result<Session, Fault> {
+        let identity = Identity { client_id: &self.who.client_id, will: (&self.who.will_topic, "offline") };
+        let (client, mut wire) = connection::open(&self.config, &identity, version)?;
+        let Event::Connected { max_packet_bytes } = wire.poll().await? else {
+            return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
+        };
+        self.connections += 1;
+        let max_packet_bytes = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX);
+        let book = Book { max_packet_bytes, ..Book::default() };
+        Ok(Session { number: self.connections, version, client, wire, book })
+    }
+}
+
+/// One connection that is up.
+struct Session {
+    number: u64,
+    version: Version,
+    client: Client,
+    wire: Wire,
+    book: Book,
+}
+
+enum End {
+    Asked,
+    Fault(Fault),
+}
+
+impl Session {
+    /// Carries messages until the connection breaks or the orders end.
+    async fn serve(self, orders: &mut mpsc::Receiver<Order>, events: &mpsc::Sender<LinkEvent>) -> End {
+        let Self { number, version, client, mut wire, mut book } = self;
+        if events.send(LinkEvent::Up { connection: number, version }).await.is_err() {
+            return End::Asked;
+        }
+        // A ping goes out every keep-alive, so a living broker is never silent for longer.
+        let patience = wire.keep_alive() * 3 / 2;
+        let mut heard = Instant::now();
+        loop {
+            // The poll is kept until it ends: dropping it could lose a packet half written.
+            let mut poll = pin!(wire.poll());
+            let event = loop {
+                tokio::select! {
+                    event = &mut poll => break event,
+                    order = orders.recv() => match order {
+                        None => return End::Asked,
+                        Some(order) => book.obey(order, number, &client),
+                    },
+                    () = sleep_until(heard + patience) => return End::Fault(Fault::Silent),
+                }
+                while let Some((id, refusal)) = book.refused.pop_front() {
+                    if events.send(LinkEvent::Refused(id, refusal)).await.is_err() {
+                        return End::Asked;
+                    }
+                }
+            };
+            let event = match event {
+                Ok(event) => event,
+                Err(fault) => return End::Fault(fault),
+            };
+            match &event {
+                Event::Disconnected => return End::Asked,
+                Event::Sent(_) | Event::Other => {}
+                _ => heard = Instant::now(),
+            }
+            if let Some(report) = book.report(event) {
+                if events.send(report).await.is_err() {
+                    return End::Asked;
+                }
+            }
+        }
+    }
+}
+
+/// Which message has which packet id: rumqttc reports publishes in the order they were asked for.
+#[derive(Default)]
+struct Book {
+    max_packet_bytes: usize,
+    /// Handed to rumqttc, in order, packet id not yet known.
+    queued: VecDeque<u64>,
+    /// Packet id to message id.
+    sent: HashMap<u16, u64>,
+    /// Subscriptions without their SUBACK.
+    filters: VecDeque<Vec<String>>,
+    /// Not even handed to rumqttc.
+    refused: VecDeque<(u64, Refusal)>,
+}
+
+impl Book {
+    fn obey(&mut self, order: Order, number: u64, client: &Client) {
+        /// Fixed header, topic length, packet id and an empty property list.
+        const OVERHEAD_BYTES: usize = 10;
+        match order {
+            Order::Disconnect => {
+                if !client.disconnect() {
+                    tracing::debug!("the queue to the broker is full, so it gets no DISCONNECT");
+                }
+            }
+            Order::Subscribe { connection, filters } if connection == number => {
+                if client.subscribe(&filters) {
+                    self.filters.push_back(filters);
+                }
+            }
+            Order::Publish { connection, message } if connection == number => {
+                let id = message.id;
+                if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
+                    self.refused.push_back((id, Refusal::TooLarge));
+                } else if client.publish(&message.topic, message.payload, message.retain) {
+                    self.queued.push_back(id);
+                } else {
+                    self.refused.push_back((id, Refusal::Other));
+                }
+            }
+            Order::Subscribe { .. } | Order::Publish { .. } => {}
+        }
+    }
+
+    fn report(&mut self, event: Event) -> Option<LinkEvent> {
+        match event {
+            Event::Sent(packet_id) => {
+                let id = self.queued.pop_front()?;
+                self.sent.insert(packet_id, id);
+                None
+            }
+            Event::Acked(packet_id) => self.sent.remove(&packet_id).map(LinkEvent::Acked),
+            Event::Refused(packet_id, refusal) => {
+                self.sent.remove(&packet_id).map(|id| LinkEvent::Refused(id, refusal))
+            }
+            Event::Message { topic, payload, retain } => Some(LinkEvent::Message { topic, payload, retain }),
+            Event::Subscribed(granted) => {
+                let filters = self.filters.pop_front().unwrap_or_default();
+                for (filter, _) in filters.iter().zip(granted).filter(|(_, granted)| !granted) {
+                    tracing::warn!(filter, "the broker does not allow this subscription");
+                }
+                None
+            }
+            Event::Connected { .. } | Event::Heard | Event::Disconnected | Event::Other => None,
+        }
+    }
+}

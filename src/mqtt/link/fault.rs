@@ -1,0 +1,223 @@
+//! Why there is no connection to the broker, in words a user can act on, made of what rumqttc,
+//! the system and rustls report.
+//!
+//! Not here: how long to wait after which of them (`pace`).
+
+use std::error::Error;
+use std::io;
+
+use rumqttc::tokio_rustls::rustls;
+use rumqttc::v5::mqttbytes as wire5;
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code5, DisconnectReasonCode};
+use rumqttc::{ConnectReturnCode as Code3, TlsError, mqttbytes as wire3, v5};
+
+/// Why the broker cannot be reached, or is no longer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The resolver does not know the name.
+    #[error("this host name is not found; check [mqtt] url and the name service of this machine")]
+    NameNotFound,
+    /// No TCP connection.
+    #[error("cannot be reached ({0}); check that the broker runs and that host and port are right")]
+    Unreachable(String),
+    /// TCP connects, or the packet leaves, but nothing comes back in time.
+    #[error("does not answer")]
+    Silent,
+    /// The broker, or something in between, closed the connection without a word.
+    #[error("closed the connection without a word; if it happens at once, a TLS port needs mqtts:// in [mqtt] url")]
+    Closed,
+    /// CONNACK 0x84, or 0x01 of 3.1.1.
+    #[error("does not speak this MQTT version; leave [mqtt] protocol at \"auto\"")]
+    Version,
+    /// Bytes that are no MQTT of the version asked for.
+    #[error("answers with something that is no MQTT ({0})")]
+    Garbled(String),
+    /// Wrong user name or password.
+    #[error("refuses the user name or password; check [mqtt] username and password")]
+    Credentials,
+    /// The user may not connect, or a right is missing.
+    #[error("does not allow this; check the user's rights on the broker, and [mqtt] username and password")]
+    NotAuthorized,
+    /// The client id is refused.
+    #[error("refuses the client id; set another [mqtt] client_id")]
+    ClientId,
+    /// Another client with the same id has connected.
+    #[error("gave the connection to another client with the same id; give each agent its own base_topic or client_id")]
+    TakenOver,
+    /// The broker says that it cannot serve now.
+    #[error("says that it is busy, shutting down or over a limit ({0})")]
+    Busy(String),
+    /// The password file cannot be read.
+    #[error("cannot be asked: the password file {0}")]
+    PasswordFile(String),
+    /// Anything of TLS, by rustls or by its files.
+    #[error("{0}")]
+    Tls(String),
+}
+
+impl Fault {
+    /// Whether the broker answered, and answered no: asking again soon will not help.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
+            Self::Version | Self::Tls(_) | Self::PasswordFile(_) => true,
+            Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Closed => false,
+            Self::Garbled(_) | Self::Busy(_) => false,
+        }
+    }
+
+    /// Whether a broker that only knows MQTT 3.1.1 may have met our MQTT 5 CONNECT like this:
+    /// 0x84, closed before CONNACK, or a CONNACK of 3.1.1, which is too short for MQTT 5.
+    pub(super) fn may_be_an_old_broker(&self) -> bool {
+        matches!(self, Self::Version | Self::Closed | Self::Garbled(_))
+    }
+
+    pub(super) fn of_version_5(error: v5::ConnectionError) -> Self {
+        match error {
+            v5::ConnectionError::Io(error) => Self::of_io(&error),
+            v5::ConnectionError::Tls(error) => Self::of_tls(&error),
+            v5::ConnectionError::Timeout(_) => Self::Silent,
+            v5::ConnectionError::ConnectionRefused(code) => Self::of_code_5(code),
+            v5::ConnectionError::NotConnAck(packet) => Self::Garbled(format!("{packet:?}")),
+            v5::ConnectionError::MqttState(error) => Self::of_state_5(error),
+            v5::ConnectionError::RequestsDone => Self::Closed,
+        }
+    }
+
+    fn of_state_5(error: v5::StateError) -> Self {
+        match error {
+            v5::StateError::Io(error) | v5::StateError::Deserialization(wire5::Error::Io(error)) => Self::of_io(&error),
+            v5::StateError::ConnectionAborted => Self::Closed,
+            v5::StateError::AwaitPingResp | v5::StateError::CollisionTimeout => Self::Silent,
+            v5::StateError::ConnFail { reason } => Self::of_code_5(reason),
+            v5::StateError::ServerDisconnect { reason_code, .. } => Self::of_disconnect(reason_code),
+            other => Self::Garbled(other.to_string()),
+        }
+    }
+
+    fn of_code_5(code: Code5) -> Self {
+        match code {
+            Code5::UnsupportedProtocolVersion | Code5::RefusedProtocolVersion => Self::Version,
+            Code5::BadUserNamePassword | Code5::BadAuthenticationMethod => Self::Credentials,
+            Code5::NotAuthorized | Code5::Banned => Self::NotAuthorized,
+            Code5::ClientIdentifierNotValid | Code5::BadClientId => Self::ClientId,
+            other => Self::Busy(format!("{other:?}")),
+        }
+    }
+
+    fn of_disconnect(code: DisconnectReasonCode) -> Self {
+        match code {
+            DisconnectReasonCode::NotAuthorized => Self::NotAuthorized,
+            DisconnectReasonCode::SessionTakenOver => Self::TakenOver,
+            other => Self::Busy(format!("{other:?}")),
+        }
+    }
+
+    pub(super) fn of_version_3(error: rumqttc::ConnectionError) -> Self {
+        use rumqttc::{ConnectionError, StateError};
+        match error {
+            ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => Self::of_io(&error),
+            ConnectionError::MqttState(StateError::Deserialization(wire3::Error::Io(error))) => Self::of_io(&error),
+            ConnectionError::Tls(error) => Self::of_tls(&error),
+            ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => Self::Silent,
+            ConnectionError::ConnectionRefused(code) => match code {
+                Code3::RefusedProtocolVersion => Self::Version,
+                Code3::BadUserNamePassword => Self::Credentials,
+                Code3::NotAuthorized => Self::NotAuthorized,
+                Code3::BadClientId => Self::ClientId,
+                Code3::Success | Code3::ServiceUnavailable => Self::Busy(format!("{code:?}")),
+            },
+            ConnectionError::NotConnAck(packet) => Self::Garbled(format!("{packet:?}")),
+            ConnectionError::MqttState(StateError::ConnectionAborted) | ConnectionError::RequestsDone => Self::Closed,
+            ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => Self::Silent,
+            ConnectionError::MqttState(other) => Self::Garbled(other.to_string()),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::of_rustls(tls);
+        }
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected => Self::Closed,
+            io::ErrorKind::TimedOut => Self::Silent,
+            // What the codec says of a packet cut in the middle by the end of the stream.
+            io::ErrorKind::Other if error.raw_os_error().is_none() && error.to_string().contains("remaining") => {
+                Self::Closed
+            }
+            // getaddrinfo's errors have no kind of their own.
+            _ if error.to_string().starts_with("failed to lookup address") => Self::NameNotFound,
+            io::ErrorKind::InvalidInput => Self::NameNotFound,
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+
+    fn of_tls(error: &TlsError) -> Self {
+        match error {
+            TlsError::Io(error) => Self::of_io(error),
+            TlsError::TLS(error) => Self::of_rustls(error),
+            TlsError::DNSName(_) => Self::Tls("this host name cannot be checked against a certificate".to_owned()),
+            other => Self::Tls(format!("cannot be asked over TLS: {other}")),
+        }
+    }
+
+    fn of_rustls(error: &rustls::Error) -> Self {
+        use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+        let words = match error {
+            Tls::InvalidCertificate(Bad::UnknownIssuer) => {
+                "shows a certificate of an unknown authority; name its CA in [mqtt] ca_file"
+            }
+            Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+                "shows a certificate for another name than the one in [mqtt] url"
+            }
+            Tls::InvalidCertificate(
+                Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
+            ) => "shows a certificate that is not valid now; check its dates and the clock of this machine",
+            Tls::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
+                "wants a client certificate; set [mqtt] client_cert and client_key"
+            }
+            Tls::AlertReceived(Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown) => {
+                "refuses the client certificate"
+            }
+            Tls::InvalidMessage(_) => "does not speak TLS on this port; check scheme and port in [mqtt] url",
+            other => return Self::Tls(format!("fails at TLS: {other}")),
+        };
+        Self::Tls(words.to_owned())
+    }
+
+    pub(super) fn of_file(what: &str, path: &std::path::Path, error: &dyn Error) -> Self {
+        Self::Tls(format!("cannot be asked: {what} {}: {error}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_counts_as_a_refusal() {
+        assert!(Fault::of_code_5(Code5::BadUserNamePassword).is_refusal());
+        assert!(!Fault::of_io(&io::Error::from(io::ErrorKind::ConnectionRefused)).is_refusal());
+        assert!(!Fault::of_io(&io::Error::from(io::ErrorKind::UnexpectedEof)).is_refusal());
+    }
+
+    #[test]
+    fn a_password_or_tls_fault_never_means_an_old_broker() {
+        assert!(!Fault::Credentials.may_be_an_old_broker());
+        assert!(!Fault::of_rustls(&rustls::Error::DecryptError).may_be_an_old_broker());
+        assert!(!Fault::of_io(&io::Error::from(io::ErrorKind::ConnectionRefused)).may_be_an_old_broker());
+        assert!(Fault::of_code_5(Code5::UnsupportedProtocolVersion).may_be_an_old_broker());
+        assert!(Fault::of_io(&io::Error::from(io::ErrorKind::ConnectionReset)).may_be_an_old_broker());
+    }
+
+    #[test]
+    fn a_tls_alert_inside_an_io_error_is_still_told_as_tls() {
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let error = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert!(Fault::of_io(&error).to_string().contains("client certificate"));
+    }
+}

@@ -1,0 +1,293 @@
+//! The outbox against an imagined broker.
+
+use std::time::{Duration, Instant};
+
+use super::{Class, NOTES, Next, Outbox, READINGS, TRIES, WINDOW};
+use crate::mqtt::link::{Publish, Refusal};
+
+/// A spool of readings 1..=n and what the outbox asks to send.
+struct Bench {
+    outbox: Outbox,
+    last: u64,
+    now: Instant,
+    cursor: u64,
+}
+
+impl Bench {
+    fn new(readings: u64) -> Self {
+        Self { outbox: Outbox::new(0), last: readings, now: Instant::now(), cursor: 0 }
+    }
+
+    /// Everything the outbox wants to send now.
+    fn drain(&mut self) -> Vec<Publish> {
+        let mut sent = Vec::new();
+        for _ in 0..10_000 {
+            match self.outbox.next(self.now) {
+                Next::Subscribe => {}
+                Next::Publish(message) => sent.push(message),
+                Next::ReadingAfter(seq) if seq >= self.last => return sent,
+                Next::ReadingAfter(seq) => sent.push(self.outbox.reading(seq + 1, topic(seq + 1), vec![1])),
+                Next::ReadingAgain(seq) => sent.push(self.outbox.reading(seq, topic(seq), vec![1])),
+                Next::Wait => return sent,
+            }
+        }
+        panic!("the outbox never waits");
+    }
+
+    fn ack(&mut self, message: &Publish) {
+        if let Some(cursor) = self.outbox.acked(message.id) {
+            assert!(cursor > self.cursor);
+            self.cursor = cursor;
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+}
+
+fn topic(seq: u64) -> String {
+    format!("m/{}/reading/{seq}", seq % 3)
+}
+
+fn topics(messages: &[Publish]) -> Vec<&str> {
+    messages.iter().map(|m| m.topic.as_str()).collect()
+}
+
+fn with_documents(bench: &mut Bench) {
+    bench.outbox.set(Class::State, "m/a/state", b"1".to_vec(), true);
+    bench.outbox.set(Class::Announcement, "ha/device/a/config", b"{}".to_vec(), true);
+    bench.outbox.set(Class::AgentAnnouncement, "ha/device/z/config", b"{}".to_vec(), true);
+    bench.outbox.set(Class::Availability, "m/a/availability", b"online".to_vec(), true);
+    bench.outbox.set(Class::BridgeState, "m/bridge/state", b"online".to_vec(), true);
+}
+
+const ORDER: [&str; 5] =
+    ["m/bridge/state", "m/a/availability", "ha/device/z/config", "ha/device/a/config", "m/a/state"];
+
+#[test]
+fn every_connect_publishes_all_documents_in_order_and_then_the_readings() {
+    let mut bench = Bench::new(2);
+    with_documents(&mut bench);
+    assert!(bench.drain().is_empty(), "nothing is sent without a connection");
+    for _ in 0..3 {
+        bench.outbox.up();
+        assert_eq!(bench.outbox.next(bench.now), Next::Subscribe);
+        let sent = bench.drain();
+        assert_eq!(topics(&sent)[..5], ORDER);
+        assert_eq!(topics(&sent)[5..], [topic(1), topic(2)]);
+        assert!(sent[..5].iter().all(|m| m.retain) && sent[5..].iter().all(|m| !m.retain));
+        bench.outbox.down(false);
+    }
+}
+
+#[test]
+fn the_cursor_moves_on_acknowledgements_only_and_never_over_a_gap() {
+    let mut bench = Bench::new(5);
+    bench.outbox.up();
+    let sent = bench.drain();
+    bench.ack(&sent[1]);
+    bench.ack(&sent[2]);
+    assert_eq!(bench.cursor, 0);
+    bench.ack(&sent[0]);
+    assert_eq!(bench.cursor, 3);
+    bench.outbox.down(false);
+    bench.outbox.up();
+    assert_eq!(topics(&bench.drain()), [topic(4), topic(5)]);
+    assert_eq!(bench.outbox.acked(sent[3].id), None, "an acknowledgement of the old connection means nothing");
+}
+
+#[test]
+fn whatever_the_broker_loses_each_reading_is_sent_in_order_until_acknowledged() {
+    let mut bench = Bench::new(500);
+    let mut random = 42_u64;
+    let mut acknowledged = Vec::new();
+    for _ in 0..10_000 {
+        if bench.cursor == 500 {
+            break;
+        }
+        bench.outbox.up();
+        let mut on_the_way = bench.drain();
+        let numbers: Vec<u64> =
+            on_the_way.iter().map(|m| m.topic.rsplit('/').next().unwrap().parse().unwrap()).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+        assert_eq!(numbers[0], bench.cursor + 1);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        on_the_way.truncate((random >> 33) as usize % 20);
+        for message in &on_the_way {
+            acknowledged.push(message.topic.clone());
+            bench.ack(message);
+        }
+        bench.outbox.down(random % 2 == 0);
+    }
+    assert_eq!(bench.cursor, 500);
+    acknowledged.sort();
+    acknowledged.dedup();
+    assert_eq!(acknowledged.len(), 500);
+}
+
+#[test]
+fn a_backlog_leaves_room_for_live_documents() {
+    let mut bench = Bench::new(10_000);
+    bench.outbox.up();
+    assert_eq!(bench.drain().len(), READINGS);
+    with_documents(&mut bench);
+    assert_eq!(topics(&bench.drain()), ORDER);
+    for n in 0..100 {
+        bench.outbox.note(format!("note/{n}"), Vec::new());
+    }
+    assert_eq!(bench.drain().len(), WINDOW - READINGS - 5);
+}
+
+#[test]
+fn a_document_carries_only_its_newest_payload() {
+    let mut bench = Bench::new(0);
+    bench.outbox.up();
+    bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
+    let first = bench.drain();
+    for payload in [b"2", b"3", b"4"] {
+        bench.outbox.set(Class::State, "s", payload.to_vec(), true);
+        assert!(bench.drain().is_empty(), "one of a kind is on the way");
+    }
+    assert!(!bench.outbox.has_arrived(Class::State, "s"));
+    bench.ack(&first[0]);
+    let second = bench.drain();
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].payload, b"4");
+    bench.ack(&second[0]);
+    assert!(bench.outbox.has_arrived(Class::State, "s") && bench.outbox.is_quiet());
+}
+
+#[test]
+fn a_removed_document_is_published_empty_and_forgotten() {
+    let mut bench = Bench::new(0);
+    bench.outbox.set(Class::Availability, "a", b"online".to_vec(), true);
+    bench.outbox.set(Class::Availability, "a", Vec::new(), true);
+    bench.outbox.up();
+    let sent = bench.drain();
+    assert!(sent[0].payload.is_empty() && sent[0].retain);
+    bench.ack(&sent[0]);
+    bench.outbox.down(false);
+    bench.outbox.up();
+    assert!(bench.drain().is_empty());
+}
+
+#[test]
+fn notes_wait_for_a_broker_in_order_and_the_oldest_give_way() {
+    let mut bench = Bench::new(0);
+    for n in 0..NOTES + 2 {
+        bench.outbox.note("event".to_owned(), n.to_string().into_bytes());
+    }
+    assert_eq!(bench.outbox.notes_dropped(), 2);
+    bench.outbox.up();
+    let sent = bench.drain();
+    bench.ack(&sent[0]);
+    bench.outbox.down(false);
+    bench.outbox.up();
+    let again = bench.drain();
+    assert_eq!((again[0].payload.as_slice(), again[1].payload.as_slice()), (&b"3"[..], &b"4"[..]));
+}
+
+#[test]
+fn a_refused_reading_is_tried_again_and_then_set_aside() {
+    let mut bench = Bench::new(2);
+    bench.outbox.up();
+    let sent = bench.drain();
+    bench.ack(&sent[1]);
+    let mut refused = sent[0].clone();
+    for _ in 1..TRIES {
+        let verdict = bench.outbox.refused(refused.id, Refusal::Quota, bench.now).expect("ours");
+        assert_eq!((verdict.set_aside, verdict.first), (None, false));
+        assert!(bench.drain().is_empty(), "not at once");
+        assert!(bench.outbox.wake_at().is_some_and(|at| at > bench.now));
+        bench.pass(Duration::from_secs(5));
+        refused = bench.drain().remove(0);
+        assert_eq!(refused.topic, topic(1));
+    }
+    let verdict = bench.outbox.refused(refused.id, Refusal::Quota, bench.now).expect("ours");
+    assert_eq!((verdict.set_aside, verdict.first, verdict.cursor), (Some(1), true, Some(2)));
+}
+
+#[test]
+fn a_topic_once_refused_is_said_once_and_gets_no_second_try() {
+    let mut bench = Bench::new(0);
+    bench.outbox.up();
+    bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
+    let sent = bench.drain();
+    let verdict = bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours");
+    assert!(verdict.first);
+    assert!(bench.drain().is_empty(), "it does not loop");
+    bench.outbox.set(Class::State, "s", b"2".to_vec(), true);
+    let sent = bench.drain();
+    assert!(!bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours").first);
+    bench.outbox.up();
+    let sent = bench.drain();
+    assert!(bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours").first);
+}
+
+#[test]
+fn a_reading_at_which_the_broker_always_closes_is_sent_alone_and_then_set_aside() {
+    let mut bench = Bench::new(3);
+    let mut closed = 0;
+    let verdict = loop {
+        bench.outbox.up();
+        let sent = bench.drain();
+        assert_eq!(sent.len(), if closed < 3 { 3 } else { 1 });
+        closed += 1;
+        if let Some(verdict) = bench.outbox.down(true) {
+            break verdict;
+        }
+        assert!(closed < 50, "it blocks for ever");
+    };
+    assert_eq!((verdict.set_aside, verdict.cursor, closed), (Some(1), Some(1), 8));
+    bench.outbox.up();
+    assert_eq!(topics(&bench.drain()), [topic(2), topic(3)]);
+}
+
+#[test]
+fn a_lost_network_or_a_document_on_the_way_is_no_readings_fault() {
+    let mut bench = Bench::new(3);
+    for round in 0..50 {
+        bench.outbox.up();
+        bench.drain();
+        if round % 2 == 0 {
+            bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
+            bench.drain();
+        }
+        assert_eq!(bench.outbox.down(round % 2 == 0), None);
+    }
+}
+
+#[test]
+fn a_birth_is_answered_once_with_announcements_first_and_states_later() {
+    let mut bench = Bench::new(0);
+    with_documents(&mut bench);
+    bench.outbox.up();
+    for message in bench.drain() {
+        bench.ack(&message);
+    }
+    bench.outbox.birth(bench.now);
+    bench.pass(Duration::from_secs(1));
+    bench.outbox.birth(bench.now);
+    bench.pass(Duration::from_millis(1900));
+    assert!(bench.drain().is_empty(), "debounced");
+    bench.pass(Duration::from_millis(200));
+    let announced = bench.drain();
+    assert_eq!(topics(&announced), ORDER[2..4]);
+    announced.iter().for_each(|m| bench.ack(m));
+    assert!(bench.drain().is_empty());
+    bench.now = bench.outbox.wake_at().expect("states are due");
+    assert_eq!(topics(&bench.drain()), ["m/bridge/state", "m/a/availability", "m/a/state"]);
+    assert_eq!(bench.outbox.wake_at(), None);
+}
+
+#[test]
+fn a_reading_that_left_the_spool_does_not_stop_the_cursor() {
+    let mut outbox = Outbox::new(7);
+    outbox.up();
+    assert_eq!(outbox.next(Instant::now()), Next::Subscribe);
+    assert_eq!(outbox.next(Instant::now()), Next::ReadingAfter(7));
+    let message = outbox.reading(9, "r".to_owned(), Vec::new());
+    assert_eq!(outbox.acked(message.id), Some(9));
+    assert_eq!(outbox.next(Instant::now()), Next::ReadingAfter(9));
+}

@@ -1,0 +1,390 @@
+//! The link to the broker, against a real mosquitto and rumqttd.
+
+use std::time::{Duration, Instant};
+
+use mbushat::config::{Mqtt, PasswordSource, Protocol, Tls};
+use mbushat::mqtt::link::{self, Credentials, Fault, LinkEvent, Order, Publish, Refusal, Version};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::broker::{Broker, Folder, Proxy, Subscriber, free_port, publish, retained};
+
+fn config(port: u16) -> Mqtt {
+    Mqtt {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: None,
+        username: None,
+        password: None,
+        client_id: None,
+        base_topic: "mbushat".to_owned(),
+        protocol: Protocol::Auto,
+        keep_alive: Duration::from_secs(5),
+        retain_state: true,
+    }
+}
+
+/// A link that runs, with both ends in the test's hands.
+struct Running {
+    orders: mpsc::Sender<Order>,
+    events: mpsc::Receiver<LinkEvent>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(config: Mqtt) -> Self {
+        let who = Credentials { client_id: "link-test".to_owned(), will_topic: "mbushat/bridge/state".to_owned() };
+        let (orders, for_link) = mpsc::channel(100);
+        let (to_us, events) = mpsc::channel(100);
+        let task = tokio::spawn(link::run(config, who, for_link, to_us));
+        Self { orders, events, task }
+    }
+
+    async fn next(&mut self) -> LinkEvent {
+        let event = timeout(Duration::from_secs(20), self.events.recv()).await;
+        event.expect("an event within 20 s").expect("the link runs")
+    }
+
+    async fn up(&mut self) -> (u64, Version) {
+        loop {
+            if let LinkEvent::Up { connection, version } = self.next().await {
+                return (connection, version);
+            }
+        }
+    }
+
+    async fn down(&mut self) -> Fault {
+        loop {
+            if let LinkEvent::Down(fault) = self.next().await {
+                return fault;
+            }
+        }
+    }
+
+    async fn publish(&self, connection: u64, id: u64, topic: &str, payload: Vec<u8>, retain: bool) {
+        let message = Publish { id, topic: topic.to_owned(), payload, retain };
+        self.orders.send(Order::Publish { connection, message }).await.expect("the link runs");
+    }
+}
+
+#[tokio::test]
+async fn each_publish_is_acknowledged_by_its_own_id() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "t/#") else { return };
+    let mut link = Running::start(config(broker.port));
+    let (connection, version) = link.up().await;
+    assert_eq!(version, Version::V5);
+    for id in 1000..1050 {
+        link.publish(connection, id, &format!("t/{id}"), b"x".to_vec(), false).await;
+        if id % 10 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for id in 1000..1050 {
+        assert_eq!(link.next().await, LinkEvent::Acked(id));
+    }
+    for id in 1000..1050 {
+        let message = subscriber.next(Duration::from_secs(5)).expect("delivered");
+        assert_eq!(message.topic, format!("t/{id}"));
+    }
+}
+
+#[tokio::test]
+async fn an_announcement_of_sixty_kilobytes_passes_in_both_versions() {
+    let Some(broker) = Broker::start() else { return };
+    for (protocol, version) in [(Protocol::V5, Version::V5), (Protocol::V3, Version::V3)] {
+        let mut link = Running::start(Mqtt { protocol, ..config(broker.port) });
+        let (connection, spoken) = link.up().await;
+        assert_eq!(spoken, version);
+        link.orders.send(Order::Subscribe { connection, filters: vec!["big".to_owned()] }).await.expect("runs");
+        link.publish(connection, 1, "big", vec![b'x'; 60_000], false).await;
+        let mut acked = false;
+        let mut came = 0;
+        while !acked || came == 0 {
+            match link.next().await {
+                LinkEvent::Acked(1) => acked = true,
+                LinkEvent::Message { topic, payload, .. } if topic == "big" => came = payload.len(),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(came, 60_000);
+        link.orders.send(Order::Disconnect).await.expect("runs");
+        link.task.await.expect("ends");
+    }
+}
+
+#[tokio::test]
+async fn a_packet_larger_than_the_broker_takes_is_refused_alone() {
+    let Some(broker) = Broker::start_with("allow_anonymous true\nmax_packet_size 2000\n") else { return };
+    let mut link = Running::start(config(broker.port));
+    let (connection, _) = link.up().await;
+    link.publish(connection, 1, "t", vec![b'x'; 3000], false).await;
+    assert_eq!(link.next().await, LinkEvent::Refused(1, Refusal::TooLarge));
+    link.publish(connection, 2, "t", vec![b'x'; 1000], false).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(2));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_allowed_is_refused_with_its_reason() {
+    let acl = Folder::new();
+    let file = acl.write("acl", "topic readwrite allowed/#\n");
+    let lines = format!("allow_anonymous true\nacl_file {}\n", file.display());
+    let Some(broker) = Broker::start_with(&lines) else { return };
+    let mut link = Running::start(config(broker.port));
+    let (connection, _) = link.up().await;
+    link.publish(connection, 1, "forbidden/x", b"x".to_vec(), false).await;
+    link.publish(connection, 2, "allowed/x", b"x".to_vec(), false).await;
+    let refused = link.next().await;
+    assert_eq!(refused, LinkEvent::Refused(1, Refusal::NotAuthorized), "{}", broker.log());
+    assert_eq!(link.next().await, LinkEvent::Acked(2));
+}
+
+#[tokio::test]
+async fn a_killed_broker_is_found_again_and_old_orders_are_dropped() {
+    let Some(mut broker) = Broker::start() else { return };
+    let mut link = Running::start(config(broker.port));
+    let (first, _) = link.up().await;
+    broker.kill();
+    assert_eq!(link.down().await, Fault::Closed);
+    assert!(matches!(link.down().await, Fault::Unreachable(_)));
+    link.publish(first, 1, "old", b"x".to_vec(), true).await;
+    broker.run();
+    let (second, version) = link.up().await;
+    assert!(second > first);
+    assert_eq!(version, Version::V5, "a broker that restarts is no old broker");
+    link.publish(first, 2, "old", b"x".to_vec(), true).await;
+    link.publish(second, 3, "new", b"x".to_vec(), true).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(3));
+    let topics: Vec<_> = retained(broker.port, "#").into_iter().map(|m| m.topic).collect();
+    assert_eq!(topics, ["new"]);
+}
+
+#[tokio::test]
+async fn a_goodbye_takes_the_will_back_and_a_broken_connection_leaves_it() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    for (goodbye, will) in [(true, false), (false, true)] {
+        let mut link = Running::start(config(broker.port));
+        let (connection, _) = link.up().await;
+        link.publish(connection, 1, "mbushat/bridge/state", b"online".to_vec(), true).await;
+        assert_eq!(link.next().await, LinkEvent::Acked(1));
+        if goodbye {
+            link.orders.send(Order::Disconnect).await.expect("runs");
+        } else {
+            link.task.abort();
+        }
+        _ = link.task.await;
+        let got: Vec<_> = subscriber.until_quiet(Duration::from_secs(1)).into_iter().map(|m| m.payload).collect();
+        assert_eq!(got.contains(&"offline".to_owned()), will, "{got:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_broker_is_noticed_within_one_and_a_half_keep_alives() {
+    let Some(broker) = Broker::start() else { return };
+    let mut link = Running::start(config(broker.port));
+    link.up().await;
+    broker.signal("STOP");
+    let start = Instant::now();
+    let fault = link.down().await;
+    let took = start.elapsed();
+    broker.signal("CONT");
+    assert_eq!(fault, Fault::Silent);
+    assert!(took < Duration::from_millis(8500), "{took:?}");
+    link.up().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_and_the_file_is_read_again() {
+    let Some(program) = crate::tools::tool("mosquitto_passwd") else { return };
+    let folder = Folder::new();
+    let users = folder.path().join("users");
+    let made = std::process::Command::new(program).args(["-c", "-b"]).arg(&users).args(["u", "right"]).output();
+    assert!(made.is_ok_and(|o| o.status.success()));
+    let lines = format!("allow_anonymous false\npassword_file {}\n", users.display());
+    let Some(broker) = Broker::start_with(&lines) else { return };
+    for (protocol, version) in [(Protocol::Auto, Version::V5), (Protocol::V3, Version::V3)] {
+        let secret = folder.write("secret", "wrong\n");
+        let mut link = Running::start(Mqtt {
+            protocol,
+            username: Some("u".to_owned()),
+            password: Some(PasswordSource::File(secret.clone())),
+            ..config(broker.port)
+        });
+        let fault = link.down().await;
+        assert!(matches!(fault, Fault::Credentials | Fault::NotAuthorized), "{fault:?}");
+        assert!(fault.to_string().contains("password"));
+        std::fs::remove_file(&secret).expect("still there");
+        assert!(matches!(link.down().await, Fault::PasswordFile(_)));
+        folder.write("secret", "right\n");
+        assert_eq!(link.up().await.1, version);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_name_and_a_closed_port_are_told_apart() {
+    let mut link = Running::start(Mqtt { host: "no-such-host.invalid".to_owned(), ..config(1883) });
+    assert_eq!(link.down().await, Fault::NameNotFound);
+    let mut link = Running::start(config(free_port()));
+    assert!(matches!(link.down().await, Fault::Unreachable(_)));
+}
+
+#[tokio::test]
+async fn an_ipv6_address_is_connected_to() {
+    let Some(mut broker) = Broker::prepare("allow_anonymous true\n") else { return };
+    let path = broker.folder().path().join("mosquitto.conf");
+    let text = std::fs::read_to_string(&path).expect("its config").replace("127.0.0.1", "::1");
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("SKIPPED: this machine has no IPv6 loopback");
+        return;
+    }
+    std::fs::write(&path, format!("{text}listener {} 127.0.0.1\n", free_port())).expect("its config");
+    // wait for it on IPv6 ourselves
+    let port = broker.port;
+    let second = std::fs::read_to_string(&path).expect("its config");
+    broker.port = second.lines().last().and_then(|l| l.split(' ').nth(1)).and_then(|p| p.parse().ok()).expect("a port");
+    broker.run();
+    let mut link = Running::start(Mqtt { host: "::1".to_owned(), ..config(port) });
+    assert_eq!(link.up().await.1, Version::V5);
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_of_packets_comes_back_every_time() {
+    let Some(broker) = Broker::start() else { return };
+    // CONNECT takes about 70 bytes; after it some connections are cut inside a publish
+    let proxy = Proxy::new(broker.port, |n| (n < 6).then_some(100 + 37 * n));
+    let mut link = Running::start(config(proxy.port));
+    let mut ups = 0;
+    loop {
+        match link.next().await {
+            LinkEvent::Up { connection, .. } => {
+                ups += 1;
+                for id in 0..5 {
+                    link.publish(connection, id, "t", vec![b'x'; 100], false).await;
+                }
+            }
+            LinkEvent::Down(fault) => assert_eq!(fault, Fault::Closed),
+            LinkEvent::Acked(4) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(proxy.cuts.load(std::sync::atomic::Ordering::SeqCst), 6);
+    assert_eq!(ups, 7);
+}
+
+#[tokio::test]
+async fn a_broker_that_closes_before_connack_is_not_taken_for_an_old_one_when_it_comes_back() {
+    let Some(broker) = Broker::start() else { return };
+    let proxy = Proxy::new(broker.port, |n| (n < 2).then_some(1));
+    let mut link = Running::start(config(proxy.port));
+    assert_eq!(link.down().await, Fault::Closed);
+    assert_eq!(link.up().await.1, Version::V5);
+}
+
+#[tokio::test]
+async fn a_retained_message_is_marked_as_one() {
+    let Some(broker) = Broker::start() else { return };
+    publish(broker.port, "cmd/old", "x", true);
+    let mut link = Running::start(config(broker.port));
+    let (connection, _) = link.up().await;
+    link.orders.send(Order::Subscribe { connection, filters: vec!["cmd/+".to_owned()] }).await.expect("runs");
+    let LinkEvent::Message { retain: true, .. } = link.next().await else { panic!("not marked") };
+    publish(broker.port, "cmd/new", "x", true);
+    let LinkEvent::Message { retain: false, topic, .. } = link.next().await else { panic!("marked") };
+    assert_eq!(topic, "cmd/new");
+}
+
+/// A CA and certificates made by openssl; `None` where it is missing.
+fn certificates() -> Option<Folder> {
+    let openssl = crate::tools::tool("openssl")?;
+    let folder = Folder::new();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(&openssl).args(args).output().expect("openssl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    for ca in ["ca", "other"] {
+        let (key, certificate) = (path(&format!("{ca}.key")), path(&format!("{ca}.pem")));
+        let subject = format!("/CN=test {ca}");
+        run(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            &subject,
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+        ]);
+    }
+    for (name, more) in [("server", "subjectAltName=DNS:localhost\n"), ("client", "extendedKeyUsage=clientAuth\n")] {
+        let (key, request, certificate) =
+            (path(&format!("{name}.key")), path(&format!("{name}.csr")), path(&format!("{name}.pem")));
+        let extensions = folder.write("extensions", more).to_string_lossy().into_owned();
+        let subject = format!("/CN={name}");
+        run(&["req", "-newkey", "rsa:2048", "-nodes", "-subj", &subject, "-keyout", &key, "-out", &request]);
+        run(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &path("ca.pem"),
+            "-CAkey",
+            &path("ca.key"),
+            "-days",
+            "2",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
+        ]);
+    }
+    Some(folder)
+}
+
+#[tokio::test]
+async fn tls_works_with_the_right_authority_name_and_client_certificate_only() {
+    let Some(folder) = certificates() else { return };
+    let path = |name: &str| folder.path().join(name);
+    let lines = format!(
+        "allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n",
+        path("ca.pem").display(),
+        path("server.pem").display(),
+        path("server.key").display()
+    );
+    let Some(broker) = Broker::start_with(&lines) else { return };
+    let right = Tls { ca_file: Some(path("ca.pem")), client: Some((path("client.pem"), path("client.key"))) };
+    let with = |host: &str, tls: &Tls| Mqtt { host: host.to_owned(), tls: Some(tls.clone()), ..config(broker.port) };
+
+    let (_, version) = Running::start(with("localhost", &right)).up().await;
+    assert_eq!(version, Version::V5);
+
+    let wrong_ca = Tls { ca_file: Some(path("other.pem")), ..right.clone() };
+    let no_client = Tls { client: None, ..right.clone() };
+    for (host, tls, words) in [
+        ("localhost", &wrong_ca, "unknown authority"),
+        ("127.0.0.1", &right, "another name"),
+        ("localhost", &no_client, "client certificate"),
+    ] {
+        let fault = Running::start(with(host, tls)).down().await;
+        assert!(fault.to_string().contains(words), "{fault:?}");
+    }
+    let fault = Running::start(Mqtt { host: "localhost".to_owned(), ..config(broker.port) }).down().await;
+    assert!(fault.to_string().contains("mqtts://"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_said_to_be_one() {
+    let Some(broker) = Broker::start() else { return };
+    let mut link = Running::start(Mqtt { tls: Some(Tls::default()), ..config(broker.port) });
+    let fault = link.down().await;
+    assert!(matches!(fault, Fault::Tls(_) | Fault::Closed | Fault::Silent), "{fault:?}");
+}

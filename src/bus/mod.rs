@@ -2,7 +2,9 @@
 //! they are due and hands every readout on. Knows no broker.
 
 pub mod device_tree;
+pub mod drive;
 pub mod hat;
+pub mod line;
 pub mod schedule;
 
 use std::time::SystemTime;

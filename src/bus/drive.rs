@@ -1,0 +1,44 @@
+//! The dull loop between a line and a conversation: it moves bytes and time, and decides nothing.
+
+use std::fmt;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::line::{Line, LineError};
+use crate::mbus::exchange::{Conversation, Step};
+
+/// More than any telegram, so that one read takes all there is.
+const BUFFER: usize = 512;
+
+/// Runs a conversation to its end.
+///
+/// # Errors
+/// [`LineError`] where the line is gone; what went wrong on a line that works is in the outcome.
+pub async fn drive<C: Conversation>(line: &mut Line, conversation: &mut C) -> Result<C::Outcome, LineError> {
+    let mut buffer = [0; BUFFER];
+    loop {
+        match conversation.poll(Instant::now().into_std()) {
+            Step::Transmit(bytes) => {
+                tracing::trace!("-> {}", Hex(&bytes));
+                line.transmit(&bytes).await?;
+            }
+            Step::WaitUntil(until) => {
+                if let Ok(count) = timeout_at(until.into(), line.read(&mut buffer)).await {
+                    let bytes = buffer.get(..count?).unwrap_or_default();
+                    tracing::trace!("<- {}", Hex(bytes));
+                    conversation.receive(bytes, Instant::now().into_std());
+                }
+            }
+            Step::Done(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+/// Bytes as `68 03 03 68`, written only where the log wants them.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02X}", if i == 0 { "" } else { " " }))
+    }
+}

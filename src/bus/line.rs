@@ -1,0 +1,176 @@
+//! The bytes of one segment: a serial port, a TCP gateway, or a simulated segment in this process.
+//!
+//! A [`LineError`] means one thing: the line is gone (or never came) and must be opened again. Noise,
+//! silence and broken telegrams are no line errors; they are what bytes are read for, and judged in
+//! `mbus`. [`is_gone`] is where the two fates part.
+//!
+//! Not here: when to open and when to give up (`task`), what to send (`mbus`).
+
+mod holder;
+mod serial;
+mod tcp;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use holder::Holder;
+
+use crate::config::Port;
+use crate::mbus::timing::{Baud, Parity};
+use serial::SerialLine;
+use tcp::TcpLine;
+
+/// Where the bytes of a segment are.
+#[derive(Debug)]
+pub enum Line {
+    /// A serial device or a pseudo-terminal.
+    Serial(SerialLine),
+    /// A transparent gateway; it has its own idea of rate and parity.
+    Tcp(TcpLine),
+}
+
+/// How characters look on the wire; always eight data bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Character {
+    /// Bit rate.
+    pub baud: Baud,
+    /// Parity.
+    pub parity: Parity,
+    /// One or two.
+    pub stop_bits: u8,
+}
+
+/// Why a line cannot be opened or used any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// A UART that cannot do parity.
+    #[error(
+        "{path} is the Pi's mini-UART, which has no parity bit: use /dev/ttyAMA0; where that is missing, add the line {fix} to /boot/firmware/config.txt and reboot"
+    )]
+    MiniUart {
+        /// As configured.
+        path: PathBuf,
+        /// The line for `config.txt`.
+        fix: &'static str,
+    },
+    /// Another program uses the port.
+    #[error("{path} is held by {}", holder.as_ref().map_or_else(|| "another program (root can see which)".to_owned(), Holder::to_string))]
+    Held {
+        /// As configured.
+        path: PathBuf,
+        /// Who, where `/proc` tells.
+        holder: Option<Holder>,
+    },
+    /// It cannot be opened.
+    #[error("cannot open {path}{hint}")]
+    Open {
+        /// As configured.
+        path: PathBuf,
+        /// What to check, with a leading `: `.
+        hint: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The gateway does not answer.
+    #[error("cannot connect to the gateway {host}:{port}")]
+    Connect {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It was open and went away.
+    #[error("the line is gone")]
+    Lost(#[source] io::Error),
+    /// A kind of port that this build has not.
+    #[error("{0} is no line that can be opened")]
+    Unsupported(PathBuf),
+}
+
+/// Whether an I/O error means that the line is gone, rather than that nothing happened.
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+impl Line {
+    /// Opens a port for this process alone. `device_tree` is the root that tells which Pi this is.
+    ///
+    /// # Errors
+    /// [`LineError`] with what to check.
+    pub async fn open(port: &Port, character: Character, device_tree: &Path) -> Result<Self, LineError> {
+        match port {
+            Port::Serial(path) => SerialLine::open(path, character, device_tree).map(Self::Serial),
+            Port::Tcp { host, port } => TcpLine::connect(host, *port).await.map(Self::Tcp),
+            Port::Sim(path) => Err(LineError::Unsupported(path.clone())),
+        }
+    }
+
+    /// Changes rate and parity between two meters. A gateway keeps its own.
+    ///
+    /// # Errors
+    /// [`LineError::Lost`].
+    pub fn set_character(&mut self, character: Character) -> Result<(), LineError> {
+        match self {
+            Self::Serial(line) => line.set_character(character).map_err(LineError::Lost),
+            Self::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// What the way to the segment adds to a meter's reply time.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        match self {
+            Self::Serial(_) => Duration::ZERO,
+            Self::Tcp(line) => line.latency(),
+        }
+    }
+
+    /// Throws unread input away, then hands `bytes` over; they may still be on their way when it returns.
+    ///
+    /// # Errors
+    /// [`LineError::Lost`].
+    pub async fn transmit(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        match self {
+            Self::Serial(line) => line.transmit(bytes).await,
+            Self::Tcp(line) => line.transmit(bytes).await,
+        }
+        .map_err(LineError::Lost)
+    }
+
+    /// Waits for bytes and returns how many came, at least one. Nothing is lost where it is cancelled.
+    ///
+    /// # Errors
+    /// [`LineError::Lost`].
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LineError> {
+        loop {
+            let read = match self {
+                Self::Serial(line) => line.read(buffer).await,
+                Self::Tcp(line) => line.read(buffer).await,
+            };
+            match read {
+                Ok(0) => return Err(LineError::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => return Ok(count),
+                Err(error) if is_gone(&error) => return Err(LineError::Lost(error)),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_gone;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn only_a_failed_device_is_gone() {
+        assert!(is_gone(&Error::from_raw_os_error(5)), "EIO, an unplugged adapter");
+        assert!(is_gone(&ErrorKind::ConnectionReset.into()));
+        assert!(!is_gone(&ErrorKind::Interrupted.into()));
+        assert!(!is_gone(&ErrorKind::WouldBlock.into()));
+    }
+}

@@ -1,0 +1,77 @@
+//! A transparent TCP gateway: what is written to the socket appears on the wire and back.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::{LineError, is_gone};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a gateway may be away before the connection counts as gone: a dead peer's requests stay
+/// unacknowledged, and between requests the keep-alive probes do.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+
+/// What a gateway adds at least: it collects bytes before it sends a packet, and networks wobble.
+const LEAST_LATENCY: Duration = Duration::from_millis(100);
+
+const MOST_LATENCY: Duration = Duration::from_secs(2);
+
+/// An open connection.
+#[derive(Debug)]
+pub struct TcpLine {
+    stream: TcpStream,
+    latency: Duration,
+}
+
+impl TcpLine {
+    pub(super) async fn connect(host: &str, port: u16) -> Result<Self, LineError> {
+        let failed = |source| LineError::Connect { host: host.to_owned(), port, source };
+        let started = Instant::now();
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+            .await
+            .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
+            .map_err(failed)?;
+        // Connecting takes one round trip and the name's look-up; jitter may double it.
+        let latency = (started.elapsed() * 2).clamp(LEAST_LATENCY, MOST_LATENCY);
+        configure(&stream).map_err(failed)?;
+        Ok(Self { stream, latency })
+    }
+
+    pub(super) fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    pub(super) async fn transmit(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut unread = [0; 512];
+        loop {
+            match self.stream.try_read(&mut unread) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_gone(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.stream.write_all(bytes).await
+    }
+
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer).await
+    }
+}
+
+/// No Nagle, since each request is one small packet that must leave at once; and a dead peer is found out.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, GONE_AFTER / 2)?;
+    sockopt::set_tcp_keepintvl(stream, GONE_AFTER / 10)?;
+    sockopt::set_tcp_keepcnt(stream, 5)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE_AFTER.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}

@@ -4,9 +4,12 @@
 pub mod device_tree;
 pub mod drive;
 pub mod hat;
+pub mod health;
 pub mod line;
 pub mod schedule;
+pub mod task;
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::mbus::readout::ReadoutError;
@@ -57,4 +60,22 @@ pub enum Command {
     },
     /// Switch bus power.
     Power(bool),
+}
+
+/// What of this machine a bus touches besides its port; tests bring their own.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Root of the device tree that names the Hat.
+    pub device_tree: PathBuf,
+    /// How the pin that powers a bus is opened.
+    pub open_pin: hat::OpenPin,
+}
+
+impl Machine {
+    /// The machine that this program runs on. `MBUSHAT_DEVICE_TREE` names another device tree, for tests.
+    #[must_use]
+    pub fn here() -> Self {
+        let device_tree = std::env::var_os("MBUSHAT_DEVICE_TREE").unwrap_or_else(|| device_tree::ROOT.into());
+        Self { device_tree: device_tree.into(), open_pin: hat::open_pin }
+    }
 }

@@ -42,9 +42,9 @@ pub struct Plan {
     pub last_good: Option<Timestamp>,
 }
 
-/// One meter's turn on the bus.
+/// A meter that is to be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Due {
     /// Place in the plans.
     pub meter: usize,
     /// The slot it is for; `None` on demand.
@@ -57,7 +57,7 @@ pub struct Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Read this meter at once, then call [`Schedule::finished`].
-    Read(Turn),
+    Read(Due),
     /// Nothing is due before.
     WaitUntil(Instant),
     /// There is no meter.
@@ -76,7 +76,7 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 struct Entry {
     plan: Plan,
-    due: Due,
+    due: Slot,
     /// Start of the last scheduled read, or of one that ended a silence.
     last: Instant,
     /// Failed readouts in a row.
@@ -85,7 +85,7 @@ struct Entry {
 
 /// A slot on both clocks, as seen when it was planned.
 #[derive(Clone, Copy, Debug)]
-struct Due {
+struct Slot {
     monotonic: Instant,
     wall: Timestamp,
 }
@@ -96,7 +96,7 @@ impl Schedule {
     pub fn new(plans: Vec<Plan>, timezone: TimeZone, now: Now) -> Self {
         let entry = |plan: Plan| {
             let age = plan.last_good.and_then(|good| Duration::try_from(now.wall.duration_since(good)).ok());
-            let at_once = Due { monotonic: now.monotonic, wall: now.wall };
+            let at_once = Slot { monotonic: now.monotonic, wall: now.wall };
             let last = age.filter(|age| *age < plan.interval).and_then(|age| now.monotonic.checked_sub(age));
             let mut entry = Entry { due: at_once, last: last.unwrap_or(now.monotonic), failures: 0, plan };
             if last.is_some() {
@@ -115,10 +115,10 @@ impl Schedule {
         }
     }
 
-    /// What to do now: on demand before scheduled, the longest due first. A returned turn counts as started.
+    /// What to do now: on demand before scheduled, the longest due first. What is returned counts as started.
     pub fn next(&mut self, now: Now) -> Next {
         if let Some(meter) = self.wanted.pop_front() {
-            return Next::Read(Turn { meter, due_at: None, retry: true });
+            return Next::Read(Due { meter, due_at: None, retry: true });
         }
         for entry in &mut self.meters {
             entry.follow_clock(now, &self.timezone);
@@ -129,16 +129,16 @@ impl Schedule {
         if entry.due.monotonic > now.monotonic {
             return Next::WaitUntil(entry.due.monotonic);
         }
-        let turn = Turn { meter, due_at: Some(entry.slot_before(now, &self.timezone)), retry: !entry.is_silent() };
+        let due = Due { meter, due_at: Some(entry.slot_before(now, &self.timezone)), retry: !entry.is_silent() };
         entry.last = now.monotonic;
         entry.plan_next(now, &self.timezone);
-        Next::Read(turn)
+        Next::Read(due)
     }
 
-    /// Says how a turn ended: the gap of a silent meter grows, one that answers is silent no more.
-    pub fn finished(&mut self, turn: Turn, answered: bool, now: Now) {
-        let Some(entry) = self.meters.get_mut(turn.meter) else { return };
-        let on_demand = turn.due_at.is_none();
+    /// Says how a read ended: the gap of a silent meter grows, one that answers is silent no more.
+    pub fn finished(&mut self, due: Due, answered: bool, now: Now) {
+        let Some(entry) = self.meters.get_mut(due.meter) else { return };
+        let on_demand = due.due_at.is_none();
         let back = answered && entry.is_silent();
         if answered {
             entry.failures = 0;
@@ -191,14 +191,14 @@ impl Entry {
     }
 
     /// The slot nearest to `target`, or `target` itself where none is within half an interval of it.
-    fn slot_near(&self, target: Instant, now: Now, timezone: &TimeZone) -> Due {
+    fn slot_near(&self, target: Instant, now: Now, timezone: &TimeZone) -> Slot {
         let ahead = signed_difference(target, now.monotonic);
         let wall = now.wall.saturating_add(ahead).unwrap_or(now.wall);
         let by = match self.plan.aligned_offset_ms {
             Some(offset_ms) => slot_distance(wall, self.plan.interval, offset_ms, timezone),
             None => rounding(signed_difference(target, self.due.monotonic), self.plan.interval),
         };
-        Due { monotonic: shift(target, by), wall: wall.saturating_add(by).unwrap_or(wall) }
+        Slot { monotonic: shift(target, by), wall: wall.saturating_add(by).unwrap_or(wall) }
     }
 }
 
@@ -265,7 +265,7 @@ fn shift(instant: Instant, by: SignedDuration) -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::{Next, Now, Plan, Schedule, Turn};
+    use super::{Due, Next, Now, Plan, Schedule};
     use jiff::tz::TimeZone;
     use jiff::{SignedDuration, Timestamp};
     use std::time::{Duration, Instant};
@@ -286,10 +286,10 @@ mod tests {
         }
 
         /// Runs until the next read and says for which slot it is.
-        fn next_read(&mut self, schedule: &mut Schedule) -> Turn {
+        fn next_read(&mut self, schedule: &mut Schedule) -> Due {
             loop {
                 match schedule.next(self.0) {
-                    Next::Read(turn) => return turn,
+                    Next::Read(due) => return due,
                     Next::WaitUntil(due) => self.advance(due - self.0.monotonic),
                     Next::Idle => panic!("no meter"),
                 }
@@ -298,9 +298,9 @@ mod tests {
 
         /// The same for a meter that answers, as local time.
         fn next_slot(&mut self, schedule: &mut Schedule) -> String {
-            let turn = self.next_read(schedule);
-            schedule.finished(turn, true, self.0);
-            let slot = turn.due_at.expect("scheduled").to_zoned(schedule.timezone.clone());
+            let due = self.next_read(schedule);
+            schedule.finished(due, true, self.0);
+            let slot = due.due_at.expect("scheduled").to_zoned(schedule.timezone.clone());
             slot.strftime("%H:%M:%S").to_string()
         }
     }
@@ -339,8 +339,8 @@ mod tests {
         let mut schedule = Schedule::new(vec![young, old, future], berlin(), clocks.0);
         assert_eq!(clocks.next_read(&mut schedule).meter, 1);
         assert_eq!(clocks.next_read(&mut schedule).meter, 2);
-        let turn = clocks.next_read(&mut schedule);
-        assert_eq!((turn.meter, clocks.0.wall), (0, "2026-11-22T21:45:00+01:00".parse().expect("a time")));
+        let due = clocks.next_read(&mut schedule);
+        assert_eq!((due.meter, clocks.0.wall), (0, "2026-11-22T21:45:00+01:00".parse().expect("a time")));
     }
 
     #[test]
@@ -400,7 +400,7 @@ mod tests {
         schedule.want(1);
         schedule.want(7);
         let demanded = clocks.next_read(&mut schedule);
-        assert_eq!(demanded, Turn { meter: 1, due_at: None, retry: true });
+        assert_eq!(demanded, Due { meter: 1, due_at: None, retry: true });
         schedule.finished(demanded, true, clocks.0);
         assert_eq!(clocks.next_read(&mut schedule).meter, 0);
         assert_eq!(clocks.next_read(&mut schedule).meter, 1);
@@ -414,16 +414,16 @@ mod tests {
         let mut last = clocks.0.monotonic;
         let mut gaps = Vec::new();
         for _ in 0..8 {
-            let turn = clocks.next_read(&mut schedule);
-            gaps.push(((clocks.0.monotonic - last).as_secs() / 60, turn.retry));
+            let due = clocks.next_read(&mut schedule);
+            gaps.push(((clocks.0.monotonic - last).as_secs() / 60, due.retry));
             last = clocks.0.monotonic;
-            schedule.finished(turn, false, clocks.0);
+            schedule.finished(due, false, clocks.0);
         }
         let want = [(0, true), (1, true), (1, false), (2, false), (4, false), (8, false), (15, false), (15, false)];
         assert_eq!(gaps, want);
         schedule.want(0);
-        let turn = clocks.next_read(&mut schedule);
-        schedule.finished(turn, true, clocks.0);
+        let due = clocks.next_read(&mut schedule);
+        schedule.finished(due, true, clocks.0);
         let back = clocks.next_read(&mut schedule);
         assert_eq!((clocks.0.monotonic - last, back.retry), (MINUTE, true));
     }
@@ -434,10 +434,10 @@ mod tests {
         let mut schedule = Schedule::new(vec![plan(MINUTE), plan(MINUTE)], berlin(), clocks.0);
         let mut good = Vec::new();
         while good.len() < 30 {
-            let turn = clocks.next_read(&mut schedule);
-            clocks.advance(Duration::from_millis(if turn.meter == 0 { 2000 } else { 400 }));
-            schedule.finished(turn, turn.meter == 1, clocks.0);
-            good.extend(turn.due_at.filter(|_| turn.meter == 1));
+            let due = clocks.next_read(&mut schedule);
+            clocks.advance(Duration::from_millis(if due.meter == 0 { 2000 } else { 400 }));
+            schedule.finished(due, due.meter == 1, clocks.0);
+            good.extend(due.due_at.filter(|_| due.meter == 1));
         }
         assert!(good.windows(2).all(|w| w[1].duration_since(w[0]) == SignedDuration::from_mins(1)), "{good:?}");
     }
@@ -469,7 +469,7 @@ mod tests {
                 if random(5) == 0 {
                     clocks.0.wall += SignedDuration::from_millis(i64::from(random(10_000_000)) - 5_000_000);
                 }
-                let turn = clocks.next_read(&mut schedule);
+                let due = clocks.next_read(&mut schedule);
                 let started = clocks.0.monotonic;
                 if let Some(last) = last {
                     let gap = started - last;
@@ -479,7 +479,7 @@ mod tests {
                 }
                 last = Some(started);
                 clocks.advance(interval / 10 * random(4) / 10);
-                schedule.finished(turn, true, clocks.0);
+                schedule.finished(due, true, clocks.0);
             }
         }
     }

@@ -1,0 +1,70 @@
+//! How a bus is doing: a snapshot that its task writes and others read.
+
+use std::time::{Duration, Instant};
+
+use crate::mbus::exchange::Traffic;
+
+/// One bus, as it was when its last readout ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the line is open, and powered where the Hat powers it.
+    pub up: bool,
+    /// Readouts that gave telegrams.
+    pub readouts_ok: u64,
+    /// Readouts that gave none.
+    pub readouts_failed: u64,
+    /// Requests and bytes, repeats and noise.
+    pub traffic: Traffic,
+    /// How often the line went away after it had been open.
+    pub line_losses: u64,
+    /// What went wrong last, of a meter or of the line.
+    pub last_error: Option<String>,
+    /// Share of the last hour, or of the time since the start, in which the bus was in use: 0..=1000.
+    pub load_permille: u16,
+}
+
+/// Measures how busy a bus is, an hour at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Load {
+    since: Instant,
+    busy: Duration,
+    last_hour_permille: Option<u16>,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Load {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, busy: Duration::ZERO, last_hour_permille: None }
+    }
+
+    /// Adds the time of one readout; the load of the last whole hour, or until there is one of the time so far.
+    pub(super) fn add(&mut self, busy: Duration, now: Instant) -> u16 {
+        self.busy += busy;
+        let passed = now.duration_since(self.since).max(self.busy);
+        let permille = self.busy.as_millis() * 1000 / passed.as_millis().max(1);
+        let permille = u16::try_from(permille).unwrap_or(1000).min(1000);
+        if passed >= HOUR {
+            *self = Self { since: now, busy: Duration::ZERO, last_hour_permille: Some(permille) };
+        }
+        self.last_hour_permille.unwrap_or(permille)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Load;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn load_is_of_the_time_so_far_then_of_the_last_whole_hour() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut load = Load::new(start);
+        assert_eq!(load.add(Duration::from_secs(10), at(10)), 1000);
+        assert_eq!(load.add(Duration::from_secs(10), at(100)), 200);
+        assert_eq!(load.add(Duration::from_secs(340), at(3600)), 100);
+        assert_eq!(load.add(Duration::from_secs(5), at(3610)), 100);
+        assert_eq!(load.add(Duration::from_secs(3590), at(7200)), 998);
+    }
+}

@@ -1,0 +1,416 @@
+//! The task that owns a segment: it opens the line, powers the bus, reads each meter when it is due
+//! and hands every outcome on. When the line is gone it opens it again, for ever.
+//!
+//! It ends when it is told to stop or nobody takes its events any more; the exchange on the wire may
+//! finish first, the bus loses its power last.
+//!
+//! Not here: when a meter is due (`schedule`), what to say to it (`mbus::readout`), what its
+//! telegrams mean and whether a meter counts as offline (the outbox).
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::device_tree::{self, Hat, NoHat};
+use super::drive::drive;
+use super::hat::{BusPower, PowerError};
+use super::health::{Health, Load};
+use super::line::{Character, Line, LineError};
+use super::schedule::{Due, Next, Now, Plan, Schedule};
+use super::{BusEvent, Command, Happened, Machine, MeterReadout};
+use crate::config::{Bus, Meter};
+use crate::mbus::exchange::LineTiming;
+use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
+
+/// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
+/// is read again within five seconds, the time to power the bus included.
+const REOPEN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
+
+/// How long the readout on the wire may take to finish once the task is told to stop.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+
+/// A meter of the bus.
+#[derive(Clone, Debug)]
+pub struct Metered {
+    /// As configured.
+    pub meter: Meter,
+    /// When its last good reading was taken, where the store knows.
+    pub last_good: Option<Timestamp>,
+}
+
+/// All that a bus task is made of.
+#[derive(Debug)]
+pub struct BusTask {
+    /// Place in `Config::buses`.
+    pub place: usize,
+    /// As configured.
+    pub bus: Bus,
+    /// Its meters.
+    pub meters: Vec<Metered>,
+    /// Of the slots.
+    pub timezone: TimeZone,
+    /// The machine it runs on.
+    pub machine: Machine,
+    /// Takes what happens.
+    pub events: mpsc::Sender<BusEvent>,
+    /// Brings wishes; when it closes there are no more.
+    pub commands: mpsc::Receiver<Command>,
+    /// Takes the snapshot after each change.
+    pub health: watch::Sender<Health>,
+    /// Becomes true, or closes, when the task shall stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl BusTask {
+    /// Runs until it is told to stop or nobody takes its events.
+    pub async fn run(self) {
+        let plans = self.meters.iter().map(plan).collect();
+        let schedule = Schedule::new(plans, self.timezone.clone(), now());
+        let links = vec![LinkState::default(); self.meters.len()];
+        let failing = vec![false; self.meters.len()];
+        let load = Load::new(Instant::now().into_std());
+        let mut running = Running { task: self, schedule, links, failing, load, power_wanted: true };
+        while let Ok(()) = running.session().await {}
+    }
+}
+
+/// The task at work.
+struct Running {
+    task: BusTask,
+    schedule: Schedule,
+    /// What the master remembers of each meter.
+    links: Vec<LinkState>,
+    /// Whether a meter's last readout failed: only the first failure in a row is logged.
+    failing: Vec<bool>,
+    load: Load,
+    power_wanted: bool,
+}
+
+/// The task shall end.
+struct Stop;
+
+/// Why no session is running.
+#[derive(Debug, thiserror::Error)]
+enum Outage {
+    #[error(transparent)]
+    NoHat(#[from] NoHat),
+    #[error(transparent)]
+    Power(#[from] PowerError),
+    #[error(transparent)]
+    Line(#[from] LineError),
+}
+
+/// What a wait or a readout ended with, besides its result.
+enum Interrupt {
+    Stop,
+    Outage(Outage),
+}
+
+impl From<Stop> for Interrupt {
+    fn from(Stop: Stop) -> Self {
+        Self::Stop
+    }
+}
+
+impl From<Outage> for Interrupt {
+    fn from(outage: Outage) -> Self {
+        Self::Outage(outage)
+    }
+}
+
+impl From<LineError> for Interrupt {
+    fn from(error: LineError) -> Self {
+        Self::Outage(error.into())
+    }
+}
+
+impl Running {
+    /// From one opening of the line to its loss.
+    async fn session(&mut self) -> Result<(), Stop> {
+        let Opened { mut line, power, hat } = self.open().await?;
+        self.links.fill(LinkState::default());
+        self.task.health.send_modify(|health| health.up = true);
+        if let Some(hat) = hat {
+            tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
+        }
+        tracing::info!(bus = self.task.bus.name, "bus is up");
+        self.emit(Happened::Up).await?;
+        let ended = self.serve(&mut line, power.as_ref()).await;
+        drop((line, power));
+        match ended {
+            Ok(()) | Err(Interrupt::Stop) => Err(Stop),
+            Err(Interrupt::Outage(outage)) => {
+                self.task.health.send_modify(|health| health.line_losses += 1);
+                self.report_down(&chain(&outage)).await
+            }
+        }
+    }
+
+    /// Opens line and power, however long it takes. Each different reason is reported once.
+    async fn open(&mut self) -> Result<Opened, Stop> {
+        let mut reported = None;
+        let mut pauses = REOPEN_AFTER.into_iter();
+        let mut pause = REOPEN_AFTER[0];
+        loop {
+            let opened = {
+                let (task, stop) = (&self.task, &mut self.task.stop.clone());
+                tokio::select! {
+                    opened = Opened::open(&task.bus, &task.machine, self.power_wanted) => opened,
+                    () = told_to_stop(stop) => return Err(Stop),
+                }
+            };
+            let error = match opened {
+                Ok(opened) => return Ok(opened),
+                Err(outage) => chain(&outage),
+            };
+            if reported.as_ref() != Some(&error) {
+                self.report_down(&error).await?;
+                reported = Some(error);
+            }
+            pause = pauses.next().unwrap_or(pause);
+            self.pause(pause).await?;
+        }
+    }
+
+    /// Ends early, with an error, where the task shall stop.
+    async fn pause(&mut self, pause: Duration) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            () = told_to_stop(&mut self.task.stop) => Err(Stop),
+            () = sleep(pause) => Ok(()),
+        }
+    }
+
+    async fn report_down(&mut self, error: &str) -> Result<(), Stop> {
+        tracing::error!(bus = self.task.bus.name, "bus is down: {error}");
+        self.task.health.send_modify(|health| {
+            health.up = false;
+            health.last_error = Some(error.to_owned());
+        });
+        self.emit(Happened::Down { error: error.to_owned() }).await
+    }
+
+    /// Reads what is due until the line is gone or the task shall stop.
+    async fn serve(&mut self, line: &mut Line, power: Option<&BusPower>) -> Result<(), Interrupt> {
+        loop {
+            while let Ok(command) = self.task.commands.try_recv() {
+                self.obey(command, power).await?;
+            }
+            let until = match self.next() {
+                Next::Read(due) => {
+                    self.read(line, due).await?;
+                    self.pause(self.task.bus.idle).await?;
+                    continue;
+                }
+                Next::WaitUntil(until) => Some(until),
+                Next::Idle => None,
+            };
+            self.wait(line, power, until).await?;
+        }
+    }
+
+    /// A bus that was switched off on demand is not read: its meters are not silent.
+    fn next(&mut self) -> Next {
+        if self.power_wanted { self.schedule.next(now()) } else { Next::Idle }
+    }
+
+    /// Waits for a slot or a wish. Bytes that come unasked are no answer; their end is the line's.
+    async fn wait(
+        &mut self,
+        line: &mut Line,
+        power: Option<&BusPower>,
+        until: Option<std::time::Instant>,
+    ) -> Result<(), Interrupt> {
+        let mut noise = [0; 64];
+        let slot = async {
+            match until {
+                Some(until) => sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = slot => Ok(()),
+            () = told_to_stop(&mut self.task.stop) => Err(Interrupt::Stop),
+            Some(command) = self.task.commands.recv() => self.obey(command, power).await,
+            read = line.read(&mut noise) => Ok(read.map(|_| ())?),
+        }
+    }
+
+    async fn obey(&mut self, command: Command, power: Option<&BusPower>) -> Result<(), Interrupt> {
+        match command {
+            Command::ReadNow { meter } => {
+                if let Some(place) = self.task.meters.iter().position(|m| m.meter.name == meter) {
+                    self.schedule.want(place);
+                }
+            }
+            Command::Power(on) => {
+                let (Some(power), Some(hat)) = (power, self.task.bus.hat) else {
+                    tracing::warn!(bus = self.task.bus.name, "no Hat powers this bus, so it cannot be switched");
+                    return Ok(());
+                };
+                power.switch(on).map_err(Outage::from)?;
+                tracing::info!(bus = self.task.bus.name, "bus power {}", if on { "on" } else { "off" });
+                self.power_wanted = on;
+                self.links.fill(LinkState::default());
+                if on {
+                    self.pause(hat.power_settle).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One meter's turn. Told to stop, it is given up where it does not finish soon.
+    async fn read(&mut self, line: &mut Line, due: Due) -> Result<(), Interrupt> {
+        let (Some(Metered { meter, .. }), Some(link)) = (self.task.meters.get(due.meter), self.links.get(due.meter))
+        else {
+            return Ok(());
+        };
+        let bus = &self.task.bus;
+        let character = character(bus, Some(meter));
+        line.set_character(character)?;
+        let mut readout = Readout::new(turn(meter), *link, timing(bus, meter, line, due.retry));
+        let name = meter.name.clone();
+        let started = Instant::now();
+        let over = tokio::select! {
+            biased;
+            over = drive(line, &mut readout) => over?,
+            () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
+        };
+        let read_at = SystemTime::now();
+        self.schedule.finished(due, over.frames.is_ok(), now());
+        self.record(due.meter, &name, &over, started.elapsed());
+        let due_at = due.due_at.map(SystemTime::from);
+        let readout = MeterReadout { meter: name, due_at, read_at, frames: over.frames };
+        Ok(self.emit(Happened::Read(readout)).await?)
+    }
+
+    /// Keeps what a turn left behind, and logs the first failure in a row.
+    fn record(&mut self, place: usize, name: &str, over: &TurnOver, busy: Duration) {
+        if let Some(link) = self.links.get_mut(place) {
+            *link = over.link;
+        }
+        let was_failing = self.failing.get(place).copied().unwrap_or_default();
+        let error = over.frames.as_ref().err();
+        match error {
+            Some(error) if !was_failing => tracing::warn!(meter = name, "no reading: {error}"),
+            None if was_failing => tracing::info!(meter = name, "answers again"),
+            _ => {}
+        }
+        for ci in &over.unanswered {
+            tracing::debug!(meter = name, "the extra request {ci:02X} was not answered");
+        }
+        if let Some(failing) = self.failing.get_mut(place) {
+            *failing = error.is_some();
+        }
+        let load_permille = self.load.add(busy, Instant::now().into_std());
+        self.task.health.send_modify(|health| {
+            health.readouts_ok += u64::from(error.is_none());
+            health.readouts_failed += u64::from(error.is_some());
+            health.traffic += over.traffic;
+            health.load_permille = load_permille;
+            if let Some(error) = error {
+                health.last_error = Some(format!("{name}: {error}"));
+            }
+        });
+    }
+
+    async fn emit(&mut self, what: Happened) -> Result<(), Stop> {
+        self.task.events.send(BusEvent { bus: self.task.place, what }).await.map_err(|_| Stop)
+    }
+}
+
+/// A line in use; the fields fall in this order, so the bus loses its power last.
+struct Opened {
+    line: Line,
+    power: Option<BusPower>,
+    hat: Option<Hat>,
+}
+
+impl Opened {
+    /// Opens the line and, where the Hat powers the bus, switches it on and lets the meters start.
+    async fn open(bus: &Bus, machine: &Machine, power_wanted: bool) -> Result<Self, Outage> {
+        let hat = match bus.hat {
+            Some(_) => Some(device_tree::mbus_master_hat(&machine.device_tree)?),
+            None => None,
+        };
+        let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
+        let Some(switch) = bus.hat else { return Ok(Self { line, power: None, hat }) };
+        let power = BusPower::open(switch.power_gpio, machine.open_pin)?;
+        if power_wanted {
+            power.switch(true)?;
+            sleep(switch.power_settle).await;
+        }
+        Ok(Self { line, power: Some(power), hat })
+    }
+}
+
+fn plan(metered: &Metered) -> Plan {
+    let meter = &metered.meter;
+    Plan {
+        interval: meter.interval,
+        aligned_offset_ms: meter.align.then_some(meter.offset_ms),
+        offline_after: meter.offline_after,
+        last_good: metered.last_good,
+    }
+}
+
+/// The characters of a bus, or of one of its meters that has its own.
+fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
+    Character {
+        baud: meter.and_then(|m| m.baud).unwrap_or(bus.baud),
+        parity: meter.and_then(|m| m.parity).unwrap_or(bus.parity),
+        stop_bits: bus.stop_bits,
+    }
+}
+
+fn turn(meter: &Meter) -> Turn {
+    Turn {
+        address: meter.address,
+        reset: meter.reset,
+        application_select: meter.application_select,
+        requests: meter.requests.clone(),
+    }
+}
+
+fn timing(bus: &Bus, meter: &Meter, line: &Line, retry: bool) -> LineTiming {
+    let baud = character(bus, Some(meter)).baud;
+    LineTiming {
+        baud,
+        response_timeout: meter.timeout.or(bus.response_timeout).unwrap_or(baud.response_timeout()),
+        latency: line.latency(),
+        retries: if retry { bus.retries } else { 0 },
+    }
+}
+
+fn now() -> Now {
+    Now { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
+}
+
+/// Ends when the task shall stop.
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever would tell is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Ends `grace` after the task was told to stop.
+async fn stopped_for(stop: &mut watch::Receiver<bool>, grace: Duration) {
+    told_to_stop(stop).await;
+    sleep(grace).await;
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

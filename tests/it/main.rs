@@ -1,8 +1,11 @@
 //! The integration tests: one binary, one file a topic.
 
 mod broker;
+mod bus;
 mod cli;
 mod config;
 mod mqtt;
 mod rooms;
 mod tools;
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod wire;

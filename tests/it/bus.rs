@@ -1,0 +1,355 @@
+//! The bus task on real pseudo-terminals and sockets.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command as Program, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use mbushat::bus::hat::{PowerError, PowerPin};
+use mbushat::bus::health::Health;
+use mbushat::bus::task::{BusTask, Metered};
+use mbushat::bus::{BusEvent, Command, Happened, Machine, MeterReadout};
+use mbushat::mbus::readout::ReadoutError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::wire::{Wire, pty};
+
+/// Long enough for anything that happens at all, on a loaded machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn meters_on_a_pty_are_read_when_due_and_on_demand() {
+    let place = Folder::new("read");
+    let _wire = Wire::on_pty(&place.port(), &[5, 6]);
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s"), ("b", 6, "1h")]);
+    bus.until_up().await;
+    let first = bus.next_readout().await;
+    assert_eq!((first.meter.as_str(), first.due_at.is_some()), ("a", true));
+    assert_eq!(first.frames.expect("a telegram")[0][5], 5, "the A field of its reply");
+    assert_eq!(bus.next_readout().await.meter, "b");
+    bus.commands.send(Command::ReadNow { meter: "b".to_owned() }).await.expect("running");
+    let demanded = bus.readout_of("b").await;
+    assert_eq!((demanded.due_at, demanded.frames.is_ok()), (None, true));
+    assert!(bus.readout_of("a").await.due_at.is_some());
+    let health = bus.health.borrow().clone();
+    assert!(health.up && health.readouts_ok >= 4 && health.readouts_failed == 0, "{health:?}");
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_meter_goes_alone_and_the_others_keep_their_times() {
+    let place = Folder::new("silent");
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let mut bus = Running::start(&place, "", &[("dead", 9, "2s"), ("alive", 5, "2s")]);
+    let (mut dead, mut slots) = (0, Vec::new());
+    while slots.len() < 4 {
+        let readout = bus.next_readout().await;
+        match readout.frames {
+            Ok(_) => slots.push(readout.due_at.expect("a slot")),
+            Err(error) => {
+                assert_eq!((readout.meter.as_str(), error), ("dead", ReadoutError::Silence));
+                dead += 1;
+            }
+        }
+    }
+    assert!(dead >= 2, "{dead}");
+    // The first slot is the start, the next lie on even seconds of the clock.
+    for pair in slots[1..].windows(2) {
+        let gap = pair[1].duration_since(pair[0]).expect("later").as_millis();
+        // A machine under load may cost a slot, a dead meter must not shift one.
+        assert!(gap == 2000 || gap == 4000, "{gap} ms");
+    }
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn an_unplugged_adapter_is_missed_and_read_again_when_it_is_back() {
+    let place = Folder::new("unplug");
+    let wire = Wire::on_pty(&place.port(), &[5]);
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    drop(wire);
+    bus.until_down().await;
+    assert!(!bus.health.borrow().up);
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let back = Instant::now();
+    while bus.readout_of("a").await.frames.is_err() {}
+    assert!(back.elapsed() < Duration::from_secs(8), "{:?}", back.elapsed());
+    assert_eq!(bus.health.borrow().line_losses, 1);
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_restarts_is_read_again() {
+    let place = Folder::new("gateway");
+    let (wire, address) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
+    let port = format!("port = \"tcp://{address}\"");
+    let mut bus = Running::start(&place, &port, &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    drop(wire);
+    bus.until_down().await;
+    let (_wire, _) = Wire::on_tcp(address, &[5]);
+    while bus.readout_of("a").await.frames.is_err() {}
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_held_by_another_program_is_refused_by_name_until_it_is_free() {
+    let place = Folder::new("held");
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let mut holder = Program::new("sh")
+        .args(["-c", "exec sleep 60 <\"$0\""])
+        .arg(place.port())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("sh");
+    while std::fs::read_to_string(format!("/proc/{}/comm", holder.id())).is_ok_and(|name| name != "sleep\n") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
+    let error = bus.until_down().await;
+    assert!(error.contains(&format!("is held by sleep (pid {})", holder.id())), "{error}");
+    holder.kill().expect("its end");
+    holder.wait().expect("its end");
+    bus.until_up().await;
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_else_opens_the_port_while_the_bus_has_it() {
+    let place = Folder::new("exclusive");
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
+    bus.until_up().await;
+    let mut second = Running::start(&place, "", &[("a", 5, "1s")]);
+    let error = second.until_down().await;
+    assert!(error.contains("is held by another program"), "{error}");
+    second.stop().await;
+    assert!(bus.readout_of("a").await.frames.is_ok(), "the first is not disturbed");
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn the_bus_is_powered_before_the_first_byte_and_off_after_the_last() {
+    let place = Folder::new("power").with_hat("0x0005");
+    let (mut master, slave) = pty();
+    std::os::unix::fs::symlink(slave, place.port()).expect("a link");
+    let first_byte = std::thread::spawn(move || {
+        let mut byte = [0];
+        // A pty without a user on the other side says EIO.
+        while std::io::Read::read(&mut master, &mut byte).is_err() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        (levels(11), master)
+    });
+    let bus = Running::start(&place, "hat = true\npower_gpio = 11\npower_settle = \"50ms\"", &[("a", 5, "1s")]);
+    let (levels_at_first_byte, _master) =
+        tokio::task::spawn_blocking(|| first_byte.join().expect("no panic")).await.expect("joined");
+    assert_eq!(levels_at_first_byte, [false, true]);
+    bus.stop().await;
+    assert_eq!(levels(11), [false, true, false]);
+}
+
+#[tokio::test]
+async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
+    let place = Folder::new("power-lost").with_hat("0x0005");
+    let wire = Wire::on_pty(&place.port(), &[5]);
+    let power = "hat = true\npower_gpio = 12\npower_settle = \"10ms\"";
+    let mut bus = Running::start(&place, power, &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    bus.commands.send(Command::Power(false)).await.expect("running");
+    until(|| levels(12) == [false, true, false]).await;
+    bus.commands.send(Command::Power(true)).await.expect("running");
+    until(|| levels(12) == [false, true, false, true]).await;
+    drop(wire);
+    bus.until_down().await;
+    assert_eq!(levels(12), [false, true, false, true, false]);
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_hat_the_bus_says_what_to_check() {
+    let place = Folder::new("no-hat");
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let mut bus = Running::start(&place, "hat = true\npower_gpio = 13", &[("a", 5, "1s")]);
+    let error = bus.until_down().await;
+    assert!(error.contains("no M-Bus Master Hat") && error.contains("hat = false"), "{error}");
+    bus.stop().await;
+    assert!(levels(13).is_empty(), "the pin is not touched");
+}
+
+#[tokio::test]
+async fn a_mini_uart_is_refused_with_the_line_that_fixes_it() {
+    let place = Folder::new("mini-uart");
+    std::fs::write(place.0.join("model"), "Raspberry Pi 4 Model B Rev 1.5\0").expect("a model");
+    std::fs::write(place.0.join("ttyS0"), "").expect("a file");
+    std::os::unix::fs::symlink(place.0.join("ttyS0"), place.port()).expect("a link");
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
+    let error = bus.until_down().await;
+    assert!(error.contains("no parity") && error.contains("dtoverlay=disable-bt"), "{error}");
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn told_to_stop_it_ends_soon_in_the_middle_of_a_readout() {
+    let place = Folder::new("stop");
+    let _wire = Wire::on_pty(&place.port(), &[]);
+    let mut bus = Running::start(&place, "response_timeout = \"30s\"", &[("a", 5, "1h")]);
+    bus.until_up().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let told = Instant::now();
+    bus.stop().await;
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+}
+
+/// A bus task at work.
+struct Running {
+    events: mpsc::Receiver<BusEvent>,
+    commands: mpsc::Sender<Command>,
+    health: watch::Receiver<Health>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a bus on the folder's port, `extra` being more lines of its table.
+    fn start(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> Self {
+        let mut text = format!("[[bus]]\nname = \"bus\"\nretries = 1\n{extra}\n");
+        if !extra.contains("port =") {
+            text.push_str(&format!("port = {:?}\n", place.port()));
+        }
+        if !extra.contains("hat =") {
+            text.push_str("hat = false\n");
+        }
+        for (name, address, interval) in meters {
+            text.push_str(&format!(
+                "[[meter]]\nname = \"{name}\"\naddress = {address}\ninterval = \"{interval}\"\noffline_after = 1\n"
+            ));
+        }
+        let file = place.0.join("mbushat.toml");
+        std::fs::write(&file, text).expect("a file");
+        let config = mbushat::config::load(&file).expect("a good configuration");
+        let (events_in, events) = mpsc::channel(16);
+        let (commands, commands_out) = mpsc::channel(16);
+        let (health_in, health) = watch::channel(Health::default());
+        let (stop, stop_out) = watch::channel(false);
+        let task = BusTask {
+            place: 0,
+            bus: config.buses.into_iter().next().expect("a bus"),
+            meters: config.meters.into_iter().map(|meter| Metered { meter, last_good: None }).collect(),
+            timezone: TimeZone::UTC,
+            machine: Machine { device_tree: place.0.clone(), open_pin: fake_pin },
+            events: events_in,
+            commands: commands_out,
+            health: health_in,
+            stop: stop_out,
+        };
+        Self { events, commands, health, stop, task: tokio::spawn(task.run()) }
+    }
+
+    async fn next(&mut self) -> Happened {
+        timeout(PATIENCE, self.events.recv()).await.expect("something happens").expect("still running").what
+    }
+
+    async fn next_readout(&mut self) -> MeterReadout {
+        loop {
+            if let Happened::Read(readout) = self.next().await {
+                return readout;
+            }
+        }
+    }
+
+    async fn readout_of(&mut self, meter: &str) -> MeterReadout {
+        loop {
+            let readout = self.next_readout().await;
+            if readout.meter == meter {
+                return readout;
+            }
+        }
+    }
+
+    async fn until_up(&mut self) {
+        while !matches!(self.next().await, Happened::Up) {}
+    }
+
+    async fn until_down(&mut self) -> String {
+        loop {
+            if let Happened::Down { error } = self.next().await {
+                return error;
+            }
+        }
+    }
+
+    async fn stop(mut self) {
+        self.stop.send(true).expect("still running");
+        while timeout(PATIENCE, self.events.recv()).await.expect("its end").is_some() {}
+        self.task.await.expect("no panic");
+    }
+}
+
+/// A folder of its own, removed at the end: port, configuration and device tree.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mbushat-bus-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn with_hat(self, version: &str) -> Self {
+        let node = self.0.join("hat");
+        std::fs::create_dir_all(&node).expect("a node");
+        std::fs::write(node.join("product"), "M-Bus Master\0").expect("a property");
+        std::fs::write(node.join("product_ver"), format!("{version}\0")).expect("a property");
+        self
+    }
+
+    fn port(&self) -> PathBuf {
+        self.0.join("port")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What the fake pins were set to, in order.
+static LEVELS: Mutex<Vec<(u8, bool)>> = Mutex::new(Vec::new());
+
+struct FakePin(u8);
+
+impl PowerPin for FakePin {
+    fn set(&mut self, high: bool) -> Result<(), PowerError> {
+        LEVELS.lock().expect("levels").push((self.0, high));
+        Ok(())
+    }
+
+    fn stays_at_exit(&self) -> bool {
+        true
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "an OpenPin")]
+fn fake_pin(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError> {
+    Ok(Box::new(FakePin(gpio)))
+}
+
+fn levels(gpio: u8) -> Vec<bool> {
+    LEVELS.lock().expect("levels").iter().filter(|(g, _)| *g == gpio).map(|(_, high)| *high).collect()
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "it did not happen in time");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

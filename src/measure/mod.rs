@@ -7,7 +7,12 @@
 
 pub mod unit;
 pub mod medium;
+pub mod key;
+pub mod kind;
+pub mod total;
 pub mod profile;
+#[cfg(test)]
+pub(crate) mod sample;
 
 use std::time::SystemTime;
 

@@ -1,7 +1,7 @@
 //! Rules that name, scale, hide or dress up the records of a meter model: a user's
 //! `[[meter.record]]`, a user's `[[profile]]`, or a built-in profile.
 
-use crate::mbus::address::Manufacturer;
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::quantity::{Function, Quantity, Unit};
 
@@ -72,4 +72,156 @@ pub struct Presentation {
     pub state_class: Option<String>,
     /// Digits after the point to show.
     pub precision: Option<u8>,
+}
+
+/// What a rule can know of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// What it measures.
+    pub quantity: Quantity,
+    /// Function field.
+    pub function: Function,
+    /// Storage number.
+    pub storage: u64,
+    /// Tariff.
+    pub tariff: u32,
+    /// Subunit.
+    pub subunit: u16,
+    /// Place among the records of the whole readout, from 0.
+    pub index: usize,
+    /// DIF and DIFEs.
+    pub dib: &'a [u8],
+    /// VIF and VIFEs.
+    pub vib: &'a [u8],
+}
+
+impl Selector {
+    /// Whether every given field equals the record's.
+    #[must_use]
+    pub fn selects(&self, record: &Facts<'_>) -> bool {
+        self.quantity.is_none_or(|quantity| quantity == record.quantity)
+            && self.function.is_none_or(|function| function == record.function)
+            && self.storage.is_none_or(|storage| storage == record.storage)
+            && self.tariff.is_none_or(|tariff| tariff == record.tariff)
+            && self.subunit.is_none_or(|subunit| subunit == record.subunit)
+            && self.index.is_none_or(|index| index == record.index)
+            && self.dif_vif.as_ref().is_none_or(|(dif, vif)| dif == record.dib && vif == record.vib)
+    }
+}
+
+impl Profile {
+    /// Whether it is for this meter. One that names no manufacturer, version or medium is used by name only.
+    #[must_use]
+    pub fn matches(&self, meter: SecondaryAddress) -> bool {
+        let by_name_only = self.manufacturer.is_none() && self.version.is_none() && self.medium.is_none();
+        !by_name_only
+            && self.manufacturer.is_none_or(|manufacturer| manufacturer == meter.manufacturer())
+            && self.version.is_none_or(|version| version == meter.version())
+            && self.medium.is_none_or(|medium| medium == meter.medium())
+    }
+}
+
+/// The rules that apply to one meter.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    own: &'a [RecordRule],
+    profile: &'a [RecordRule],
+}
+
+impl<'a> Rules<'a> {
+    /// The meter's own rules, then those of the profile it names, or else of the first that matches.
+    #[must_use]
+    pub fn new(
+        own: &'a [RecordRule],
+        named: Option<&str>,
+        profiles: &'a [Profile],
+        identity: Option<SecondaryAddress>,
+    ) -> Self {
+        let chosen = match named {
+            Some(name) => profiles.iter().find(|profile| profile.name == name),
+            None => identity.and_then(|meter| profiles.iter().find(|profile| profile.matches(meter))),
+        };
+        Self { own, profile: chosen.map_or(&[], |profile| &profile.records) }
+    }
+
+    /// The first rule that selects the record.
+    #[must_use]
+    pub fn rule(&self, record: &Facts<'_>) -> Option<&'a RecordRule> {
+        self.own.iter().chain(self.profile).find(|rule| rule.select.selects(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, Profile, RecordRule, Rules, Selector};
+    use crate::mbus::address::{Manufacturer, SecondaryAddress};
+    use crate::mbus::quantity::{Function, Known, Quantity};
+
+    const RECORD: Facts<'_> = Facts {
+        quantity: Quantity::Known(Known::Energy),
+        function: Function::Instantaneous,
+        storage: 1,
+        tariff: 2,
+        subunit: 3,
+        index: 4,
+        dib: &[0x8C, 0x10],
+        vib: &[0x06],
+    };
+
+    fn keyed(key: &str, select: Selector) -> RecordRule {
+        RecordRule { select, key: Some(key.to_owned()), ..RecordRule::default() }
+    }
+
+    #[test]
+    fn a_selector_wants_every_field_it_gives() {
+        let all = Selector {
+            quantity: Some(RECORD.quantity),
+            storage: Some(1),
+            tariff: Some(2),
+            subunit: Some(3),
+            function: Some(Function::Instantaneous),
+            index: Some(4),
+            dif_vif: Some((vec![0x8C, 0x10], vec![0x06])),
+        };
+        assert!(all.selects(&RECORD));
+        assert!(Selector::default().selects(&RECORD));
+        for other in [
+            Selector { quantity: Some(Known::Volume.into()), ..all.clone() },
+            Selector { storage: Some(0), ..all.clone() },
+            Selector { tariff: Some(0), ..all.clone() },
+            Selector { subunit: Some(0), ..all.clone() },
+            Selector { function: Some(Function::Maximum), ..all.clone() },
+            Selector { index: Some(0), ..all.clone() },
+            Selector { dif_vif: Some((vec![0x8C, 0x10], vec![0x07])), ..all.clone() },
+        ] {
+            assert!(!other.selects(&RECORD), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_meters_own_rule_comes_first_then_the_first_profile_that_matches() {
+        let meter = SecondaryAddress::parse("30137315ATS0104").expect("an address");
+        let profile = |name: &str, manufacturer: &str, medium| Profile {
+            name: name.to_owned(),
+            title: String::new(),
+            manufacturer: Manufacturer::from_letters(manufacturer),
+            version: None,
+            medium,
+            records: vec![keyed(name, Selector::default())],
+        };
+        let profiles = [
+            profile("by_name", "", None),
+            profile("other", "KAM", None),
+            profile("ats", "ATS", Some(4)),
+            profile("late", "ATS", None),
+        ];
+        let own = [keyed("own", Selector { storage: Some(7), ..Selector::default() })];
+        let key = |rules: Rules<'_>, storage| {
+            rules.rule(&Facts { storage, ..RECORD }).and_then(|rule| rule.key.clone()).unwrap_or_default()
+        };
+        let matched = Rules::new(&own, None, &profiles, Some(meter));
+        assert_eq!((key(matched, 7), key(matched, 0)), ("own".to_owned(), "ats".to_owned()));
+        assert_eq!(key(Rules::new(&own, Some("by_name"), &profiles, Some(meter)), 0), "by_name");
+        assert_eq!(key(Rules::new(&own, None, &profiles, None), 0), "");
+    }
 }

@@ -14,10 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::mbus::decimal::Decimal;
-use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, medium};
+use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key, medium};
 
-/// The keys of `state` that are no measurement.
-pub const RESERVED_KEYS: [&str; 3] = ["read_at", "seq", "status"];
 /// Payload of availability and bridge state.
 pub const ONLINE: &str = "online";
 /// Payload of availability and bridge state, and the last will.
@@ -61,7 +59,7 @@ pub fn plain_value(value: &Measured) -> String {
 pub fn numbers_of_state(state: &[u8]) -> Result<BTreeMap<String, Decimal>, serde_json::Error> {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(state)?;
     let number = |(key, raw): (String, &RawValue)| Some((key, raw.get().parse::<Decimal>().ok()?));
-    let reserved = |key: &str| RESERVED_KEYS.contains(&key);
+    let reserved = |field: &str| key::RESERVED.contains(&field);
     Ok(fields.into_iter().filter(|(key, _)| !reserved(key)).filter_map(number).collect())
 }
 
@@ -233,7 +231,7 @@ struct StateJson<'a> {
 impl Serialize for StateJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { reading, seq } = self;
-        let mut map = serializer.serialize_map(Some(reading.measurements.len() + RESERVED_KEYS.len()))?;
+        let mut map = serializer.serialize_map(Some(reading.measurements.len() + key::RESERVED.len()))?;
         for measurement in &reading.measurements {
             map.serialize_entry(&measurement.key, &value(&measurement.value))?;
         }

@@ -5,6 +5,7 @@ mod bus;
 mod cli;
 mod config;
 mod mqtt;
+mod homeassistant_classes;
 mod rooms;
 mod tools;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

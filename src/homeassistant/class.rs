@@ -1,0 +1,222 @@
+//! How Home Assistant shows a measurement: device class, state class, unit, precision, category.
+//!
+//! Every combination this file makes is checked against Home Assistant's own `table` for the
+//! user's release: a class or unit it would refuse is left out, for an entity without a class is
+//! better than no entity. Kelvin differences are never `temperature` (Home Assistant would convert
+//! 5 K to −268 °C), heat energy is `energy`, and only a water meter's volume is `water`.
+//!
+//! Not here: names and documents (`discovery`).
+
+use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::measure::medium::{self, Kind};
+use crate::measure::total::is_total;
+use crate::measure::{Measured, Measurement, kind};
+
+use super::table::{Class, Release};
+
+/// What the document says of one sensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// `device_class`.
+    pub device_class: Option<&'static str>,
+    /// `state_class`.
+    pub state_class: Option<&'static str>,
+    /// `unit_of_measurement`.
+    pub unit: Option<&'static str>,
+    /// `suggested_display_precision`; `None` where the state is no number.
+    pub precision: Option<u8>,
+    /// `entity_category` `diagnostic`.
+    pub diagnostic: bool,
+    /// Whether the entity starts enabled.
+    pub enabled: bool,
+}
+
+/// How a measurement of a meter with this device type is shown by this release.
+#[must_use]
+pub fn shown(measurement: &Measurement, medium: Option<u8>, release: Release) -> Shown {
+    let numeric = is_numeric(measurement);
+    let unit = if numeric { measurement.unit.name() } else { "" };
+    let sort = medium.map_or(Kind::Other, medium::kind);
+    let wanted = measurement.presentation.device_class.as_deref().or_else(|| device_class(measurement, sort));
+    let taken = |class: &&Class| class.is_numeric() == numeric && class.takes_unit(unit, release);
+    let class = wanted.and_then(|name| Class::find(name, release)).filter(taken);
+    let wanted = match &measurement.presentation.state_class {
+        Some(state) => ["measurement", "total", "total_increasing"].into_iter().find(|known| known == state),
+        None => state_class(measurement),
+    };
+    let state_class = wanted.filter(|_| numeric).filter(|&s| class.is_none_or(|class| class.takes_state(Some(s))));
+    let (diagnostic, enabled) = category(measurement);
+    Shown {
+        device_class: class.map(|class| class.name),
+        state_class,
+        unit: Some(unit).filter(|unit| !unit.is_empty()),
+        precision: numeric.then(|| precision(measurement)),
+        diagnostic,
+        enabled,
+    }
+}
+
+fn is_numeric(measurement: &Measurement) -> bool {
+    match measurement.value {
+        Measured::Number(_) => true,
+        Measured::Text(_) => false,
+        Measured::Invalid => !kind::is_text(measurement.quantity, &measurement.modifiers),
+    }
+}
+
+fn device_class(measurement: &Measurement, kind: Kind) -> Option<&'static str> {
+    if let Measured::Text(text) = &measurement.value {
+        return class_of_time(text);
+    }
+    let Quantity::Known(known) = measurement.quantity else { return None };
+    Some(match known {
+        Known::Energy => "energy",
+        Known::Volume if kind == Kind::Water => "water",
+        Known::Volume if kind == Kind::Gas => "gas",
+        Known::Volume => "volume",
+        Known::Mass => "weight",
+        Known::OnTime
+        | Known::OperatingTime
+        | Known::AveragingDuration
+        | Known::ActualityDuration
+        | Known::StorageInterval
+        | Known::DurationSinceReadout
+        | Known::TariffDuration
+        | Known::TariffPeriod
+        | Known::TransmissionPeriod
+        | Known::DurationSinceCumulation
+        | Known::BatteryOperatingTime
+        | Known::BatteryLife => "duration",
+        Known::Power | Known::CumulativeMaximumPower => "power",
+        Known::VolumeFlow => "volume_flow_rate",
+        Known::FlowTemperature | Known::ReturnTemperature | Known::ExternalTemperature | Known::TemperatureLimit => {
+            "temperature"
+        }
+        Known::TemperatureDifference => "temperature_delta",
+        Known::Pressure => "pressure",
+        Known::Date => "date",
+        Known::DateTime | Known::BatteryChangeTime => "timestamp",
+        Known::ReactiveEnergy => "reactive_energy",
+        Known::ReactivePower => "reactive_power",
+        Known::ApparentPower => "apparent_power",
+        Known::RelativeHumidity => "humidity",
+        Known::Frequency => "frequency",
+        Known::Voltage => "voltage",
+        Known::Current => "current",
+        Known::RfLevel => "signal_strength",
+        _ => return None,
+    })
+}
+
+/// The class of a meter's date (`2020-01-15`) or time (`2024-03-31T02:15`); a text that is neither
+/// has none.
+fn class_of_time(text: &str) -> Option<&'static str> {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    match shape.as_str() {
+        "0000-00-00" => Some("date"),
+        "0000-00-00T00:00" | "0000-00-00T00:00:00" => Some("timestamp"),
+        _ => None,
+    }
+}
+
+fn state_class(measurement: &Measurement) -> Option<&'static str> {
+    if is_total(measurement) {
+        let negative = matches!(measurement.value, Measured::Number(number) if number.mantissa() < 0);
+        return Some(if negative { "total" } else { "total_increasing" });
+    }
+    if measurement.storage_number > 0 {
+        return None;
+    }
+    let Quantity::Known(known) = measurement.quantity else { return None };
+    match known {
+        // what counts but can fall: the balance of import and export, credit
+        Known::Energy | Known::ReactiveEnergy if measurement.modifiers.contains(&"import_minus_export") => {
+            Some("total")
+        }
+        Known::Power
+        | Known::CumulativeMaximumPower
+        | Known::VolumeFlow
+        | Known::MassFlow
+        | Known::FlowTemperature
+        | Known::ReturnTemperature
+        | Known::ExternalTemperature
+        | Known::TemperatureDifference
+        | Known::Pressure
+        | Known::ReactivePower
+        | Known::ApparentPower
+        | Known::RelativeHumidity
+        | Known::PhaseAngleVoltage
+        | Known::PhaseAngleCurrent
+        | Known::Frequency
+        | Known::Voltage
+        | Known::Current
+        | Known::BatteryLife
+        | Known::RfLevel
+        | Known::Dimensionless => Some("measurement"),
+        Known::Credit | Known::Debit => Some("total"),
+        _ => None,
+    }
+}
+
+/// Whether it is a diagnostic, and whether it starts enabled: what happened in the past, at another
+/// tariff or at an extreme is there for whoever wants it, and so is what describes the meter.
+fn category(measurement: &Measurement) -> (bool, bool) {
+    let plain =
+        measurement.function == Function::Instantaneous && measurement.storage_number == 0 && measurement.tariff == 0;
+    if !plain {
+        return (true, false);
+    }
+    let Quantity::Known(known) = measurement.quantity else { return (true, false) };
+    match known {
+        Known::ErrorFlags | Known::BatteryLife | Known::RfLevel => (true, true),
+        Known::Energy
+        | Known::Volume
+        | Known::Mass
+        | Known::OnTime
+        | Known::OperatingTime
+        | Known::Power
+        | Known::VolumeFlow
+        | Known::MassFlow
+        | Known::FlowTemperature
+        | Known::ReturnTemperature
+        | Known::TemperatureDifference
+        | Known::ExternalTemperature
+        | Known::Pressure
+        | Known::HcaUnits
+        | Known::ReactiveEnergy
+        | Known::ApparentEnergy
+        | Known::ReactivePower
+        | Known::ApparentPower
+        | Known::RelativeHumidity
+        | Known::PhaseAngleVoltage
+        | Known::PhaseAngleCurrent
+        | Known::Frequency
+        | Known::CumulativeMaximumPower
+        | Known::Credit
+        | Known::Debit
+        | Known::DigitalInput
+        | Known::DigitalOutput
+        | Known::Dimensionless
+        | Known::Voltage
+        | Known::Current
+        | Known::PlainText => (false, true),
+        _ => (true, false),
+    }
+}
+
+/// As many digits as the meter counts, but no more than are of use; a default where they vary.
+fn precision(measurement: &Measurement) -> u8 {
+    let most = match measurement.unit {
+        Unit::CubicMetre | Unit::KilowattHour | Unit::CubicMetrePerHour | Unit::Megajoule | Unit::Megacalorie => 3,
+        Unit::Celsius | Unit::Fahrenheit | Unit::Kelvin | Unit::Hour => 2,
+        Unit::Second | Unit::Watt | Unit::Day => 1,
+        _ => 3,
+    };
+    let usual = match measurement.unit {
+        Unit::None | Unit::Second | Unit::Hour | Unit::Day | Unit::Watt => 0,
+        Unit::CubicMetre | Unit::CubicMetrePerHour => 3,
+        Unit::Percent | Unit::Volt | Unit::Celsius | Unit::Fahrenheit => 1,
+        _ => 2,
+    };
+    measurement.presentation.precision.unwrap_or_else(|| measurement.digits.unwrap_or(usual).min(most))
+}

@@ -1,0 +1,441 @@
+//! The discovery documents: one device for each meter and one for the agent.
+//!
+//! Facts these documents rest on, each seen on a real Home Assistant: one component without a
+//! `unique_id` loses the whole document, one bad class loses its entity alone; leaving a component
+//! out does not remove it, sending only its platform does; a root availability also greys out the
+//! button that would wake a silent meter, so that one and the diagnostics bring their own.
+//!
+//! Not here: when they are published, retained and debounced (`mqtt`), classes (`class`).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::config::HomeAssistant;
+use crate::mbus::address::SecondaryAddress;
+use crate::measure::{Measurement, medium};
+
+use super::class::{self, Shown};
+use super::name;
+
+/// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
+/// left out, the last first.
+const MAX_BYTES: usize = 60_000;
+/// The agent in `origin` and on its own device.
+const PROGRAM: &str = "mbushat";
+
+/// Makes the documents of one agent.
+#[derive(Clone, Debug)]
+pub struct Announcer {
+    /// The base topic as it stands in ids.
+    base: String,
+    base_topic: String,
+    prefix: String,
+    release: (u16, u8),
+    bridge_state: String,
+    bridge_info: String,
+}
+
+/// A meter as its document shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct MeterDevice<'a> {
+    /// Configured name.
+    pub name: &'a str,
+    /// Configured title; `None`: made from the name.
+    pub title: Option<&'a str>,
+    /// Who answers.
+    pub identity: Option<SecondaryAddress>,
+    /// Whether two configured meters have this identity.
+    pub shares_identity: bool,
+    /// Whether another meter answered under this name before: entity ids then end in the new id, so
+    /// that the two histories are not mixed.
+    pub replaces_another: bool,
+    /// Where its values are.
+    pub state_topic: &'a str,
+    /// Where its availability is.
+    pub availability_topic: &'a str,
+    /// Where a message makes it be read.
+    pub read_topic: &'a str,
+    /// Everything it was seen to measure, with any value.
+    pub measurements: &'a [Measurement],
+}
+
+/// A document ready to be published, retained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Discovery topic; an empty retained message on it removes the device.
+    pub topic: String,
+    /// JSON.
+    pub payload: String,
+    /// Every component and its platform.
+    pub components: BTreeMap<String, String>,
+    /// Components left out for the size of the document.
+    pub left_out: usize,
+}
+
+impl Announcer {
+    /// `bridge_state` and `bridge_info` are the topics of the agent below `base_topic`.
+    #[must_use]
+    pub fn new(config: &HomeAssistant, base_topic: &str, bridge_state: String, bridge_info: String) -> Self {
+        Self {
+            base: name::id(base_topic),
+            base_topic: base_topic.to_owned(),
+            prefix: config.discovery_prefix.clone(),
+            release: config.version,
+            bridge_state,
+            bridge_info,
+        }
+    }
+
+    /// The topic filter on which every device document arrives, ours and others'.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        format!("{}/device/+/config", self.prefix)
+    }
+
+    /// The components of a retained document if it is one of this agent's: so that what is no longer
+    /// configured can be removed although our own list of it is lost.
+    #[must_use]
+    pub fn recognise(&self, payload: &[u8]) -> Option<BTreeMap<String, String>> {
+        let document: serde_json::Value = serde_json::from_slice(payload).ok()?;
+        let text = |pointer: &str| document.pointer(pointer).and_then(serde_json::Value::as_str);
+        let bridge = self.bridge_id();
+        let ours =
+            text("/via_device").or(text("/dev/via_device")) == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
+        if !ours || text("/o/name") != Some(PROGRAM) {
+            return None;
+        }
+        let components = document.get("cmps")?.as_object()?;
+        let platform = |component: &serde_json::Value| component.get("p").and_then(|p| p.as_str()).map(str::to_owned);
+        Some(components.iter().filter_map(|(id, component)| Some((id.clone(), platform(component)?))).collect())
+    }
+
+    /// The document of a meter.
+    #[must_use]
+    pub fn meter(&self, meter: &MeterDevice<'_>) -> Document {
+        let id = self.meter_id(meter);
+        let mut components = self.own_components(meter, &id);
+        for measurement in meter.measurements {
+            components.insert(measurement.key.clone(), self.measured(meter, measurement, &id));
+        }
+        let root = Root {
+            dev: meter_device(meter, id.clone(), self.bridge_id()),
+            o: Origin::default(),
+            stat_t: Some(meter.state_topic),
+            avty: vec![Availability { t: &self.bridge_state }, Availability { t: meter.availability_topic }],
+            avty_mode: Some("all"),
+            qos: 1,
+            cmps: components,
+        };
+        self.document(&id, root)
+    }
+
+    /// The document of the agent itself; `buses` by name.
+    #[must_use]
+    pub fn agent(&self, buses: &[&str]) -> Document {
+        let id = self.bridge_id();
+        let mut components = BTreeMap::new();
+        components.insert("connection".to_owned(), self.connection(&id));
+        for bus in buses {
+            for (field, title) in [("error_rate", "error rate"), ("load", "load")] {
+                let key = format!("{}_{field}", name::id(bus));
+                let template = format!("{{{{ value_json.buses['{bus}'].{field} | default('') }}}}");
+                let title = format!("Bus {bus} {title}");
+                components.insert(key.clone(), self.diagnostic(&id, &key, title, template));
+            }
+        }
+        let named =
+            if self.base_topic == PROGRAM { PROGRAM.to_owned() } else { format!("{PROGRAM} ({})", self.base_topic) };
+        let root = Root {
+            dev: Device {
+                ids: [id.clone()],
+                name: named,
+                mf: Some(PROGRAM.to_owned()),
+                mdl: Some("M-Bus agent".to_owned()),
+                sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                sn: None,
+                via_device: None,
+            },
+            o: Origin::default(),
+            stat_t: None,
+            avty: Vec::new(),
+            avty_mode: None,
+            qos: 1,
+            cmps: components,
+        };
+        self.document(&id, root)
+    }
+
+    /// The id of the device and the first part of its entities' `unique_id`: base topic, then
+    /// identification, manufacturer, version and medium. An identification of no use is replaced by
+    /// the meter's name.
+    #[must_use]
+    pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
+        let Some(identity) = meter.identity else { return format!("{}_{}", self.base, name::id(meter.name)) };
+        let id = if meter.shares_identity || is_useless(identity) {
+            name::id(meter.name)
+        } else {
+            format!("{:08X}", identity.id())
+        };
+        let manufacturer = name::id(&identity.manufacturer().to_string());
+        format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
+    }
+
+    fn bridge_id(&self) -> String {
+        format!("{}_bridge", self.base)
+    }
+
+    fn document(&self, id: &str, mut root: Root<'_>) -> Document {
+        let mut payload = json(&root);
+        let mut left_out = 0;
+        while payload.len() > MAX_BYTES {
+            let disabled = root.cmps.iter().rev().find(|(_, component)| component.en == Some(false));
+            let Some(key) = disabled.or(root.cmps.iter().next_back()).map(|(key, _)| key.clone()) else { break };
+            root.cmps.remove(&key);
+            left_out += 1;
+            payload = json(&root);
+        }
+        let components = root.cmps.iter().map(|(key, component)| (key.clone(), component.p.to_owned())).collect();
+        Document { topic: format!("{}/device/{id}/config", self.prefix), payload, components, left_out }
+    }
+
+    fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
+        let medium = meter.identity.map(SecondaryAddress::medium);
+        let shown: Shown = class::shown(measurement, medium, self.release);
+        let title = measurement.presentation.title.clone();
+        Component {
+            uniq_id: Some(format!("{id}_{}", measurement.key)),
+            name: Some(title.unwrap_or_else(|| name::title(&measurement.key))),
+            def_ent_id: Some(entity_id("sensor", meter, &measurement.key)),
+            dev_cla: shown.device_class,
+            unit_of_meas: shown.unit,
+            stat_cla: shown.state_class,
+            sug_dsp_prc: shown.precision,
+            ent_cat: shown.diagnostic.then_some("diagnostic"),
+            en: (!shown.enabled).then_some(false),
+            val_tpl: Some(value_template(&measurement.key, shown.device_class)),
+            ..Component::of("sensor")
+        }
+    }
+
+    /// What every meter has, and what stays usable while it is silent.
+    fn own_components<'a>(&'a self, meter: &MeterDevice<'a>, id: &str) -> BTreeMap<String, Component<'a>> {
+        let agent_only = || Some(vec![Availability { t: &self.bridge_state }]);
+        let problem = Component {
+            name: Some("Problem".to_owned()),
+            dev_cla: Some("problem"),
+            ent_cat: Some("diagnostic"),
+            val_tpl: Some("{{ 'ON' if value_json.status else 'OFF' }}".to_owned()),
+            avty: agent_only(),
+            ..Component::of("binary_sensor")
+        };
+        let last_read = Component {
+            name: Some("Last read".to_owned()),
+            dev_cla: Some("timestamp"),
+            ent_cat: Some("diagnostic"),
+            val_tpl: Some("{{ value_json.read_at | default('') }}".to_owned()),
+            avty: agent_only(),
+            ..Component::of("sensor")
+        };
+        let read_now = Component {
+            name: Some("Read now".to_owned()),
+            ent_cat: Some("config"),
+            cmd_t: Some(meter.read_topic),
+            pl_prs: Some("{}"),
+            avty: agent_only(),
+            ..Component::of("button")
+        };
+        // a hyphen, which no key of a measurement has
+        [
+            ("problem-status", "problem", problem),
+            ("last-read", "last_read", last_read),
+            ("read-now", "read_now", read_now),
+        ]
+        .into_iter()
+        .map(|(key, entity, mut component)| {
+            component.uniq_id = Some(format!("{id}_{key}"));
+            component.def_ent_id = Some(entity_id(component.p, meter, entity));
+            (key.to_owned(), component)
+        })
+        .collect()
+    }
+
+    fn connection(&self, id: &str) -> Component<'_> {
+        Component {
+            uniq_id: Some(format!("{id}_connection")),
+            name: Some("Connection".to_owned()),
+            def_ent_id: Some(format!("binary_sensor.{}_connection", self.base.to_lowercase())),
+            dev_cla: Some("connectivity"),
+            ent_cat: Some("diagnostic"),
+            stat_t: Some(&self.bridge_state),
+            pl_on: Some("online"),
+            pl_off: Some("offline"),
+            ..Component::of("binary_sensor")
+        }
+    }
+
+    fn diagnostic(&self, id: &str, key: &str, title: String, template: String) -> Component<'_> {
+        Component {
+            uniq_id: Some(format!("{id}_{key}")),
+            name: Some(title),
+            def_ent_id: Some(format!("sensor.{}_{}", self.base, key).to_lowercase()),
+            unit_of_meas: Some("%"),
+            stat_cla: Some("measurement"),
+            sug_dsp_prc: Some(1),
+            ent_cat: Some("diagnostic"),
+            stat_t: Some(&self.bridge_info),
+            val_tpl: Some(template),
+            avty: Some(vec![Availability { t: &self.bridge_state }]),
+            ..Component::of("sensor")
+        }
+    }
+}
+
+impl Document {
+    /// The document to send once where `previous` had components that this one has not: they are
+    /// named with their platform alone, which removes them. Publish [`payload`](Self::payload) after it.
+    #[must_use]
+    pub fn removing(&self, previous: &BTreeMap<String, String>) -> Option<String> {
+        let gone: Vec<_> = previous.iter().filter(|(id, _)| !self.components.contains_key(*id)).collect();
+        if gone.is_empty() {
+            return None;
+        }
+        let mut document: serde_json::Value = serde_json::from_str(&self.payload).ok()?;
+        let components = document.get_mut("cmps")?.as_object_mut()?;
+        for (id, platform) in gone {
+            components.insert(id.clone(), serde_json::json!({ "p": platform }));
+        }
+        Some(document.to_string())
+    }
+}
+
+/// Identifications that more than one meter has: not set, or all wildcards.
+fn is_useless(identity: SecondaryAddress) -> bool {
+    matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF)
+}
+
+fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
+    let identity = meter.identity;
+    Device {
+        ids: [id],
+        name: meter.title.map_or_else(|| name::title(meter.name), str::to_owned),
+        mf: identity.map(|i| i.manufacturer().to_string()),
+        mdl: identity.map(|i| name::title(&medium::name(i.medium()))),
+        sw: identity.map(|i| i.version().to_string()),
+        sn: identity.map(|i| format!("{:08X}", i.id())),
+        via_device: Some(bridge),
+    }
+}
+
+fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
+    let id = match meter.identity {
+        Some(identity) if meter.replaces_another => format!("_{:08x}", identity.id()),
+        _ => String::new(),
+    };
+    format!("{platform}.{}_{key}{id}", meter.name)
+}
+
+/// `default('')` keeps the last value silently where this telegram lacked the record; `null` (the
+/// meter says invalid) becomes unknown. A meter's clock has no zone: Home Assistant's own is added.
+fn value_template(key: &str, device_class: Option<&str>) -> String {
+    let value = format!("value_json['{key}'] | default('')");
+    if device_class == Some("timestamp") {
+        return format!("{{% set t = {value} %}}{{{{ (t | as_datetime | as_local).isoformat() if t else t }}}}");
+    }
+    format!("{{{{ {value} }}}}")
+}
+
+/// The shapes below have text keys only, so this cannot fail.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Root<'a> {
+    dev: Device,
+    o: Origin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stat_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    avty: Vec<Availability<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avty_mode: Option<&'static str>,
+    qos: u8,
+    cmps: BTreeMap<String, Component<'a>>,
+}
+
+#[derive(Serialize)]
+struct Device {
+    ids: [String; 1],
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mf: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mdl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via_device: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Origin {
+    name: &'static str,
+    sw: &'static str,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { name: PROGRAM, sw: env!("CARGO_PKG_VERSION") }
+    }
+}
+
+#[derive(Serialize)]
+struct Availability<'a> {
+    t: &'a str,
+}
+
+#[derive(Default, Serialize)]
+struct Component<'a> {
+    p: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uniq_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    def_ent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev_cla: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_of_meas: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stat_cla: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sug_dsp_prc: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ent_cat: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    en: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stat_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_tpl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avty: Option<Vec<Availability<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmd_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pl_prs: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pl_on: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pl_off: Option<&'static str>,
+}
+
+impl Component<'_> {
+    fn of(platform: &'static str) -> Self {
+        Self { p: platform, ..Self::default() }
+    }
+}

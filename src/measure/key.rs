@@ -1,0 +1,131 @@
+//! The key of a measurement: stable for the life of an installation, unique in a reading.
+//!
+//! Not here: the names it is made of (`mbus::quantity`, `mbus::vife`), rules that replace it
+//! (`profile`).
+
+use std::collections::BTreeMap;
+
+use crate::mbus::quantity::{Function, Quantity};
+
+/// Keys of a state document that are no measurement; a rule must not use them.
+pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
+
+/// The key of the plain case and what differs from it, in this order: maximum or minimum, tariff,
+/// subunit, storage number, modifiers as on the wire.
+///
+/// A value during error is named as the plain one: meters change the function field of a record
+/// while a sensor is broken, and that must not rename the records after it.
+#[must_use]
+pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[&str]) -> String {
+    let mut key = quantity.to_string();
+    match function {
+        Function::Instantaneous | Function::Error => {}
+        Function::Maximum => key.push_str("_max"),
+        Function::Minimum => key.push_str("_min"),
+    }
+    let numbers =
+        [("tariff", u64::from(place.tariff)), ("subunit", u64::from(place.subunit)), ("storage", place.storage_number)];
+    for (name, number) in numbers.into_iter().filter(|&(_, number)| number != 0) {
+        key.push_str(&format!("_{name}_{number}"));
+    }
+    for modifier in modifiers {
+        key.push('_');
+        key.push_str(modifier);
+    }
+    key
+}
+
+/// Where in a meter's registers a record stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Tariff.
+    pub tariff: u32,
+    /// Subunit.
+    pub subunit: u16,
+    /// Storage number.
+    pub storage_number: u64,
+}
+
+/// Numbers equal keys by their place in a readout: `energy`, `energy_2`, `energy_3`.
+#[derive(Debug, Default)]
+pub struct Numbering {
+    seen: BTreeMap<String, u32>,
+}
+
+impl Numbering {
+    /// The key of the next record whose key would be `base`. Call it for every record, whether it
+    /// has a value or not, so that one bad record never renames the next.
+    pub fn next(&mut self, base: &str) -> String {
+        let place = self.count(base);
+        if place == 1 && !RESERVED.contains(&base) {
+            return base.to_owned();
+        }
+        let mut key = format!("{base}_{}", place.max(2));
+        while self.seen.contains_key(&key) {
+            let place = self.count(base);
+            key = format!("{base}_{place}");
+        }
+        self.count(&key);
+        key
+    }
+
+    /// The key of the next record that a rule names with `key`: a last part `N` becomes its place
+    /// among them (`active_energy_N`: `active_energy_1`, `active_energy_2`).
+    pub fn next_of_rule(&mut self, key: &str) -> String {
+        match key.strip_suffix("_N") {
+            Some(stem) => {
+                let place = self.count(key);
+                self.next(&format!("{stem}_{place}"))
+            }
+            None => self.next(key),
+        }
+    }
+
+    fn count(&mut self, base: &str) -> u32 {
+        let place = self.seen.entry(base.to_owned()).or_insert(0);
+        *place += 1;
+        *place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Numbering, Place, of};
+    use crate::mbus::quantity::{Function, Known, Quantity};
+
+    #[test]
+    fn a_key_names_what_differs_from_the_plain_case_in_one_order() {
+        let place = Place { tariff: 1, subunit: 2, storage_number: 3 };
+        let volume_flow = Quantity::Known(Known::VolumeFlow);
+        let key = of(volume_flow, Function::Maximum, place, &["import", "l1"]);
+        assert_eq!(key, "volume_flow_max_tariff_1_subunit_2_storage_3_import_l1");
+        let energy = Quantity::Known(Known::Energy);
+        let tariff = Place { tariff: 1, ..Place::default() };
+        assert_eq!(of(energy, Function::Instantaneous, tariff, &["import"]), "energy_tariff_1_import");
+        let storage = Place { storage_number: 1, ..Place::default() };
+        assert_eq!(of(Quantity::Known(Known::Date), Function::Instantaneous, storage, &[]), "date_storage_1");
+        let unknown = Quantity::Unknown { table: 0xFD, code: 0x3F };
+        assert_eq!(of(unknown, Function::Minimum, Place::default(), &[]), "unknown_fd3f_min");
+        assert_eq!(of(energy, Function::Error, Place::default(), &[]), "energy");
+    }
+
+    #[test]
+    fn equal_keys_are_numbered_and_no_two_keys_are_equal() {
+        let mut numbering = Numbering::default();
+        let keys: Vec<String> = ["energy", "volume", "energy", "energy_2", "energy", "energy_2", "status", "status"]
+            .map(|base| numbering.next(base))
+            .into();
+        let distinct: std::collections::BTreeSet<&String> = keys.iter().collect();
+        assert_eq!(keys[..3], ["energy", "volume", "energy_2"]);
+        assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+        assert!(!keys.contains(&"status".to_owned()));
+    }
+
+    #[test]
+    fn a_rule_ending_in_n_counts_from_one() {
+        let mut numbering = Numbering::default();
+        let keys = ["active_energy_N", "reactive_energy_N", "active_energy_N"].map(|key| numbering.next_of_rule(key));
+        assert_eq!(keys, ["active_energy_1", "reactive_energy_1", "active_energy_2"]);
+        assert_eq!(["total", "total"].map(|key| numbering.next_of_rule(key)), ["total", "total_2"]);
+    }
+}

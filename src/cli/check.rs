@@ -2,13 +2,27 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::table::Table;
 use super::{Failure, load, print};
-use crate::config::{Config, duration};
+use crate::bus::schedule::{Next, Now, Plan, Schedule};
+use crate::config::{Bus, Config, Meter, Port, bus_load, duration, turn_time};
+use crate::mbus::address::MeterAddress;
+use crate::mbus::timing::Parity;
+use crate::measure::medium;
+
+/// Characters of a telegram whose size is not known.
+const USUAL_REPLY: usize = 100;
+/// A battery is made for reads this far apart.
+const BATTERY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// Arguments of `mbushat check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mbushat check /etc/mbushat.toml")]
+#[command(after_help = "Example:\n  mbushat check /etc/mbushat.toml\n\nExit code 78: the file has problems.")]
 pub(crate) struct Args {
     /// The file, instead of that of --config
     file: Option<PathBuf>,
@@ -18,15 +32,233 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let file = args.file.as_deref().unwrap_or(config);
     let config = load(file)?;
-    print(plan(&config))
+    let timezone = match &config.timezone {
+        Some(name) => TimeZone::get(name)?,
+        None => TimeZone::system(),
+    };
+    let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
+    print(format_args!("{} is good.\n{}", file.display(), report(&config, &timezone, now)))?;
+    for warning in warnings(&config) {
+        eprintln!("warning: {warning}");
+    }
+    Ok(())
 }
 
-fn plan(config: &Config) -> String {
-    let mut text = format!("{:<20} {:<12} {:>16} {:>8}\n", "METER", "BUS", "ADDRESS", "INTERVAL");
-    for meter in &config.meters {
-        let bus = config.buses.get(meter.bus).map_or("", |bus| bus.name.as_str());
-        let every = duration(i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX));
-        let _ = writeln!(text, "{:<20} {bus:<12} {:>16} {every:>8}", meter.name, meter.address.to_string());
+fn report(config: &Config, timezone: &TimeZone, now: Now) -> String {
+    let mqtt = &config.mqtt;
+    let tls = if mqtt.tls.is_some() { " with TLS" } else { "" };
+    let announced = if config.homeassistant.enabled { ", announced to Home Assistant" } else { "" };
+    let base = &mqtt.base_topic;
+    let mut text = format!("Publishes {base}/# to {} port {}{tls}{announced}.\n\n", mqtt.host, mqtt.port);
+    let _ = write!(text, "{}", buses(config));
+    if config.meters.is_empty() {
+        text += "\nNo meter is configured: add a [[meter]] with a name and an address.\n";
+        return text;
     }
+    let _ = write!(text, "\n{}", meters(config, timezone, now));
+    text += "\nTimes are those of a meter that answers with 100 bytes. At the start each meter is\n\
+             read at once, unless its last reading is younger than its interval.\n";
     text
+}
+
+fn buses(config: &Config) -> Table<6> {
+    let mut table = Table::new(["BUS", "PORT", "LINE", "POWER", " METERS", " LOAD"]);
+    for (place, bus) in config.buses.iter().enumerate() {
+        let (meters, load) = here(config, place, bus);
+        table.row([
+            bus.name.clone(),
+            port(&bus.port),
+            format!("{} 8{}{}", bus.baud, letter(bus.parity), bus.stop_bits),
+            bus.hat.map_or_else(|| "its own".to_owned(), |hat| format!("Hat, GPIO {}", hat.power_gpio)),
+            meters.to_string(),
+            format!("{:.1} %", load * 100.0),
+        ]);
+    }
+    table
+}
+
+/// How many meters a bus has, and the part of its time that they take.
+fn here(config: &Config, place: usize, bus: &Bus) -> (usize, f64) {
+    let meters = config.meters.iter().filter(|meter| meter.bus == place);
+    meters.fold((0, 0.0), |(count, load), meter| (count + 1, load + bus_load(meter, bus, USUAL_REPLY)))
+}
+
+fn port(port: &Port) -> String {
+    match port {
+        Port::Serial(path) => path.display().to_string(),
+        Port::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
+        Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
+        Port::Sim(file) => format!("sim:{}", file.display()),
+    }
+}
+
+const fn letter(parity: Parity) -> char {
+    match parity {
+        Parity::Even => 'E',
+        Parity::Odd => 'O',
+        Parity::None => 'N',
+    }
+}
+
+fn meters(config: &Config, timezone: &TimeZone, now: Now) -> Table<7> {
+    let mut table = Table::new(["METER", "BUS", "ADDRESS", " EVERY", " NEXT", " THEN", " WIRE"]);
+    for meter in &config.meters {
+        let Some(bus) = config.buses.get(meter.bus) else { continue };
+        let [next, then] =
+            slots(meter, timezone, now).map(|slot| slot.map_or(String::new(), |s| clock(s, timezone, now)));
+        table.row([
+            meter.name.clone(),
+            bus.name.clone(),
+            meter.address.to_string(),
+            duration(i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX)),
+            next,
+            then,
+            format!("{:.1} s", turn_time(meter, bus, USUAL_REPLY).as_secs_f64()),
+        ]);
+    }
+    table
+}
+
+/// The two reads that follow the one at the start.
+fn slots(meter: &Meter, timezone: &TimeZone, mut now: Now) -> [Option<Timestamp>; 2] {
+    let aligned_offset_ms = meter.align.then_some(meter.offset_ms);
+    let plan =
+        Plan { interval: meter.interval, aligned_offset_ms, offline_after: meter.offline_after, last_good: None };
+    let mut schedule = Schedule::new(vec![plan], timezone.clone(), now);
+    let mut read = || {
+        if let Next::WaitUntil(due) = schedule.next(now) {
+            let wait = due.saturating_duration_since(now.monotonic);
+            now = Now { monotonic: due, wall: now.wall.saturating_add(wait).ok()? };
+            return match schedule.next(now) {
+                Next::Read(turn) => turn.due_at,
+                _ => None,
+            };
+        }
+        None
+    };
+    // the first call is the read at the start, which no `WaitUntil` precedes
+    read();
+    [read(), read()]
+}
+
+/// A local time of day, with its date where that is not today's.
+fn clock(slot: Timestamp, timezone: &TimeZone, now: Now) -> String {
+    let (slot, today) = (slot.to_zoned(timezone.clone()), now.wall.to_zoned(timezone.clone()).date());
+    let format = if slot.date() == today { "%H:%M:%S" } else { "%m-%d %H:%M:%S" };
+    slot.strftime(format).to_string()
+}
+
+/// What is allowed, but perhaps not meant.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let often: Vec<&str> = config
+        .meters
+        .iter()
+        .filter(|meter| meter.interval < BATTERY_INTERVAL && may_have_battery(meter, config))
+        .map(|meter| meter.name.as_str())
+        .collect();
+    if !often.is_empty() {
+        let names = often.join(", ");
+        warnings.push(format!("read oftener than every 15m, which a battery pays for: {names}"));
+    }
+    for (place, bus) in config.buses.iter().enumerate() {
+        let (_, load) = here(config, place, bus);
+        if load > 1.0 {
+            let percent = load * 100.0;
+            warnings.push(format!(
+                "bus {} would be busy {percent:.0} % of the time with telegrams of {USUAL_REPLY} bytes: reads will be late",
+                bus.name
+            ));
+        }
+    }
+    warnings
+}
+
+/// Electricity meters feed themselves; of a meter whose medium the configuration does not tell nobody knows.
+fn may_have_battery(meter: &Meter, config: &Config) -> bool {
+    let of_profile = || {
+        let profile = config.profiles.iter().find(|profile| Some(&profile.name) == meter.profile.as_ref());
+        profile.and_then(|profile| profile.medium)
+    };
+    let of_address = match meter.address {
+        MeterAddress::Secondary(address) => Some(address.medium()).filter(|medium| *medium != 0xFF),
+        MeterAddress::Primary(_) => None,
+    };
+    of_address.or_else(of_profile).map(medium::kind) != Some(medium::Kind::Electricity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{report, warnings};
+    use crate::bus::schedule::Now;
+    use crate::config::{Config, load};
+    use jiff::tz::TimeZone;
+    use std::time::Instant;
+
+    fn config(name: &str, text: &str) -> Config {
+        let file = std::env::temp_dir().join(format!("mbushat-{}-{name}.toml", std::process::id()));
+        std::fs::write(&file, text).expect("a writable folder");
+        let config = load(&file);
+        std::fs::remove_file(&file).expect("our file");
+        config.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    const TWO_BUSES: &str = r#"
+        [[bus]]
+        name = "hat"
+        [[bus]]
+        name = "cellar"
+        port = "tcp://10.0.0.1:10001"
+        baud = 300
+        [[meter]]
+        name = "cold_water"
+        bus = "hat"
+        address = 48
+        [[meter]]
+        name = "heat"
+        bus = "cellar"
+        secondary = "30137315ATS0104"
+        interval = "4h"
+        offset = "-30s"
+        [[meter]]
+        name = "power"
+        bus = "cellar"
+        address = 1
+        interval = "10s"
+        profile = "eastron_sdm220"
+        [[meter]]
+        name = "gas"
+        bus = "hat"
+        secondary = "12345678PAD0103"
+        interval = "5m"
+    "#;
+
+    #[test]
+    fn the_plan_tells_who_is_read_when_and_for_how_long() {
+        let now = Now { monotonic: Instant::now(), wall: "2026-11-22T21:40:20Z".parse().expect("a time") };
+        let report = report(&config("plan", TWO_BUSES), &TimeZone::UTC, now);
+        let expected = "\
+Publishes mbushat/# to localhost port 1883, announced to Home Assistant.
+
+BUS     PORT                  LINE      POWER         METERS    LOAD
+hat     /dev/ttyAMA0          2400 8E1  Hat, GPIO 26       2   0.3 %
+cellar  tcp://10.0.0.1:10001  300 8E1   its own            2  41.5 %
+
+METER       BUS     ADDRESS           EVERY      NEXT            THEN   WIRE
+cold_water  hat     48                  15m  22:00:00        22:15:00  0.5 s
+heat        cellar  3013731593060104     4h  23:59:30  11-23 03:59:30  4.8 s
+power       cellar  1                   10s  21:40:30        21:40:40  4.1 s
+gas         hat     1234567824400103     5m  21:45:00        21:50:00  0.6 s
+";
+        assert!(report.starts_with(expected), "{report}");
+        assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
+    }
+
+    #[test]
+    fn short_intervals_of_what_may_have_a_battery_and_full_buses_are_warned_of() {
+        let warnings = warnings(&config("warnings", &TWO_BUSES.replace("\"10s\"", "\"4s\"")));
+        let [battery, load] = warnings.as_slice() else { panic!("two: {warnings:?}") };
+        assert!(battery.ends_with(": gas"), "{battery}");
+        assert!(load.starts_with("bus cellar would be busy 10"), "{load}");
+    }
 }

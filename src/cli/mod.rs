@@ -10,6 +10,7 @@
 mod check;
 mod completions;
 mod failure;
+mod table;
 #[expect(dead_code, reason = "the agent's commands start it")]
 mod log;
 

@@ -8,6 +8,7 @@ use crate::config::file::{Table, Value};
 use crate::config::problem::{Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
+use crate::config::turn;
 use crate::config::{Bus, Expose, Key, Meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::measure::profile::Profile;
@@ -43,6 +44,9 @@ pub(super) const METER: Kind = Kind {
 const RESERVED: &str = "bridge";
 
 const DAY_MS: i64 = 86_400_000;
+
+/// Characters of a long frame that says nothing.
+const SHORTEST_REPLY: usize = 9;
 
 /// What a meter's keys may refer to.
 struct Others<'a> {
@@ -237,7 +241,7 @@ fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
 fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
     for (place, bus) in buses.iter().enumerate() {
         let here = || found.iter().filter(|found| found.comparable && found.meter.bus == place);
-        let load = |found: &Found| shortest_turn(&found.meter, bus).as_secs_f64() / found.meter.interval.as_secs_f64();
+        let load = |found: &Found| turn::load(&found.meter, bus, SHORTEST_REPLY);
         let percent = here().map(load).sum::<f64>() * 100.0;
         if percent <= 100.0 {
             continue;
@@ -252,13 +256,4 @@ fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Probl
             problems.push(Problem::new(at, what));
         }
     }
-}
-
-/// The least time that a turn of a meter takes: SND_NKE and E5 if it is reset, REQ_UD2 and the
-/// shortest reply (9 characters), each answered after 11 bit times (EN 13757-2 clause 5.5).
-fn shortest_turn(meter: &Meter, bus: &Bus) -> Duration {
-    let baud = meter.baud.unwrap_or(bus.baud);
-    let exchange = |reply: usize| baud.characters(5 + reply) + baud.bits(11);
-    let reset = if meter.reset { exchange(1) } else { Duration::ZERO };
-    reset + exchange(9) + bus.idle
 }

@@ -11,14 +11,18 @@ mod reader;
 mod check;
 mod profiles;
 mod load;
+mod turn;
+mod changes;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use changes::{Change, Changes, NeedsRestart, changes};
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use spelling::duration;
+pub use turn::{load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::{Baud, Parity};
@@ -46,7 +50,7 @@ pub struct Config {
 }
 
 /// How to reach the broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mqtt {
     /// Host name or address, without brackets for IPv6.
     pub host: String,
@@ -71,7 +75,7 @@ pub struct Mqtt {
 }
 
 /// TLS files; all PEM.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Instead of the system's roots.
     pub ca_file: Option<PathBuf>,
@@ -80,7 +84,7 @@ pub struct Tls {
 }
 
 /// A password, or the file that holds it (read anew at each connect).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum PasswordSource {
     /// `password = "…"`.
     Inline(String),
@@ -109,7 +113,7 @@ pub enum Protocol {
 }
 
 /// `[homeassistant]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeAssistant {
     /// Whether to announce at all.
     pub enabled: bool,
@@ -124,7 +128,7 @@ pub struct HomeAssistant {
 }
 
 /// `[store]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// `/var/lib/mbushat`.
     pub directory: PathBuf,

@@ -58,6 +58,12 @@ impl Decimal {
         Some(Self { exponent, ..self })
     }
 
+    /// The value as an integer; `None` where it has digits after the point or does not fit.
+    #[must_use]
+    pub fn to_integer(self) -> Option<i128> {
+        self.reduced().at(0)
+    }
+
     /// Exact product; `None` where it does not fit.
     #[must_use]
     pub fn checked_mul(self, other: Self) -> Option<Self> {

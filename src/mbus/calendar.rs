@@ -1,0 +1,383 @@
+//! Dates and times of a meter's clock: types F, G, I and J (EN 13757-3 annex A).
+//!
+//! They are the meter's local time; no zone is known. A field may say "every": every year, every
+//! day. Such a moment is a rule for billing dates, not a point in time.
+
+use core::fmt;
+
+use crate::mbus::octets::Octets;
+
+/// A day of the calendar, always one that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Date {
+    /// 1900..=2299.
+    pub year: u16,
+    /// 1..=12.
+    pub month: u8,
+    /// 1..=31.
+    pub day: u8,
+}
+
+/// A time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Time {
+    /// 0..=23.
+    pub hour: u8,
+    /// 0..=59.
+    pub minute: u8,
+    /// 0..=59; `None` where the coding has no seconds.
+    pub second: Option<u8>,
+}
+
+/// A point in time by the meter's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DateTime {
+    /// The day.
+    pub date: Date,
+    /// The time of day.
+    pub time: Time,
+    /// The meter says that this is summer time.
+    pub summer: bool,
+}
+
+/// A moment that comes again, or of which a part is unspecified. `None`: every, or unspecified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Periodic {
+    /// 1900..=2299.
+    pub year: Option<u16>,
+    /// 1..=12.
+    pub month: Option<u8>,
+    /// 1..=31.
+    pub day: Option<u8>,
+    /// 0..=23; `None` for a pure date too.
+    pub hour: Option<u8>,
+    /// 0..=59.
+    pub minute: Option<u8>,
+    /// 0..=59.
+    pub second: Option<u8>,
+}
+
+/// What a date or time field says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Type G.
+    Date(Date),
+    /// Types F and I.
+    DateTime(DateTime),
+    /// Type J.
+    Time(Time),
+    /// With "every" or unspecified fields.
+    Periodic(Periodic),
+    /// Marked invalid, or no day of the calendar.
+    Invalid,
+}
+
+/// The moment in a field of 2 (G), 3 (J), 4 (F) or 6 (I) bytes; `None` for other lengths.
+#[must_use]
+pub fn decode(field: Octets<'_>) -> Option<Moment> {
+    let moment = match field.len() {
+        2 => type_g(field.array()?),
+        3 => type_j(field.array()?),
+        4 => type_f(field.array()?),
+        6 => type_i(field.array()?),
+        _ => return None,
+    };
+    Some(moment.unwrap_or(Moment::Invalid))
+}
+
+/// Type G; the year has no century.
+fn type_g(bytes: [u8; 2]) -> Option<Moment> {
+    if bytes == [0xFF; 2] {
+        return None;
+    }
+    moment(day_month_year(bytes, None)?, None)
+}
+
+/// Type J.
+fn type_j([second, minute, hour]: [u8; 3]) -> Option<Moment> {
+    let (second, minute, hour) = (below_60(second & 0x3F)?, below_60(minute & 0x3F)?, below_24(hour & 0x1F)?);
+    match (hour, minute, second) {
+        (Some(hour), Some(minute), Some(_)) => Some(Moment::Time(Time { hour, minute, second })),
+        (None, None, None) => None,
+        _ => Some(Moment::Periodic(Periodic { hour, minute, second, ..Periodic::default() })),
+    }
+}
+
+/// Type F; IV is bit 7 of the minute, the summer bit is bit 7 of the hour.
+fn type_f([minute, hour, day, month]: [u8; 4]) -> Option<Moment> {
+    if minute & 0x80 != 0 {
+        return None;
+    }
+    let day = day_month_year([day, month], Some((hour >> 5) & 3))?;
+    let clock = Clock { hour: below_24(hour & 0x1F)?, minute: below_60(minute & 0x3F)?, second: None };
+    moment(day, Some((clock, hour & 0x80 != 0)))
+}
+
+/// Type I; IV is bit 7 of the minute, the summer bit is bit 6 of the second.
+fn type_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Option<Moment> {
+    if minute & 0x80 != 0 {
+        return None;
+    }
+    let date = day_month_year([day, month], None)?;
+    let clock = Clock {
+        hour: below_24(hour & 0x1F)?,
+        minute: below_60(minute & 0x3F)?,
+        second: Some(below_60(second & 0x3F)?),
+    };
+    moment(date, Some((clock, second & 0x40 != 0)))
+}
+
+/// The time fields as sent: `None` inside means every; seconds are `None` outside where there are none.
+struct Clock {
+    hour: Option<u8>,
+    minute: Option<u8>,
+    second: Option<Option<u8>>,
+}
+
+/// Day, month and year, `None` for every or unspecified. No such day: `None` as a whole.
+type Day = (Option<u8>, Option<u8>, Option<u16>);
+
+/// The two bytes that types F, G and I share. `century` is type F's hundred-year field.
+fn day_month_year([first, second]: [u8; 2], century: Option<u8>) -> Option<Day> {
+    let (day, month) = (first & 0x1F, second & 0x0F);
+    let year = (first >> 5) | ((second & 0xF0) >> 1);
+    let month = match month {
+        1..=12 => Some(month),
+        15 => None,
+        0 if day == 0 => None,
+        _ => return None,
+    };
+    let year = match year {
+        0..=99 => Some(full_year(u16::from(year), century)),
+        127 => None,
+        _ => return None,
+    };
+    Some(((day != 0).then_some(day), month, year))
+}
+
+/// Years 0 to 80 without a century are 20xx (EN 13757-3 annex A, type F; used for G and I as well).
+fn full_year(year: u16, century: Option<u8>) -> u16 {
+    match century {
+        None | Some(0) if year <= 80 => 2000 + year,
+        None => 1900 + year,
+        Some(hundreds) => 1900 + 100 * u16::from(hundreds) + year,
+    }
+}
+
+fn moment((day, month, year): Day, clock: Option<(Clock, bool)>) -> Option<Moment> {
+    // 00-00-00 is how meters without a clock fill the field
+    if (day, month, year) == (None, None, Some(2000)) {
+        return None;
+    }
+    if let (Some(day), Some(month)) = (day, month) {
+        (day <= days_in(month, year)).then_some(())?;
+    }
+    let date = match (year, month, day) {
+        (Some(year), Some(month), Some(day)) => Some(Date { year, month, day }),
+        _ => None,
+    };
+    let rest = Periodic { year, month, day, ..Periodic::default() };
+    Some(match (date, clock) {
+        (Some(date), None) => Moment::Date(date),
+        (Some(date), Some((Clock { hour: Some(hour), minute: Some(minute), second }, summer)))
+            if second != Some(None) =>
+        {
+            Moment::DateTime(DateTime { date, time: Time { hour, minute, second: second.flatten() }, summer })
+        }
+        (_, Some((clock, _))) => Moment::Periodic(Periodic {
+            hour: clock.hour,
+            minute: clock.minute,
+            second: clock.second.flatten(),
+            ..rest
+        }),
+        (None, None) => Moment::Periodic(rest),
+    })
+}
+
+const fn days_in(month: u8, year: Option<u16>) -> u8 {
+    match (month, year) {
+        (4 | 6 | 9 | 11, _) => 30,
+        (2, Some(year)) if year % 4 != 0 || (year % 100 == 0 && year % 400 != 0) => 28,
+        (2, _) => 29,
+        _ => 31,
+    }
+}
+
+/// Minutes and seconds: 63 means every. `None` outside: out of range.
+fn below_60(n: u8) -> Option<Option<u8>> {
+    match n {
+        0..=59 => Some(Some(n)),
+        63 => Some(None),
+        _ => None,
+    }
+}
+
+/// Hours: 31 means every. `None` outside: out of range.
+fn below_24(n: u8) -> Option<Option<u8>> {
+    match n {
+        0..=23 => Some(Some(n)),
+        31 => Some(None),
+        _ => None,
+    }
+}
+
+impl Date {
+    /// As type G; the century is lost.
+    #[must_use]
+    pub fn to_g(self) -> [u8; 2] {
+        let year = (self.year % 100).to_le_bytes()[0];
+        [(self.day & 0x1F) | ((year & 7) << 5), (self.month & 0x0F) | ((year & 0x78) << 1)]
+    }
+}
+
+impl DateTime {
+    /// As type F, with the hundred-year field for what the ≤ 80 rule would not give back.
+    #[must_use]
+    pub fn to_f(self) -> [u8; 4] {
+        let Self { date, time, summer } = self;
+        let plain = full_year(date.year % 100, Some(0)) == date.year;
+        let hundreds = if plain { 0 } else { (date.year.saturating_sub(1900) / 100).to_le_bytes()[0] & 3 };
+        let [day, month] = date.to_g();
+        [time.minute & 0x3F, (time.hour & 0x1F) | (hundreds << 5) | (u8::from(summer) << 7), day, month]
+    }
+
+    /// As type I, without day of the week, week and deviation.
+    #[must_use]
+    pub fn to_i(self) -> [u8; 6] {
+        let Self { date, time, summer } = self;
+        let [day, month] = date.to_g();
+        let leap = u8::from(days_in(2, Some(date.year)) == 29);
+        let second = (time.second.unwrap_or(0) & 0x3F) | (u8::from(summer) << 6) | (leap << 7);
+        [second, time.minute & 0x3F, time.hour & 0x1F, day, month, 0]
+    }
+}
+
+impl Time {
+    /// As type J.
+    #[must_use]
+    pub fn to_j(self) -> [u8; 3] {
+        [self.second.unwrap_or(0), self.minute, self.hour]
+    }
+}
+
+impl fmt::Display for Date {
+    /// `2020-01-15`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl fmt::Display for Time {
+    /// `02:15`, or `02:15:58` where there are seconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)?;
+        self.second.map_or(Ok(()), |second| write!(f, ":{second:02}"))
+    }
+}
+
+impl fmt::Display for DateTime {
+    /// `2024-03-31T02:15`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}T{}", self.date, self.time)
+    }
+}
+
+impl fmt::Display for Periodic {
+    /// `*-12-31`, with `*` for every.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let two = |f: &mut fmt::Formatter<'_>, n: Option<u8>| match n {
+            Some(n) => write!(f, "{n:02}"),
+            None => f.write_str("*"),
+        };
+        match self.year {
+            Some(year) => write!(f, "{year:04}-")?,
+            None => f.write_str("*-")?,
+        }
+        two(f, self.month)?;
+        f.write_str("-")?;
+        two(f, self.day)?;
+        if self.hour.is_none() && self.minute.is_none() {
+            return Ok(());
+        }
+        f.write_str("T")?;
+        two(f, self.hour)?;
+        f.write_str(":")?;
+        two(f, self.minute)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Date, DateTime, Moment, Octets, Time, decode};
+    use crate::mbus::octets::ByteOrder;
+
+    fn read(bytes: &[u8]) -> String {
+        match decode(Octets::new(bytes, ByteOrder::LeastFirst)).expect("a length of a date") {
+            Moment::Date(date) => date.to_string(),
+            Moment::DateTime(at) => format!("{at}{}", if at.summer { " summer" } else { "" }),
+            Moment::Time(time) => time.to_string(),
+            Moment::Periodic(periodic) => format!("every {periodic}"),
+            Moment::Invalid => "invalid".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_type_reads_as_the_standard_says() {
+        for (bytes, text) in [
+            (&[0x8F_u8, 0x21][..], "2020-01-15"),
+            (&[0x1E, 0xA6], "2080-06-30"),
+            (&[0x7F, 0xCC], "1999-12-31"),
+            (&[0x00, 0xAC, 0x01, 0x37], "2024-07-01T12:00 summer"),
+            (&[0x00, 0x2C, 0x01, 0x37], "2024-07-01T12:00"),
+            (&[0xBA, 0x3B, 0x97, 0x1D, 0x32, 0x09], "2024-02-29T23:59:58"),
+            (&[0x3A, 0x3B, 0x17], "23:59:58"),
+        ] {
+            assert_eq!(read(bytes), text);
+        }
+    }
+
+    #[test]
+    fn every_year_is_no_point_in_time() {
+        assert_eq!(read(&[0xFF, 0xFC]), "every *-12-31");
+        assert_eq!(read(&[0x01, 0x0F]), "every 2000-*-01");
+        assert_eq!(read(&[0x06, 0x1F, 0x1F, 0x3C]), "every 2024-12-31T*:06");
+    }
+
+    #[test]
+    fn what_is_no_day_is_invalid() {
+        for bytes in [
+            &[0xFF_u8, 0xFF][..],      // the marker
+            &[0x00, 0x00],             // a clock never set
+            &[0x3D, 0x12],             // 29 February 2009
+            &[0x1F, 0x34],             // 31 April
+            &[0x8F, 0x2E],             // month 14
+            &[0x80, 0x00, 0x00, 0x00], // IV
+            &[0x3C, 0x0C, 0x01, 0x37], // minute 60
+            &[0x00, 0x18, 0x01, 0x37], // hour 24
+            &[0xFF, 0xFF, 0xFF],       // type J's marker
+            &[0x00, 0x80, 0, 0, 0, 0], // IV of type I
+            &[0x8F, 0xD1],             // year 108
+        ] {
+            assert_eq!(read(bytes), "invalid", "{bytes:02X?}");
+        }
+        assert_eq!(decode(Octets::new(&[0; 5], ByteOrder::LeastFirst)), None);
+    }
+
+    #[test]
+    fn moments_read_back_as_written() {
+        for year in [1981, 1999, 2000, 2024, 2080, 2081, 2100, 2299] {
+            let date = Date { year, month: 2, day: 28 };
+            let at = DateTime { date, time: Time { hour: 23, minute: 59, second: None }, summer: true };
+            let back = decode(Octets::new(&at.to_f(), ByteOrder::LeastFirst));
+            assert_eq!(back, Some(Moment::DateTime(at)), "{year}");
+        }
+        let at = DateTime {
+            date: Date { year: 2024, month: 2, day: 29 },
+            time: Time { hour: 1, minute: 2, second: Some(3) },
+            summer: false,
+        };
+        assert_eq!(decode(Octets::new(&at.to_i(), ByteOrder::LeastFirst)), Some(Moment::DateTime(at)));
+        assert_eq!(decode(Octets::new(&at.date.to_g(), ByteOrder::LeastFirst)), Some(Moment::Date(at.date)));
+        assert_eq!(decode(Octets::new(&at.time.to_j(), ByteOrder::LeastFirst)), Some(Moment::Time(at.time)));
+    }
+}

@@ -1,0 +1,431 @@
+//! The data of a record as a value: types A to J and the variable length codings
+//! (EN 13757-3 clause 6.3.3, tables 4 and 5, annex A), and back.
+//!
+//! Not here: dates (`calendar`), texts (`text`), series of values (`profile`).
+
+use core::fmt;
+
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
+use crate::mbus::decimal::Decimal;
+use crate::mbus::dib::Coding;
+use crate::mbus::octets::{ByteOrder, Octets, push_integer};
+use crate::mbus::profile::Profile;
+use crate::mbus::text::{Digits, Text};
+use crate::mbus::vib::Vib;
+use crate::mbus::vif::Kind;
+use crate::mbus::vife::ReportedError;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// The record carries no data (DIF 0 or 8, LVAR of length 0).
+    None,
+    /// The meter marks that it has no valid value. Never a number, never 0.
+    Invalid,
+    /// Exact, in the unit of the record.
+    Number(Decimal),
+    /// Bits, bit 0 first; error flags, inputs and outputs.
+    Flags(u64),
+    /// The digits of a number that names something: a serial number, a version.
+    Digits(Digits<'a>),
+    /// A text.
+    Text(Text<'a>),
+    /// A day by the meter's calendar.
+    Date(Date),
+    /// A point in time by the meter's clock.
+    DateTime(DateTime),
+    /// A time of day by the meter's clock.
+    Time(Time),
+    /// A moment that comes again ("every year") or is only partly given: no point in time.
+    Periodic(Periodic),
+    /// A whole secondary address.
+    Identity(SecondaryAddress),
+    /// The letters of a manufacturer.
+    Manufacturer(Manufacturer),
+    /// A series of values.
+    Profile(Profile<'a>),
+    /// Bytes whose meaning another protocol or the manufacturer knows, or integers beyond 16 bytes.
+    Bytes(Octets<'a>),
+}
+
+/// Why a record has no value though its bytes are all there. The records beside it are not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// The meter itself says so, by a VIFE.
+    Reported(ReportedError),
+    /// A nibble of a BCD number is no digit.
+    InvalidBcd,
+    /// Beyond 38 digits with all its corrections.
+    TooLarge,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reported(error) => write!(f, "meter reports: {}", error.name()),
+            Self::InvalidBcd => f.write_str("invalid BCD"),
+            Self::TooLarge => f.write_str("number too large"),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
+
+/// Reads the data of a record. `data` is all of it; for LVAR data the first byte is the LVAR.
+pub(crate) fn read<'a>(coding: Coding, vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    match coding {
+        Coding::None | Coding::Selection => Ok(Value::None),
+        Coding::Integer(_) => read_integer(vib, data),
+        Coding::Real => match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
+            Some(real) => scaled(vib, real),
+            None => Ok(Value::Invalid),
+        },
+        Coding::Bcd(_) => read_bcd(vib, data, false),
+        Coding::Variable => read_variable(vib, data),
+    }
+}
+
+fn read_integer<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    match vib.kind {
+        Kind::Moment => match decode(data) {
+            Some(moment) => Ok(moment.into()),
+            None => signed(vib, data),
+        },
+        Kind::Flags => Ok(data.unsigned().and_then(|n| u64::try_from(n).ok()).map_or(Value::Bytes(data), Value::Flags)),
+        Kind::Identity if data.len() == 8 => {
+            Ok(data.wire().try_into().map_or(Value::Bytes(data), |id| Value::Identity(SecondaryAddress::from_wire(id))))
+        }
+        Kind::Manufacturer if data.len() == 2 => {
+            let code = data.array().map(u16::from_le_bytes);
+            Ok(code.map_or(Value::Bytes(data), |code| Value::Manufacturer(Manufacturer(code))))
+        }
+        Kind::Unsigned | Kind::Label | Kind::Identity | Kind::Manufacturer => {
+            if data.all_ones() {
+                return Ok(Value::Invalid);
+            }
+            integer(vib, data, data.unsigned().and_then(|n| i128::try_from(n).ok()))
+        }
+        // the marker is only known for values whose coding the standard defines
+        Kind::Opaque => integer(vib, data, data.signed()),
+        Kind::Signed | Kind::Twelfth => signed(vib, data),
+    }
+}
+
+fn signed<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    if data.most_negative() { Ok(Value::Invalid) } else { integer(vib, data, data.signed()) }
+}
+
+fn integer<'a>(vib: &Vib<'a>, data: Octets<'a>, integer: Option<i128>) -> Result<Value<'a>, RecordError> {
+    match integer {
+        Some(mantissa) => scaled(vib, Decimal::new(mantissa, 0)),
+        None => Ok(Value::Bytes(data)),
+    }
+}
+
+/// BCD, least significant byte first; a most significant nibble F is a minus sign (type A).
+fn read_bcd<'a>(vib: &Vib<'a>, data: Octets<'a>, minus: bool) -> Result<Value<'a>, RecordError> {
+    if data.all_ones() {
+        return Ok(Value::Invalid);
+    }
+    if matches!(vib.kind, Kind::Label | Kind::Identity) && !minus {
+        return Digits::new(data).map(Value::Digits).ok_or(RecordError::InvalidBcd);
+    }
+    let mut bytes = data.ascending().rev();
+    let (mut number, mut negative) = (0_i64, minus);
+    if let Some(top) = bytes.next() {
+        let sign = top >> 4 == 0xF && !minus;
+        negative |= sign;
+        number = i64::from(digits(if sign { top & 0x0F } else { top })?);
+    }
+    for byte in bytes {
+        // 9 bytes at most: 18 digits fit
+        number = number * 100 + i64::from(digits(byte)?);
+    }
+    scaled(vib, Decimal::from(if negative { -number } else { number }))
+}
+
+/// The two digits of a byte.
+fn digits(byte: u8) -> Result<u8, RecordError> {
+    let (tens, ones) = (byte >> 4, byte & 0x0F);
+    if tens > 9 || ones > 9 { Err(RecordError::InvalidBcd) } else { Ok(10 * tens + ones) }
+}
+
+fn scaled<'a>(vib: &Vib<'a>, raw: Decimal) -> Result<Value<'a>, RecordError> {
+    let mut value = raw.shift(vib.exponent).ok_or(RecordError::TooLarge)?;
+    if vib.kind == Kind::Twelfth {
+        // 2^-12 = 5^12 × 10^-12
+        value = value.checked_mul(Decimal::new(244_140_625, -12)).ok_or(RecordError::TooLarge)?;
+    }
+    if let Some(places) = vib.offset {
+        value = value.checked_add(Decimal::new(1, places)).ok_or(RecordError::TooLarge)?;
+    }
+    Ok(Value::Number(value))
+}
+
+/// What an LVAR byte announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lvar {
+    /// Characters.
+    Text(usize),
+    /// BCD bytes, and whether they are negative.
+    Bcd(usize, bool),
+    /// A binary number of this many bytes.
+    Binary(usize),
+}
+
+impl Lvar {
+    /// EN 13757-3 table 5; `None` for reserved codes, whose length nobody knows.
+    pub(crate) fn of(byte: u8) -> Option<Self> {
+        let low = usize::from(byte & 0x0F);
+        Some(match byte {
+            0x00..=0xBF => Self::Text(usize::from(byte)),
+            0xC0..=0xC9 => Self::Bcd(low, false),
+            0xD0..=0xD9 => Self::Bcd(low, true),
+            0xE0..=0xEF => Self::Binary(low),
+            0xF0..=0xF4 => Self::Binary(16 + 4 * low),
+            0xF5 => Self::Binary(48),
+            0xF6 => Self::Binary(64),
+            _ => return None,
+        })
+    }
+
+    /// Bytes that follow the LVAR.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Text(n) | Self::Bcd(n, _) | Self::Binary(n) => n,
+        }
+    }
+}
+
+fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    let Some((&byte, rest)) = data.wire().split_first() else {
+        return Ok(Value::None);
+    };
+    let content = Octets::new(rest, data.order());
+    if let Some(profile) = vib.profile.and_then(|kind| Profile::new(kind, content, vib.exponent)) {
+        return Ok(Value::Profile(profile));
+    }
+    // 1990s meaning of F0 to FA: a floating point number of that many bytes (see `record`)
+    if byte == 0xF4 && rest.len() == 4 {
+        let real = content.array().map(f32::from_le_bytes).and_then(Decimal::from_f32);
+        return real.map_or(Ok(Value::Invalid), |real| scaled(vib, real));
+    }
+    match Lvar::of(byte) {
+        Some(Lvar::Text(_)) => {
+            let text = Text::new(content);
+            let container = vib.kind == Kind::Opaque && !text.is_printable();
+            Ok(if container || vib.kind == Kind::Moment { Value::Bytes(content) } else { Value::Text(text) })
+        }
+        Some(Lvar::Bcd(0, _) | Lvar::Binary(0)) => Ok(Value::None),
+        Some(Lvar::Bcd(_, minus)) => read_bcd(vib, content, minus),
+        Some(Lvar::Binary(_)) if vib.kind == Kind::Moment => Ok(Value::Bytes(content)),
+        Some(Lvar::Binary(_)) => read_integer(vib, content),
+        None => Ok(Value::Bytes(content)),
+    }
+}
+
+impl From<Moment> for Value<'_> {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::Date(date) => Self::Date(date),
+            Moment::DateTime(at) => Self::DateTime(at),
+            Moment::Time(time) => Self::Time(time),
+            Moment::Periodic(periodic) => Self::Periodic(periodic),
+            Moment::Invalid => Self::Invalid,
+        }
+    }
+}
+
+/// A value that the coding of a record does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoesNotFit;
+
+impl fmt::Display for DoesNotFit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this coding does not hold the value")
+    }
+}
+
+impl core::error::Error for DoesNotFit {}
+
+/// Appends the data of a record: the inverse of reading it. `lvar` is the LVAR byte of
+/// [`Coding::Variable`] data and is not looked at otherwise.
+///
+/// # Errors
+/// [`DoesNotFit`]: too large, too many decimals, or of another kind than the coding and the VIF
+/// allow. Profiles are written by nobody here.
+pub fn write(
+    coding: Coding,
+    lvar: u8,
+    vib: &Vib<'_>,
+    value: &Value<'_>,
+    order: ByteOrder,
+    out: &mut Vec<u8>,
+) -> Result<(), DoesNotFit> {
+    match coding {
+        Coding::None | Coding::Selection => matches!(value, Value::None).then_some(()).ok_or(DoesNotFit),
+        Coding::Integer(len) => write_integer(usize::from(len), vib, value, order, out),
+        Coding::Bcd(len) => write_bcd(usize::from(len), None, vib, value, order, out),
+        Coding::Real => write_real(vib, value, order, out),
+        Coding::Variable => write_variable(lvar, vib, value, order, out),
+    }
+}
+
+fn write_integer(
+    len: usize,
+    vib: &Vib<'_>,
+    value: &Value<'_>,
+    order: ByteOrder,
+    out: &mut Vec<u8>,
+) -> Result<(), DoesNotFit> {
+    let unsigned = matches!(vib.kind, Kind::Unsigned | Kind::Label | Kind::Identity | Kind::Manufacturer | Kind::Flags);
+    let bits = u32::try_from(8 * len).map_err(|_| DoesNotFit)?;
+    let moment = |bytes: &[u8], out: &mut Vec<u8>| {
+        let start = out.len();
+        out.extend_from_slice(bytes);
+        if order == ByteOrder::MostFirst {
+            out.iter_mut().skip(start).rev().zip(bytes).for_each(|(to, from)| *to = *from);
+        }
+        if bytes.len() == len { Ok(()) } else { Err(DoesNotFit) }
+    };
+    match value {
+        Value::Number(number) => {
+            let integer = unscaled(vib, *number)?;
+            let range = if unsigned {
+                0..(1_i128 << bits.min(126))
+            } else {
+                -(1_i128 << (bits.min(126) - 1))..(1_i128 << (bits.min(126) - 1))
+            };
+            if bits > 120 || range.contains(&integer) {
+                push_integer(out, integer, len, order);
+                return Ok(());
+            }
+            Err(DoesNotFit)
+        }
+        Value::Flags(flags) => {
+            if bits < 64 && flags >> bits != 0 {
+                return Err(DoesNotFit);
+            }
+            push_integer(out, i128::from(*flags), len, order);
+            Ok(())
+        }
+        Value::Date(date) => moment(&date.to_g(), out),
+        Value::DateTime(at) if len == 6 => moment(&at.to_i(), out),
+        Value::DateTime(at) => moment(&at.to_f(), out),
+        Value::Time(time) => moment(&time.to_j(), out),
+        Value::Identity(id) if len == 8 => {
+            out.extend(id.to_wire());
+            Ok(())
+        }
+        Value::Manufacturer(code) if len == 2 => {
+            push_integer(out, i128::from(code.0), len, order);
+            Ok(())
+        }
+        Value::Invalid => {
+            let ones = unsigned || (vib.kind == Kind::Moment && len <= 3);
+            let marker = match (ones, vib.kind, len) {
+                (true, ..) => -1,
+                (false, Kind::Moment, 6) => 0x8000,
+                (false, Kind::Moment, _) => 0x80,
+                _ => -(1_i128 << (bits.min(126) - 1)),
+            };
+            push_integer(out, marker, len, order);
+            Ok(())
+        }
+        _ => Err(DoesNotFit),
+    }
+}
+
+fn write_bcd(
+    len: usize,
+    lvar: Option<bool>,
+    vib: &Vib<'_>,
+    value: &Value<'_>,
+    order: ByteOrder,
+    out: &mut Vec<u8>,
+) -> Result<(), DoesNotFit> {
+    let number = match value {
+        Value::Number(number) => unscaled(vib, *number)?,
+        Value::Digits(digits) if digits.octets().len() == len => {
+            out.extend_from_slice(digits.octets().wire());
+            return Ok(());
+        }
+        Value::Invalid => {
+            out.extend(core::iter::repeat_n(0xFF, len));
+            return Ok(());
+        }
+        _ => return Err(DoesNotFit),
+    };
+    let negative = number < 0 || lvar == Some(true);
+    // the sign takes the top digit, except with an LVAR, which tells it
+    let sign = negative && lvar.is_none();
+    let mut rest = number.unsigned_abs();
+    let mut packed = 0_u128;
+    for place in 0..2 * len - usize::from(sign) {
+        packed |= (rest % 10) << (4 * place);
+        rest /= 10;
+    }
+    if rest != 0 || (negative && number > 0) || (lvar == Some(false) && number < 0) {
+        return Err(DoesNotFit);
+    }
+    if sign {
+        packed |= 0xF << (8 * len - 4);
+    }
+    push_integer(out, i128::from_le_bytes(packed.to_le_bytes()), len, order);
+    Ok(())
+}
+
+fn write_real(vib: &Vib<'_>, value: &Value<'_>, order: ByteOrder, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
+    let real = match value {
+        Value::Number(number) => {
+            let raw = number.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)?;
+            raw.to_string().parse::<f32>().map_err(|_| DoesNotFit)?
+        }
+        Value::Invalid => f32::NAN,
+        _ => return Err(DoesNotFit),
+    };
+    if !real.is_finite() && *value != Value::Invalid {
+        return Err(DoesNotFit);
+    }
+    push_integer(out, i128::from(real.to_bits()), 4, order);
+    Ok(())
+}
+
+fn write_variable(
+    lvar: u8,
+    vib: &Vib<'_>,
+    value: &Value<'_>,
+    order: ByteOrder,
+    out: &mut Vec<u8>,
+) -> Result<(), DoesNotFit> {
+    let form = Lvar::of(lvar).ok_or(DoesNotFit)?;
+    out.push(lvar);
+    match (form, value) {
+        (Lvar::Text(len), Value::Text(text)) if text.octets().len() == len => {
+            out.extend_from_slice(text.octets().wire());
+            Ok(())
+        }
+        (form, Value::Bytes(bytes)) if bytes.len() == form.len() => {
+            out.extend_from_slice(bytes.wire());
+            Ok(())
+        }
+        (form, Value::None) if form.len() == 0 => Ok(()),
+        (Lvar::Bcd(len, minus), _) if len > 0 => write_bcd(len, Some(minus), vib, value, order, out),
+        (Lvar::Binary(len @ 1..=16), _) => write_integer(len, vib, value, order, out),
+        _ => Err(DoesNotFit),
+    }
+}
+
+/// The integer that was scaled; an error where the value has decimals below the coding's step.
+fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<i128, DoesNotFit> {
+    let mut value = value;
+    if let Some(places) = vib.offset {
+        value = value.checked_add(Decimal::new(-1, places)).ok_or(DoesNotFit)?;
+    }
+    if vib.kind == Kind::Twelfth {
+        value = value.checked_mul(Decimal::new(4096, 0)).ok_or(DoesNotFit)?;
+    }
+    let raw = value.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)?;
+    raw.to_integer().ok_or(DoesNotFit)
+}

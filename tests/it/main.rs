@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod mqtt;
 mod homeassistant_classes;
+mod link;
 mod rooms;
 mod tools;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

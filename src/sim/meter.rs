@@ -1,0 +1,241 @@
+//! A simulated meter: what it does with each request it hears.
+//!
+//! Not here: time on the wire and faults (`segment`), values (`model`).
+
+use std::time::{Duration, Instant};
+
+use crate::mbus::address::{BROADCAST, PrimaryAddress, SELECTED, SecondaryAddress, TEST_BROADCAST};
+use crate::mbus::frame::{ACK, Control, Frame};
+use crate::mbus::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
+use crate::mbus::timing::Baud;
+use crate::sim::clock;
+use crate::sim::plan::{Content, FcbHandling, MeterPlan};
+
+/// CI field of a reply with a long header.
+const CI_RESPONSE: u8 = 0x72;
+/// DIF: manufacturer data follows, and so does another telegram.
+const MORE_FOLLOWS: u8 = 0x1F;
+/// CI fields B8..=BF set the baud rate, slowest first (EN 13757-3 clause 12).
+const CI_BAUD: std::ops::RangeInclusive<u8> = 0xB8..=0xBF;
+/// How long a meter stays at a new baud rate where nobody speaks to it.
+const BAUD_FALL_BACK: Duration = Duration::from_secs(120);
+
+/// The meter and its memory.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    plan: MeterPlan,
+    access_number: u8,
+    selected: bool,
+    /// Frame count bits and last answers: of the primary address, and of FD.
+    primary: Memory,
+    secondary: Memory,
+    /// Place of the last telegram sent; `None`: the first is next.
+    telegram: Option<usize>,
+    baud: Baud,
+    /// The rate to return to, and since when it was not spoken to at the new one.
+    fall_back: Option<(Baud, Duration)>,
+    clock_offset: i64,
+    /// The last answer on the wire: from when to when.
+    sending: Option<(Instant, Instant)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    fcb: Option<bool>,
+    answer: Vec<u8>,
+}
+
+impl Meter {
+    pub(super) fn new(plan: MeterPlan, baud: Baud) -> Self {
+        let access_number = plan.access_number;
+        Self {
+            plan,
+            access_number,
+            selected: false,
+            primary: Memory::default(),
+            secondary: Memory::default(),
+            telegram: None,
+            baud,
+            fall_back: None,
+            clock_offset: 0,
+            sending: None,
+        }
+    }
+
+    /// When it has sent what it owes.
+    pub(super) fn free_at(&self) -> Option<Instant> {
+        self.sending.map(|(_, end)| end)
+    }
+
+    /// It sends from `start` to `end`, and is deaf then.
+    pub(super) fn set_busy(&mut self, start: Instant, end: Instant) {
+        self.sending = Some((start, end));
+    }
+
+    pub(super) fn delay(&self) -> Duration {
+        self.plan.delay
+    }
+
+    /// Whether it understands what is sent at `baud` and ends at `at`, `since` after the start of the
+    /// simulation.
+    pub(super) fn hears(&mut self, baud: Baud, since: Duration, at: Instant) -> bool {
+        if let Some((old, heard)) = self.fall_back {
+            if since.saturating_sub(heard) > BAUD_FALL_BACK {
+                (self.baud, self.fall_back) = (old, None);
+            }
+        }
+        let deaf = self.sending.is_some_and(|(start, end)| start < at && at < end);
+        !self.plan.silent && self.baud == baud && !deaf
+    }
+
+    /// Its answer to a frame heard `since` after the start, when the meters' clocks show `clock`
+    /// seconds; `None`: silence.
+    pub(super) fn answer(&mut self, frame: Frame<'_>, since: Duration, clock: u64) -> Option<Vec<u8>> {
+        let (c, a) = match frame {
+            Frame::Short { c, a } | Frame::Long { c, a, .. } if c.from_master() => (c, a),
+            _ => return None,
+        };
+        if let Frame::Long { a: SELECTED, ci: CI_SELECT, data, .. } = frame {
+            return self.select(data);
+        }
+        let meant = match a {
+            SELECTED => self.selected,
+            TEST_BROADCAST | BROADCAST => true,
+            _ => a == self.plan.address.get(),
+        };
+        if !meant {
+            return None;
+        }
+        self.fall_back = self.fall_back.map(|(old, _)| (old, since));
+        let answer = match (c.function(), frame) {
+            (0x0, _) => self.reset(a),
+            (0xB, _) => self.repeat_or(a, c, |meter, repeat| Some(meter.next_telegram(repeat, since, clock))),
+            (0xA, _) => Some(vec![ACK]),
+            (0x3, Frame::Long { ci, data, .. }) => self.repeat_or(a, c, |meter, _| meter.obey(ci, data, since, clock)),
+            _ => None,
+        };
+        answer.filter(|_| a != BROADCAST)
+    }
+
+    fn select(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        let (mask, rest) = data.split_first_chunk::<8>()?;
+        self.selected = SecondaryAddress::from_wire(*mask).matches(self.plan.identity) && self.is_fabricated(rest);
+        self.secondary = Memory::default();
+        self.telegram = None;
+        self.selected.then(|| vec![ACK])
+    }
+
+    /// The fabrication number of an enhanced selection: 0C 78 and eight BCD digits, F for any.
+    fn is_fabricated(&self, record: &[u8]) -> bool {
+        match (record, self.plan.fabrication_number) {
+            ([], _) => true,
+            (&[0x0C, 0x78, a, b, c, d], Some(number)) => {
+                let mask = SecondaryAddress::from_wire([a, b, c, d, 0xFF, 0xFF, 0xFF, 0xFF]);
+                let [e, f, g, h] = number.to_le_bytes();
+                mask.matches(SecondaryAddress::from_wire([e, f, g, h, 0, 0, 0, 0]))
+            }
+            _ => false,
+        }
+    }
+
+    fn reset(&mut self, a: u8) -> Option<Vec<u8>> {
+        *self.memory(a) = Memory::default();
+        self.telegram = None;
+        self.selected &= a != SELECTED;
+        self.plan.acknowledges_reset.then(|| vec![ACK])
+    }
+
+    fn memory(&mut self, a: u8) -> &mut Memory {
+        if a == SELECTED { &mut self.secondary } else { &mut self.primary }
+    }
+
+    /// A strict meter's last answer where the frame count bit did not change, else what `new` gives.
+    fn repeat_or(
+        &mut self,
+        a: u8,
+        c: Control,
+        new: impl FnOnce(&mut Self, bool) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let repeat = self.memory(a).fcb.replace(c.fcb()) == Some(c.fcb()) && c.fcv();
+        if repeat && self.plan.fcb == FcbHandling::Strict {
+            return Some(self.memory(a).answer.clone());
+        }
+        let answer = new(self, repeat)?;
+        self.memory(a).answer.clone_from(&answer);
+        Some(answer)
+    }
+
+    fn next_telegram(&mut self, repeat: bool, since: Duration, clock: u64) -> Vec<u8> {
+        let place = match (self.plan.fcb, self.telegram) {
+            (FcbHandling::Ignored, _) | (_, None) => 0,
+            (FcbHandling::Simple, Some(last)) if repeat => last,
+            (_, Some(last)) => last + 1,
+        };
+        self.telegram = Some(place);
+        self.telegram_at(place, since, clock)
+    }
+
+    /// The telegram at this place; after the last the first comes again.
+    fn telegram_at(&mut self, place: usize, since: Duration, clock: u64) -> Vec<u8> {
+        let live;
+        let (areas, endless) = match &self.plan.content {
+            Content::Telegrams(areas) => (areas, false),
+            Content::Endless(areas) => (areas, true),
+            Content::Live(model) => {
+                live = model.telegrams(since, clock.saturating_add_signed(self.clock_offset));
+                (&live, false)
+            }
+        };
+        if areas.is_empty() {
+            return vec![ACK];
+        }
+        let place = place % areas.len();
+        let mut records = areas.get(place).cloned().unwrap_or_default();
+        if endless || place + 1 < areas.len() {
+            records.push(MORE_FOLLOWS);
+        }
+        self.response(&records)
+    }
+
+    fn response(&mut self, records: &[u8]) -> Vec<u8> {
+        let mut data = self.plan.identity.to_wire().to_vec();
+        data.extend([self.access_number, 0, 0, 0]);
+        data.extend_from_slice(records);
+        if self.plan.counts_access {
+            self.access_number = self.access_number.wrapping_add(1);
+        }
+        let a = self.plan.address.get();
+        let frame = Frame::Long { c: Control::rsp_ud(false, false), a, ci: CI_RESPONSE, data: &data };
+        // A plan with more records than a telegram holds makes a silent meter.
+        frame.to_vec().unwrap_or_default()
+    }
+
+    /// SND_UD: a command is obeyed and acknowledged; an extra request gives its records.
+    fn obey(&mut self, ci: u8, data: &[u8], since: Duration, clock: u64) -> Option<Vec<u8>> {
+        if let Some((_, records)) = self.plan.requests.iter().find(|(known, _)| *known == ci) {
+            let records = records.clone();
+            return Some(self.response(&records));
+        }
+        match (ci, data) {
+            (CI_APPLICATION_SELECT, _) => self.telegram = None,
+            (CI_COMMAND, &[0x01, 0x7A, address]) => {
+                self.plan.address = PrimaryAddress::new(address).unwrap_or(self.plan.address);
+            }
+            (CI_COMMAND, &[0x07, 0x79, a, b, c, d, e, f, g, h]) => {
+                self.plan.identity = SecondaryAddress::from_wire([a, b, c, d, e, f, g, h]);
+            }
+            (CI_COMMAND, &[0x04, 0x6D, ref time @ ..]) => {
+                if let Some(set) = clock::seconds_of_type_f(time) {
+                    self.clock_offset = i64::try_from(set).unwrap_or(0) - i64::try_from(clock).unwrap_or(0);
+                }
+            }
+            _ if CI_BAUD.contains(&ci) => {
+                let rate = Baud::ALL.get(usize::from(ci - CI_BAUD.start()));
+                self.fall_back = Some((self.baud, since));
+                self.baud = rate.copied().unwrap_or(self.baud);
+            }
+            _ => {}
+        }
+        Some(vec![ACK])
+    }
+}

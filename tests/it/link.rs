@@ -1,0 +1,289 @@
+//! The master against the simulated segment, in virtual time: what a bad line may cost, and what it
+//! must never do.
+//!
+//! `cargo test --release --test it -- --ignored --nocapture link::` prints the figures of the large runs.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::request::Request;
+use mbushat::mbus::timing::Baud;
+use mbushat::sim::known::{ats, sdm220};
+use mbushat::sim::model::Model;
+use mbushat::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};
+use mbushat::sim::segment::Segment;
+
+/// A segment, its clock, and what the master remembers of each meter.
+struct Bench {
+    segment: Segment,
+    now: Instant,
+    timing: LineTiming,
+    links: HashMap<MeterAddress, LinkState>,
+}
+
+impl Bench {
+    fn new(plan: SegmentPlan) -> Self {
+        let now = Instant::now();
+        let timing = LineTiming::new(plan.baud);
+        Self { segment: Segment::new(plan, now), now, timing, links: HashMap::new() }
+    }
+
+    fn read(&mut self, address: u8) -> TurnOver {
+        self.turn(Turn::new(MeterAddress::Primary(at(address))))
+    }
+
+    fn turn(&mut self, turn: Turn) -> TurnOver {
+        let address = turn.address;
+        let link = self.links.get(&address).copied().unwrap_or_default();
+        let over = self.segment.converse(&mut Readout::new(turn, link, self.timing), &mut self.now);
+        self.links.insert(address, over.link);
+        over
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Reply, ExchangeError> {
+        self.segment.converse(&mut Exchange::new(request, self.timing), &mut self.now).reply
+    }
+
+    /// How long `what` takes.
+    fn time<T>(&mut self, what: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
+        let start = self.now;
+        (what(self), self.now - start)
+    }
+}
+
+fn at(address: u8) -> PrimaryAddress {
+    PrimaryAddress::new(address).expect("0 to 250")
+}
+
+fn segment(meters: Vec<MeterPlan>) -> Bench {
+    Bench::new(SegmentPlan::new(meters))
+}
+
+fn faulty(meters: Vec<MeterPlan>, faults: Faults, seed: u64) -> Bench {
+    Bench::new(SegmentPlan { faults, seed, ..SegmentPlan::new(meters) })
+}
+
+/// A strict meter whose telegram is 74 bytes long and never twice the same.
+fn heat(address: u8) -> MeterPlan {
+    Model::Heat.meter(at(address), 0x1000_0000 + u32::from(address))
+}
+
+#[test]
+fn the_two_published_meters_are_read() {
+    let mut bench = segment(vec![ats(at(48)), sdm220(at(1))]);
+    let frames = bench.read(48).frames.expect("an answer");
+    assert_eq!(frames.len(), 1);
+    assert_eq!((frames[0].len(), frames[0][65]), (67, 0xDD));
+    let turn = Turn { requests: vec![0xB1], ..Turn::new(MeterAddress::Primary(at(1))) };
+    for _ in 0..3 {
+        let over = bench.turn(turn.clone());
+        let lengths: Vec<usize> = over.frames.expect("an answer").iter().map(Vec::len).collect();
+        assert_eq!(lengths, [99, 65]);
+        assert!(over.unanswered.is_empty());
+    }
+}
+
+#[test]
+fn a_plain_readout_takes_no_longer_than_the_wire_does() {
+    let mut bench = segment(vec![heat(1)]);
+    bench.read(1).frames.expect("an answer");
+    let before = bench.segment.counts().bound;
+    let (over, took) = bench.time(|bench| bench.read(1));
+    assert_eq!(over.traffic.sends, 1, "the reset is not repeated");
+    let bound = bench.segment.counts().bound - before;
+    assert!(took <= bound + Duration::from_millis(1), "{took:?}, bound {bound:?}");
+}
+
+#[test]
+fn a_silent_meter_costs_its_own_timeouts_and_its_neighbours_nothing() {
+    let silent = MeterPlan { silent: true, ..heat(2) };
+    let mut bench = segment(vec![heat(1), silent, heat(3)]);
+    let timeout = Baud::DEFAULT.response_timeout() + Baud::DEFAULT.characters(7);
+    let (first, took) = bench.time(|bench| bench.read(2));
+    assert_eq!(first.frames, Err(ReadoutError::Silence));
+    assert_eq!(first.traffic.sends, 4, "three resets and one request");
+    assert!(took <= 4 * timeout, "{took:?}");
+    bench.timing.retries = 0; // what the schedule does with a meter that is known to be silent
+    let (again, took) = bench.time(|bench| bench.read(2));
+    assert_eq!((again.frames, again.traffic.sends), (Err(ReadoutError::Silence), 1));
+    assert!(took <= timeout, "{took:?}");
+    bench.timing.retries = 2;
+    for address in [1, 3] {
+        let over = bench.read(address);
+        assert_eq!((over.frames.map(|frames| frames.len()), over.traffic.retries), (Ok(1), 0));
+    }
+}
+
+#[test]
+fn a_meter_that_comes_back_is_reset_before_its_answer_counts() {
+    let mut bench = segment(vec![heat(1)]);
+    bench.timing.retries = 0;
+    let over = bench.read(1);
+    assert!(over.frames.is_ok());
+    assert_eq!(over.traffic.sends, 3, "a probe, the reset, the request");
+    assert_eq!(bench.read(1).traffic.sends, 1);
+}
+
+#[test]
+fn a_meter_that_never_acknowledges_a_reset_is_read_all_the_same() {
+    for fcb in [FcbHandling::Strict, FcbHandling::Ignored] {
+        let mut bench = segment(vec![MeterPlan { acknowledges_reset: false, fcb, ..heat(1) }]);
+        assert!(bench.read(1).frames.is_ok());
+        assert_eq!(bench.read(1).traffic.sends, 1, "learnt");
+    }
+}
+
+#[test]
+fn a_meter_without_data_says_so() {
+    let empty = MeterPlan { content: Content::Telegrams(Vec::new()), ..heat(1) };
+    let mut bench = segment(vec![empty]);
+    assert_eq!(bench.read(1).frames, Err(ReadoutError::NoData));
+}
+
+#[test]
+fn a_selected_meter_is_read_and_released() {
+    let (mine, other) = (heat(1), heat(1)); // one primary address, as delivered
+    let other = MeterPlan { identity: SecondaryAddress::parse("20000001SIM0104").expect("an address"), ..other };
+    let mut bench = segment(vec![mine.clone(), other.clone()]);
+    for identity in [mine.identity, other.identity, mine.identity] {
+        let over = bench.turn(Turn::new(MeterAddress::Secondary(identity)));
+        let frames = over.frames.expect("an answer");
+        assert_eq!(frames[0][7..15], identity.to_wire());
+        assert_eq!(over.traffic.sends, 3, "selection, request, release");
+        assert_eq!(bench.ask(Request::snd_nke(253)), Err(ExchangeError::Silence), "nobody is selected");
+    }
+    let mask = SecondaryAddress::parse("2???????").expect("a mask");
+    assert!(bench.turn(Turn::new(MeterAddress::Secondary(mask))).frames.is_ok());
+    let nobody = SecondaryAddress::parse("30000000").expect("an id");
+    assert_eq!(bench.turn(Turn::new(MeterAddress::Secondary(nobody))).frames, Err(ReadoutError::Silence));
+    let both = bench.turn(Turn::new(MeterAddress::Secondary(SecondaryAddress::ANY)));
+    assert!(matches!(both.frames, Err(ReadoutError::NoAnswer(ExchangeError::Garbled { .. }))), "{:?}", both.frames);
+}
+
+#[test]
+fn the_answer_of_another_meter_is_refused() {
+    let faults = Faults { wrong_address_per_mille: 1000, ..Faults::default() };
+    let mut bench = faulty(vec![heat(5)], faults, 1);
+    let want = ExchangeError::WrongAddress { got: 6, want: 5 };
+    assert_eq!(bench.ask(Request::req_ud2(5, true, SecondaryAddress::ANY)), Err(want));
+    assert_eq!(bench.segment.counts().requests, 3, "three sends in all");
+}
+
+#[test]
+fn nothing_is_sent_into_a_late_answer() {
+    // later than the master waits: its repeat is answered twice
+    let faults = Faults { late_per_mille: 300, late_by: Duration::from_millis(600), ..Faults::default() };
+    let mut bench = faulty(vec![heat(1), heat(2)], faults, 3);
+    for round in 0..200 {
+        for address in [1, 2] {
+            let over = bench.read(address);
+            for frame in over.frames.iter().flatten() {
+                assert_eq!(frame[5], address, "round {round}");
+            }
+        }
+    }
+    let counts = bench.segment.counts();
+    assert!(counts.answers > counts.intact, "some were late");
+    // A repeat must be sent while a meter is silent for longer than allowed; a new question must not.
+    assert!(counts.impatient <= counts.answers - counts.intact, "{counts:?}");
+}
+
+#[test]
+fn an_echo_is_found_out_and_dropped() {
+    let mut bench = faulty(vec![heat(1)], Faults { echo: true, ..Faults::default() }, 1);
+    for _ in 0..20 {
+        let over = bench.read(1);
+        assert!(over.frames.is_ok());
+        assert_eq!((over.traffic.retries, over.traffic.noise), (0, 0));
+    }
+    assert_eq!(bench.ask(Request::snd_nke(1)), Ok(Reply::Ack));
+    assert_eq!(bench.ask(Request::snd_nke(9)), Err(ExchangeError::Silence), "an echo is no answer");
+}
+
+/// The faults of which a master must lose nothing that the line made possible.
+fn hardships() -> [(&'static str, Faults); 9] {
+    let none = Faults::default();
+    let late_by = Duration::from_millis(450);
+    [
+        ("no fault", none),
+        ("1 % of bytes corrupt", Faults { corrupt_per_mille: 10, ..none }),
+        ("noise before half the answers", Faults { noise_per_mille: 500, ..none }),
+        ("echo", Faults { echo: true, ..none }),
+        ("20 % of answers 450 ms late", Faults { late_per_mille: 200, late_by, ..none }),
+        (
+            "mixture",
+            Faults { corrupt_per_mille: 2, noise_per_mille: 100, echo: true, late_per_mille: 50, late_by, ..none },
+        ),
+        ("truncated, wrong checksum", Faults { truncated_per_mille: 200, wrong_checksum_per_mille: 100, ..none }),
+        ("dropped bytes, wrong address", Faults { drop_per_mille: 5, wrong_address_per_mille: 100, ..none }),
+        ("bunched", Faults { bunch: Duration::from_millis(40), noise_per_mille: 100, ..none }),
+    ]
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    /// Turns in which at least one intact request had an intact answer in time.
+    possible: u32,
+    read: u32,
+    /// Readings that no meter sent as the answer in that turn.
+    wrong: u32,
+    undetectable: u64,
+    exchanges: u64,
+}
+
+/// Reads a 74-byte meter again and again.
+fn endure(faults: Faults, seed: u64, reads: u32) -> Tally {
+    let mut bench = faulty(vec![heat(1)], faults, seed);
+    let (mut tally, mut earlier) = (Tally::default(), Vec::new());
+    for _ in 0..reads {
+        bench.now += Duration::from_secs(60);
+        bench.segment.take_answers();
+        let over = bench.read(1);
+        let answers: Vec<_> = bench.segment.take_answers().into_iter().filter(|a| a.frame.len() > 1).collect();
+        tally.possible += u32::from(answers.iter().any(|a| a.intact));
+        for frame in over.frames.iter().flatten() {
+            tally.read += 1;
+            let fresh = answers.iter().any(|a| a.frame == *frame) && !earlier.contains(frame);
+            tally.wrong += u32::from(!fresh);
+        }
+        earlier = answers.into_iter().map(|a| a.frame).collect();
+    }
+    tally.undetectable = bench.segment.counts().undetectable;
+    tally.exchanges = bench.segment.counts().requests;
+    tally
+}
+
+fn judge(name: &str, tally: &Tally) {
+    assert!(tally.read >= tally.possible * 99 / 100, "{name}: {tally:?}");
+    assert!(u64::from(tally.wrong) <= tally.undetectable, "{name}: {tally:?}");
+}
+
+#[test]
+fn what_the_line_makes_possible_is_read_and_nothing_wrong() {
+    for (name, faults) in hardships() {
+        judge(name, &endure(faults, 7, 200));
+    }
+}
+
+#[test]
+#[ignore = "the large run: 1,000 reads for each fault and ten seeds"]
+fn figures_of_reading_through_faults() {
+    println!("{:32} {:>8} {:>8} {:>9} {:>6} {:>13}", "fault", "possible", "read", "exchanges", "wrong", "undetectable");
+    for (name, faults) in hardships() {
+        let mut sum = Tally::default();
+        for seed in 0..10 {
+            let tally = endure(faults, seed, 1000);
+            sum.possible += tally.possible;
+            sum.read += tally.read;
+            sum.wrong += tally.wrong;
+            sum.undetectable += tally.undetectable;
+            sum.exchanges += tally.exchanges;
+        }
+        let Tally { possible, read, wrong, undetectable, exchanges } = sum;
+        println!("{name:32} {possible:>8} {read:>8} {exchanges:>9} {wrong:>6} {undetectable:>13}");
+        judge(name, &sum);
+    }
+}

@@ -30,8 +30,8 @@ pub trait PowerPin: Send {
     fn stays_at_exit(&self) -> bool;
 }
 
-/// How a pin is opened: [`open_pin`], or a test's own.
-pub type OpenPin = fn(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError>;
+/// How a pin is opened as an output, high or low from the start: [`open_pin`], or a test's own.
+pub type OpenPin = fn(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError>;
 
 /// Why the bus cannot be switched.
 #[derive(Debug, thiserror::Error)]
@@ -68,20 +68,18 @@ pub struct BusPower {
 }
 
 impl BusPower {
-    /// Takes the pin and drives it low: the bus starts without power.
+    /// Takes the pin and switches the bus.
     ///
     /// # Errors
     /// [`PowerError`] where the pin cannot be reached or is taken.
-    pub fn open(gpio: u8, open: OpenPin) -> Result<Self, PowerError> {
+    pub fn open(gpio: u8, on: bool, open: OpenPin) -> Result<Self, PowerError> {
         static HOOK: Once = Once::new();
         HOOK.call_once(switch_off_on_panic);
         let mut pins = pins();
         if pins.contains_key(&gpio) {
             return Err(PowerError::InUse(gpio));
         }
-        let mut pin = open(gpio)?;
-        pin.set(false)?;
-        pins.insert(gpio, pin);
+        pins.insert(gpio, open(gpio, on)?);
         Ok(Self { gpio })
     }
 
@@ -93,19 +91,17 @@ impl BusPower {
         pins().get_mut(&self.gpio).map_or(Ok(()), |pin| pin.set(on))
     }
 
-    /// Leaves the pin as it is, without power off.
-    ///
-    /// Returns whether the kernel keeps the level when this process ends.
+    /// Whether the level stays when this process ends.
     #[must_use]
-    pub fn leave(self) -> bool {
-        let pin = pins().remove(&self.gpio);
+    pub fn stays_at_exit(&self) -> bool {
+        pins().get(&self.gpio).is_some_and(|pin| pin.stays_at_exit())
+    }
+
+    /// Leaves the pin as it is until this process ends, and does not switch the bus off.
+    pub fn leave(self) {
+        // Dropping the pin itself would release the line.
+        std::mem::forget(pins().remove(&self.gpio));
         std::mem::forget(self);
-        pin.is_some_and(|pin| {
-            let stays = pin.stays_at_exit();
-            // The pin itself must outlive this call: dropping it would release the line.
-            std::mem::forget(pin);
-            stays
-        })
     }
 }
 
@@ -158,12 +154,12 @@ fn all_off() {
 ///
 /// # Errors
 /// [`PowerError::Open`] with what both say.
-pub fn open_pin(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError> {
-    let rppal = match RegisterPin::open(gpio) {
+pub fn open_pin(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
+    let rppal = match RegisterPin::open(gpio, high) {
         Ok(pin) => return Ok(Box::new(pin)),
         Err(error) => error.to_string(),
     };
-    match CharacterDevicePin::open(gpio) {
+    match CharacterDevicePin::open(gpio, high) {
         Ok(pin) => Ok(Box::new(pin)),
         Err(cdev) => Err(PowerError::Open { gpio, rppal, cdev }),
     }
@@ -173,8 +169,9 @@ pub fn open_pin(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError> {
 struct RegisterPin(rppal::gpio::OutputPin);
 
 impl RegisterPin {
-    fn open(gpio: u8) -> Result<Self, rppal::gpio::Error> {
-        let mut pin = rppal::gpio::Gpio::new()?.get(gpio)?.into_output_low();
+    fn open(gpio: u8, high: bool) -> Result<Self, rppal::gpio::Error> {
+        let pin = rppal::gpio::Gpio::new()?.get(gpio)?;
+        let mut pin = if high { pin.into_output_high() } else { pin.into_output_low() };
         // rppal would put the pin back to the mode it had; the end must be a driven low.
         pin.set_reset_on_drop(false);
         Ok(Self(pin))
@@ -207,7 +204,7 @@ struct CharacterDevicePin {
 const CHIPS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
 
 impl CharacterDevicePin {
-    fn open(gpio: u8) -> Result<Self, String> {
+    fn open(gpio: u8, high: bool) -> Result<Self, String> {
         let chips = gpiocdev::chip::chips().map_err(|e| e.to_string())?;
         let mut denied = None;
         for path in chips {
@@ -217,7 +214,7 @@ impl CharacterDevicePin {
                         .on_chip(path)
                         .with_consumer("mbushat")
                         .with_line(u32::from(gpio))
-                        .as_output(gpiocdev::line::Value::Inactive)
+                        .as_output(level(high))
                         .request()
                         .map_err(|e| e.to_string())?;
                     return Ok(Self { gpio, line });
@@ -232,9 +229,8 @@ impl CharacterDevicePin {
 
 impl PowerPin for CharacterDevicePin {
     fn set(&mut self, high: bool) -> Result<(), PowerError> {
-        let value = if high { gpiocdev::line::Value::Active } else { gpiocdev::line::Value::Inactive };
         self.line
-            .set_value(u32::from(self.gpio), value)
+            .set_value(u32::from(self.gpio), level(high))
             .map(|_| ())
             .map_err(|e| PowerError::Set { gpio: self.gpio, reason: e.to_string() })
     }
@@ -247,6 +243,10 @@ impl PowerPin for CharacterDevicePin {
             fs::read_to_string(parameter).is_ok_and(|value| value.trim() == "Y")
         })
     }
+}
+
+fn level(high: bool) -> gpiocdev::line::Value {
+    if high { gpiocdev::line::Value::Active } else { gpiocdev::line::Value::Inactive }
 }
 
 #[cfg(test)]
@@ -272,9 +272,10 @@ mod tests {
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "an OpenPin")]
-    fn fake(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError> {
-        Ok(Box::new(FakePin(gpio)))
+    fn fake(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
+        let mut pin = FakePin(gpio);
+        pin.set(high)?;
+        Ok(Box::new(pin))
     }
 
     fn levels(gpio: u8) -> Vec<bool> {
@@ -282,9 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn off_when_opened_and_when_dropped() {
+    fn off_when_dropped() {
         let _turn = TURN.lock();
-        let power = BusPower::open(1, fake).expect("a pin");
+        let power = BusPower::open(1, false, fake).expect("a pin");
         power.switch(true).expect("on");
         drop(power);
         assert_eq!(levels(1), [false, true, false]);
@@ -293,25 +294,25 @@ mod tests {
     #[test]
     fn left_as_it_is_when_asked() {
         let _turn = TURN.lock();
-        let power = BusPower::open(2, fake).expect("a pin");
-        power.switch(true).expect("on");
-        assert!(power.leave());
-        assert_eq!(levels(2), [false, true]);
+        let power = BusPower::open(2, true, fake).expect("a pin");
+        assert!(power.stays_at_exit());
+        power.leave();
+        assert_eq!(levels(2), [true]);
     }
 
     #[test]
     fn two_buses_cannot_share_a_pin() {
         let _turn = TURN.lock();
-        let first = BusPower::open(3, fake).expect("a pin");
-        assert!(matches!(BusPower::open(3, fake), Err(PowerError::InUse(3))));
+        let first = BusPower::open(3, false, fake).expect("a pin");
+        assert!(matches!(BusPower::open(3, false, fake), Err(PowerError::InUse(3))));
         drop(first);
-        assert!(BusPower::open(3, fake).is_ok());
+        assert!(BusPower::open(3, false, fake).is_ok());
     }
 
     #[test]
     fn a_panic_in_any_thread_drives_every_pin_low() {
         let _turn = TURN.lock();
-        let power = BusPower::open(4, fake).expect("a pin");
+        let power = BusPower::open(4, false, fake).expect("a pin");
         power.switch(true).expect("on");
         let panicked = std::thread::spawn(|| panic!("a planted panic")).join();
         assert!(panicked.is_err());

@@ -340,9 +340,8 @@ impl Opened {
         };
         let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
         let Some(switch) = bus.hat else { return Ok(Self { line, power: None, hat }) };
-        let power = BusPower::open(switch.power_gpio, machine.open_pin)?;
+        let power = BusPower::open(switch.power_gpio, power_wanted, machine.open_pin)?;
         if power_wanted {
-            power.switch(true)?;
             sleep(switch.power_settle).await;
         }
         Ok(Self { line, power: Some(power), hat })

@@ -10,9 +10,11 @@
 mod check;
 mod completions;
 mod failure;
+mod hat;
 mod table;
 #[expect(dead_code, reason = "the agent's commands start it")]
 mod log;
+mod runtime;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Check the configuration and show what will be read when
     Check(check::Args),
+    /// Find the M-Bus Master Hat, or switch bus power
+    Hat(hat::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.config),
+        Command::Hat(args) => hat::run(args, &cli.config),
         Command::Completions(args) => completions::run(args),
     }
 }

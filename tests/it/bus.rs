@@ -150,9 +150,9 @@ async fn the_bus_is_powered_before_the_first_byte_and_off_after_the_last() {
     let bus = Running::start(&place, "hat = true\npower_gpio = 11\npower_settle = \"50ms\"", &[("a", 5, "1s")]);
     let (levels_at_first_byte, _master) =
         tokio::task::spawn_blocking(|| first_byte.join().expect("no panic")).await.expect("joined");
-    assert_eq!(levels_at_first_byte, [false, true]);
+    assert_eq!(levels_at_first_byte, [true]);
     bus.stop().await;
-    assert_eq!(levels(11), [false, true, false]);
+    assert_eq!(levels(11), [true, false]);
 }
 
 #[tokio::test]
@@ -163,12 +163,12 @@ async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
     let mut bus = Running::start(&place, power, &[("a", 5, "1s")]);
     assert!(bus.readout_of("a").await.frames.is_ok());
     bus.commands.send(Command::Power(false)).await.expect("running");
-    until(|| levels(12) == [false, true, false]).await;
+    until(|| levels(12) == [true, false]).await;
     bus.commands.send(Command::Power(true)).await.expect("running");
-    until(|| levels(12) == [false, true, false, true]).await;
+    until(|| levels(12) == [true, false, true]).await;
     drop(wire);
     bus.until_down().await;
-    assert_eq!(levels(12), [false, true, false, true, false]);
+    assert_eq!(levels(12), [true, false, true, false]);
     bus.stop().await;
 }
 
@@ -337,9 +337,10 @@ impl PowerPin for FakePin {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an OpenPin")]
-fn fake_pin(gpio: u8) -> Result<Box<dyn PowerPin>, PowerError> {
-    Ok(Box::new(FakePin(gpio)))
+fn fake_pin(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
+    let mut pin = FakePin(gpio);
+    pin.set(high)?;
+    Ok(Box::new(pin))
 }
 
 fn levels(gpio: u8) -> Vec<bool> {

@@ -2,6 +2,7 @@
 
 mod broker;
 mod bus;
+mod bus_commands;
 mod cli;
 mod config;
 mod mqtt;

@@ -1,0 +1,89 @@
+//! `mbushat hat`: is the M-Bus Master Hat there, and switch the power of its bus.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::runtime::run_until_interrupted;
+use super::{Failure, print};
+use crate::bus::Machine;
+use crate::bus::device_tree::mbus_master_hat;
+use crate::bus::hat::{BusPower, POWER_GPIO};
+use crate::config;
+
+/// Arguments of `mbushat hat`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  mbushat hat\n  mbushat hat on")]
+pub(crate) struct Args {
+    /// Switch bus power
+    switch: Option<Switch>,
+
+    /// Root of the device tree, for tests
+    #[arg(long, value_name = "DIR", hide = true)]
+    device_tree: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    /// Power the bus and leave it on
+    On,
+    /// Switch the bus off
+    Off,
+}
+
+/// Prints what was found, then switches.
+pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
+    let mut machine = Machine::here();
+    if let Some(root) = &args.device_tree {
+        machine.device_tree.clone_from(root);
+    }
+    if let Some(Switch::Off) = args.switch {
+        return off(&machine, config);
+    }
+    let hat = mbus_master_hat(&machine.device_tree)?;
+    print(format!("Found M-Bus Master Hat version {}\n", hat.product_ver))?;
+    match args.switch {
+        Some(_) => on(&machine, config),
+        None => Ok(()),
+    }
+}
+
+fn on(machine: &Machine, config: &Path) -> Result<(), Failure> {
+    let Some(gpio) = gpios(config).into_iter().next() else {
+        return Err(Failure::new("no bus of the configuration uses the Hat: set hat = true for one"));
+    };
+    let power = BusPower::open(gpio, true, machine.open_pin)?;
+    if power.stays_at_exit() {
+        power.leave();
+        return print(format!("Bus power is on (GPIO {gpio})\n"));
+    }
+    print(format!("Bus power is on (GPIO {gpio}); this kernel switches it off when mbushat ends: Ctrl-C\n"))?;
+    run_until_interrupted(std::future::pending::<()>())?;
+    drop(power);
+    Ok(())
+}
+
+/// The guard of a killed agent, so it succeeds where there is nothing to switch off.
+fn off(machine: &Machine, config: &Path) -> Result<(), Failure> {
+    let gpios = gpios(config);
+    if gpios.is_empty() {
+        return print("No bus uses the Hat\n");
+    }
+    if let Err(none) = mbus_master_hat(&machine.device_tree) {
+        return print(format!("Nothing to switch off: {none}\n"));
+    }
+    for gpio in gpios {
+        drop(BusPower::open(gpio, false, machine.open_pin)?);
+        print(format!("Bus power is off (GPIO {gpio})\n"))?;
+    }
+    Ok(())
+}
+
+/// The pins that power buses. Bus power must be switched whatever is wrong with the configuration:
+/// without a good one it is the pin of the Hat as it is sold.
+fn gpios(config: &Path) -> Vec<u8> {
+    match config::load(config) {
+        Ok(config) => config.buses.iter().filter_map(|bus| Some(bus.hat?.power_gpio)).collect(),
+        Err(_) => vec![POWER_GPIO],
+    }
+}

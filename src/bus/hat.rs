@@ -107,9 +107,8 @@ impl BusPower {
 
 impl Drop for BusPower {
     fn drop(&mut self) {
-        if let Some(mut pin) = pins().remove(&self.gpio)
-            && let Err(error) = pin.set(false)
-        {
+        let Some(mut pin) = pins().remove(&self.gpio) else { return };
+        if let Err(error) = pin.set(false) {
             tracing::error!(gpio = self.gpio, "bus power stays on: {error}");
         }
     }

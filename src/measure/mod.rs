@@ -9,6 +9,7 @@ pub mod unit;
 pub mod medium;
 pub mod key;
 pub mod kind;
+pub mod normalise;
 pub mod total;
 pub mod profile;
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod config;
 mod mqtt;
 mod homeassistant_classes;
 mod link;
+mod normalise;
 mod rooms;
 mod tools;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

@@ -1,0 +1,357 @@
+//! From the frames of one readout to a [`Reading`]: every record with a key, a unit and an exact value.
+//!
+//! One bad record never costs the others, nor their keys: invalid and erroneous records are counted
+//! where keys are numbered. What could not be understood is told with its bytes.
+//!
+//! Not here: the factors of units (`unit`), how a key is made (`key`), which rule applies (`profile`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::time::SystemTime;
+
+use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::dib::Coding;
+use crate::mbus::frame::Frame;
+use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::record::{Cut, DataRecord};
+use crate::mbus::security::{self, Key};
+use crate::mbus::telegram::{Content, Telegram};
+use crate::mbus::value::Value;
+use crate::measure::key::{self, Numbering, Place};
+use crate::measure::kind::{is_label, is_opaque, is_secret, is_text};
+use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
+use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
+
+/// What is configured and known of the meter that answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// AES-128 key.
+    pub key: Option<&'a [u8; 16]>,
+    /// Its own rules; they come before the profile's.
+    pub rules: &'a [RecordRule],
+    /// A named profile instead of the one that matches.
+    pub profile: Option<&'a str>,
+    /// All profiles; the first that matches is used.
+    pub profiles: &'a [Profile],
+    /// Publish only these keys; `None`: every sensible record.
+    pub only: Option<&'a [String]>,
+    /// The unit in which each key was first published.
+    pub units: &'a BTreeMap<String, Unit>,
+}
+
+/// When a readout was due and done.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion {
+    /// Slot it was read for; `None` on demand.
+    pub due_at: Option<SystemTime>,
+    /// Wall clock when the last telegram was complete.
+    pub read_at: SystemTime,
+    /// Whether that clock could be trusted; `None`: nobody knows.
+    pub clock_synced: Option<bool>,
+}
+
+/// Makes the reading of the telegrams of one readout, in the order in which they came. The header
+/// of the first one that has a field counts.
+///
+/// # Errors
+/// Why nothing at all could be understood: the first thing that is wrong.
+pub fn reading(frames: &[Vec<u8>], meter: &Meter<'_>, when: Occasion) -> Result<Reading, RecordFault> {
+    let opened: Vec<_> = frames.iter().map(|frame| open(frame)).collect();
+    let device = device(opened.iter().flatten());
+    let mut collector = Collector::new(meter, Rules::new(meter.rules, meter.profile, meter.profiles, device.identity));
+    for (frame, opened) in frames.iter().zip(&opened) {
+        match opened {
+            Ok(telegram) => collector.telegram(telegram, device.identity),
+            Err(error) => collector.unreadable(frame, error),
+        }
+    }
+    let Collector { measurements, errors, .. } = collector;
+    match errors.first() {
+        Some(first) if measurements.is_empty() => Err(first.clone()),
+        _ => Ok(Reading {
+            meter: meter.name.to_owned(),
+            due_at: when.due_at,
+            read_at: when.read_at,
+            clock_synced: when.clock_synced,
+            device,
+            measurements,
+            errors,
+        }),
+    }
+}
+
+/// The telegram of a frame; its records may still be encrypted.
+fn open(frame: &[u8]) -> Result<Telegram<'_>, String> {
+    let frame = Frame::parse(frame).map_err(|error| error.to_string())?;
+    let telegram = Telegram::parse(&frame).map_err(|error| error.to_string())?;
+    match telegram.content {
+        Content::ApplicationError(error) => Err(error.to_string()),
+        Content::Records(_) | Content::Encrypted(_) | Content::Fixed(_) | Content::Compact(_) => Ok(telegram),
+        _ => Err(format!("no meter data behind CI {:02X}", telegram.ci)),
+    }
+}
+
+/// What a meter repeats at the head of each of its telegrams: the first of them counts.
+fn is_repeated(quantity: Quantity, function: Function, place: Place) -> bool {
+    let now = function == Function::Instantaneous && place == Place::default();
+    let head = |known| is_label(known) || matches!(known, Known::Date | Known::DateTime | Known::DeviceType);
+    now && matches!(quantity, Quantity::Known(known) if head(known))
+}
+
+fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a>> + Clone) -> Device {
+    let find = |field: fn(&Telegram<'a>) -> Option<u8>| telegrams.clone().find_map(field).unwrap_or(0);
+    Device {
+        identity: telegrams.clone().find_map(|telegram| telegram.header.identity),
+        address: find(|telegram| Some(telegram.a)),
+        access_number: find(Telegram::access_number),
+        status: telegrams.clone().find_map(Telegram::status).map(|s| s.names().collect()).unwrap_or_default(),
+    }
+}
+
+/// Gathers measurements over the telegrams of a readout.
+struct Collector<'a> {
+    meter: &'a Meter<'a>,
+    rules: Rules<'a>,
+    numbering: Numbering,
+    /// Records of the telegrams before this one.
+    before: usize,
+    /// What the telegrams before this one had of what is repeated in each.
+    repeated: BTreeSet<String>,
+    measurements: Vec<Measurement>,
+    errors: Vec<RecordFault>,
+}
+
+impl<'a> Collector<'a> {
+    fn new(meter: &'a Meter<'a>, rules: Rules<'a>) -> Self {
+        Self {
+            meter,
+            rules,
+            numbering: Numbering::default(),
+            before: 0,
+            repeated: BTreeSet::new(),
+            measurements: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    fn telegram(&mut self, telegram: &Telegram<'_>, identity: Option<SecondaryAddress>) {
+        let mut plain = Vec::new();
+        let key = self.meter.key.map(|key| Key::new(*key));
+        let records = match security::decrypt(telegram, key.as_ref(), identity, &mut plain) {
+            Ok(telegram) => telegram.records(),
+            Err(error) => return self.unreadable(encrypted_bytes(telegram), &error),
+        };
+        let (mut count, mut head) = (0, BTreeSet::new());
+        for record in records {
+            count += 1;
+            match record {
+                Ok(record) => self.record(&record, &mut head),
+                Err(cut) => self.cut(&cut),
+            }
+        }
+        self.before += count;
+        self.repeated.append(&mut head);
+    }
+
+    /// A telegram of which nothing can be told but its bytes.
+    fn unreadable(&mut self, data: &[u8], error: &dyn Display) {
+        let (index, data, error) = (self.before, data.to_vec(), error.to_string());
+        self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
+    }
+
+    fn cut(&mut self, cut: &Cut<'_>) {
+        let (index, data, error) = (self.before + cut.index, cut.rest.to_vec(), cut.error.to_string());
+        self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
+    }
+
+    fn fault(&mut self, record: &DataRecord<'_>, error: &dyn Display) {
+        self.errors.push(RecordFault {
+            index: self.before + record.index,
+            dib: record.dib.bytes.to_vec(),
+            vib: record.vib.bytes.to_vec(),
+            data: record.data.to_vec(),
+            error: error.to_string(),
+        });
+    }
+
+    fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
+        let (quantity, unit) = what(record);
+        let modifiers: Vec<&'static str> = record.vib.modifiers().filter_map(|modifier| modifier.name()).collect();
+        let rule = self.rules.rule(&facts(record, quantity, self.before));
+        let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
+        if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
+            return;
+        }
+        if let Err(error) = record.value {
+            self.fault(record, &error);
+            if record.dib.function == Function::Error {
+                return;
+            }
+        }
+        let Some(value) = measured(record, quantity, &modifiers) else { return };
+        if !self.wants(&key, quantity, rule) {
+            return;
+        }
+        let scale = Scale::new(unit, &modifiers, rule, self.meter.units.get(&key).copied());
+        let value = match value {
+            Measured::Number(number) => scale.apply(number).map_or_else(
+                || {
+                    self.fault(record, &"number too large");
+                    Measured::Invalid
+                },
+                Measured::Number,
+            ),
+            other => other,
+        };
+        let is_real = record.dib.coding == Coding::Real;
+        let digits = matches!(value, Measured::Number(_)).then(|| scale.digits(record.vib.exponent)).flatten();
+        self.measurements.push(Measurement {
+            key,
+            quantity,
+            value,
+            unit: scale.label,
+            function: record.dib.function,
+            storage_number: record.dib.storage_number,
+            tariff: record.dib.tariff,
+            subunit: record.dib.subunit,
+            modifiers,
+            digits: digits.filter(|_| !is_real),
+            presentation: rule.map(|rule| rule.presentation.clone()).unwrap_or_default(),
+        });
+    }
+
+    /// The record's key, counted; `None` for what an earlier telegram of this readout already told.
+    fn key(
+        &mut self,
+        record: &DataRecord<'_>,
+        quantity: Quantity,
+        modifiers: &[&str],
+        rule: Option<&RecordRule>,
+        head: &mut BTreeSet<String>,
+    ) -> Option<String> {
+        let dib = &record.dib;
+        let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
+        let base = key::of(quantity, dib.function, place, modifiers);
+        if is_repeated(quantity, dib.function, place) {
+            if self.repeated.contains(&base) {
+                return None;
+            }
+            head.insert(base.clone());
+        }
+        Some(match rule.and_then(|rule| rule.key.as_deref()) {
+            Some(key) => self.numbering.next_of_rule(key),
+            None => self.numbering.next(&base),
+        })
+    }
+
+    /// Whether the configuration wants it published: by name, or because it is sensible or a rule
+    /// is for it.
+    fn wants(&self, key: &str, quantity: Quantity, rule: Option<&RecordRule>) -> bool {
+        match self.meter.only {
+            Some(keys) => keys.iter().any(|wanted| wanted == key),
+            None => {
+                let senseless = matches!(quantity, Quantity::Known(known) if is_opaque(known) || is_secret(known));
+                rule.is_some() || !senseless
+            }
+        }
+    }
+}
+
+fn encrypted_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
+    match telegram.content {
+        Content::Encrypted(encrypted) => encrypted.bytes(),
+        _ => &[],
+    }
+}
+
+/// Quantity and unit of a record; a plain text that spells a unit of ours is that unit.
+fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
+    let (quantity, unit) = (record.vib.quantity, record.vib.unit);
+    let Some(text) = record.vib.text.map(|text| text.to_string()) else { return (quantity, unit) };
+    match text.as_str() {
+        "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
+        other => (quantity, Unit::from_name(other).unwrap_or(unit)),
+    }
+}
+
+fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
+    Facts {
+        quantity,
+        function: record.dib.function,
+        storage: record.dib.storage_number,
+        tariff: record.dib.tariff,
+        subunit: record.dib.subunit,
+        index: before + record.index,
+        dib: record.dib.bytes,
+        vib: record.vib.bytes,
+    }
+}
+
+/// The value as it is published, not yet converted; `None` for a record that carries none.
+fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[&str]) -> Option<Measured> {
+    let text = |value: &dyn Display| Some(Measured::Text(value.to_string()));
+    let Ok(value) = record.value else { return Some(Measured::Invalid) };
+    match value {
+        Value::None => None,
+        // "every year" is a rule for billing dates, no point in time
+        Value::Invalid | Value::Periodic(_) => Some(Measured::Invalid),
+        Value::Number(number) if is_text(quantity, modifiers) => text(&number),
+        Value::Number(number) => Some(Measured::Number(number)),
+        Value::Flags(flags) => Some(Measured::Number(Decimal::new(i128::from(flags), 0))),
+        Value::Digits(digits) => text(&digits),
+        Value::Text(characters) => text(&characters),
+        Value::Date(date) => text(&date),
+        Value::DateTime(moment) => text(&moment),
+        Value::Time(time) => text(&time),
+        Value::Identity(identity) => text(&identity),
+        Value::Manufacturer(manufacturer) => text(&manufacturer),
+        Value::Profile(_) | Value::Bytes(_) => Some(Measured::Text(hex(record.data))),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// The way of a number from the record to its key's unit.
+struct Scale<'a> {
+    from: Unit,
+    to: Unit,
+    /// What is published with it: another unit where a rule relabels, none for a rate.
+    label: Unit,
+    rule: Option<&'a RecordRule>,
+}
+
+impl<'a> Scale<'a> {
+    fn new(from: Unit, modifiers: &[&str], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
+        let wanted = rule.and_then(|rule| rule.unit);
+        let to = wanted.or(first).filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
+        let is_rate = modifiers.iter().any(|modifier| modifier.starts_with("per_") || modifier.starts_with("times_"));
+        // a rate is in units of its base unit per something, for which there is no name here
+        let label = wanted.unwrap_or(if is_rate { Unit::None } else { to });
+        Self { from, to, label, rule }
+    }
+
+    fn apply(&self, number: Decimal) -> Option<Decimal> {
+        let mut value = unit::convert(number, self.from, self.to)?;
+        if let Some(scale) = self.rule.and_then(|rule| rule.scale) {
+            value = value.checked_mul(scale)?;
+        }
+        match self.rule.and_then(|rule| rule.offset) {
+            Some(offset) => value.checked_add(offset),
+            None => Some(value),
+        }
+    }
+
+    /// Digits after the point of a value counted in steps of 10^`exponent`.
+    fn digits(&self, exponent: i8) -> Option<u8> {
+        let step = unit::convert(Decimal::new(1, exponent), self.from, self.to)?;
+        let scale = self.rule.and_then(|rule| rule.scale).map_or(0, |scale| scale.reduced().exponent());
+        let step = step.exponent().checked_add(scale)?;
+        let offset = self.rule.and_then(|rule| rule.offset).map_or(step, |offset| offset.reduced().exponent());
+        Some(step.min(offset).min(0).unsigned_abs())
+    }
+}

@@ -1,0 +1,305 @@
+//! Whole telegrams to readings: keys, units, exact values, and what a bad record costs (itself).
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use mbushat::mbus::decimal::Decimal;
+use mbushat::mbus::quantity::{Function, Known, Unit};
+use mbushat::measure::normalise::{Meter, Occasion, reading};
+use mbushat::measure::profile::{Profile, RecordRule, Selector};
+use mbushat::measure::{Measured, Reading, RecordFault};
+use mbushat::mqtt::payload;
+
+const ATS: &str = "68 3D 3D 68 08 30 72 15 73 13 30 93 06 01 04 70 00 00 00 0C 06 00 00 00 00 0C 14 05 00 00 00 \
+    0C 22 57 83 03 00 0C 2E 01 00 00 00 0C 3B 00 00 00 00 0A 59 01 00 0A 5D 01 00 0A 61 01 00 42 6C 8F 21 DD 16";
+const SDM220: &str = "68 5D 5D 68 08 01 72 99 99 99 99 FF FF 01 02 55 00 00 00 0C 04 00 00 00 00 0C 04 00 00 00 00 \
+    0C 04 00 00 00 00 0C 04 00 00 00 00 0C 04 00 00 00 00 0C 04 00 00 00 00 0C FD 3A 00 00 00 00 0C FD 3A 00 00 00 00 \
+    0C FD 3A 00 00 00 00 0C FD 3A 00 00 00 00 0C FD 3A 00 00 00 00 0C FD 3A 00 00 00 00 27 16";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect()
+}
+
+/// A reply with a long header (id 12345678, PAD, version 1) around these records.
+fn telegram(access_number: u8, medium: u8, records: &str) -> Vec<u8> {
+    let mut body = vec![0x08, 0x05, 0x72, 0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 0x01, medium, access_number, 0, 0, 0];
+    body.extend(bytes(records));
+    let length = u8::try_from(body.len()).expect("one frame");
+    let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat()
+}
+
+fn plain() -> Meter<'static> {
+    static NO_UNITS: BTreeMap<String, Unit> = BTreeMap::new();
+    Meter { name: "meter", key: None, rules: &[], profile: None, profiles: &[], only: None, units: &NO_UNITS }
+}
+
+fn normalise(frames: &[Vec<u8>], meter: &Meter<'_>) -> Result<Reading, RecordFault> {
+    reading(frames, meter, Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None })
+}
+
+fn told(reading: &Reading) -> Vec<String> {
+    let line = |m: &mbushat::measure::Measurement| {
+        let value = match &m.value {
+            Measured::Invalid => "null".to_owned(),
+            value => payload::plain_value(value),
+        };
+        format!("{} {value} {}", m.key, m.unit.name()).trim_end().to_owned()
+    };
+    reading.measurements.iter().map(line).collect()
+}
+
+fn read(medium: u8, records: &str) -> Reading {
+    normalise(&[telegram(1, medium, records)], &plain()).expect("a reading")
+}
+
+/// The profiles that ship, as the agent gets them.
+fn profiles() -> Vec<Profile> {
+    let file = std::env::temp_dir().join(format!("mbushat-normalise-{}.toml", std::process::id()));
+    std::fs::write(&file, "[[meter]]\nname = \"a\"\naddress = 1\n").expect("written");
+    let config = mbushat::config::load(&file).expect("a config");
+    let _ = std::fs::remove_file(&file);
+    config.profiles
+}
+
+#[test]
+fn the_ats_flow_meter_reads_as_its_published_decimals() {
+    let profiles = profiles();
+    let reading = normalise(&[bytes(ATS)], &Meter { profiles: &profiles, ..plain() }).expect("a reading");
+    assert_eq!(
+        told(&reading),
+        [
+            "energy 0 kWh",
+            "volume 0.05 m³",
+            "on_time 38357 h",
+            "power 1000 W",
+            "volume_flow 0 m³/h",
+            "flow_temperature 0.01 °C",
+            "return_temperature 0.01 °C",
+            "temperature_difference 0.01 K",
+            "date_storage_1 2020-01-15",
+        ]
+    );
+    let identity = reading.device.identity.expect("a long header");
+    assert_eq!(identity.to_string(), "3013731593060104");
+    assert_eq!((reading.device.address, reading.device.access_number), (48, 112));
+    assert_eq!((reading.device.status.as_slice(), reading.errors.len()), ([].as_slice(), 0));
+    assert_eq!(reading.measurements[1].digits, Some(2));
+    assert_eq!(reading.measurements[1].presentation.device_class.as_deref(), Some("water"));
+}
+
+#[test]
+fn the_sdm220_has_twelve_different_stable_keys() {
+    let profiles = profiles();
+    let reading = normalise(&[bytes(SDM220)], &Meter { profiles: &profiles, ..plain() }).expect("a reading");
+    let want: Vec<String> = (1..=6)
+        .map(|n| format!("active_energy_{n} 0 kWh"))
+        .chain((1..=6).map(|n| format!("reactive_energy_{n} 0")))
+        .collect();
+    assert_eq!(told(&reading), want);
+    let bare = normalise(&[bytes(SDM220)], &plain()).expect("a reading");
+    let keys: Vec<&str> = bare.measurements.iter().map(|m| m.key.as_str()).collect();
+    assert_eq!(keys[..3], ["energy", "energy_2", "energy_3"]);
+    assert_eq!(keys[6..8], ["dimensionless", "dimensionless_2"]);
+}
+
+#[test]
+fn negative_values_stay_and_invalid_ones_are_null_never_zero() {
+    let reading = read(
+        0x0C,
+        "0A 5A 32 F1 0C 06 45 23 01 F0 02 62 00 80 01 67 80 04 2B 00 00 00 80 03 13 FF FF FF 02 6C FF FF \
+         04 6D 80 00 00 00 05 2B 00 00 C0 7F 0C 13 FF FF FF FF",
+    );
+    assert_eq!(
+        told(&reading),
+        [
+            "flow_temperature -13.2 °C",
+            "energy -12345 kWh",
+            "temperature_difference null K",
+            "external_temperature null °C",
+            "power null W",
+            "volume -0.001 m³",
+            "date null",
+            "date_time null",
+            "power_2 null W",
+            "volume_2 null m³",
+        ]
+    );
+    assert!(payload::state(&reading, 1).contains("\"power\":null,"));
+}
+
+#[test]
+fn a_bad_record_is_told_with_its_bytes_and_renames_no_other() {
+    let good = "0C 06 01 00 00 00 0C 06 02 00 00 00 0C 06 03 00 00 00";
+    let bad_bcd = "0C 06 01 00 00 00 0C 06 0A 00 00 00 0C 06 03 00 00 00";
+    let reported = "0C 06 01 00 00 00 0C 86 15 00 00 00 00 0C 06 03 00 00 00";
+    let during_error = "0C 06 01 00 00 00 3C 06 02 00 00 00 0C 06 03 00 00 00";
+    assert_eq!(told(&read(4, good)), ["energy 1 kWh", "energy_2 2 kWh", "energy_3 3 kWh"]);
+    for records in [bad_bcd, reported] {
+        let reading = read(4, records);
+        assert_eq!(told(&reading), ["energy 1 kWh", "energy_2 null kWh", "energy_3 3 kWh"], "{records}");
+        assert_eq!((reading.errors.len(), reading.errors[0].index), (1, 1), "{:?}", reading.errors);
+    }
+    assert_eq!(told(&read(4, during_error)), ["energy 1 kWh", "energy_3 3 kWh"]);
+    let json = payload::reading(&read(4, "0C 06 01 00 00 00 3C 2B BD EB DD DD"), 1);
+    let error = r#""errors":[{"index":1,"dib":"3C","vib":"2B","data":"BDEBDDDD","error":"invalid BCD"}]}"#;
+    assert!(json.ends_with(error), "{json}");
+}
+
+#[test]
+fn a_telegram_that_is_cut_keeps_what_came_before_the_cut() {
+    let reading = read(7, "01 13 2A 04 13 39 30");
+    assert_eq!(told(&reading), ["volume 0.042 m³"]);
+    assert_eq!(reading.errors[0].data, [0x04, 0x13, 0x39, 0x30]);
+}
+
+#[test]
+fn keys_name_function_tariff_subunit_storage_and_modifiers_in_this_order() {
+    let reading = read(
+        2,
+        "84 10 03 47 F4 10 00 04 83 3C 15 16 05 00 04 AB FC 01 DC 05 00 00 02 FD C8 FC 01 FD 08 02 FB 2E F4 01 \
+         84 50 03 01 00 00 00 94 11 BB 3B 01 00 00 00",
+    );
+    assert_eq!(
+        told(&reading),
+        [
+            "energy_tariff_1 1111.111 kWh",
+            "energy_export 333.333 kWh",
+            "power_l1 1500 W",
+            "voltage_l1 230.1 V",
+            "frequency 50 Hz",
+            "energy_tariff_1_subunit_1 0.001 kWh",
+            "volume_flow_max_tariff_1_storage_2_import 0.001 m³/h",
+        ]
+    );
+}
+
+#[test]
+fn a_unit_stays_the_same_when_the_meter_re_ranges() {
+    let volumes = [("02 13 10 27", "10"), ("02 14 E8 03", "10"), ("02 16 0A 00", "10"), ("05 16 00 00 20 41", "10")];
+    for (record, value) in volumes {
+        assert_eq!(told(&read(7, record)), [format!("volume {value} m³")], "{record}");
+    }
+    for (record, line) in [
+        ("02 03 E8 03", "energy 1 kWh"),
+        ("01 07 01", "energy 10 kWh"),
+        ("01 FB 00 01", "energy 100 kWh"),
+        ("01 0E 05", "energy 5 MJ"),
+        ("01 FB 09 01", "energy 1000 MJ"),
+        ("01 FB 0D 01", "energy 1 Mcal"),
+        ("01 36 01", "power 277.778 W"),
+        ("01 45 01", "volume_flow 0.6 m³/h"),
+        ("01 23 02", "on_time 48 h"),
+        ("01 21 02", "on_time 120 s"),
+        ("01 FB 82 75 0A", "reactive_energy 1 kvarh"),
+    ] {
+        assert_eq!(told(&read(4, record)), [line], "{record}");
+    }
+    let first = BTreeMap::from([("on_time".to_owned(), Unit::Second)]);
+    let frames = [telegram(1, 4, "01 22 02")];
+    let reading = normalise(&frames, &Meter { units: &first, ..plain() }).expect("a reading");
+    assert_eq!(told(&reading), ["on_time 7200 s"]);
+}
+
+#[test]
+fn names_keep_their_zeros_and_dates_are_the_meters_own() {
+    let reading =
+        read(7, "0C 78 08 07 00 00 0C FD 10 21 43 65 07 02 FD 17 05 80 42 6C 8F 21 04 6D 0F 02 1F 33 02 FD 0E 2A 01");
+    assert_eq!(
+        told(&reading),
+        [
+            "fabrication_number 00000708",
+            "customer_location 07654321",
+            "error_flags 32773",
+            "date_storage_1 2020-01-15",
+            "date_time 2024-03-31T02:15",
+            "firmware_version 298",
+        ]
+    );
+    let every_year = read(4, "42 6C FF FC 0C 06 01 00 00 00");
+    assert_eq!(told(&every_year)[0], "date_storage_1 null");
+}
+
+#[test]
+fn the_telegrams_of_one_readout_are_one_reading() {
+    let first = telegram(8, 4, "0C 78 01 00 00 00 04 06 E8 03 00 00 1F 01 02");
+    let second = telegram(9, 4, "0C 78 01 00 00 00 84 04 06 84 03 00 00 04 06 E9 03 00 00");
+    let reading = normalise(&[first, second], &plain()).expect("a reading");
+    assert_eq!(
+        told(&reading),
+        ["fabrication_number 00000001", "energy 1000 kWh", "energy_storage_8 900 kWh", "energy_2 1001 kWh"]
+    );
+    assert_eq!(reading.device.access_number, 8);
+}
+
+#[test]
+fn a_frame_that_is_no_meters_data_costs_only_itself() {
+    let application_error = bytes("68 04 04 68 08 05 70 08 85 16");
+    let whole = telegram(1, 4, "0C 06 01 00 00 00");
+    let reading = normalise(&[whole, application_error.clone()], &plain()).expect("a reading");
+    assert_eq!((reading.measurements.len(), reading.errors.len()), (1, 1));
+    let nothing = normalise(&[application_error], &plain()).expect_err("nothing is understood");
+    assert!(nothing.error.contains("too busy"), "{}", nothing.error);
+}
+
+#[test]
+fn an_encrypted_telegram_needs_its_key_and_is_never_guessed() {
+    let frame = bytes(
+        "68 2F 2F 68 08 05 72 78 56 34 12 24 40 01 07 2A 00 20 05 08 CB A9 22 8D 27 DD EA EC 15 07 8D 7C 54 02 3A 4F \
+         3E 60 8F 14 14 DF 9E D3 E9 1A C2 A2 E2 4E 66 F9 16",
+    );
+    let key: [u8; 16] = std::array::from_fn(|n| u8::try_from(n).expect("small"));
+    let reading = normalise(std::slice::from_ref(&frame), &Meter { key: Some(&key), ..plain() }).expect("decrypted");
+    assert_eq!(told(&reading), ["volume 2850.427 m³", "date_time 2024-02-29T13:45", "flow_temperature 21.5 °C"]);
+    for wrong in [None, Some(&[0xAA; 16])] {
+        let fault = normalise(std::slice::from_ref(&frame), &Meter { key: wrong, ..plain() }).expect_err("no key");
+        assert!(fault.error.contains("key"), "{}", fault.error);
+    }
+}
+
+#[test]
+fn rules_name_scale_convert_and_hide() {
+    let energy = || Selector { quantity: Some(Known::Energy.into()), ..Selector::default() };
+    let rules = [
+        RecordRule { select: Selector { index: Some(0), ..energy() }, hide: true, ..RecordRule::default() },
+        RecordRule {
+            select: energy(),
+            key: Some("heat_N".to_owned()),
+            unit: Some(Unit::Gigajoule),
+            scale: Some(Decimal::new(10, 0)),
+            offset: Some(Decimal::new(-5, -1)),
+            ..RecordRule::default()
+        },
+        RecordRule {
+            select: Selector {
+                function: Some(Function::Instantaneous),
+                quantity: Some(Known::Dimensionless.into()),
+                ..Selector::default()
+            },
+            unit: Some(Unit::KilovarHour),
+            scale: Some(Decimal::new(1, -2)),
+            ..RecordRule::default()
+        },
+    ];
+    let frames = [telegram(1, 4, "01 06 01 01 06 0A 01 06 14 02 FD 3A 39 30 01 13 07")];
+    let reading = normalise(&frames, &Meter { rules: &rules, ..plain() }).expect("a reading");
+    assert_eq!(told(&reading), ["heat_1 -0.14 GJ", "heat_2 0.22 GJ", "dimensionless 123.45 kvarh", "volume 0.007 m³"]);
+    assert_eq!(reading.measurements[2].digits, Some(2));
+}
+
+#[test]
+fn secrets_and_bytes_for_others_are_published_only_when_asked_for() {
+    let records = "0C FD 16 01 02 03 04 01 FF 02 7F 01 13 07";
+    assert_eq!(told(&read(7, records)), ["volume 0.007 m³"]);
+    let only = ["password".to_owned()];
+    let reading = normalise(&[telegram(1, 7, records)], &Meter { only: Some(&only), ..plain() }).expect("a reading");
+    assert_eq!(told(&reading), ["password 04030201"]);
+}
+
+#[test]
+fn a_unit_in_the_meters_own_words_is_ours_where_it_spells_one() {
+    assert_eq!(
+        told(&read(0x1B, "02 FC 03 48 52 25 74 22 15 02 65 2E 08")),
+        ["relative_humidity 54.1 %", "external_temperature 20.94 °C"]
+    );
+}

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
-use crate::measure::{Measurement, medium};
+use crate::mbus::medium;
+use crate::measure::Measurement;
 
 use super::class::{self, Shown};
 use super::name;
@@ -320,7 +321,7 @@ fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
         ids: [id],
         name: meter.title.map_or_else(|| name::title(meter.name), str::to_owned),
         mf: identity.map(|i| i.manufacturer().to_string()),
-        mdl: identity.map(|i| name::title(&medium::name(i.medium()))),
+        mdl: identity.map(|i| name::title(medium::name(i.medium()))),
         sw: identity.map(|i| i.version().to_string()),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         via_device: Some(bridge),

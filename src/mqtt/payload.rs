@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::mbus::decimal::Decimal;
-use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key, medium};
+use crate::mbus::medium;
+use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
 
 /// Payload of availability and bridge state.
 pub const ONLINE: &str = "online";
@@ -170,7 +171,7 @@ struct DeviceJson<'a> {
     id: Option<String>,
     manufacturer: Option<String>,
     version: Option<u8>,
-    medium: Option<String>,
+    medium: Option<&'static str>,
     address: u8,
     access_number: u8,
     status: &'a [&'static str],

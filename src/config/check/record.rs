@@ -8,8 +8,8 @@ use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::mbus::address::Manufacturer;
 use crate::mbus::decimal::Decimal;
+use crate::mbus::medium;
 use crate::mbus::quantity::{Function, Known, Quantity, Unit};
-use crate::measure::medium;
 use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
 
 pub(super) const RECORD: Kind = Kind {

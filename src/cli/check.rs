@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::table::Table;
 use super::{Failure, load, print};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
-use crate::config::{Bus, Config, Meter, Port, bus_load, duration, turn_time};
+use crate::config::{Bus, Config, Meter, Port, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::Parity;
 use crate::measure::medium;
@@ -32,6 +32,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let file = args.file.as_deref().unwrap_or(config);
     let config = load(file)?;
+    for bus in &config.buses {
+        if let Port::Sim(file) = &bus.port {
+            simulation::load(file).map_err(Failure::of_load)?;
+        }
+    }
     let timezone = match &config.timezone {
         Some(name) => TimeZone::get(name)?,
         None => TimeZone::system(),

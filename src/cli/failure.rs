@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use crate::config::LoadError;
+
 /// What went wrong, why, and the exit code that says so to a script.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -26,8 +28,8 @@ impl Failure {
 
     /// The configuration is bad: exit code 78, EX_CONFIG of sysexits.h, on which the systemd unit
     /// does not restart.
-    pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self { code: 78, ..Self::new(message) }
+    pub(crate) fn of_load(error: LoadError) -> Self {
+        Self { code: 78, ..Self::from(error) }
     }
 
     /// Adds the error and all its sources as reasons.

@@ -68,13 +68,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
 
 /// The configuration, or every problem it has, with exit code 78.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    config::load(path).map_err(|error| {
-        let failure = Failure::config(error.to_string());
-        match std::error::Error::source(&error) {
-            Some(source) => failure.because(source),
-            None => failure,
-        }
-    })
+    config::load(path).map_err(Failure::of_load)
 }
 
 /// Writes to stdout, as it is, at once.

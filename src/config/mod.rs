@@ -13,6 +13,7 @@ mod profiles;
 mod load;
 mod turn;
 mod changes;
+pub mod simulation;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use super::file::{Item, Table, Value};
 use super::problem::{Place, Problem, nearest};
 use super::spelling;
+use crate::mbus::timing::Baud;
 
 /// A kind of table: its name in messages, and the keys it may have.
 pub(super) struct Kind {
@@ -119,6 +120,14 @@ impl<'t, 'p> Reader<'t, 'p> {
         let (least, most) = (spelling::duration(*range.start()), spelling::duration(*range.end()));
         let want = format!("a duration such as \"500ms\", \"30s\", \"15m\" or \"1h\", from {least} to {most}");
         self.parsed(key, want, |text| spelling::millis(text).filter(|millis| range.contains(millis)))
+    }
+
+    /// One of the standard's baud rates.
+    pub(super) fn baud(&mut self, key: &str) -> Option<Baud> {
+        self.read(key, "300, 600, 1200, 2400, 4800, 9600, 19200 or 38400, without quotes", |value| match value {
+            Value::Number(digits) => digits.parse().ok().and_then(Baud::new),
+            _ => None,
+        })
     }
 
     /// One of a few words.

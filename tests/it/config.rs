@@ -80,3 +80,12 @@ fn the_five_lines_of_the_readme_are_good() {
         "{plan}"
     );
 }
+
+#[test]
+fn a_simulated_bus_is_checked_too() {
+    written("bad-bus.toml", "[[meter]]\nmodel = \"heet\"\naddress = 1\n");
+    let file = written("with-bad-bus.toml", "[[bus]]\nname = \"b\"\nport = \"sim:bad-bus.toml\"\n");
+    let output = check(&file);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("bad-bus.toml:2:9: `model` is \"heet\""), "{}", text(&output.stderr));
+}

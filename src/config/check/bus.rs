@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Surroundings, reader};
-use crate::config::file::{Table, Value};
+use crate::config::file::Table;
 use crate::config::problem::{Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
@@ -91,7 +91,7 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
     let bus = Bus {
         name: name.unwrap_or_default(),
         port: port.unwrap_or(default.port),
-        baud: keys.read("baud", BAUD, baud).unwrap_or(default.baud),
+        baud: keys.baud("baud").unwrap_or(default.baud),
         parity: keys.word("parity", PARITY).unwrap_or(default.parity),
         stop_bits: keys.whole("stop_bits", 1..=2).unwrap_or(default.stop_bits),
         hat,
@@ -131,17 +131,6 @@ fn port(text: &str, surroundings: &Surroundings<'_>) -> Option<Port> {
 
 /// What a name must look like.
 pub(super) const SLUG: &str = "1 to 64 of a-z, 0-9 and _";
-
-/// What a baud rate must be.
-pub(super) const BAUD: &str = "300, 600, 1200, 2400, 4800, 9600, 19200 or 38400, without quotes";
-
-/// Reads a baud rate.
-pub(super) fn baud(value: &Value) -> Option<Baud> {
-    match value {
-        Value::Number(digits) => digits.parse().ok().and_then(Baud::new),
-        _ => None,
-    }
-}
 
 /// What a parity is called.
 pub(super) const PARITY: &[(&str, Parity)] = &[("even", Parity::Even), ("odd", Parity::Odd), ("none", Parity::None)];

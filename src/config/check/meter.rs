@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bus::{BAUD, PARITY, SLUG, TIMEOUT_MS, baud, millis};
+use super::bus::{PARITY, SLUG, TIMEOUT_MS, millis};
 use super::{Surroundings, instead, reader, record};
 use crate::config::file::{Table, Value};
 use crate::config::problem::{Place, Problem};
@@ -101,7 +101,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         title: keys.text("title"),
         bus: bus.unwrap_or(0),
         address: address.unwrap_or(MeterAddress::Secondary(SecondaryAddress::ANY)),
-        baud: keys.read("baud", BAUD, baud),
+        baud: keys.baud("baud"),
         parity: keys.word("parity", PARITY),
         interval,
         align,

@@ -24,9 +24,9 @@ pub struct SerialLine {
 
 impl SerialLine {
     pub(super) fn open(path: &Path, character: Character, device_tree: &Path) -> Result<Self, LineError> {
-        let raspberry_pi = device_tree::model(device_tree).filter(|model| model.starts_with("Raspberry Pi"));
-        if let Some(model) = raspberry_pi.filter(|_| is_mini_uart(path)) {
-            return Err(LineError::MiniUart { path: path.to_owned(), fix: boot_config_line(&model) });
+        let model = device_tree::model(device_tree).filter(|model| model.starts_with("Raspberry Pi"));
+        if let Some(model) = model.as_deref().filter(|_| is_mini_uart(path)) {
+            return Err(LineError::MiniUart { path: path.to_owned(), fix: boot_config_line(model) });
         }
         if let Some(holder) = holder_of(path) {
             return Err(LineError::Held { path: path.to_owned(), holder: Some(holder) });

@@ -25,6 +25,7 @@ use super::{BusEvent, Command, Happened, Machine, MeterReadout};
 use crate::config::{Bus, Meter};
 use crate::mbus::exchange::LineTiming;
 use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
+use crate::mbus::security::Key;
 
 /// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
 /// is read again within five seconds, the time to power the bus included.
@@ -373,6 +374,7 @@ fn turn(meter: &Meter) -> Turn {
         reset: meter.reset,
         application_select: meter.application_select,
         requests: meter.requests.clone(),
+        key: meter.key.map(|key| Key::new(key.0)),
     }
 }
 

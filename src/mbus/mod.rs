@@ -26,5 +26,6 @@ pub mod compact;
 pub mod fixed;
 pub mod exchange;
 pub mod quantity;
+pub mod sequence;
 pub mod readout;
 pub mod timing;

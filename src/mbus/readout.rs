@@ -14,11 +14,10 @@ use std::time::Instant;
 
 use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
 use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
-use crate::mbus::frame::Frame;
 use crate::mbus::request::{CI_APPLICATION_SELECT, Request};
-
-/// CI field of a reply that only says what is wrong (EN 13757-3 clause 10).
-const CI_APPLICATION_ERROR: u8 = 0x70;
+use crate::mbus::security::Key;
+use crate::mbus::sequence::{Opener, Sequel, application_error, sequel};
+use crate::mbus::telegram::ApplicationError;
 
 /// What is read of a meter in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +30,15 @@ pub struct Turn {
     pub application_select: Option<u8>,
     /// CI fields of extra control frames; each reply is one more telegram.
     pub requests: Vec<u8>,
+    /// Opens encrypted telegrams, only to see whether more follow.
+    pub key: Option<Key>,
 }
 
 impl Turn {
     /// The plain readout of the meter at `address`.
     #[must_use]
     pub const fn new(address: MeterAddress) -> Self {
-        Self { address, reset: false, application_select: None, requests: Vec::new() }
+        Self { address, reset: false, application_select: None, requests: Vec::new(), key: None }
     }
 }
 
@@ -48,6 +49,8 @@ pub struct LinkState {
     next_fcb: Option<bool>,
     /// Whether it acknowledges SND_NKE; some meters never do. `None`: not known yet.
     acknowledges_reset: Option<bool>,
+    /// It sends its first telegram for ever, whatever the frame count bit.
+    repeats_first: bool,
 }
 
 /// How a meter's turn ended.
@@ -73,10 +76,7 @@ pub enum ReadoutError {
     /// The meter acknowledged, but has no data at the moment (E5 to REQ_UD2).
     NoData,
     /// The meter answered with an application error (EN 13757-3 clause 10).
-    Application {
-        /// Its code; 8 is "too busy for a readout".
-        code: u8,
-    },
+    Application(ApplicationError),
 }
 
 impl From<ExchangeError> for ReadoutError {
@@ -94,9 +94,7 @@ impl fmt::Display for ReadoutError {
             Self::Silence => f.write_str("no answer"),
             Self::NoAnswer(error) => error.fmt(f),
             Self::NoData => f.write_str("the meter has no data at the moment"),
-            Self::Application { code: 8 } => f.write_str("the meter is too busy for a readout"),
-            Self::Application { code: 9 } => f.write_str("the meter allows no more readouts for now"),
-            Self::Application { code } => write!(f, "the meter answered with application error {code:02X}"),
+            Self::Application(error) => write!(f, "the meter answered with {error}"),
         }
     }
 }
@@ -113,8 +111,13 @@ pub struct Readout {
     exchange: Exchange,
     frames: Vec<Vec<u8>>,
     unanswered: Vec<u8>,
+    /// Late answers that were taken for new ones and asked again.
+    stale: u8,
     traffic: Traffic,
 }
+
+/// How often a telegram that was read before is asked again, in one turn.
+const MAX_STALE: u8 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -146,8 +149,8 @@ impl Readout {
     #[must_use]
     pub fn new(turn: Turn, link: LinkState, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
-        let (frames, unanswered, traffic) = (Vec::new(), Vec::new(), Traffic::default());
-        let mut readout = Self { turn, link, timing, stage: Stage::Reset, exchange, frames, unanswered, traffic };
+        let (frames, unanswered, stage, traffic) = (Vec::new(), Vec::new(), Stage::Reset, Traffic::default());
+        let mut readout = Self { turn, link, timing, stage, exchange, frames, unanswered, stale: 0, traffic };
         readout.enter(readout.first_stage());
         readout
     }
@@ -232,6 +235,7 @@ impl Readout {
                 self.link.next_fcb = Some(true);
                 Stage::Data
             }
+            (_, Ok(Reply::Data(frame))) if self.is_stale(&frame) => self.stage,
             (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
             (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
             (Stage::Select | Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
@@ -276,13 +280,30 @@ impl Readout {
         if self.turn.application_select.is_some() { Stage::Application } else { Stage::Data }
     }
 
+    /// A telegram of this turn once more, access number and all: the answer to an earlier repeat that
+    /// came even later than allowed. The same request again brings the right one.
+    fn is_stale(&mut self, frame: &[u8]) -> bool {
+        let stale = self.stale < MAX_STALE && self.frames.iter().any(|earlier| earlier == frame);
+        self.stale += u8::from(stale);
+        stale
+    }
+
     fn after_data(&mut self, frame: Vec<u8>) -> Stage {
-        if let Some(code) = application_error(&frame) {
-            return self.close(Some(ReadoutError::Application { code }));
+        if let Some(error) = application_error(&frame) {
+            return self.close(Some(ReadoutError::Application(error)));
         }
         self.toggle();
         self.frames.push(frame);
-        self.extra(0)
+        let opener = Opener { key: self.turn.key, identity: self.identity() };
+        match sequel(&self.frames, opener) {
+            Sequel::More if !self.link.repeats_first => Stage::Data,
+            Sequel::More | Sequel::Last => self.extra(0),
+            Sequel::Repeats { drop } => {
+                self.frames.truncate(self.frames.len() - drop);
+                self.link.repeats_first = self.frames.len() == 1;
+                self.extra(0)
+            }
+        }
     }
 
     fn toggle(&mut self) {
@@ -312,6 +333,7 @@ impl Readout {
         if error.is_some() || !plain {
             self.link.next_fcb = None;
         }
+        self.link.repeats_first &= error.is_none();
         Stage::Over(error)
     }
 }
@@ -344,13 +366,5 @@ impl Conversation for Readout {
 
     fn receive_damaged(&mut self, now: Instant) {
         self.exchange.receive_damaged(now);
-    }
-}
-
-/// The code of an application error; a bare CI 70 means code 0 (EN 13757-3 clause 10).
-fn application_error(frame: &[u8]) -> Option<u8> {
-    match Frame::parse(frame) {
-        Ok(Frame::Long { ci: CI_APPLICATION_ERROR, data, .. }) => Some(data.first().copied().unwrap_or(0)),
-        _ => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Faults, drawn from a seeded generator.
 
-use crate::mbus::frame::{self, Frame};
+use crate::mbus::frame::Frame;
 use crate::sim::plan::Faults;
-use crate::sim::wire::{IDLE, character};
+use crate::sim::wire::{IDLE, character, decode};
 
 /// Draws the faults of one segment.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) characters: Vec<u16>,
     /// Whether it is what the meter said.
     pub(super) intact: bool,
+    /// Whether it arrives altered by the line and yet as a frame: no receiver can tell.
+    pub(super) undetectable: bool,
     /// Whether it begins `late_by` after its time.
     pub(super) late: bool,
     /// Characters of noise before it.
@@ -48,10 +50,12 @@ impl Misfortune {
             intact = false;
         }
         let characters: Vec<u16> = bytes.iter().map(|byte| self.character(*byte)).collect();
-        intact &= characters.iter().zip(&bytes).all(|(sent, byte)| *sent == character(*byte));
+        let arrived: Vec<u8> = characters.iter().filter_map(|bits| decode(*bits)).collect();
+        intact &= arrived == bytes;
+        let undetectable = arrived != bytes && arrived.len() == bytes.len() && Frame::parse(&arrived).is_ok();
         let late = self.strikes(faults.late_per_mille);
         let noise = if self.strikes(faults.noise_per_mille) { self.noise() } else { Vec::new() };
-        Answer { characters, intact, late, noise }
+        Answer { characters, intact, undetectable, late, noise }
     }
 
     /// One character on its way: as it is, bits turned, or gone.
@@ -100,9 +104,4 @@ fn readdress(bytes: &mut Vec<u8>) -> bool {
     let Ok(Frame::Long { c, a, ci, data }) = Frame::parse(bytes) else { return false };
     let other = Frame::Long { c, a: a.wrapping_add(1) % 251, ci, data }.to_vec();
     other.map(|other| *bytes = other).is_ok()
-}
-
-/// Whether what arrived passes as a frame though it is not what was sent: no receiver could tell.
-pub(super) fn undetectable(sent: &[u8], arrived: &[u8]) -> bool {
-    sent != arrived && frame::Frame::parse(arrived).is_ok()
 }

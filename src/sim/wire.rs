@@ -14,6 +14,12 @@ pub(super) fn character(byte: u8) -> u16 {
     (u16::from(byte) << 1) | (parity << 9) | (1 << 10)
 }
 
+/// What a UART makes of a lone character; `None` where parity or stop bit are wrong or nothing is sent.
+pub(super) fn decode(bits: u16) -> Option<u8> {
+    let byte = (bits >> 1).to_le_bytes()[0];
+    (character(byte) == bits).then_some(byte)
+}
+
 /// A character as a UART reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {

@@ -12,9 +12,9 @@ mod completions;
 mod failure;
 mod hat;
 mod table;
-#[expect(dead_code, reason = "the agent's commands start it")]
 mod log;
 mod runtime;
+mod run;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Read the meters and publish them until stopped
+    Run(run::Args),
     /// Check the configuration and show what will be read when
     Check(check::Args),
     /// Find the M-Bus Master Hat, or switch bus power
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
+        Command::Run(args) => run::run(args, &cli.config),
         Command::Check(args) => check::run(args, &cli.config),
         Command::Hat(args) => hat::run(args, &cli.config),
         Command::Completions(args) => completions::run(args),

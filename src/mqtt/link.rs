@@ -234,7 +234,7 @@ impl Session {
             let event = loop {
                 tokio::select! {
                     event = &mut poll => break event,
-                    order = orders.recv() => match order {
+                    order = orders.recv(), if !book.leaving => match order {
                         None => return End::Asked,
                         Some(order) => book.obey(order, number, &client),
                     },
@@ -276,6 +276,8 @@ struct Book {
     filters: VecDeque<Vec<String>>,
     /// Not even handed to rumqttc.
     refused: VecDeque<(u64, Refusal)>,
+    /// DISCONNECT is queued: nothing else is taken, it must still leave.
+    leaving: bool,
 }
 
 impl Book {
@@ -284,6 +286,7 @@ impl Book {
         const OVERHEAD_BYTES: usize = 10;
         match order {
             Order::Disconnect => {
+                self.leaving = true;
                 if !client.disconnect() {
                     tracing::debug!("the queue to the broker is full, so it gets no DISCONNECT");
                 }

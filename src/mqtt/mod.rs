@@ -3,5 +3,10 @@
 
 pub mod topic;
 pub mod payload;
+mod info;
+mod presence;
 pub mod outbox;
+mod publisher;
+mod requests;
 pub mod link;
+pub mod task;

@@ -170,6 +170,7 @@ async fn a_goodbye_takes_the_will_back_and_a_broken_connection_leaves_it() {
         assert_eq!(link.next().await, LinkEvent::Acked(1));
         if goodbye {
             link.orders.send(Order::Disconnect).await.expect("runs");
+            drop(link.orders);
         } else {
             link.task.abort();
         }

@@ -1,0 +1,451 @@
+//! What each thing that happens on the buses becomes for the broker: readings, states, availability,
+//! announcements, events. It does no I/O but the spool's.
+//!
+//! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use super::link::Publish;
+use super::outbox::{Class, Outbox};
+use super::payload::{self, Event, Number, OFFLINE, ONLINE};
+use super::presence::{Change, Presence};
+use super::topic::Topics;
+use crate::bus::{Happened, MeterReadout};
+use crate::config::{Config, Expose, Meter};
+use crate::homeassistant::discovery::{Announcer, MeterDevice};
+use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::quantity::Unit;
+use crate::measure::normalise::{self, Occasion};
+use crate::measure::total::{self, Fall, Verdict};
+use crate::measure::{Measurement, Reading};
+use crate::spool::{Entry, Memo, Notice, Spool};
+
+/// The knowledge of the outbox task, and its two queues.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) config: Config,
+    pub(super) topics: Topics,
+    announcer: Option<Announcer>,
+    pub(super) outbox: Outbox,
+    pub(super) spool: Spool,
+    meters: BTreeMap<String, Known>,
+    pub(super) counts: Counts,
+}
+
+/// Since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) taken: u64,
+    pub(super) delivered: u64,
+    pub(super) dropped: u64,
+    pub(super) set_aside: u64,
+    pub(super) faulty: u64,
+}
+
+/// One configured meter.
+#[derive(Debug)]
+struct Known {
+    /// As configured.
+    meter: Meter,
+    presence: Presence,
+    /// Believed values, by key.
+    last: BTreeMap<String, Decimal>,
+    /// The unit in which each key was first published.
+    units: BTreeMap<String, Unit>,
+    /// Everything it was seen to measure.
+    seen: Vec<Measurement>,
+    /// A reading with a total too low, after which the meter is read again.
+    doubtful: Option<Reading>,
+    /// Another meter answered under this name before.
+    replaces_another: bool,
+    /// Topic of its announcement.
+    announced: Option<String>,
+}
+
+/// What became of a readout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the spool, under this number.
+    Taken(u64),
+    /// The meter is to be read again at once.
+    ReadAgain,
+    /// There is no reading.
+    Failed(String),
+}
+
+impl Publisher {
+    pub(super) fn new(config: Config, spool: Spool) -> Self {
+        let topics = Topics::new(&config.mqtt.base_topic);
+        let homeassistant = Some(&config.homeassistant).filter(|h| h.enabled);
+        let announcer =
+            homeassistant.map(|h| Announcer::new(h, topics.base(), topics.bridge_state(), topics.bridge_info()));
+        let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
+        let outbox = Outbox::new(spool.cursor());
+        let mut publisher = Self { config, topics, announcer, outbox, spool, meters, counts: Counts::default() };
+        publisher.restore();
+        publisher
+    }
+
+    /// Sets every document that is known without a readout.
+    fn restore(&mut self) {
+        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
+        if let Some(announcer) = &self.announcer {
+            let buses: Vec<&str> = self.config.buses.iter().map(|bus| bus.name.as_str()).collect();
+            let document = announcer.agent(&buses);
+            self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
+        }
+        self.restore_states();
+        self.restore_announcements();
+        for known in self.meters.values() {
+            let payload = if known.presence.is_online() { ONLINE } else { OFFLINE };
+            let topic = self.topics.availability(&known.meter.name);
+            self.outbox.set(Class::Availability, &topic, payload.into(), true);
+        }
+    }
+
+    /// A state from the store counts as present for one interval, so that a restart is no outage.
+    fn restore_states(&mut self) {
+        for (name, state) in self.spool.remembered(Memo::State) {
+            let Some(known) = self.meters.get_mut(name) else { continue };
+            known.last = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
+            if last_good(state).is_some_and(|at| is_recent(at, known.meter.interval)) {
+                known.presence.restore();
+            }
+            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
+        }
+        for (name, unit) in self.spool.remembered(Memo::Unit) {
+            let Some((meter, key)) = name.split_once('/') else { continue };
+            if let (Some(known), Some(unit)) = (self.meters.get_mut(meter), Unit::from_name(unit)) {
+                known.units.insert(key.to_owned(), unit);
+            }
+        }
+        for (name, identity) in self.spool.remembered(Memo::Identity) {
+            let Some(known) = self.meters.get_mut(name) else { continue };
+            let (identity, replaced) = identity.split_once(' ').map_or((identity, false), |(id, _)| (id, true));
+            known.replaces_another = replaced;
+            if let Ok(identity) = SecondaryAddress::parse(identity) {
+                known.presence.recognise(identity);
+            }
+        }
+    }
+
+    /// Announces what the store knows; takes back what is no longer configured.
+    fn restore_announcements(&mut self) {
+        let mut gone = Vec::new();
+        for (name, announcement) in self.spool.remembered(Memo::Announcement) {
+            let Some((topic, payload)) = announcement.split_once('\n') else { continue };
+            match self.meters.get_mut(name) {
+                Some(known) if self.announcer.is_some() => {
+                    known.announced = Some(topic.to_owned());
+                    self.outbox.set(Class::Announcement, topic, payload.into(), true);
+                }
+                _ => gone.push((name.to_owned(), topic.to_owned())),
+            }
+        }
+        for (name, announcement) in gone {
+            self.outbox.set(Class::Announcement, &announcement, Vec::new(), true);
+            self.spool.remember(Memo::Announcement, &name, "");
+            if !self.meters.contains_key(&name) {
+                self.outbox.set(Class::State, &self.topics.state(&name), Vec::new(), true);
+                self.outbox.set(Class::Availability, &self.topics.availability(&name), Vec::new(), true);
+                self.spool.remember(Memo::State, &name, "");
+            }
+        }
+    }
+
+    /// When each meter's last good reading was taken, where the store knows.
+    pub(super) fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
+        let states = self.spool.remembered(Memo::State);
+        states.filter_map(|(name, state)| Some((name.to_owned(), last_good(state)?))).collect()
+    }
+
+    /// A bus came or went; a readout is handled by [`readout`](Self::readout).
+    pub(super) fn happened(&mut self, bus: usize, what: &Happened) {
+        let Some(name) = self.config.buses.get(bus).map(|bus| bus.name.clone()) else { return };
+        match what {
+            Happened::Up => self.tell(&Event::BusUp { bus: name }),
+            Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
+            Happened::Read(_) => {}
+        }
+    }
+
+    /// A meter's turn is over.
+    pub(super) fn readout(&mut self, readout: MeterReadout, clock_synced: Option<bool>) -> Outcome {
+        let Some(known) = self.meters.get(&readout.meter) else {
+            return Outcome::Failed("no such meter".to_owned());
+        };
+        let MeterReadout { meter, due_at, read_at, frames } = readout;
+        let result = match frames {
+            Err(error) => Err(error.to_string()),
+            Ok(frames) => {
+                let described = known.described(&self.config);
+                let occasion = Occasion { due_at, read_at, clock_synced };
+                normalise::reading(&frames, &described, occasion).map_err(|fault| {
+                    self.counts.faulty += 1;
+                    fault.error
+                })
+            }
+        };
+        match result {
+            Ok(reading) => self.judge(reading),
+            Err(error) => {
+                self.failed(&meter, &error);
+                Outcome::Failed(error)
+            }
+        }
+    }
+
+    fn failed(&mut self, name: &str, error: &str) {
+        let Some(known) = self.meters.get_mut(name) else { return };
+        if known.presence.failed() == Change::Silent {
+            tracing::warn!(meter = name, "is offline: {error}");
+            self.outbox.set(Class::Availability, &self.topics.availability(name), OFFLINE.into(), true);
+            self.tell(&Event::MeterSilent { meter: name.to_owned(), error: error.to_owned() });
+        }
+    }
+
+    /// A total below its last value is not believed until the meter says it twice.
+    fn judge(&mut self, mut reading: Reading) -> Outcome {
+        let name = reading.meter.clone();
+        let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
+        let former = known.presence.replaced_by(reading.device.identity);
+        if former.is_some() {
+            known.replaces_another = true;
+            known.last.clear();
+            known.seen.clear();
+            known.doubtful = None;
+        }
+        let first = known.doubtful.take();
+        let verdict = total::judge(&known.last, first.as_ref(), &reading);
+        reading.due_at = reading.due_at.or(first.and_then(|first| first.due_at));
+        match verdict {
+            Verdict::ReadAgain => {
+                known.doubtful = Some(reading);
+                Outcome::ReadAgain
+            }
+            Verdict::Discard { faults } => {
+                self.tell_faults(&name, &faults);
+                Outcome::Failed("its totals are lower than before, other ones each time".to_owned())
+            }
+            Verdict::Publish { fell, faults } => {
+                self.tell_faults(&name, &faults);
+                for fall in &fell {
+                    tracing::warn!(meter = name, key = fall.key, "total fell from {} to {}", fall.from, fall.to);
+                    self.tell(&fell_event(&name, fall));
+                }
+                self.identified(&reading, former);
+                Outcome::Taken(self.take(&reading))
+            }
+        }
+    }
+
+    fn tell_faults(&mut self, name: &str, faults: &[Fall]) {
+        self.counts.faulty += u64::from(!faults.is_empty());
+        for fall in faults {
+            tracing::warn!(meter = name, key = fall.key, "a reading said {} after {}: a fault", fall.to, fall.from);
+            self.tell(&Event::CounterFault {
+                meter: name.to_owned(),
+                key: fall.key.clone(),
+                last: Number(fall.from),
+                read: Number(fall.to),
+                unit: fall.unit.name(),
+            });
+        }
+    }
+
+    /// Remembers who answered, and tells where it is another meter than before.
+    fn identified(&mut self, reading: &Reading, former: Option<SecondaryAddress>) {
+        let Some(identity) = reading.device.identity else { return };
+        let Some(known) = self.meters.get(&reading.meter) else { return };
+        let mark = if known.replaces_another { " replaced" } else { "" };
+        self.spool.remember(Memo::Identity, &reading.meter, &format!("{identity}{mark}"));
+        if let Some(former) = former {
+            let (from, to) = (former.to_string(), identity.to_string());
+            tracing::warn!(meter = reading.meter, "another meter answers: {to} instead of {from}");
+            self.tell(&Event::MeterReplaced { meter: reading.meter.clone(), from, to });
+        }
+    }
+
+    /// Into the spool, and its meaning into the documents.
+    fn take(&mut self, reading: &Reading) -> u64 {
+        let name = &reading.meter;
+        let seq = self.spool.append(name, |seq| payload::reading(reading, seq));
+        self.counts.taken += 1;
+        let state = payload::state(reading, seq);
+        self.spool.remember(Memo::State, name, &state);
+        let numbers = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
+        self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
+        let Some(known) = self.meters.get_mut(name) else { return seq };
+        known.last.extend(numbers);
+        for measurement in &reading.measurements {
+            known.see(measurement, &mut self.spool);
+        }
+        let change = known.presence.answered();
+        if change != Change::None {
+            self.outbox.set(Class::Availability, &self.topics.availability(name), ONLINE.into(), true);
+        }
+        if change == Change::Back {
+            tracing::info!(meter = name, "is online again");
+            self.tell(&Event::MeterBack { meter: name.clone() });
+        }
+        self.announce(name);
+        self.tell_notices();
+        seq
+    }
+
+    /// Announces a meter where that says something new, and every other one whose id it shares.
+    fn announce(&mut self, name: &str) {
+        let identity = self.meters.get(name).and_then(|known| known.presence.identity());
+        let same = |known: &&Known| identity.is_some() && known.presence.identity() == identity;
+        let mut names: BTreeSet<String> = self.meters.values().filter(same).map(|k| k.meter.name.clone()).collect();
+        let shared = names.len() > 1;
+        names.insert(name.to_owned());
+        for name in names {
+            self.announce_one(&name, shared);
+        }
+    }
+
+    fn announce_one(&mut self, name: &str, shares_identity: bool) {
+        let (Some(announcer), Some(known)) = (&self.announcer, self.meters.get_mut(name)) else { return };
+        if known.seen.is_empty() {
+            return;
+        }
+        let document = announcer.meter(&MeterDevice {
+            name,
+            title: known.meter.title.as_deref(),
+            identity: known.presence.identity(),
+            shares_identity,
+            replaces_another: known.replaces_another,
+            state_topic: &self.topics.state(name),
+            availability_topic: &self.topics.availability(name),
+            read_topic: &self.topics.read(name),
+            measurements: &known.seen,
+        });
+        if self.outbox.get(Class::Announcement, &document.topic) == Some(document.payload.as_bytes()) {
+            return;
+        }
+        if document.left_out > 0 {
+            tracing::warn!(meter = name, "{} entities are left out: too many for a message", document.left_out);
+        }
+        if let Some(old) = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic) {
+            self.outbox.set(Class::Announcement, &old, Vec::new(), true);
+        }
+        self.spool.remember(Memo::Announcement, name, &format!("{}\n{}", document.topic, document.payload));
+        self.outbox.set(Class::Announcement, &document.topic, document.payload.into(), true);
+    }
+
+    /// Publishes an event.
+    pub(super) fn tell(&mut self, event: &Event) {
+        let payload = payload::event(event, SystemTime::now());
+        self.outbox.note(self.topics.bridge_event(), payload.into());
+    }
+
+    /// Tells what the spool had to do.
+    pub(super) fn tell_notices(&mut self) {
+        for notice in self.spool.notices() {
+            match notice {
+                Notice::Dropped { count, from, to } => {
+                    self.counts.dropped += count;
+                    tracing::warn!("the store is full: {count} readings dropped, numbers {from} to {to}");
+                    self.tell(&Event::ReadingsDropped { count, from, to });
+                }
+            }
+        }
+    }
+
+    /// Every topic filter to subscribe to.
+    pub(super) fn filters(&self) -> Vec<String> {
+        let homeassistant = Some(&self.config.homeassistant).filter(|h| h.enabled);
+        let status = homeassistant.map(|h| h.status_topic.clone());
+        self.topics.command_filters().into_iter().chain(status).collect()
+    }
+
+    /// The next reading to send.
+    pub(super) fn reading_after(&mut self, seq: u64) -> Option<Publish> {
+        let Entry { seq, meter, payload } = self.spool.after(seq)?;
+        Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()))
+    }
+
+    /// A refused reading once more; the cursor to settle where the store has dropped it meanwhile.
+    pub(super) fn reading_again(&mut self, seq: u64) -> Result<Publish, u64> {
+        match self.spool.after(seq.saturating_sub(1)).filter(|entry| entry.seq == seq) {
+            Some(entry) => Ok(self.outbox.reading(seq, self.topics.reading(&entry.meter), entry.payload.into())),
+            None => Err(self.outbox.reading_is_gone(seq).unwrap_or(0)),
+        }
+    }
+
+    /// The bus of a configured meter.
+    pub(super) fn bus_of(&self, meter: &str) -> Option<usize> {
+        self.meters.get(meter).map(|known| known.meter.bus)
+    }
+}
+
+impl Known {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            meter: meter.clone(),
+            presence: Presence::new(meter.offline_after),
+            last: BTreeMap::new(),
+            units: BTreeMap::new(),
+            seen: Vec::new(),
+            doubtful: None,
+            replaces_another: false,
+            announced: None,
+        }
+    }
+
+    fn described<'a>(&'a self, config: &'a Config) -> normalise::Meter<'a> {
+        normalise::Meter {
+            name: &self.meter.name,
+            key: self.meter.key.as_ref().map(|key| &key.0),
+            rules: &self.meter.records,
+            profile: self.meter.profile.as_deref(),
+            profiles: &config.profiles,
+            only: match &self.meter.expose {
+                Expose::Sensible => None,
+                Expose::Keys(keys) => Some(keys),
+            },
+            units: &self.units,
+        }
+    }
+
+    /// Keeps what is measured, and the first unit of each key.
+    fn see(&mut self, measurement: &Measurement, spool: &mut Spool) {
+        match self.seen.iter_mut().find(|seen| seen.key == measurement.key) {
+            Some(seen) => seen.clone_from(measurement),
+            None => self.seen.push(measurement.clone()),
+        }
+        if !self.units.contains_key(&measurement.key) {
+            self.units.insert(measurement.key.clone(), measurement.unit);
+            let name = format!("{}/{}", self.meter.name, measurement.key);
+            spool.remember(Memo::Unit, &name, measurement.unit.name());
+        }
+    }
+}
+
+fn fell_event(meter: &str, fall: &Fall) -> Event {
+    Event::CounterFell {
+        meter: meter.to_owned(),
+        key: fall.key.clone(),
+        from: Number(fall.from),
+        to: Number(fall.to),
+        unit: fall.unit.name(),
+    }
+}
+
+/// `read_at` of a `state` document.
+fn last_good(state: &str) -> Option<jiff::Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct ReadAt {
+        read_at: String,
+    }
+    serde_json::from_str::<ReadAt>(state).ok()?.read_at.parse().ok()
+}
+
+/// Not older than `interval`, and not from a future that a clock without battery made up.
+fn is_recent(at: jiff::Timestamp, interval: Duration) -> bool {
+    let age = jiff::Timestamp::now().as_second() - at.as_second();
+    (0..=i64::try_from(interval.as_secs()).unwrap_or(i64::MAX)).contains(&age)
+}

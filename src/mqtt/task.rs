@@ -1,0 +1,346 @@
+//! The outbox task: sole owner of the spool. Takes what happens on the buses and on the link, lets
+//! `publisher` make messages of it, and hands to the link what `outbox` wants to send.
+//!
+//! It ends after the bus tasks: when their last sender is gone it publishes `offline`, waits a
+//! moment for the acknowledgement, and says goodbye to the broker.
+//!
+//! Not here: what a readout becomes (`publisher`), the order of messages (`outbox`).
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+
+use super::link::{Fault, LinkEvent, Order, Version};
+use super::outbox::{Class, Next, Verdict};
+use super::payload::{self, OFFLINE, Request};
+use super::publisher::{Outcome, Publisher};
+use super::requests::{self, Waiting, Wish};
+use super::topic::{self};
+use super::{info, publisher};
+use crate::bus::health::Health;
+use crate::bus::{BusEvent, Command, Happened};
+use crate::config::Config;
+use crate::spool::Spool;
+use crate::status::Status;
+
+/// `bridge/info` is published so often.
+const INFO_EVERY: Duration = Duration::from_secs(60);
+/// How long the last messages may take at the end.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(800);
+
+/// One bus, as the outbox task sees it.
+#[derive(Debug)]
+pub struct BusEnd {
+    /// Takes wishes.
+    pub commands: mpsc::Sender<Command>,
+    /// Shows how it is doing.
+    pub health: watch::Receiver<Health>,
+}
+
+/// The channels of the outbox task.
+#[derive(Debug)]
+pub struct Channels {
+    /// What happens on the buses.
+    pub happened: mpsc::Receiver<BusEvent>,
+    /// The buses, in the order of the configuration.
+    pub buses: Vec<BusEnd>,
+    /// To the link.
+    pub orders: mpsc::Sender<Order>,
+    /// From the link.
+    pub link: mpsc::Receiver<LinkEvent>,
+    /// Whether the wall clock can be trusted.
+    pub clock_synced: watch::Receiver<Option<bool>>,
+    /// Takes the snapshot after each change.
+    pub status: watch::Sender<Status>,
+    /// Told when somebody asks for a reload over MQTT.
+    pub reload: mpsc::Sender<()>,
+}
+
+/// The outbox task.
+#[derive(Debug)]
+pub struct OutboxTask {
+    publisher: Publisher,
+    channels: Channels,
+    waiting: Waiting,
+    connection: Option<u64>,
+    /// What the link reported last: said once.
+    fault: Option<Fault>,
+    started: Instant,
+    info_at: Instant,
+}
+
+impl OutboxTask {
+    /// With everything that the store knows already set to be published.
+    #[must_use]
+    pub fn new(config: Config, spool: Spool, channels: Channels) -> Self {
+        let now = Instant::now();
+        Self {
+            publisher: Publisher::new(config, spool),
+            channels,
+            waiting: Waiting::default(),
+            connection: None,
+            fault: None,
+            started: now,
+            info_at: now,
+        }
+    }
+
+    /// When each meter's last good reading was taken, where the store knows.
+    #[must_use]
+    pub fn last_good(&self) -> std::collections::BTreeMap<String, jiff::Timestamp> {
+        self.publisher.last_good()
+    }
+
+    /// Runs until every bus task has ended, then says goodbye.
+    pub async fn run(mut self) {
+        loop {
+            self.pump();
+            let wake = self.wake_at();
+            tokio::select! {
+                event = self.channels.happened.recv() => match event {
+                    Some(event) => self.happened(event),
+                    None => break,
+                },
+                Some(event) = self.channels.link.recv() => self.linked(event),
+                () = sleep_until(wake.into()) => {}
+            }
+        }
+        self.goodbye().await;
+    }
+
+    fn wake_at(&self) -> Instant {
+        self.publisher.outbox.wake_at().map_or(self.info_at, |at| at.min(self.info_at))
+    }
+
+    fn happened(&mut self, event: BusEvent) {
+        let readout = match event.what {
+            Happened::Read(readout) => readout,
+            other => return self.publisher.happened(event.bus, &other),
+        };
+        let meter = readout.meter.clone();
+        let synced = *self.channels.clock_synced.borrow();
+        match self.publisher.readout(readout, synced) {
+            Outcome::ReadAgain => {
+                if let Err(error) = self.read_now(&meter) {
+                    tracing::debug!(meter, "not read again at once: {error}");
+                }
+            }
+            Outcome::Taken(seq) => self.answer(&meter, Ok(seq)),
+            Outcome::Failed(error) => self.answer(&meter, Err(&error)),
+        }
+    }
+
+    fn answer(&mut self, meter: &str, outcome: Result<u64, &str>) {
+        let topic = self.publisher.topics.response("read");
+        for response in self.waiting.answer(meter, outcome) {
+            self.publisher.outbox.note(topic.clone(), response.into());
+        }
+    }
+
+    fn linked(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { connection, version } => self.up(connection, version),
+            LinkEvent::Down(fault) => self.down(fault),
+            LinkEvent::Acked(id) => {
+                if let Some(cursor) = self.publisher.outbox.acked(id) {
+                    self.settle(cursor);
+                }
+            }
+            LinkEvent::Refused(id, refusal) => {
+                if let Some(verdict) = self.publisher.outbox.refused(id, refusal, Instant::now()) {
+                    self.obey(&verdict);
+                }
+            }
+            LinkEvent::Message { topic, payload, retain } => self.message(&topic, &payload, retain),
+        }
+    }
+
+    fn up(&mut self, connection: u64, version: Version) {
+        let mqtt = &self.publisher.config.mqtt;
+        let version = match version {
+            Version::V5 => "5",
+            Version::V3 => "3.1.1",
+        };
+        tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
+        self.fault = None;
+        self.connection = Some(connection);
+        self.publisher.outbox.up();
+    }
+
+    fn down(&mut self, fault: Fault) {
+        self.connection = None;
+        if let Some(verdict) = self.publisher.outbox.down(fault == Fault::Closed) {
+            self.obey(&verdict);
+        }
+        if self.fault.as_ref() != Some(&fault) {
+            let mqtt = &self.publisher.config.mqtt;
+            tracing::warn!("the broker {}:{} {fault}", mqtt.host, mqtt.port);
+            self.fault = Some(fault);
+        }
+    }
+
+    /// The broker has every reading up to here.
+    fn settle(&mut self, cursor: u64) {
+        let before = self.publisher.spool.depth();
+        self.publisher.spool.ack(cursor);
+        let settled = before.saturating_sub(self.publisher.spool.depth());
+        self.publisher.counts.delivered += u64::try_from(settled).unwrap_or(0);
+    }
+
+    fn obey(&mut self, verdict: &Verdict) {
+        let why = verdict.refusal.map_or_else(|| "closes the connection at it".to_owned(), |r| r.to_string());
+        if verdict.first {
+            tracing::warn!(topic = verdict.topic, "the broker does not take this: {why}");
+        }
+        if let Some(seq) = verdict.set_aside {
+            self.publisher.counts.set_aside += 1;
+            self.publisher.spool.set_aside(seq);
+        }
+        if let Some(cursor) = verdict.cursor {
+            self.settle(cursor);
+        }
+    }
+
+    fn message(&mut self, topic: &str, payload: &[u8], retain: bool) {
+        if retain {
+            return; // it may be years old
+        }
+        let homeassistant = &self.publisher.config.homeassistant;
+        if homeassistant.enabled && topic == homeassistant.status_topic {
+            if payload == homeassistant.status_payload.as_bytes() {
+                self.publisher.outbox.birth(Instant::now());
+            }
+            return;
+        }
+        match self.publisher.topics.command(topic) {
+            Some(topic::Command::Read { meter }) => {
+                if let Err(error) = self.read_now(meter) {
+                    tracing::warn!(meter, "cannot read it now: {error}");
+                }
+            }
+            Some(topic::Command::Request { verb }) => self.request(verb, payload),
+            None => {}
+        }
+    }
+
+    fn request(&mut self, verb: &str, payload: &[u8]) {
+        let (outcome, transaction) = match payload::request(payload) {
+            Err(error) => (Err(error.to_string()), None),
+            Ok(request) => (self.fulfil(verb, &request), request.transaction),
+        };
+        let response = match outcome {
+            Ok(Some(meter)) if self.waiting.push(&meter, transaction.clone()) => return,
+            Ok(Some(_)) => payload::response(Err("too many requests wait"), transaction.as_deref()),
+            Ok(None) => payload::response(Ok(serde_json::json!({})), transaction.as_deref()),
+            Err(error) => payload::response(Err(&error), transaction.as_deref()),
+        };
+        self.publisher.outbox.note(self.publisher.topics.response(verb), response.into());
+    }
+
+    /// The meter whose readout answers the request, if one does.
+    fn fulfil(&mut self, verb: &str, request: &Request) -> Result<Option<String>, String> {
+        match requests::wish(verb, request)? {
+            Wish::Read(meter) => self.read_now(&meter).map(|()| Some(meter)),
+            Wish::Power { bus, on } => {
+                let buses = &self.publisher.config.buses;
+                let place = match bus {
+                    Some(name) => buses.iter().position(|b| b.name == name).ok_or("no such bus")?,
+                    None if buses.len() == 1 => 0,
+                    None => return Err("say which \"bus\"".to_owned()),
+                };
+                self.command(place, Command::Power(on)).map(|()| None)
+            }
+            Wish::Reload => self.channels.reload.try_send(()).map(|()| None).map_err(|e| e.to_string()),
+        }
+    }
+
+    fn read_now(&mut self, meter: &str) -> Result<(), String> {
+        let bus = self.publisher.bus_of(meter).ok_or("no such meter")?;
+        self.command(bus, Command::ReadNow { meter: meter.to_owned() })
+    }
+
+    fn command(&self, bus: usize, command: Command) -> Result<(), String> {
+        let bus = self.channels.buses.get(bus).ok_or("no such bus")?;
+        bus.commands.try_send(command).map_err(|_| "too many requests wait for this bus".to_owned())
+    }
+
+    /// Hands everything to the link that may go now.
+    fn pump(&mut self) {
+        let now = Instant::now();
+        if now >= self.info_at {
+            self.info_at = now + INFO_EVERY;
+            self.publish_info();
+        }
+        self.channels.status.send_replace(self.status());
+        let Some(connection) = self.connection else { return };
+        while let Ok(place) = self.channels.orders.try_reserve() {
+            let publisher = &mut self.publisher;
+            let message = match publisher.outbox.next(now) {
+                Next::Wait => return,
+                Next::Subscribe => {
+                    place.send(Order::Subscribe { connection, filters: publisher.filters() });
+                    continue;
+                }
+                Next::Publish(message) => message,
+                Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
+                    Some(message) => message,
+                    None => return,
+                },
+                Next::ReadingAgain(seq) => match publisher.reading_again(seq) {
+                    Ok(message) => message,
+                    Err(cursor) => {
+                        publisher.spool.ack(cursor);
+                        continue;
+                    }
+                },
+            };
+            place.send(Order::Publish { connection, message });
+        }
+    }
+
+    fn status(&self) -> Status {
+        let publisher::Counts { taken, delivered, dropped, set_aside, faulty } = self.publisher.counts;
+        Status {
+            uptime: self.started.elapsed(),
+            connected: self.connection.is_some(),
+            readings_taken: taken,
+            readings_delivered: delivered,
+            readings_dropped: dropped,
+            readings_set_aside: set_aside,
+            spool_depth: u64::try_from(self.publisher.spool.depth()).unwrap_or(u64::MAX),
+            readings_faulty: faulty,
+        }
+    }
+
+    fn publish_info(&mut self) {
+        let buses = self.publisher.config.buses.iter().zip(&self.channels.buses);
+        let buses = buses.map(|(bus, end)| (bus, end.health.borrow().clone()));
+        let info = info::info(&self.status(), buses);
+        let topic = self.publisher.topics.bridge_info();
+        self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
+    }
+
+    async fn goodbye(mut self) {
+        let topic = self.publisher.topics.bridge_state();
+        self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
+        let told = timeout(GOODBYE_WITHIN, async {
+            while self.connection.is_some() && !self.is_done(&topic) {
+                self.pump();
+                match self.channels.link.recv().await {
+                    Some(event) => self.linked(event),
+                    None => return,
+                }
+            }
+        });
+        if told.await.is_err() {
+            tracing::warn!("the broker did not acknowledge the last messages");
+        }
+        _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(Order::Disconnect)).await;
+    }
+
+    /// Everything that can be said has been said, `offline` last of all.
+    fn is_done(&self, bridge_state: &str) -> bool {
+        self.publisher.outbox.has_arrived(Class::BridgeState, bridge_state)
+    }
+}

@@ -7,6 +7,8 @@ mod cli;
 mod config;
 mod mqtt;
 mod homeassistant_classes;
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod homeassistant_documents;
 mod link;
 mod normalise;
 mod rooms;

@@ -1,0 +1,218 @@
+//! Discovery documents against the files in `tests/homeassistant/documents`, which a real Home
+//! Assistant has taken (`tests/acceptance/homeassistant.py`). `MBUSHAT_WRITE_DOCUMENTS=1` writes them anew.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use mbushat::config::HomeAssistant;
+use mbushat::homeassistant::discovery::{Announcer, Document, MeterDevice};
+use mbushat::measure::normalise::{Meter, Occasion, reading};
+use mbushat::measure::{Measurement, Reading};
+use mbushat::mqtt::topic::Topics;
+
+/// A heat meter with everything such a meter sends: max, storage, dates, flags, names.
+const HEAT: (u8, &str) = (
+    0x04,
+    "04 06 40 E2 01 00 0C 14 32 54 76 98 02 3B E2 04 02 2D 69 03 02 5A 8D 02 02 5E A5 01 02 62 E8 00 0C 22 57 83 03 00 \
+     12 2D 70 03 04 6D 2D 2D 1D 32 42 6C 8F 21 44 06 C0 D4 01 00 0C 78 78 56 34 12 01 FD 17 00 02 FD 74 E8 0D",
+);
+/// Four tariffs, import and export, phases.
+const ELECTRICITY: (u8, &str) = (
+    0x02,
+    "04 83 3B 40 E2 01 00 04 83 3C 10 27 00 00 84 10 83 3B 47 F4 10 00 84 20 83 3B 8E E8 21 00 84 30 83 3B 01 00 00 00 \
+     84 80 10 83 3B 02 00 00 00 04 2B DC 05 00 00 04 AB FC 01 DC 05 00 00 02 FD C8 FC 01 FD 08 02 FD D9 FC 01 8F 19 \
+     02 FB 2E F4 01 04 FB 82 75 1E 14 00 00 04 FB 14 E1 10 00 00 04 FB B4 75 CD 81 01 00",
+);
+const GAS: (u8, &str) = (0x03, "0C 13 45 23 01 00 02 3B 10 00 02 66 64 00 02 69 F3 03");
+const WATER: (u8, &str) = (0x16, "0C 13 45 23 01 00 02 3B 10 00 4C 13 00 20 01 00 42 6C 8F 21");
+const COST_ALLOCATOR: (u8, &str) = (0x08, "03 6E 10 27 00 43 6E 10 20 00 42 6C 8F 21 02 65 2E 08");
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect()
+}
+
+fn read(id: u32, (medium, records): (u8, &str)) -> Reading {
+    let [a, b, c, d] = id.to_le_bytes();
+    let mut body = vec![0x08, 0x05, 0x72, a, b, c, d, 0x2D, 0x2C, 0x1D, medium, 1, 0, 0, 0];
+    body.extend(bytes(records));
+    let length = u8::try_from(body.len()).expect("one frame");
+    let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
+    let units = BTreeMap::new();
+    let meter = Meter { name: "meter", key: None, rules: &[], profile: None, profiles: &[], only: None, units: &units };
+    let occasion = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
+    let reading = reading(&[frame], &meter, occasion).expect("a reading");
+    assert_eq!(reading.errors, []);
+    reading
+}
+
+fn announcer(base: &str) -> Announcer {
+    let config = HomeAssistant {
+        enabled: true,
+        discovery_prefix: "homeassistant".to_owned(),
+        status_topic: "homeassistant/status".to_owned(),
+        status_payload: "online".to_owned(),
+        version: (2025, 12),
+    };
+    let topics = Topics::new(base);
+    Announcer::new(&config, base, topics.bridge_state(), topics.bridge_info())
+}
+
+/// The document of a meter called `name` below `mbushat`, changed by `change`.
+fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<'_>)) -> Document {
+    let topics = Topics::new("mbushat");
+    let (state, availability, read) = (topics.state(name), topics.availability(name), topics.read(name));
+    let mut device = MeterDevice {
+        name,
+        title: None,
+        identity: reading.device.identity,
+        shares_identity: false,
+        replaces_another: false,
+        state_topic: &state,
+        availability_topic: &availability,
+        read_topic: &read,
+        measurements: &reading.measurements,
+    };
+    change(&mut device);
+    announcer("mbushat").meter(&device)
+}
+
+fn as_written(document: &Document) -> Value {
+    let mut value: Value = serde_json::from_str(&document.payload).expect("JSON");
+    // the only thing that changes from release to release
+    value["o"]["sw"] = "VERSION".into();
+    if value["dev"]["mdl"] == "M-Bus agent" {
+        value["dev"]["sw"] = "VERSION".into();
+    }
+    serde_json::json!({ "topic": document.topic, "payload": value })
+}
+
+#[test]
+fn documents_are_those_that_a_real_home_assistant_has_taken() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/homeassistant/documents");
+    let meters = [
+        ("heat", 0x1234_5678, HEAT),
+        ("electricity", 0x2000_0001, ELECTRICITY),
+        ("gas", 0x3000_0001, GAS),
+        ("cold_water", 0x4000_0001, WATER),
+        ("cost_allocator", 0x5000_0001, COST_ALLOCATOR),
+    ];
+    let mut documents: Vec<(&str, Document)> =
+        meters.iter().map(|&(name, id, sent)| (name, document(name, &read(id, sent), |_| ()))).collect();
+    documents.push(("agent", announcer("mbushat").agent(&["hat"])));
+    for (name, document) in documents {
+        let file = folder.join(format!("{name}.json"));
+        let got = as_written(&document);
+        if std::env::var_os("MBUSHAT_WRITE_DOCUMENTS").is_some() {
+            let text = serde_json::to_string_pretty(&got).expect("JSON") + "\n";
+            std::fs::write(&file, text).expect("written");
+        }
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let want: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+#[test]
+fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
+    let reading = read(0x1234_5678, HEAT);
+    let device = |name: &'static str| MeterDevice {
+        name,
+        title: Some("Kessel im Keller"),
+        identity: reading.device.identity,
+        shares_identity: false,
+        replaces_another: false,
+        state_topic: "s",
+        availability_topic: "a",
+        read_topic: "r",
+        measurements: &reading.measurements,
+    };
+    let house = announcer("mbushat/house7");
+    assert_eq!(house.meter_id(&device("heat")), "mbushat_house7_12345678_KAM_1d_04");
+    assert_eq!(
+        house.meter_id(&MeterDevice { shares_identity: true, ..device("heat") }),
+        "mbushat_house7_heat_KAM_1d_04"
+    );
+    assert_eq!(house.meter_id(&MeterDevice { identity: None, ..device("heat") }), "mbushat_house7_heat");
+    for useless in [0, 0x9999_9999, 0xFFFF_FFFF] {
+        let reading = read(useless, GAS);
+        let id = house.meter_id(&MeterDevice { identity: reading.device.identity, ..device("gas") });
+        assert_eq!(id, "mbushat_house7_gas_KAM_1d_03");
+    }
+    let document = house.meter(&device("heat"));
+    assert_eq!(document.topic, "homeassistant/device/mbushat_house7_12345678_KAM_1d_04/config");
+    let value: Value = serde_json::from_str(&document.payload).expect("JSON");
+    assert_eq!(value["dev"]["name"], "Kessel im Keller");
+    assert_eq!(value["cmps"]["energy"]["uniq_id"], "mbushat_house7_12345678_KAM_1d_04_energy");
+    assert_eq!(value["dev"]["via_device"], "mbushat_house7_bridge");
+}
+
+#[test]
+fn what_wakes_a_silent_meter_stays_usable_while_it_is_silent() {
+    let value: Value = serde_json::from_str(&document("heat", &read(1, HEAT), |_| ()).payload).expect("JSON");
+    let root: Vec<&str> = value["avty"].as_array().expect("a list").iter().filter_map(|a| a["t"].as_str()).collect();
+    assert_eq!(root, ["mbushat/bridge/state", "mbushat/heat/availability"]);
+    for own in ["read-now", "last-read", "problem-status"] {
+        assert_eq!(value["cmps"][own]["avty"], serde_json::json!([{ "t": "mbushat/bridge/state" }]), "{own}");
+    }
+    assert_eq!(value["cmps"]["energy"]["avty"], Value::Null);
+}
+
+#[test]
+fn a_meter_in_the_place_of_another_gets_entity_ids_of_its_own() {
+    let reading = read(0x2000_0002, GAS);
+    let value: Value =
+        serde_json::from_str(&document("gas", &reading, |d| d.replaces_another = true).payload).expect("JSON");
+    assert_eq!(value["cmps"]["volume"]["def_ent_id"], "sensor.gas_volume_20000002");
+    let first: Value = serde_json::from_str(&document("gas", &reading, |_| ()).payload).expect("JSON");
+    assert_eq!(first["cmps"]["volume"]["def_ent_id"], "sensor.gas_volume");
+}
+
+#[test]
+fn components_that_vanish_are_removed_by_their_platform_alone() {
+    let reading = read(0x1234_5678, HEAT);
+    let before = document("heat", &reading, |_| ());
+    let fewer: Vec<Measurement> = reading.measurements.iter().filter(|m| m.key != "power").cloned().collect();
+    let fewer = Reading { measurements: fewer, ..reading.clone() };
+    let after = document("heat", &fewer, |_| ());
+    assert_eq!(before.removing(&before.components), None);
+    let removal = after.removing(&before.components).expect("power is gone");
+    let value: Value = serde_json::from_str(&removal).expect("JSON");
+    assert_eq!(value["cmps"]["power"], serde_json::json!({ "p": "sensor" }));
+    assert!(!after.payload.contains("heat_power\""));
+}
+
+#[test]
+fn an_agent_recognises_its_own_documents_and_no_others() {
+    let reading = read(0x1234_5678, HEAT);
+    let ours = document("heat", &reading, |_| ());
+    let agent = announcer("mbushat").agent(&["hat"]);
+    assert_eq!(announcer("mbushat").recognise(ours.payload.as_bytes()), Some(ours.components.clone()));
+    assert_eq!(announcer("mbushat").recognise(agent.payload.as_bytes()), Some(agent.components));
+    for other in ["mbushat/house7", "mbushat2", "house7"] {
+        assert_eq!(announcer(other).recognise(ours.payload.as_bytes()), None, "{other}");
+    }
+    let foreign = ours.payload.replace(r#""name":"mbushat""#, r#""name":"zigbee2mqtt""#);
+    for strange in [foreign.as_str(), "", "[]", "{}", "\u{0}"] {
+        assert_eq!(announcer("mbushat").recognise(strange.as_bytes()), None);
+    }
+}
+
+#[test]
+fn a_document_stays_within_its_size_and_gives_up_what_is_disabled_first() {
+    let mut reading = read(0x1234_5678, HEAT);
+    let energy = reading.measurements[0].clone();
+    for storage_number in 1..400 {
+        let key = format!("energy_storage_{storage_number}");
+        reading.measurements.push(Measurement { key, storage_number, ..energy.clone() });
+    }
+    let document = document("heat", &reading, |_| ());
+    assert!(document.payload.len() <= 60_000, "{}", document.payload.len());
+    assert!(document.left_out > 100, "{}", document.left_out);
+    for kept in ["energy", "power", "read-now", "last-read"] {
+        assert!(document.components.contains_key(kept), "{kept}");
+    }
+}

@@ -11,6 +11,8 @@ mod check;
 mod completions;
 mod failure;
 mod hat;
+mod man;
+mod profiles;
 mod table;
 mod log;
 mod runtime;
@@ -46,6 +48,10 @@ enum Command {
     Check(check::Args),
     /// Find the M-Bus Master Hat, or switch bus power
     Hat(hat::Args),
+    /// List the built-in rules for meter models, or print one
+    Profiles(profiles::Args),
+    /// Print a manual page
+    Man(man::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }
@@ -65,6 +71,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(args, &cli.config),
         Command::Check(args) => check::run(args, &cli.config),
         Command::Hat(args) => hat::run(args, &cli.config),
+        Command::Profiles(args) => profiles::run(args),
+        Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

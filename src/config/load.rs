@@ -41,7 +41,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
         password_credential: credentials.map(|dir| dir.join("mqtt-password")).filter(|file| file.exists()),
         is_timezone: &|name| jiff::tz::TimeZone::get(name).is_ok(),
         read: &|path| fs::read_to_string(path),
-        built_in: profiles::built_in(),
+        built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     Ok(parse(&text, path, &surroundings)?)
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 pub use changes::{Change, Changes, NeedsRestart, changes};
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
+pub use profiles::built_in as built_in_profiles;
 pub use spelling::duration;
 pub use turn::{load as bus_load, turn_time};
 

@@ -3,13 +3,14 @@
 use super::{check, file};
 use crate::measure::profile::Profile;
 
-/// The files, as they are shown by `mbushat profiles`.
-pub(super) const FILES: &[&str] =
+const FILES: &[&str] =
     &[include_str!("../../config/profiles/ats_ec20.toml"), include_str!("../../config/profiles/eastron_sdm220.toml")];
 
-/// All built-in profiles. A test proves that they have no problems.
-pub(super) fn built_in() -> Vec<Profile> {
-    FILES.iter().flat_map(|text| check::profiles_only(&file::read(text).0, &mut Vec::new())).collect()
+/// Each built-in profile and its file. A test proves that they have no problems.
+#[must_use]
+pub fn built_in() -> Vec<(Profile, &'static str)> {
+    let profiles = |text: &&'static str| check::profiles_only(&file::read(text).0, &mut Vec::new());
+    FILES.iter().flat_map(|text| profiles(text).into_iter().map(|profile| (profile, *text))).collect()
 }
 
 #[cfg(test)]

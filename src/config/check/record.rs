@@ -87,6 +87,7 @@ fn manufacturer(text: &str) -> Option<Manufacturer> {
 fn device_type(value: &Value) -> Option<u8> {
     match value {
         Value::Number(digits) => digits.parse().ok(),
+        Value::Text(text) if text == "reserved" => None, // the name of several
         Value::Text(text) => (0..=u8::MAX).find(|number| medium::name(*number) == *text),
         _ => None,
     }

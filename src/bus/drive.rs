@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::line::{Line, LineError};
+use super::line::{Arrived, Line, LineError};
 use crate::mbus::exchange::{Conversation, Step};
 
 /// More than any telegram, so that one read takes all there is.
@@ -23,10 +23,18 @@ pub async fn drive<C: Conversation>(line: &mut Line, conversation: &mut C) -> Re
                 line.transmit(&bytes).await?;
             }
             Step::WaitUntil(until) => {
-                if let Ok(count) = timeout_at(until.into(), line.read(&mut buffer)).await {
-                    let bytes = buffer.get(..count?).unwrap_or_default();
-                    tracing::trace!("<- {}", Hex(bytes));
-                    conversation.receive(bytes, Instant::now().into_std());
+                let Ok(arrived) = timeout_at(until.into(), line.read(&mut buffer)).await else { continue };
+                let now = Instant::now().into_std();
+                match arrived? {
+                    Arrived::Bytes(count) => {
+                        let bytes = buffer.get(..count).unwrap_or_default();
+                        tracing::trace!("<- {}", Hex(bytes));
+                        conversation.receive(bytes, now);
+                    }
+                    Arrived::Damaged => {
+                        tracing::trace!("<- a damaged character");
+                        conversation.receive_damaged(now);
+                    }
                 }
             }
             Step::Done(outcome) => return Ok(outcome),

@@ -7,7 +7,9 @@
 //! Not here: when to open and when to give up (`task`), what to send (`mbus`).
 
 mod holder;
+mod marks;
 mod serial;
+mod sim;
 mod tcp;
 
 use std::io;
@@ -16,9 +18,10 @@ use std::time::Duration;
 
 pub use holder::Holder;
 
-use crate::config::Port;
+use crate::config::{LoadError, Port};
 use crate::mbus::timing::{Baud, Parity};
 use serial::SerialLine;
+use sim::SimLine;
 use tcp::TcpLine;
 
 /// Where the bytes of a segment are.
@@ -28,6 +31,17 @@ pub enum Line {
     Serial(SerialLine),
     /// A transparent gateway; it has its own idea of rate and parity.
     Tcp(TcpLine),
+    /// A simulated segment.
+    Sim(Box<SimLine>),
+}
+
+/// What a line has heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// So many bytes, at least one, now in the buffer.
+    Bytes(usize),
+    /// A character whose parity or stop bit was wrong. Gateways cannot tell.
+    Damaged,
 }
 
 /// How characters look on the wire; always eight data bits.
@@ -85,9 +99,9 @@ pub enum LineError {
     /// It was open and went away.
     #[error("the line is gone")]
     Lost(#[source] io::Error),
-    /// A kind of port that this build has not.
-    #[error("{0} is no line that can be opened")]
-    Unsupported(PathBuf),
+    /// The simulation's file cannot be used.
+    #[error("cannot simulate a bus")]
+    Simulation(#[source] LoadError),
 }
 
 /// Whether an I/O error means that the line is gone, rather than that nothing happened.
@@ -105,7 +119,7 @@ impl Line {
         match port {
             Port::Serial(path) => SerialLine::open(path, character, device_tree).map(Self::Serial),
             Port::Tcp { host, port } => TcpLine::connect(host, *port).await.map(Self::Tcp),
-            Port::Sim(path) => Err(LineError::Unsupported(path.clone())),
+            Port::Sim(file) => SimLine::open(file, character).map(|line| Self::Sim(Box::new(line))),
         }
     }
 
@@ -117,6 +131,10 @@ impl Line {
         match self {
             Self::Serial(line) => line.set_character(character).map_err(LineError::Lost),
             Self::Tcp(_) => Ok(()),
+            Self::Sim(line) => {
+                line.set_character(character);
+                Ok(())
+            }
         }
     }
 
@@ -124,7 +142,7 @@ impl Line {
     #[must_use]
     pub fn latency(&self) -> Duration {
         match self {
-            Self::Serial(_) => Duration::ZERO,
+            Self::Serial(_) | Self::Sim(_) => Duration::ZERO,
             Self::Tcp(line) => line.latency(),
         }
     }
@@ -137,23 +155,28 @@ impl Line {
         match self {
             Self::Serial(line) => line.transmit(bytes).await,
             Self::Tcp(line) => line.transmit(bytes).await,
+            Self::Sim(line) => {
+                line.transmit(bytes);
+                Ok(())
+            }
         }
         .map_err(LineError::Lost)
     }
 
-    /// Waits for bytes and returns how many came, at least one. Nothing is lost where it is cancelled.
+    /// Waits until something arrives. Nothing is lost where it is cancelled.
     ///
     /// # Errors
     /// [`LineError::Lost`].
-    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LineError> {
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<Arrived, LineError> {
         loop {
             let read = match self {
                 Self::Serial(line) => line.read(buffer).await,
-                Self::Tcp(line) => line.read(buffer).await,
+                Self::Tcp(line) => line.read(buffer).await.map(Arrived::Bytes),
+                Self::Sim(line) => Ok(line.read(buffer).await),
             };
             match read {
-                Ok(0) => return Err(LineError::Lost(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => return Ok(count),
+                Ok(Arrived::Bytes(0)) => return Err(LineError::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(arrived) => return Ok(arrived),
                 Err(error) if is_gone(&error) => return Err(LineError::Lost(error)),
                 Err(_) => {}
             }

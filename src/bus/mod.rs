@@ -7,6 +7,7 @@ pub mod hat;
 pub mod health;
 pub mod line;
 pub mod schedule;
+pub mod serve;
 pub mod task;
 
 use std::path::PathBuf;

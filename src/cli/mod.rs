@@ -17,6 +17,7 @@ mod table;
 mod log;
 mod runtime;
 mod run;
+mod simulate;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,8 @@ enum Command {
     Profiles(profiles::Args),
     /// Print a manual page
     Man(man::Args),
+    /// Serve a simulated bus, for trying other software
+    Simulate(simulate::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }
@@ -73,6 +76,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Hat(args) => hat::run(args, &cli.config),
         Command::Profiles(args) => profiles::run(args),
         Command::Man(args) => man::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

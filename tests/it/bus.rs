@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use mbushat::bus::hat::{PowerError, PowerPin};
 use mbushat::bus::health::Health;
+use mbushat::bus::serve::{PtyPort, serve_tcp};
 use mbushat::bus::task::{BusTask, Metered};
 use mbushat::bus::{BusEvent, Command, Happened, Machine, MeterReadout};
 use mbushat::mbus::readout::ReadoutError;
+use mbushat::mbus::timing::Baud;
+use mbushat::sim::segment::Segment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -195,6 +198,70 @@ async fn a_mini_uart_is_refused_with_the_line_that_fixes_it() {
     bus.stop().await;
 }
 
+/// The two meters that are known byte for byte, and what the wire does to their answers.
+const KNOWN: &str =
+    "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n[[meter]]\nmodel = \"eastron_sdm220\"\naddress = 1\n";
+
+#[tokio::test]
+async fn a_simulated_segment_on_a_paced_pty_is_read_at_each_meters_rate() {
+    let place = Folder::new("serve");
+    let segment = place.segment(KNOWN);
+    let port = PtyPort::open(Baud::DEFAULT).expect("a pty");
+    std::os::unix::fs::symlink(port.path(), place.port()).expect("a link");
+    let served = tokio::spawn(async move { port.serve(&mut { segment }).await });
+    let mut bus = Running::start(&place, "", &[("ats", 48, "1h"), ("sdm", 1, "1h")]);
+    bus.until_up().await;
+    let started = Instant::now();
+    assert_eq!(bus.readout_of("ats").await.frames.expect("a telegram")[0].len(), 67);
+    assert_eq!(bus.readout_of("sdm").await.frames.expect("a telegram")[0].len(), 99);
+    // NKE, E5, REQ_UD2, telegram of both meters at 4.58 ms a byte, and four answers after 30 ms.
+    let bound = Baud::DEFAULT.characters(5 + 1 + 5 + 67 + 5 + 1 + 5 + 99) + Duration::from_millis(120);
+    assert!(started.elapsed() > bound, "{:?} is faster than the wire", started.elapsed());
+    bus.stop().await;
+    served.abort();
+}
+
+#[tokio::test]
+async fn a_simulated_segment_behind_a_gateway_and_one_in_this_process_give_the_same() {
+    let place = Folder::new("same");
+    let mut segment = place.segment(KNOWN);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let gateway = format!("port = \"tcp://{}\"", listener.local_addr().expect("an address"));
+    let served = tokio::spawn(async move { serve_tcp(&listener, &mut segment).await });
+    let mut telegrams = Vec::new();
+    for port in [gateway, format!("port = \"sim:{}\"", place.0.join("segment.toml").display())] {
+        let mut bus = Running::start(&place, &port, &[("ats", 48, "1h")]);
+        telegrams.push(bus.readout_of("ats").await.frames.expect("a telegram"));
+        bus.stop().await;
+    }
+    assert_eq!(telegrams[0], telegrams[1]);
+    served.abort();
+}
+
+#[tokio::test]
+async fn a_bad_wire_costs_repeats_but_no_wrong_reading() {
+    let place = Folder::new("noise");
+    let faults = "[faults]\ncorrupt_per_mille = 5\nnoise_per_mille = 300\necho = true\n";
+    let segment = place.segment(&format!("baud = 38400\n{faults}{KNOWN}"));
+    let port = PtyPort::open(Baud::DEFAULT).expect("a pty");
+    std::os::unix::fs::symlink(port.path(), place.port()).expect("a link");
+    let served = tokio::spawn(async move { port.serve(&mut { segment }).await });
+    let mut bus = Running::start(&place, "baud = 38400", &[("ats", 48, "1h")]);
+    let (mut good, mut failed) = (Vec::new(), 0);
+    for _ in 0..20 {
+        match bus.readout_of("ats").await.frames {
+            Ok(frames) => good.push(frames),
+            Err(_) => failed += 1,
+        }
+        bus.commands.send(Command::ReadNow { meter: "ats".to_owned() }).await.expect("running");
+    }
+    assert!(good.windows(2).all(|pair| pair[0] == pair[1]), "a wrong reading");
+    assert!(good.len() >= 10, "{failed} of 20 failed");
+    assert!(bus.health.borrow().traffic.retries > 0, "nothing went wrong: {:?}", bus.health.borrow());
+    bus.stop().await;
+    served.abort();
+}
+
 #[tokio::test]
 async fn told_to_stop_it_ends_soon_in_the_middle_of_a_readout() {
     let place = Folder::new("stop");
@@ -308,6 +375,13 @@ impl Folder {
         std::fs::write(node.join("product"), "M-Bus Master\0").expect("a property");
         std::fs::write(node.join("product_ver"), format!("{version}\0")).expect("a property");
         self
+    }
+
+    /// A simulated segment, and its file beside the port.
+    fn segment(&self, text: &str) -> Segment {
+        let file = self.0.join("segment.toml");
+        std::fs::write(&file, text).expect("a file");
+        Segment::new(mbushat::config::simulation::load(&file).expect("a good file"), Instant::now())
     }
 
     fn port(&self) -> PathBuf {

@@ -1,7 +1,9 @@
 //! The commands of the bus side at the process boundary: `hat`, `simulate`, `read`.
 
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 #[test]
 fn hat_prints_the_version_without_the_nul_or_says_what_to_check() {
@@ -45,6 +47,77 @@ fn hat_on_without_a_pi_says_what_both_ways_to_the_pin_say() {
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("GPIO 26") && error.contains("rppal says"), "{error}");
+}
+
+#[test]
+fn simulate_prints_its_port_serves_it_and_removes_its_link_at_the_end() {
+    let place = Folder::new("simulate");
+    let link = place.0.join("bus");
+    let simulated = Simulated::start(&["--link", &link.to_string_lossy()]);
+    assert_eq!(simulated.port, link.to_string_lossy());
+    assert!(std::fs::metadata(&link).is_ok(), "the link leads to the pseudo-terminal");
+    simulated.end();
+    assert!(!link.is_symlink());
+}
+
+#[test]
+fn simulate_behind_a_tcp_port_acknowledges_a_reset_at_wire_speed() {
+    let simulated = Simulated::start(&["--tcp", "127.0.0.1:0", "--baud", "300"]);
+    let address = simulated.port.strip_prefix("tcp://").expect("a URL").to_owned();
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    let asked = Instant::now();
+    stream.write_all(&[0x10, 0x40, 0x05, 0x45, 0x16]).expect("sent");
+    let mut answer = [0];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, [0xE5]);
+    assert!(asked.elapsed() >= Duration::from_millis(6 * 36), "{:?} is faster than 300 baud", asked.elapsed());
+    simulated.end();
+}
+
+#[test]
+fn a_bad_simulation_file_is_exit_78_and_a_bad_rate_exit_2() {
+    let place = Folder::new("bad-simulation");
+    place.write("bad.toml", "[[meter]]\nmodel = \"spoon\"\naddress = 5\n");
+    let bad = place.mbushat(&["simulate", &place.path("bad.toml")]);
+    assert_eq!(bad.status.code(), Some(78));
+    assert!(text(&bad.stderr).contains("spoon"), "{}", text(&bad.stderr));
+    assert_eq!(place.mbushat(&["simulate", "--baud", "2401"]).status.code(), Some(2));
+}
+
+/// `mbushat simulate` at work.
+struct Simulated {
+    program: Child,
+    port: String,
+}
+
+impl Simulated {
+    fn start(args: &[&str]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+            .arg("simulate")
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut port = String::new();
+        let stdout = program.stdout.take().expect("a pipe");
+        std::io::BufReader::new(stdout).read_line(&mut port).expect("its port");
+        Self { program, port: port.trim_end().to_owned() }
+    }
+
+    /// Ctrl-C.
+    fn end(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.program);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+        assert_eq!(self.program.wait().expect("its end").code(), Some(0));
+    }
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
 }
 
 /// A folder of its own, removed at the end.

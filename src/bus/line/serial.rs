@@ -1,17 +1,21 @@
 //! A serial port: raw, for this process alone.
 //!
-//! A pseudo-terminal drops the parity bit. tokio-serial sets modes through the kernel's own call,
-//! which does not mind; the C library's `tcsetattr` reports EINVAL there.
+//! A pseudo-terminal drops the parity bit. tokio-serial and rustix set modes through the kernel's own
+//! call, which does not mind; the C library's `tcsetattr` reports EINVAL there.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_serial::{ClearBuffer, DataBits, FlowControl, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 use super::holder::holder_of;
-use super::{Character, LineError};
+use super::marks::Marked;
+use super::{Arrived, Character, LineError};
 use crate::bus::device_tree;
 use crate::mbus::timing::Parity;
 
@@ -19,7 +23,11 @@ use crate::mbus::timing::Parity;
 #[derive(Debug)]
 pub struct SerialLine {
     port: SerialStream,
+    /// A second handle of the same port, for what tokio-serial cannot set; opened before the port is
+    /// closed to others.
+    _modes: OwnedFd,
     character: Character,
+    marked: Marked,
 }
 
 impl SerialLine {
@@ -31,14 +39,22 @@ impl SerialLine {
         if let Some(holder) = holder_of(path) {
             return Err(LineError::Held { path: path.to_owned(), holder: Some(holder) });
         }
+        let refused = |source| open_error(path, source, model.as_deref());
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let modes = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| refused(error.into()))?;
         let port = tokio_serial::new(path.to_string_lossy(), character.baud.bits_per_second())
             .data_bits(DataBits::Eight)
             .parity(parity(character.parity))
             .stop_bits(stop_bits(character.stop_bits))
             .flow_control(FlowControl::None)
             .open_native_async()
-            .map_err(|error| open_error(path, error, model.as_deref()))?;
-        Ok(Self { port, character })
+            .map_err(|error| match error.kind() {
+                // EBUSY, or a file lock of a program that /proc does not show to this user.
+                tokio_serial::ErrorKind::NoDevice => LineError::Held { path: path.to_owned(), holder: None },
+                _ => refused(error.into()),
+            })?;
+        mark_damaged(&modes).map_err(|error| refused(error.into()))?;
+        Ok(Self { port, _modes: modes, character, marked: Marked::default() })
     }
 
     pub(super) fn set_character(&mut self, character: Character) -> io::Result<()> {
@@ -54,12 +70,30 @@ impl SerialLine {
 
     pub(super) async fn transmit(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.port.clear(ClearBuffer::Input)?;
+        self.marked.clear();
         self.port.write_all(bytes).await
     }
 
-    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.port.read(buffer).await
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        let mut raw = [0; 256];
+        loop {
+            if let Some(arrived) = self.marked.take(buffer) {
+                return Ok(arrived);
+            }
+            let count = self.port.read(&mut raw).await?;
+            if count == 0 {
+                return Ok(Arrived::Bytes(0));
+            }
+            self.marked.push(raw.get(..count).unwrap_or_default());
+        }
     }
+}
+
+/// Has the kernel mark characters with a wrong parity or stop bit, instead of passing them on as 0.
+fn mark_damaged(port: &OwnedFd) -> rustix::io::Result<()> {
+    let mut modes = tcgetattr(port)?;
+    modes.input_modes |= InputModes::PARMRK;
+    tcsetattr(port, OptionalActions::Now, &modes)
 }
 
 fn parity(parity: Parity) -> tokio_serial::Parity {
@@ -89,13 +123,9 @@ fn boot_config_line(model: &str) -> &'static str {
     }
 }
 
-fn open_error(path: &Path, error: tokio_serial::Error, model: Option<&str>) -> LineError {
-    // EBUSY, or a file lock of a program that /proc does not show to this user.
-    if error.kind() == tokio_serial::ErrorKind::NoDevice {
-        return LineError::Held { path: path.to_owned(), holder: None };
-    }
-    let source = io::Error::from(error);
+fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError {
     let hint = match (source.kind(), model) {
+        (io::ErrorKind::ResourceBusy, _) => return LineError::Held { path: path.to_owned(), holder: None },
         (io::ErrorKind::PermissionDenied, _) => ": is this user in group dialout?".to_owned(),
         (io::ErrorKind::NotFound, Some(model)) if path.ends_with("ttyAMA0") => {
             format!(": is the line {} in /boot/firmware/config.txt?", boot_config_line(model))

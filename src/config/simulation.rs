@@ -39,6 +39,7 @@ const METER: Kind = Kind {
         "telegrams",
         "address",
         "id",
+        "status",
         "delay",
         "silent",
         "fcb",
@@ -185,10 +186,11 @@ fn recorded(keys: &mut Reader<'_, '_>, address: Option<PrimaryAddress>) -> Optio
         }
         return None;
     };
-    let (address, identity, access_number) = (address.unwrap_or(first.address), first.identity, first.access_number);
+    let (address, identity) = (address.unwrap_or(first.address), first.identity);
+    let (access_number, status) = (first.access_number, first.status);
     let areas = telegrams.iter().map(|telegram| telegram.records.clone()).collect();
     let content = if endless { Content::Endless(areas) } else { Content::Telegrams(areas) };
-    Some(MeterPlan { access_number, ..MeterPlan::new(address, identity, content) })
+    Some(MeterPlan { access_number, status, ..MeterPlan::new(address, identity, content) })
 }
 
 /// What of a recorded telegram is said again.
@@ -196,6 +198,7 @@ struct Telegram {
     address: PrimaryAddress,
     identity: SecondaryAddress,
     access_number: u8,
+    status: u8,
     records: Vec<u8>,
 }
 
@@ -204,11 +207,11 @@ fn telegram(text: &str) -> Option<Telegram> {
     let bytes = spelling::hex(&digits)?;
     let Ok(Frame::Long { a, ci: 0x72, data, .. }) = Frame::parse(&bytes) else { return None };
     let (identity, rest) = data.split_first_chunk::<8>()?;
-    let [access_number, _status, 0, 0, records @ ..] = rest else { return None };
+    let &[access_number, status, 0, 0, ref records @ ..] = rest else { return None };
     // The simulated meter adds the "more follow" of all telegrams but the last by itself.
     let records = records.strip_suffix(&[0x1F]).unwrap_or(records).to_vec();
     let (address, identity) = (PrimaryAddress::new(a)?, SecondaryAddress::from_wire(*identity));
-    Some(Telegram { address, identity, access_number: *access_number, records })
+    Some(Telegram { address, identity, access_number, status, records })
 }
 
 fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
@@ -219,6 +222,7 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
         ("advancing", FcbHandling::Advancing),
     ];
     meter.fcb = keys.word("fcb", &handling).unwrap_or(meter.fcb);
+    meter.status = keys.whole("status", 0..=255).unwrap_or(meter.status);
     meter.silent = keys.boolean("silent").unwrap_or(meter.silent);
     meter.acknowledges_reset = keys.boolean("acknowledges_reset").unwrap_or(meter.acknowledges_reset);
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
@@ -276,6 +280,16 @@ mod tests {
         let (recorded, known) = (&recorded.meters[0], &known.meters[0]);
         assert_eq!((recorded.address, recorded.identity), (known.address, known.identity));
         assert_eq!((recorded.access_number, &recorded.content), (known.access_number, &known.content));
+    }
+
+    #[test]
+    fn what_tells_of_more_telegrams_is_left_to_the_simulated_meter() {
+        // id 12345678, PAD, version 1, water; access number 7, status 10, one record, "more follow"
+        let telegram = "68 14 14 68 08 05 72 78 56 34 12 24 40 01 07 07 10 00 00 01 FD 1B 00 1F 4E 16";
+        let plan = plan(&format!("[[meter]]\ntelegrams = [\"{telegram}\", \"{telegram}\"]\naddress = 9\n"));
+        let meter = &plan.meters[0];
+        assert_eq!((meter.address.get(), meter.access_number, meter.status), (9, 7, 0x10));
+        assert_eq!(meter.content, Content::Telegrams(vec![vec![0x01, 0xFD, 0x1B, 0x00]; 2]));
     }
 
     #[test]

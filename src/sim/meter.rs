@@ -199,7 +199,7 @@ impl Meter {
 
     fn response(&mut self, records: &[u8]) -> Vec<u8> {
         let mut data = self.plan.identity.to_wire().to_vec();
-        data.extend([self.access_number, 0, 0, 0]);
+        data.extend([self.access_number, self.plan.status, 0, 0]);
         data.extend_from_slice(records);
         if self.plan.counts_access {
             self.access_number = self.access_number.wrapping_add(1);

@@ -41,6 +41,8 @@ pub struct MeterPlan {
     pub fabrication_number: Option<u32>,
     /// First access number of its header.
     pub access_number: u8,
+    /// Status byte of its header (EN 13757-3 clause 5.8).
+    pub status: u8,
     /// Whether the access number counts its replies; an SDM220's never does.
     pub counts_access: bool,
     /// From the end of a request to the first byte of its answer; the standard wants 11 bit times
@@ -67,6 +69,7 @@ impl MeterPlan {
             identity,
             fabrication_number: None,
             access_number: 0,
+            status: 0,
             counts_access: true,
             delay: Duration::from_millis(30),
             fcb: FcbHandling::Strict,

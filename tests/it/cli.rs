@@ -28,6 +28,7 @@ fn version_is_the_packages() {
 #[test]
 fn every_help_fits_80_columns_and_every_command_has_an_example() {
     let help = text(&mbushat(&["--help"]).stdout);
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.contains(&"completions"), "{help}");

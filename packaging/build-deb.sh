@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# build-deb.sh arm64|armhf|amd64 [OUT]: builds the program with Debian 13's own compiler (rustc
+# 1.85, the rust-version of Cargo.toml) and packs mbushat_VERSION_ARCH.deb into OUT (target/deb).
+#
+# The build runs in a Debian 13 root made with debootstrap, so it needs root; packing runs outside,
+# with cargo-deb, which is installed beside the root where it is missing. Environment:
+#   MBUSHAT_CACHE  where root, cargo's downloads and target folder are kept (~/.cache/mbushat-packaging)
+#   BUILD_ROOT     a Debian 13 root that already has the compilers, instead of an own one
+#   MIRROR         a Debian mirror
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd); SRC=$(dirname "$HERE")
+# shellcheck source=debian-root.sh
+. "$HERE/debian-root.sh"
+
+case ${1-} in
+  arm64) TARGET=aarch64-unknown-linux-gnu; GNU=aarch64-linux-gnu; QEMU=qemu-aarch64 ;;
+  armhf) TARGET=armv7-unknown-linux-gnueabihf; GNU=arm-linux-gnueabihf; QEMU=qemu-arm ;;
+  amd64) TARGET=x86_64-unknown-linux-gnu; GNU=x86_64-linux-gnu; QEMU= ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+ARCH=$1 OUT=$(realpath -m "${2:-$SRC/target/deb}")
+ROOT=${BUILD_ROOT:-$CACHE/build-root}
+TARGET_DIR=$CACHE/target RELEASE=$CACHE/target/$TARGET/release
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$SRC" log -1 --format=%ct)}
+
+# The compilers of all three architectures at once: Multi-Arch: same packages must be of one
+# version, so only trixie itself is used, whose indices move together.
+prepare_root() {
+  make_root trixie "$ROOT"
+  [ -e "$ROOT/.compilers" ] && return
+  say "installing the compilers in $ROOT"
+  in_root "$ROOT" -- sh -euc '
+    dpkg --add-architecture arm64; dpkg --add-architecture armhf; apt-get update -q
+    apt-get install -y -q --no-install-recommends rustc cargo gcc libc6-dev pkg-config qemu-user \
+      libstd-rust-dev libstd-rust-dev:arm64 libstd-rust-dev:armhf \
+      gcc-aarch64-linux-gnu libc6-dev:arm64 gcc-arm-linux-gnueabihf libc6-dev:armhf' >"$ROOT.log" 2>&1 || die "that failed: see $ROOT.log"
+  touch "$ROOT/.compilers"
+}
+
+# in_build COMMAND...: in the root, in the sources, with cargo set up for $TARGET
+in_build() {
+  local upper lower
+  upper=$(echo "$TARGET" | tr a-z- A-Z_); lower=$(echo "$TARGET" | tr - _)
+  mkdir -p "$CACHE/cargo" "$TARGET_DIR"
+  # a proxy that this machine trusts is trusted in the root too
+  [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$CACHE/cargo/ca.crt"
+  in_root "$ROOT" "$SRC:/src" "$CACHE/cargo:/cargo" "$TARGET_DIR:/target" -- \
+    env --chdir=/src CARGO_HOME=/cargo CARGO_HTTP_CAINFO=/cargo/ca.crt CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never \
+    SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "CARGO_TARGET_${upper}_LINKER=$GNU-gcc" "CC_$lower=$GNU-gcc" "AR_$lower=$GNU-ar" "$@"
+}
+
+build() {
+  say "building for $ARCH with $(in_build rustc --version)"
+  in_build cargo build --locked --release --no-default-features --target "$TARGET"
+}
+
+# A package for Debian 12 too must not need a newer C library than it has.
+check_glibc() {
+  local newest
+  newest=$(in_build "$GNU-objdump" -T "/target/$TARGET/release/mbushat" | grep -o 'GLIBC_2[.0-9]*' | sort -Vu | tail -n 1)
+  say "$ARCH needs $newest; Debian 12 has 2.36"
+  [ "$(printf '%s\n' GLIBC_2.36 "$newest" | sort -V | tail -n 1)" = GLIBC_2.36 ] || die "too new a C library: Debian 12 could not run it"
+}
+
+# mbushat ARGS...: the built program, under qemu where it is not for this machine
+mbushat() {
+  local run=()
+  [ "$ARCH" = "$(dpkg --print-architecture)" ] || run=("$QEMU")
+  in_build "${run[@]}" "/target/$TARGET/release/mbushat" "$@"
+}
+
+# The program must start before it is packed: it decodes the telegram of a flow meter.
+try() {
+  local telegram=683D3D680830721573133093060104700000000C06000000000C14050000000C22578303000C2E010000000C3B000000000A5901000A5D01000A610100426C8F21DD16
+  mbushat decode --format jsonl "$telegram" | grep -q 0.05 || die "the program for $ARCH does not decode a telegram"
+  say "the program for $ARCH starts and decodes a telegram"
+}
+
+# What only the program itself knows: its man pages and completions.
+generate() {
+  local into=$RELEASE/package
+  rm -rf "$into"; mkdir -p "$into"
+  mbushat completions bash >"$into/mbushat"
+  mbushat completions zsh >"$into/_mbushat"
+  mbushat completions fish >"$into/mbushat.fish"
+  mbushat man | gzip -9n >"$into/mbushat.8.gz"
+  mbushat man config | gzip -9n >"$into/mbushat.toml.5.gz"
+  "$HERE/deb/changelog.sh" "$SRC/CHANGELOG.md" "$SOURCE_DATE_EPOCH" | gzip -9n >"$into/changelog.gz"
+}
+
+# cargo-deb reads [package.metadata.deb] of Cargo.toml; --no-build: it only packs.
+pack() {
+  if ! command -v cargo-deb >/dev/null; then
+    PATH=$CACHE/cargo-deb/bin:$PATH
+    command -v cargo-deb >/dev/null || cargo install --locked --root "$CACHE/cargo-deb" cargo-deb
+  fi
+  mkdir -p "$OUT"
+  CARGO_TARGET_DIR=$TARGET_DIR cargo-deb --manifest-path "$SRC/Cargo.toml" --no-build --no-strip --target "$TARGET" --output "$OUT/"
+}
+
+prepare_root
+build
+check_glibc
+try
+generate
+pack

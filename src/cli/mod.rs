@@ -9,15 +9,21 @@
 
 mod check;
 mod completions;
+mod decode;
+mod explain;
 mod failure;
 mod hat;
 mod man;
 mod profiles;
+mod hex_input;
 mod table;
 mod log;
 mod runtime;
 mod run;
 mod simulate;
+mod pymeterbus;
+mod telegram_json;
+mod telegram_table;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -55,6 +61,8 @@ enum Command {
     Man(man::Args),
     /// Serve a simulated bus, for trying other software
     Simulate(simulate::Args),
+    /// Explain telegrams, without any hardware
+    Decode(decode::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }
@@ -77,6 +85,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Profiles(args) => profiles::run(args),
         Command::Man(args) => man::run(args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Decode(args) => decode::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -5,6 +5,7 @@ mod bus;
 mod bus_commands;
 mod cli;
 mod config;
+mod decode;
 mod mqtt;
 mod homeassistant_classes;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

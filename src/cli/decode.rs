@@ -1,0 +1,176 @@
+//! `mbushat decode`: explains telegrams without any hardware.
+
+use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::explain::{Buffers, Faulty, Memory, explain};
+use super::hex_input::{Item, Lines};
+use super::{Failure, pymeterbus, telegram_json, telegram_table};
+use crate::mbus::security::Key;
+
+/// Arguments of `mbushat decode`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mbushat decode 68 04 04 68 08 05 70 08 85 16
+  mbushat decode --key 000102030405060708090A0B0C0D0E0F telegram.hex
+  mbushat read 48 --format hex | mbushat decode -
+
+Each line is one telegram, as hex digits in any usual spelling; # and // begin a
+comment. 32 hex digits after a whole telegram are its key.")]
+pub(crate) struct Args {
+    /// Hex digits, or a file with a telegram on each line, or - for standard input
+    #[arg(value_name = "HEX|FILE")]
+    input: Vec<String>,
+
+    /// The meter's AES-128 key, for encrypted telegrams without one of their own
+    #[arg(long, value_name = "HEX", value_parser = key)]
+    key: Option<Key>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// What a telegram is printed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Bytes, meaning and value side by side
+    Table,
+    /// A JSON object, indented
+    Json,
+    /// A JSON object on one line for each telegram
+    Jsonl,
+    /// What pyMeterBus 0.8.1 prints
+    Pymeterbus,
+}
+
+fn key(text: &str) -> Result<Key, String> {
+    Key::from_hex(text).ok_or_else(|| "a key is 32 hex digits".to_owned())
+}
+
+/// Prints each telegram of the input as it comes.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let mut printer = Printer::new(args);
+    match source(&args.input) {
+        Source::Text(text) => printer.all(text.as_bytes()),
+        Source::File(path) => {
+            let file = std::fs::File::open(&path)
+                .map_err(|error| Failure::new(format!("cannot read {}", path.display())).because(&error))?;
+            printer.all(std::io::BufReader::new(file))
+        }
+        Source::Stdin => printer.all(std::io::stdin().lock()),
+    }?;
+    match printer.refused {
+        0 => Ok(()),
+        refused => Err(Failure::new(format!("{refused} of {} telegrams could not be decoded whole", printer.read))),
+    }
+}
+
+enum Source {
+    Text(String),
+    File(PathBuf),
+    Stdin,
+}
+
+/// The name of an existing file wins over hex digits.
+fn source(input: &[String]) -> Source {
+    match input {
+        [] => Source::Stdin,
+        [dash] if dash == "-" => Source::Stdin,
+        [name] if Path::new(name).is_file() => Source::File(PathBuf::from(name)),
+        words => Source::Text(words.join(" ")),
+    }
+}
+
+/// Prints telegrams one after the other and remembers what later ones need.
+struct Printer {
+    format: Format,
+    key: Option<Key>,
+    colour: bool,
+    memory: Memory,
+    read: usize,
+    refused: usize,
+}
+
+impl Printer {
+    fn new(args: &Args) -> Self {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { format: args.format, key: args.key, colour, memory: Memory::default(), read: 0, refused: 0 }
+    }
+
+    fn all(&mut self, input: impl BufRead) -> Result<(), Failure> {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut lines = Lines::new(input);
+        while let Some(line) = lines.next() {
+            let line = line.map_err(|error| Failure::new("cannot read the input").because(&error))?;
+            let Some(item) = line.item else { continue };
+            self.read += 1;
+            let text = self.one(line.number, item);
+            out.write_all(text.as_bytes()).map_err(Failure::of_stdout)?;
+            // who types or pipes telegram by telegram sees each answer at once
+            if lines.is_drained() {
+                out.flush().map_err(Failure::of_stdout)?;
+            }
+        }
+        out.flush().map_err(Failure::of_stdout)
+    }
+
+    fn one(&mut self, number: usize, item: Result<Item, String>) -> String {
+        let rendered = match item {
+            Ok(item) => {
+                let key = item.key.as_ref().or(self.key.as_ref());
+                render(&item.bytes, key, self.format, self.colour, &mut self.memory)
+            }
+            Err(error) => refuse(error, self.format),
+        };
+        self.refused += usize::from(rendered.error.is_some());
+        match (rendered.text.is_empty(), rendered.error) {
+            (true, Some(error)) => format!("error: line {number}: {error}\n"),
+            _ => rendered.text,
+        }
+    }
+}
+
+/// A telegram as it is printed.
+pub(crate) struct Rendered {
+    /// Ends with a line feed; empty where the format can only show what is whole.
+    pub(crate) text: String,
+    /// What of the telegram could not be decoded.
+    pub(crate) error: Option<String>,
+}
+
+/// One telegram in any format.
+pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bool, memory: &mut Memory) -> Rendered {
+    if format == Format::Pymeterbus {
+        return match pymeterbus::to_json(bytes) {
+            Ok(json) => Rendered { text: format!("{json}\n"), error: None },
+            Err(error) => Rendered { text: String::new(), error: Some(error.to_string()) },
+        };
+    }
+    let mut buffers = Buffers::default();
+    let explained = explain(bytes, key, memory, &mut buffers);
+    let text = match format {
+        Format::Json => telegram_json::indented(&explained),
+        Format::Jsonl => telegram_json::line(&explained),
+        Format::Table | Format::Pymeterbus => telegram_table::text(bytes, &explained, colour),
+    };
+    let error = match explained {
+        Ok(explained) => explained.error,
+        Err(faulty) => faulty.error,
+    };
+    Rendered { text: format!("{text}\n"), error }
+}
+
+/// A line that is no telegram: in JSON an object like any other.
+fn refuse(error: String, format: Format) -> Rendered {
+    let faulty = Err(Faulty { frame: None, error: Some(error.clone()) });
+    let text = match format {
+        Format::Json => format!("{}\n", telegram_json::indented(&faulty)),
+        Format::Jsonl => format!("{}\n", telegram_json::line(&faulty)),
+        Format::Table | Format::Pymeterbus => String::new(),
+    };
+    Rendered { text, error: Some(error) }
+}

@@ -1,0 +1,180 @@
+//! From the bytes of one telegram to what the output formats show: parsed, decrypted, expanded.
+
+use std::collections::HashMap;
+
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::compact::FormatStore;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::frame::{Control, Frame};
+use crate::mbus::header::Status;
+use crate::mbus::record::{DataRecord, Records};
+use crate::mbus::security::{self, Key};
+use crate::mbus::telegram::{Content, Telegram};
+use crate::mbus::value::Value;
+
+/// What one telegram taught that a later one may need.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    formats: FormatStore,
+    /// By A field: the cipher needs it where a header is short.
+    identities: HashMap<u8, SecondaryAddress>,
+}
+
+/// Room for the data of an encrypted telegram and of the full frame a compact one stands for.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    plain: Vec<u8>,
+    expanded: Vec<u8>,
+}
+
+/// A telegram with everything a reader wants to see.
+#[derive(Debug)]
+pub(crate) struct Explained<'a> {
+    /// Readable: decrypted and expanded where that was possible.
+    pub(crate) telegram: Telegram<'a>,
+    /// From wherever this telegram has it.
+    pub(crate) header: Header,
+    /// Those that were understood, values or not.
+    pub(crate) records: Vec<DataRecord<'a>>,
+    /// Behind DIF 0F or 1F.
+    pub(crate) manufacturer_data: &'a [u8],
+    /// DIF 1F.
+    pub(crate) more_records_follow: bool,
+    /// What could not be understood.
+    pub(crate) error: Option<String>,
+    /// The bytes from there on.
+    pub(crate) rest: &'a [u8],
+}
+
+/// Identity, access number and status.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Header {
+    /// Identification number, eight hex digits.
+    pub(crate) id: Option<u32>,
+    /// Letters.
+    pub(crate) manufacturer: Option<Manufacturer>,
+    /// Generation.
+    pub(crate) version: Option<u8>,
+    /// Device type.
+    pub(crate) medium: Option<u8>,
+    /// Counts the replies.
+    pub(crate) access_number: Option<u8>,
+    /// Status byte.
+    pub(crate) status: Option<Status>,
+}
+
+/// Bytes that carry no telegram.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    /// C, A and CI, where the frame at least is whole.
+    pub(crate) frame: Option<(Control, u8, Option<u8>)>,
+    /// Why; `None` for an acknowledgement or a short frame, which are in order but carry nothing.
+    pub(crate) error: Option<String>,
+}
+
+/// Reads one telegram.
+pub(crate) fn explain<'a>(
+    bytes: &'a [u8],
+    key: Option<&Key>,
+    memory: &mut Memory,
+    buffers: &'a mut Buffers,
+) -> Result<Explained<'a>, Faulty> {
+    let frame = Frame::parse(bytes).map_err(|error| Faulty { frame: None, error: Some(error.to_string()) })?;
+    let faulty = |error: Option<String>| Faulty { frame: fields(&frame), error };
+    if matches!(frame, Frame::Ack | Frame::Short { .. }) {
+        return Err(faulty(None));
+    }
+    let telegram = Telegram::parse(&frame).map_err(|error| faulty(Some(error.to_string())))?;
+    let known = memory.identities.get(&telegram.a).copied();
+    if let Some(identity) = telegram.header.identity {
+        memory.identities.insert(telegram.a, identity);
+    }
+    let mut error = None;
+    let telegram = match security::decrypt(&telegram, key, known, &mut buffers.plain) {
+        Ok(plain) => plain,
+        Err(refused) => {
+            error = Some(refused.to_string());
+            telegram
+        }
+    };
+    memory.formats.learn(&telegram);
+    let telegram = match memory.formats.expand(&telegram, &mut buffers.expanded) {
+        Ok(full) => full,
+        Err(refused) => {
+            error = Some(refused.to_string());
+            telegram
+        }
+    };
+    if let Content::Other(_) = telegram.content {
+        error = Some(format!("CI field {:02X} is not decoded", telegram.ci));
+    }
+    Ok(collect(telegram, error))
+}
+
+fn fields(frame: &Frame<'_>) -> Option<(Control, u8, Option<u8>)> {
+    match *frame {
+        Frame::Ack => None,
+        Frame::Short { c, a } => Some((c, a, None)),
+        Frame::Long { c, a, ci, .. } => Some((c, a, Some(ci))),
+    }
+}
+
+fn collect(telegram: Telegram<'_>, mut error: Option<String>) -> Explained<'_> {
+    let mut iter: Records<'_> = telegram.records();
+    let (mut records, mut rest) = (Vec::new(), <&[u8]>::default());
+    for item in &mut iter {
+        match item {
+            Ok(record) => records.push(record),
+            Err(cut) => {
+                rest = cut.rest;
+                // why a whole telegram is unreadable has been said already, and better
+                error.get_or_insert_with(|| cut.to_string());
+            }
+        }
+    }
+    Explained {
+        header: header(&telegram),
+        telegram,
+        records,
+        manufacturer_data: iter.manufacturer_data(),
+        more_records_follow: iter.more_records_follow(),
+        error,
+        rest,
+    }
+}
+
+fn header(telegram: &Telegram<'_>) -> Header {
+    let identity = telegram.header.identity;
+    let fixed = match telegram.content {
+        Content::Fixed(fixed) => Some(fixed),
+        _ => None,
+    };
+    Header {
+        id: identity.map(SecondaryAddress::id).or(fixed.map(|f| f.id)),
+        manufacturer: identity.map(SecondaryAddress::manufacturer),
+        version: identity.map(SecondaryAddress::version),
+        medium: identity.map(SecondaryAddress::medium).or(fixed.and_then(|f| f.device_type())),
+        access_number: telegram.access_number(),
+        status: fixed.map(|f| Status(f.status)).or(telegram.status()),
+    }
+}
+
+impl Explained<'_> {
+    /// The value that a profile starts from: of the record with the same storage number, tariff,
+    /// subunit and VIF without the profile's VIFE.
+    pub(crate) fn base_of(&self, profile: &DataRecord<'_>) -> Option<Decimal> {
+        let same = |r: &&DataRecord<'_>| {
+            (r.dib.storage_number, r.dib.tariff, r.dib.subunit, r.vib.quantity, r.vib.unit)
+                == (
+                    profile.dib.storage_number,
+                    profile.dib.tariff,
+                    profile.dib.subunit,
+                    profile.vib.quantity,
+                    profile.vib.unit,
+                )
+                && r.vib.profile.is_none()
+                && matches!(r.value, Ok(Value::Number(_)))
+        };
+        self.records.iter().find(same).and_then(DataRecord::number)
+    }
+}

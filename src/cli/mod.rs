@@ -11,6 +11,8 @@ mod check;
 mod completions;
 mod decode;
 mod explain;
+#[cfg(feature = "demo")]
+mod demo;
 mod failure;
 mod hat;
 mod man;
@@ -51,6 +53,9 @@ struct Cli {
 enum Command {
     /// Read the meters and publish them until stopped
     Run(run::Args),
+    /// Try it: simulated meters and a broker, nothing to set up
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Check the configuration and show what will be read when
     Check(check::Args),
     /// Find the M-Bus Master Hat, or switch bus power
@@ -80,6 +85,8 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, &cli.config),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args, &cli.config),
         Command::Hat(args) => hat::run(args, &cli.config),
         Command::Profiles(args) => profiles::run(args),

@@ -1,5 +1,9 @@
 //! The integration tests: one binary, one file a topic.
 
+mod agent;
+#[cfg(feature = "demo")]
+mod demo;
+mod gateway;
 mod broker;
 mod bus;
 mod bus_commands;

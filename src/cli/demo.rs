@@ -1,0 +1,36 @@
+//! `mbushat demo`: simulated meters, a broker, the agent, and nothing to set up.
+
+use super::{Failure, log, print};
+use crate::demo::Demo;
+
+/// Arguments of `mbushat demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  mbushat demo")]
+pub(crate) struct Args {}
+
+/// Runs until Ctrl-C.
+pub(crate) fn run(_: &Args) -> Result<(), Failure> {
+    let demo = Demo::start()?;
+    log::start(&demo.config().log)?;
+    print(greeting(demo.port(), &demo.config().mqtt.base_topic))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut closed = Ok(());
+    let outcome = runtime.block_on(demo.run(|line| {
+        if closed.is_ok() {
+            closed = print(format_args!("{line}\n"));
+        }
+    }));
+    runtime.shutdown_background();
+    outcome?;
+    closed
+}
+
+fn greeting(port: u16, base: &str) -> String {
+    format!(
+        "Four simulated meters are read over a simulated bus at 2400 baud, every 10 seconds,\n\
+         and published to an MQTT broker in this program, on 127.0.0.1 port {port}.\n\
+         To see every message, paste this into another terminal:\n\n  \
+         mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#' -t 'homeassistant/#'\n\n\
+         Ctrl-C ends it. Readings, as a subscriber gets them:\n\n"
+    )
+}

@@ -1,0 +1,262 @@
+//! The agent as a process: `mbushat run` between meters and a real mosquitto.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::decimal::Decimal;
+
+use crate::broker::{Broker, Folder, Received, Subscriber, publish, retained, signal};
+use crate::gateway::Gateway;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// `mbushat run` with a configuration of its own.
+pub(crate) struct Agent {
+    child: Child,
+    folder: Folder,
+}
+
+impl Agent {
+    /// `rest` are the buses and meters, and more tables.
+    pub(crate) fn start(broker_port: u16, rest: &str) -> Self {
+        let folder = Folder::new();
+        let file = configure(&folder, broker_port, rest);
+        let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+            .args(["run", "--config"])
+            .arg(file)
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("mbushat starts");
+        Self { child, folder }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Sends the signal and waits for the end; the time it took.
+    pub(crate) fn end(&mut self, name: &str) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        signal(self.child.id(), name);
+        (self.child.wait().expect("it ends"), start.elapsed())
+    }
+}
+
+fn configure(folder: &Folder, broker_port: u16, rest: &str) -> PathBuf {
+    let store = folder.path().join("store");
+    let head = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\nkeep_alive = \"5s\"\n");
+    let store = if rest.contains("[store]") {
+        rest.replace("[store]\n", &format!("[store]\ndirectory = {store:?}\n"))
+    } else {
+        format!("[store]\ndirectory = {store:?}\n{rest}")
+    };
+    folder.write("mbushat.toml", &(head + &store))
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Litres of a `reading` message of the gateway's meters, and its number.
+pub(crate) fn litres(message: &Received) -> Option<(String, u64, u64)> {
+    let meter = message.topic.strip_suffix("/reading")?.rsplit('/').next()?.to_owned();
+    let reading: serde_json::Value = serde_json::from_str(&message.payload).ok()?;
+    let seq = reading.get("seq")?.as_u64()?;
+    let cubic_metres: Decimal = reading.pointer("/measurements/0/value")?.to_string().parse().ok()?;
+    Some((meter, seq, cubic_metres.shift(3)?.to_string().parse().ok()?))
+}
+
+fn payload_of(messages: &[Received], topic: &str) -> Option<String> {
+    messages.iter().find(|m| m.topic == topic).map(|m| m.payload.clone())
+}
+
+#[test]
+fn a_meter_is_published_with_state_reading_availability_and_announcement() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    gateway.meters().silent.insert(9);
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [7, 9], "2s"));
+    let reading = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/reading").expect("a reading");
+    assert!(!reading.retained);
+    let (_, seq, litres) = litres(&reading).expect("our meter");
+    assert_eq!((seq, litres), (1, 1));
+    assert!(reading.payload.contains(r#""value":0.001,"unit":"m³""#), "{}", reading.payload);
+    subscriber.wait_for(SOON, |m| m.payload.contains("meter_silent")).expect("the silent one is told");
+
+    let kept = retained(broker.port, "#");
+    assert_eq!(payload_of(&kept, "mbushat/bridge/state").as_deref(), Some("online"));
+    assert_eq!(payload_of(&kept, "mbushat/w_m7/availability").as_deref(), Some("online"));
+    assert_eq!(payload_of(&kept, "mbushat/w_m9/availability").as_deref(), Some("offline"));
+    assert!(payload_of(&kept, "mbushat/w_m7/state").is_some_and(|p| p.contains(r#"{"volume":0."#)));
+    assert!(payload_of(&kept, "homeassistant/device/mbushat_00001007_SAM_01_07/config").is_some(), "{kept:?}");
+    assert!(payload_of(&kept, "homeassistant/device/mbushat_bridge/config").is_some());
+    assert!(payload_of(&kept, "mbushat/bridge/info").is_some_and(|p| p.contains(r#""version""#)));
+    assert!(!kept.iter().any(|m| m.topic.ends_with("/reading") || m.topic.ends_with("/event")));
+
+    gateway.meters().silent.clear();
+    subscriber.wait_for(SOON, |m| m.payload.contains("meter_back")).expect("it is back");
+    let (status, took) = agent.end("TERM");
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
+}
+
+#[test]
+fn a_stop_leaves_offline_said_once() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    for name in ["TERM", "INT"] {
+        let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+        let mut agent = Agent::start(broker.port, &gateway.config("w", [7], "1s"));
+        subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
+        let (status, took) = agent.end(name);
+        assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
+        let last = subscriber.until_quiet(Duration::from_secs(1));
+        let offline = last.iter().filter(|m| m.topic == "mbushat/bridge/state" && m.payload == "offline").count();
+        assert_eq!(offline, 1, "{last:?}");
+    }
+}
+
+#[test]
+fn a_restarted_broker_has_everything_again_within_ten_seconds() {
+    let Some(mut broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let agent = Agent::start(broker.port, &gateway.config("w", [1, 2, 3], "1h"));
+    let wanted = |port: u16| {
+        let kept = retained(port, "#");
+        let online = payload_of(&kept, "mbushat/bridge/state").as_deref() == Some("online");
+        let all = (1..=3).all(|n| {
+            payload_of(&kept, &format!("mbushat/w_m{n}/availability")).as_deref() == Some("online")
+                && payload_of(&kept, &format!("mbushat/w_m{n}/state")).is_some()
+                && payload_of(&kept, &format!("homeassistant/device/mbushat_0000100{n}_SAM_01_07/config")).is_some()
+        });
+        online && all && payload_of(&kept, "homeassistant/device/mbushat_bridge/config").is_some()
+    };
+    assert!(until_right(&broker, &wanted), "{}", agent.log());
+    for _ in 0..2 {
+        broker.kill();
+        broker.run();
+        let start = Instant::now();
+        assert!(until_right(&broker, &wanted), "{}", agent.log());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+}
+
+fn until_right(broker: &Broker, wanted: &impl Fn(u16) -> bool) -> bool {
+    let end = Instant::now() + SOON;
+    while Instant::now() < end {
+        if wanted(broker.port) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn no_reading_is_lost_while_the_broker_is_away_and_their_numbers_have_no_gap() {
+    let Some(mut broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let agent = Agent::start(broker.port, &gateway.config("w", [1, 2], "1s"));
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let mut got = std::collections::BTreeMap::new();
+    let mut collect = |subscriber: &Subscriber, time: Duration| {
+        let end = Instant::now() + time;
+        while let Some(message) = subscriber.next(end.saturating_duration_since(Instant::now())) {
+            let (_, seq, litres) = litres(&message).expect("our meters");
+            got.insert(seq, litres);
+        }
+    };
+    collect(&subscriber, Duration::from_secs(4));
+    drop(subscriber);
+    broker.kill();
+    std::thread::sleep(Duration::from_secs(5));
+    broker.run();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    collect(&subscriber, Duration::from_secs(8));
+    let (first, last) = (*got.keys().next().expect("readings"), *got.keys().last().expect("readings"));
+    let missing: Vec<u64> = (first..=last).filter(|seq| !got.contains_key(seq)).collect();
+    // the subscriber is away for a moment at both ends of the outage, the broker forgets it
+    assert!(missing.len() <= 4, "{missing:?} of {first}..={last}\n{}", agent.log());
+    assert!(last - first > 15);
+}
+
+#[test]
+fn commands_are_obeyed_and_retained_ones_are_not() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    publish(broker.port, "mbushat/w_m1/read", "x", true);
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("the first reading");
+    let more = subscriber.until_quiet(Duration::from_secs(2));
+    assert!(!more.iter().any(|m| m.topic.ends_with("/reading")), "a retained command was obeyed");
+
+    publish(broker.port, "mbushat/w_m1/read", "", false);
+    let reading = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("read on demand");
+    assert!(reading.payload.contains(r#""due_at":null"#), "{}", reading.payload);
+
+    publish(broker.port, "mbushat/bridge/request/read", r#"{"meter":"w_m1","transaction":7}"#, false);
+    let answer = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/response/read").expect("a response");
+    assert!(answer.payload.contains(r#""status":"ok""#) && answer.payload.contains(r#""transaction":7"#));
+    publish(broker.port, "mbushat/bridge/request/read", r#"{"meter":"nobody"}"#, false);
+    let answer = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/response/read").expect("a response");
+    assert!(answer.payload.contains("no such meter"), "{}", answer.payload);
+}
+
+#[test]
+fn a_birth_of_home_assistant_is_answered_with_announcements_and_then_states() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/state").expect("the first state");
+    subscriber.until_quiet(Duration::from_secs(1));
+    publish(broker.port, "homeassistant/status", "online", false);
+    publish(broker.port, "homeassistant/status", "online", false);
+    let messages: Vec<_> = subscriber.until_quiet(Duration::from_secs(6)).into_iter().map(|m| m.topic).collect();
+    let place = |topic: &str| messages.iter().position(|t| t == topic);
+    let announced = place("homeassistant/device/mbushat_00001001_SAM_01_07/config");
+    let state = place("mbushat/w_m1/state");
+    assert!(announced.is_some() && announced < state, "{messages:?}\n{}", agent.log());
+    let announcements = messages.iter().filter(|t| t.starts_with("homeassistant/device/mbushat_0000")).count();
+    assert_eq!(announcements, 1, "debounced: {messages:?}");
+}
+
+#[test]
+fn a_total_that_seems_to_fall_is_read_again_before_anybody_hears_of_it() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    gateway.meters().served.insert(1, 100);
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "2s"));
+    subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("the first reading");
+    // one bad reading is a fault …
+    gateway.meters().instead.insert(1, vec![3]);
+    let event = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/event").expect("an event");
+    assert!(event.payload.contains("counter_fault") && event.payload.contains(r#""read":0.003"#), "{}", event.payload);
+    // … two are a meter that was set back
+    gateway.meters().instead.insert(1, vec![4, 5]);
+    let event = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/event").expect("an event");
+    assert!(event.payload.contains("counter_fell"), "{}", event.payload);
+    let reading = subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("published then");
+    assert_eq!(litres(&reading).map(|(_, _, litres)| litres), Some(5));
+}
+
+#[test]
+fn the_agent_starts_without_a_broker_and_waits() {
+    let Some(mut broker) = Broker::prepare("allow_anonymous true\n") else { return };
+    let gateway = Gateway::start();
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(agent.log().matches("cannot be reached").count(), 1, "said once: {}", agent.log());
+    broker.run();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let reading = subscriber.wait_for(SOON, |_| true).expect("readings");
+    assert!(litres(&reading).is_some());
+}

@@ -194,6 +194,8 @@ pub struct Exchange {
     /// The most telling error so far: silence is only reported where nothing else happened.
     error: ExchangeError,
     traffic: Traffic,
+    /// Acknowledgements of several meters may come: the first does not end the exchange.
+    several: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -234,7 +236,13 @@ impl Exchange {
     #[must_use]
     pub fn new(request: Request, timing: LineTiming) -> Self {
         let (framer, traffic) = (Framer::default(), Traffic::default());
-        Self { request, timing, framer, state: State::Start, error: ExchangeError::Silence, traffic }
+        let (state, error) = (State::Start, ExchangeError::Silence);
+        Self { request, timing, framer, state, error, traffic, several: false }
+    }
+
+    /// Several meters may acknowledge, each in its time: waits until all that are allowed to have.
+    pub fn expect_several(&mut self) {
+        self.several = true;
     }
 
     fn transmit(&mut self, now: Instant) -> Vec<u8> {
@@ -295,7 +303,7 @@ impl Exchange {
         let last = wait.last_byte.unwrap_or(wait.first_byte_by);
         if self.framer.is_lone_ack() {
             let accept = match self.request.answer {
-                Answer::Ack => last + self.timing.baud.characters(2) + self.timing.latency,
+                Answer::Ack if !self.several => last + self.timing.baud.characters(2) + self.timing.latency,
                 // E5 for "no data" is rare, and noise before a slow reply is not: wait the reply out.
                 _ => wait.first_byte_by.max(last + self.quiet()),
             };

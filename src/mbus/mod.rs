@@ -28,4 +28,6 @@ pub mod exchange;
 pub mod quantity;
 pub mod sequence;
 pub mod readout;
+pub mod probe;
+pub mod search;
 pub mod timing;

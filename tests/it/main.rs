@@ -17,6 +17,7 @@ mod homeassistant_documents;
 mod link;
 mod normalise;
 mod rooms;
+mod search;
 mod tools;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod wire;

@@ -1,0 +1,201 @@
+//! Who is at an address, or behind a selection mask: nobody, one meter, or several. The step from
+//! which a search is made.
+//!
+//! Equal E5s of several meters look like one, so an acknowledgement proves nothing: only a clean
+//! telegram does. Silence costs one reply timeout, unless the caller wants requests repeated that may
+//! have been lost on a noisy line; else a request is repeated only after noise.
+//!
+//! Not here: which addresses and masks to try (`search`).
+
+use std::time::Instant;
+
+use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
+use crate::mbus::exchange::{
+    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic, identity_of,
+};
+use crate::mbus::request::Request;
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// What was probed.
+    pub target: MeterAddress,
+    /// Who is there.
+    pub sight: Sight,
+    /// What it took.
+    pub traffic: Traffic,
+}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nobody.
+    Nobody,
+    /// One meter: its telegram, or `None` where it acknowledges but gives no data.
+    One(Option<Vec<u8>>),
+    /// Several meters at once, or a line too noisy to tell.
+    Several,
+}
+
+impl Sight {
+    /// The identity that the meter gives.
+    #[must_use]
+    pub fn identity(&self) -> Option<SecondaryAddress> {
+        match self {
+            Self::One(Some(frame)) => identity_of(frame),
+            _ => None,
+        }
+    }
+}
+
+/// A probe on its way.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    target: MeterAddress,
+    timing: LineTiming,
+    stage: Stage,
+    exchange: Exchange,
+    /// Whether the one repeat after noise is spent.
+    repeated: bool,
+    /// Whether an acknowledgement came, not only noise.
+    acknowledged: bool,
+    traffic: Traffic,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// SND_NKE to a primary address, or the selection.
+    Knock,
+    /// REQ_UD2.
+    Ask,
+    /// SND_NKE to FD after a meter answered that was not selected.
+    Deselect,
+    /// The closing SND_NKE to a primary address: its frame count bit and telegrams start anew, so
+    /// that the next readout is not a repeat of this one.
+    Forget(Sight),
+    Over(Sight),
+}
+
+impl Probe {
+    /// A probe of an address or mask. `timing.retries` is how often silence is not believed.
+    #[must_use]
+    pub fn new(target: MeterAddress, timing: LineTiming) -> Self {
+        let exchange = Exchange::new(Self::knock(target), timing);
+        let (repeated, acknowledged, traffic) = (false, false, Traffic::default());
+        Self { target, timing, stage: Stage::Knock, exchange, repeated, acknowledged, traffic }
+    }
+
+    fn knock(target: MeterAddress) -> Request {
+        match target {
+            MeterAddress::Primary(address) => Request::snd_nke(address.get()),
+            MeterAddress::Secondary(mask) => Request::select(mask),
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        let request = match (&stage, self.target) {
+            (Stage::Knock, target) => Self::knock(target),
+            (Stage::Ask, MeterAddress::Primary(address)) => {
+                Request::req_ud2(address.get(), true, SecondaryAddress::ANY)
+            }
+            (Stage::Ask, MeterAddress::Secondary(mask)) => Request::req_ud2(SELECTED, true, mask),
+            (Stage::Forget(_), MeterAddress::Primary(address)) => Request::snd_nke(address.get()),
+            (Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
+        };
+        let retries = if matches!(stage, Stage::Knock) { self.timing.retries } else { 0 };
+        self.exchange = Exchange::new(request, LineTiming { retries, ..self.timing });
+        if matches!(stage, Stage::Forget(Sight::Several)) {
+            self.exchange.expect_several();
+        }
+        self.stage = stage;
+    }
+
+    /// Whether no finer mask than this one can tell meters apart by their identification number.
+    fn is_narrow(&self) -> bool {
+        match self.target {
+            MeterAddress::Primary(_) => true,
+            MeterAddress::Secondary(mask) => (0..8).all(|digit| (mask.id() >> (4 * digit)) & 0xF != 0xF),
+        }
+    }
+
+    fn after(&mut self, stage: Stage, exchanged: Exchanged) -> Stage {
+        let clean = exchanged.traffic.noise == 0;
+        match (stage, exchanged.reply) {
+            (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::Nobody),
+            (Stage::Knock, Ok(_)) => {
+                self.acknowledged = true;
+                Stage::Ask
+            }
+            (Stage::Knock, Err(_)) => {
+                self.noise(if self.is_narrow() { Stage::Ask } else { Stage::Over(Sight::Several) })
+            }
+            (Stage::Deselect, _) => Stage::Knock,
+            (Stage::Ask, Ok(Reply::Data(frame))) if clean => self.close(Sight::One(Some(frame))),
+            (Stage::Ask, Ok(Reply::Data(frame))) => {
+                let sight = if self.is_narrow() { Sight::One(Some(frame)) } else { Sight::Several };
+                self.noise(Stage::Over(sight))
+            }
+            (Stage::Ask, Err(ExchangeError::WrongIdentity { .. })) if !self.repeated => {
+                self.repeated = true;
+                Stage::Deselect
+            }
+            (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
+                (true, true) => self.close(Sight::One(None)),
+                (true, false) => self.noise(Stage::Over(Sight::Several)),
+                (false, _) => Stage::Over(Sight::Nobody),
+            },
+            (Stage::Ask, Err(_)) if self.is_narrow() => self.noise(Stage::Over(Sight::Several)),
+            (Stage::Ask, Err(_)) => Stage::Over(Sight::Several),
+            (Stage::Forget(sight) | Stage::Over(sight), _) => Stage::Over(sight),
+        }
+    }
+
+    /// Once more from the start, or `otherwise` where that was done before.
+    fn noise(&mut self, otherwise: Stage) -> Stage {
+        match otherwise {
+            _ if !self.repeated => {
+                self.repeated = true;
+                Stage::Knock
+            }
+            Stage::Over(sight) => self.close(sight),
+            other => other,
+        }
+    }
+
+    fn close(&self, sight: Sight) -> Stage {
+        match self.target {
+            MeterAddress::Primary(_) => Stage::Forget(sight),
+            MeterAddress::Secondary(_) => Stage::Over(sight),
+        }
+    }
+}
+
+impl Conversation for Probe {
+    type Outcome = Probed;
+
+    fn poll(&mut self, now: Instant) -> Step<Probed> {
+        loop {
+            if let Stage::Over(sight) = &self.stage {
+                return Step::Done(Probed { target: self.target, sight: sight.clone(), traffic: self.traffic });
+            }
+            match self.exchange.poll(now) {
+                Step::Transmit(bytes) => return Step::Transmit(bytes),
+                Step::WaitUntil(until) => return Step::WaitUntil(until),
+                Step::Done(exchanged) => {
+                    self.traffic += exchanged.traffic;
+                    let stage = core::mem::replace(&mut self.stage, Stage::Knock);
+                    let next = self.after(stage, exchanged);
+                    self.enter(next);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        self.exchange.receive(bytes, now);
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        self.exchange.receive_damaged(now);
+    }
+}

@@ -1,0 +1,283 @@
+//! Finding the meters of a segment: address by address, or down the tree of identification numbers.
+//!
+//! A search is a value that hands out one [`Probe`] at a time, so that scheduled readouts go on
+//! between two probes, and that can be kept and continued:
+//!
+//! ```
+//! use mbushat::mbus::exchange::LineTiming;
+//! use mbushat::mbus::search::Search;
+//! use mbushat::mbus::timing::Baud;
+//! use mbushat::sim::{known::ats, plan::SegmentPlan, segment::Segment};
+//! use std::time::Instant;
+//!
+//! let mut now = Instant::now();
+//! let address = mbushat::mbus::address::PrimaryAddress::new(48).ok_or("0 to 250")?;
+//! let mut segment = Segment::new(SegmentPlan::new(vec![ats(address)]), now);
+//! let mut search = Search::secondary(Vec::new());
+//! let mut found = Vec::new();
+//! while let Some(mut probe) = search.next_probe(LineTiming::new(Baud::DEFAULT)) {
+//!     let probed = segment.converse(&mut probe, &mut now); // a driver of a real line goes here
+//!     found.extend(search.take(probed));
+//! }
+//! assert_eq!(found.len(), 1);
+//! # Ok::<(), &str>(())
+//! ```
+//!
+//! The tree (EN 13757-3 clause 11.5): a mask that several meters match is divided by its next digit.
+//! Where all eight digits are equal, the device type, the version and the manufacturer divide it.
+//! Digits A to E are tried only where 0 to 9 do not explain who answered.
+//!
+//! Not here: the probe itself (`probe`), and meters that differ in nothing but their fabrication
+//! number: they are reported as a collision.
+
+use std::time::Duration;
+
+use crate::mbus::address::{Manufacturer, MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::exchange::LineTiming;
+use crate::mbus::probe::{Probe, Probed, Sight};
+
+/// Bytes of a selection frame.
+const SELECTION_LEN: usize = 17;
+/// Device types that EN 13757-7 table 13 gives a meaning.
+const DEVICE_TYPES: u16 = 0x40;
+
+/// Makers that a selection tries where meters share identification number, type and version: those
+/// found on the segment come first. The field has no wildcard for a part of it.
+const COMMON_MAKERS: &str = "ABB ACE ACW AMT APA ATS AXI BAR BMT DME DWZ EFE ELS ELV EMH EMU ESY GAV GMC GWF HYD \
+    ISK ITR ITW JAN KAM LGB LGZ LSE LUG NZR PAD QDS REL RKE SAP SBC SEN SIE SLB SON SPX SVM TCH WEH ZRI";
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A meter.
+    Meter {
+        /// Where it answers; a secondary address without wildcards, where it gave one.
+        address: MeterAddress,
+        /// The identity in its telegram.
+        identity: Option<SecondaryAddress>,
+        /// Its telegram; `None` where it acknowledges but gives no data.
+        frame: Option<Vec<u8>>,
+    },
+    /// Several meters that cannot be told apart, or a line too noisy to tell.
+    Collision(MeterAddress),
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Probes done.
+    pub done: u32,
+    /// Probes that are left for certain; each collision adds more.
+    pub left: u32,
+}
+
+impl Progress {
+    /// How long the probes that are left take if nobody answers.
+    #[must_use]
+    pub fn time_left(self, timing: LineTiming) -> Duration {
+        let probe = timing.baud.characters(SELECTION_LEN + 2) + timing.response_timeout + timing.latency;
+        probe.saturating_mul(self.left)
+    }
+}
+
+/// A search on its way.
+#[derive(Clone, Debug)]
+pub struct Search {
+    kind: Kind,
+    done: u32,
+    /// Makers of the meters found.
+    manufacturers: Vec<Manufacturer>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Primary {
+        next: u8,
+        last: u8,
+    },
+    /// Masks still to be tried whole, and the branches being divided, innermost last.
+    Secondary {
+        masks: Vec<SecondaryAddress>,
+        branches: Vec<Branch>,
+    },
+}
+
+/// A mask that several meters match, divided by one of its fields.
+#[derive(Clone, Debug)]
+struct Branch {
+    mask: SecondaryAddress,
+    field: Field,
+    next: u16,
+    /// Children that are one meter, and children that are several.
+    single: u32,
+    several: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    /// A digit of the identification number; 0 is the first.
+    Digit(u32),
+    Medium,
+    Version,
+    Manufacturer,
+}
+
+impl Search {
+    /// All primary addresses from `first` to `last`.
+    #[must_use]
+    pub fn primary(first: PrimaryAddress, last: PrimaryAddress) -> Self {
+        Self::new(Kind::Primary { next: first.get(), last: last.get() })
+    }
+
+    /// Every meter that one of `masks` matches; without masks, every meter.
+    #[must_use]
+    pub fn secondary(masks: Vec<SecondaryAddress>) -> Self {
+        let masks = if masks.is_empty() { vec![SecondaryAddress::ANY] } else { masks };
+        Self::new(Kind::Secondary { masks, branches: Vec::new() })
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self { kind, done: 0, manufacturers: Vec::new() }
+    }
+
+    /// The next probe; `None` at the end. It is the same one until its outcome is taken.
+    #[must_use]
+    pub fn next_probe(&self, timing: LineTiming) -> Option<Probe> {
+        let target = match &self.kind {
+            Kind::Primary { next, last } if *next > *last => return None,
+            Kind::Primary { next, .. } => MeterAddress::Primary(PrimaryAddress::new(*next)?),
+            Kind::Secondary { masks, branches } => MeterAddress::Secondary(match branches.last() {
+                Some(branch) => branch.child(&self.manufacturers)?,
+                None => *masks.last()?,
+            }),
+        };
+        Some(Probe::new(target, timing))
+    }
+
+    /// What the probe that was handed out last has found.
+    pub fn take(&mut self, probed: Probed) -> Vec<Finding> {
+        self.done += 1;
+        let maker = probed.sight.identity().map(SecondaryAddress::manufacturer);
+        self.manufacturers.extend(maker.filter(|maker| !self.manufacturers.contains(maker)));
+        let (masks, branches) = match &mut self.kind {
+            Kind::Primary { next, .. } => {
+                *next = next.saturating_add(1);
+                return report(probed).into_iter().collect();
+            }
+            Kind::Secondary { masks, branches } => (masks, branches),
+        };
+        match branches.last_mut() {
+            Some(branch) => branch.count(&probed.sight),
+            None => masks.truncate(masks.len().saturating_sub(1)),
+        }
+        let divided = match probed.target {
+            MeterAddress::Secondary(mask) if probed.sight == Sight::Several => Branch::of(mask),
+            _ => None,
+        };
+        let mut findings = Vec::new();
+        match divided {
+            Some(branch) => branches.push(branch),
+            None => findings.extend(report(probed)),
+        }
+        while branches.last().is_some_and(|branch| branch.child(&self.manufacturers).is_none()) {
+            let Some(branch) = branches.pop() else { break };
+            // Several answered, and the values tried do not show them all.
+            let unexplained = branch.several == 0 && branch.single < 2 && !matches!(branch.field, Field::Digit(_));
+            findings.extend(unexplained.then_some(Finding::Collision(MeterAddress::Secondary(branch.mask))));
+        }
+        findings
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let left = match &self.kind {
+            Kind::Primary { next, last } => u32::from(last.saturating_add(1).saturating_sub(*next)),
+            Kind::Secondary { masks, branches } => {
+                let whole = u32::try_from(masks.len()).unwrap_or(u32::MAX);
+                whole + branches.iter().map(|branch| branch.left(&self.manufacturers)).sum::<u32>()
+            }
+        };
+        Progress { done: self.done, left }
+    }
+}
+
+fn report(probed: Probed) -> Option<Finding> {
+    let identity = probed.sight.identity();
+    let address = match (probed.target, identity) {
+        (MeterAddress::Secondary(_), Some(identity)) => MeterAddress::Secondary(identity),
+        (target, _) => target,
+    };
+    match probed.sight {
+        Sight::Nobody => None,
+        Sight::One(frame) => Some(Finding::Meter { address, identity, frame }),
+        Sight::Several => Some(Finding::Collision(address)),
+    }
+}
+
+/// The makers found, then the common ones that are not among them.
+fn makers(found: &[Manufacturer]) -> impl Iterator<Item = Manufacturer> {
+    let common = COMMON_MAKERS.split(' ').filter_map(Manufacturer::from_letters);
+    found.iter().copied().chain(common.filter(|maker| !found.contains(maker)))
+}
+
+impl Branch {
+    /// Divides `mask` by its first field that is a wildcard; `None`: there is none left.
+    fn of(mask: SecondaryAddress) -> Option<Self> {
+        let digit = (0..8).find(|digit| (mask.id() >> (28 - 4 * digit)) & 0xF == 0xF).map(Field::Digit);
+        let medium = (mask.medium() == 0xFF).then_some(Field::Medium);
+        let version = (mask.version() == 0xFF).then_some(Field::Version);
+        let manufacturer = (mask.manufacturer().0 == 0xFFFF).then_some(Field::Manufacturer);
+        let field = digit.or(medium).or(version).or(manufacturer)?;
+        Some(Self { mask, field, next: 0, single: 0, several: 0 })
+    }
+
+    /// How many values its field is tried with.
+    fn values(&self, manufacturers: &[Manufacturer]) -> u16 {
+        match self.field {
+            // Several answered: one child that is several explains it, or two children.
+            Field::Digit(_) if self.several > 0 || self.single > 1 => 10,
+            Field::Digit(_) if self.next < 10 => 10,
+            Field::Digit(_) => 15,
+            Field::Medium => DEVICE_TYPES,
+            Field::Version => 0xFF,
+            Field::Manufacturer => u16::try_from(makers(manufacturers).count()).unwrap_or(u16::MAX),
+        }
+    }
+
+    fn left(&self, manufacturers: &[Manufacturer]) -> u32 {
+        u32::from(self.values(manufacturers).saturating_sub(self.next))
+    }
+
+    /// The mask to try next; `None`: the branch is done.
+    fn child(&self, manufacturers: &[Manufacturer]) -> Option<SecondaryAddress> {
+        if self.next >= self.values(manufacturers) {
+            return None;
+        }
+        let [a, b, c, d, mut m, mut n, mut version, mut medium] = self.mask.to_wire();
+        let mut id = u32::from_le_bytes([a, b, c, d]);
+        let [value, _] = self.next.to_le_bytes();
+        match self.field {
+            Field::Digit(digit) => {
+                let shift = 28 - 4 * digit;
+                id = (id & !(0xF << shift)) | (u32::from(value) << shift);
+            }
+            Field::Medium => medium = value,
+            Field::Version => version = value,
+            Field::Manufacturer => {
+                [m, n] = makers(manufacturers).nth(usize::from(self.next))?.0.to_le_bytes();
+            }
+        }
+        let [a, b, c, d] = id.to_le_bytes();
+        Some(SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium]))
+    }
+
+    fn count(&mut self, sight: &Sight) {
+        self.next += 1;
+        match sight {
+            Sight::Nobody => {}
+            Sight::One(_) => self.single += 1,
+            Sight::Several => self.several += 1,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Searching a simulated segment for its meters, in virtual time.
+//!
+//! `cargo test --test it -- --nocapture search::` prints the figures.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use mbushat::mbus::exchange::LineTiming;
+use mbushat::mbus::readout::{LinkState, Readout, Turn};
+use mbushat::mbus::search::{Finding, Search};
+use mbushat::mbus::timing::Baud;
+use mbushat::sim::model::Model;
+use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
+use mbushat::sim::segment::Segment;
+
+/// One probe for each mask.
+const TIMING: LineTiming = LineTiming { retries: 0, ..LineTiming::new(Baud::DEFAULT) };
+
+fn at(address: u8) -> PrimaryAddress {
+    PrimaryAddress::new(address).expect("0 to 250")
+}
+
+/// A meter with this identity, and an answering time of its own.
+fn meter(address: u8, identity: &str) -> MeterPlan {
+    let identity = SecondaryAddress::parse(identity).expect("an address");
+    let delay = Duration::from_millis(20 + u64::from(identity.id() % 7) * 5);
+    // Two meters never have the same values to the last bit.
+    let kind = usize::from(identity.to_wire().iter().fold(0, |sum, byte| sum ^ byte) % 5);
+    let (_, model) = Model::ALL.into_iter().nth(kind).expect("nine models");
+    MeterPlan { identity, delay, ..model.meter(at(address), 0) }
+}
+
+fn run(search: &mut Search, segment: &mut Segment, timing: LineTiming, now: &mut Instant) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    while let Some(mut probe) = search.next_probe(timing) {
+        findings.extend(search.take(segment.converse(&mut probe, now)));
+        assert!(search.progress().done < 20_000, "it ends");
+    }
+    assert_eq!(search.progress().left, 0);
+    findings
+}
+
+fn search(meters: Vec<MeterPlan>, faults: Faults, mut search: Search) -> (Vec<Finding>, Duration) {
+    let start = Instant::now();
+    let mut now = start;
+    let mut segment = Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now);
+    let retries = if faults == Faults::default() { 0 } else { 2 };
+    let findings = run(&mut search, &mut segment, LineTiming { retries, ..TIMING }, &mut now);
+    (findings, now - start)
+}
+
+fn identities(findings: &[Finding]) -> BTreeSet<String> {
+    let identity = |finding: &Finding| match finding {
+        Finding::Meter { identity, .. } => identity.map(|identity| identity.to_string()),
+        Finding::Collision(_) => None,
+    };
+    findings.iter().filter_map(identity).collect()
+}
+
+/// Twenty meters of four makers; the last two share the identification number of the first.
+fn twenty() -> Vec<MeterPlan> {
+    let ids = ["30137315", "30137402", "20230018", "20230019", "20231177", "00012345", "67120044", "67120951"];
+    let more = ["55500001", "55510001", "48210733", "91700001", "10203040", "10203055", "76543210", "81110009"];
+    let mut all: Vec<MeterPlan> = ids.iter().chain(&more).map(|id| meter(0, &format!("{id}KAM0104"))).collect();
+    all.extend(["44332211PAD0107", "90000000ABB0202", "30137315LUG0107", "12121212SIM0106"].map(|id| meter(0, id)));
+    all
+}
+
+fn wanted(meters: &[MeterPlan]) -> BTreeSet<String> {
+    meters.iter().map(|meter| meter.identity.to_string()).collect()
+}
+
+/// The shortest time of a tree search with one probe for each mask: silence costs the timeout, an
+/// answer the selection, its acknowledgement, a request and its telegram of 100 bytes.
+fn ideal(meters: &[MeterPlan], mask: SecondaryAddress) -> Duration {
+    let baud = Baud::DEFAULT;
+    let matching: Vec<MeterPlan> = meters.iter().filter(|m| mask.matches(m.identity)).cloned().collect();
+    let Some(first) = matching.first() else { return baud.characters(17) + TIMING.response_timeout };
+    let answered = baud.characters(17 + 1 + 1 + 5 + 100 + 1) + 2 * first.delay;
+    if matching.len() == 1 {
+        return answered;
+    }
+    let wire = mask.to_wire();
+    let digit = (0..8).find(|digit| (mask.id() >> (28 - 4 * digit)) & 0xF == 0xF);
+    let children: Vec<SecondaryAddress> = match digit {
+        Some(digit) => (0..10)
+            .map(|value| {
+                let shift = 28 - 4 * digit;
+                let [a, b, c, d] = (mask.id() & !(0xF << shift) | value << shift).to_le_bytes();
+                let [_, _, _, _, m, n, version, medium] = wire;
+                SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium])
+            })
+            .collect(),
+        None => (0..0x40)
+            .map(|medium| {
+                let [a, b, c, d, m, n, version, _] = wire;
+                SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium])
+            })
+            .collect(),
+    };
+    answered + children.into_iter().map(|child| ideal(&matching, child)).sum::<Duration>()
+}
+
+#[test]
+fn twenty_meters_are_found_though_two_share_an_id() {
+    let meters = twenty();
+    let (findings, took) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+    assert_eq!(identities(&findings), wanted(&meters));
+    assert_eq!(findings.len(), 20, "each once");
+    let bound = ideal(&meters, SecondaryAddress::ANY);
+    println!("secondary search of 20 meters at 2400 baud: {took:?}, ideal tree {bound:?}");
+    assert!(took <= bound.mul_f64(1.15), "{took:?}, ideal {bound:?}");
+}
+
+#[test]
+fn noise_costs_a_search_time_but_no_meter() {
+    let meters = twenty();
+    let faults = Faults { noise_per_mille: 100, corrupt_per_mille: 1, echo: true, ..Faults::default() };
+    let (findings, _) = search(meters.clone(), faults, Search::secondary(Vec::new()));
+    let missing: Vec<_> = wanted(&meters).difference(&identities(&findings)).cloned().collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn ids_with_hexadecimal_digits_are_found_where_decimal_ones_do_not_explain_the_answer() {
+    for ids in [["1A000001KAM0104", "1B000001KAM0104"], ["1A000001KAM0104", "10000001KAM0104"]] {
+        let meters = ids.map(|id| meter(0, id)).to_vec();
+        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+        assert_eq!(identities(&findings), wanted(&meters));
+    }
+}
+
+#[test]
+fn equal_ids_are_told_apart_by_type_version_and_maker() {
+    for other in ["30137315KAM0107", "30137315KAM0304", "30137315LUG0104"] {
+        let meters = vec![meter(0, "30137315KAM0104"), meter(0, other), meter(0, "00000001LUG0104")];
+        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+        assert_eq!(identities(&findings), wanted(&meters), "{other}");
+    }
+}
+
+#[test]
+fn meters_that_nothing_tells_apart_are_named_as_a_collision() {
+    let twins = vec![meter(1, "30137315KAM0104"), MeterPlan { access_number: 9, ..meter(2, "30137315KAM0104") }];
+    let mask = vec![SecondaryAddress::parse("30137315").expect("a mask")];
+    let (findings, _) = search(twins, Faults::default(), Search::secondary(mask));
+    assert!(matches!(findings.as_slice(), [Finding::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
+}
+
+#[test]
+fn a_hint_spares_the_rest_of_the_tree() {
+    let hint = vec![SecondaryAddress::parse("2023????").expect("a mask")];
+    let (findings, took) = search(twenty(), Faults::default(), Search::secondary(hint));
+    assert_eq!(identities(&findings).len(), 3);
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn every_primary_address_is_probed_once_and_shared_ones_are_named() {
+    let mut meters: Vec<MeterPlan> = [1, 48, 100, 200].map(|a| meter(a, &format!("{:08}KAM0104", a))).to_vec();
+    meters.push(meter(77, "00000077KAM0104"));
+    let (findings, took) = search(meters.clone(), Faults::default(), Search::primary(at(0), at(250)));
+    let addresses: Vec<String> = findings
+        .iter()
+        .map(|finding| match finding {
+            Finding::Meter { address, frame: Some(_), .. } => address.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(addresses, ["1", "48", "77", "100", "200"]);
+    let baud = Baud::DEFAULT;
+    let bound = (baud.characters(5) + TIMING.response_timeout) * 246
+        + meters.iter().map(|meter| baud.characters(5 + 1 + 1) + meter.delay).sum::<Duration>();
+    println!("primary scan of 251 addresses with 5 meters at 2400 baud: {took:?}, bound {bound:?}");
+    assert!(took <= bound.mul_f64(1.05), "{took:?}, bound {bound:?}");
+
+    meters.push(meter(77, "99000077KAM0104"));
+    let (findings, _) = search(meters, Faults::default(), Search::primary(at(70), at(80)));
+    assert_eq!(findings, [Finding::Collision(MeterAddress::Primary(at(77)))]);
+}
+
+#[test]
+fn readouts_between_two_probes_stay_fresh_and_the_search_stays_whole() {
+    let mut now = Instant::now();
+    let meters: Vec<MeterPlan> = twenty().into_iter().enumerate().map(|(n, meter)| numbered(n, meter)).collect();
+    let mut segment = Segment::new(SegmentPlan::new(meters.clone()), now);
+    let (mut link, mut earlier, mut found) = (LinkState::default(), BTreeSet::new(), Vec::new());
+    for mut search in [Search::primary(at(0), at(30)), Search::secondary(Vec::new())] {
+        while let Some(mut probe) = search.next_probe(TIMING) {
+            found.extend(search.take(segment.converse(&mut probe, &mut now)));
+            let mut readout = Readout::new(Turn::new(MeterAddress::Primary(at(3))), link, TIMING);
+            let over = segment.converse(&mut readout, &mut now);
+            link = over.link;
+            for frame in over.frames.expect("an answer") {
+                assert!(earlier.insert(frame), "an old answer");
+            }
+            now += Duration::from_secs(1);
+        }
+    }
+    assert_eq!(identities(&found), wanted(&meters));
+    assert_eq!(found.len(), 40, "each by both addresses");
+}
+
+fn numbered(n: usize, meter: MeterPlan) -> MeterPlan {
+    MeterPlan { address: at(u8::try_from(n).expect("20 meters")), ..meter }
+}

@@ -15,9 +15,13 @@ mod homeassistant_classes;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod homeassistant_documents;
 mod link;
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod mutations;
 mod normalise;
+mod pitfalls;
 mod rooms;
 mod search;
+mod telegrams;
 mod tools;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod wire;

@@ -1,0 +1,173 @@
+//! Telegrams with random faults and right checksums: nothing panics, nothing loops, memory stays in
+//! proportion, and what is whole can be written back.
+
+use mbushat::mbus::compact::FormatStore;
+use mbushat::mbus::frame::{Frame, LONG_START, checksum};
+use mbushat::mbus::record::DataRecord;
+use mbushat::mbus::security::{self, Key};
+use mbushat::mbus::telegram::Telegram;
+use mbushat::mbus::value::Value;
+
+/// Xorshift: the same telegrams in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(limit).expect("small")).expect("small")
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+}
+
+/// The long frames among our own telegrams.
+fn telegrams() -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/telegrams");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let content = std::fs::read_to_string(entry.expect("an entry").path()).expect("a telegram");
+        let lines = content.lines().take_while(|line| !line.starts_with("---")).filter(|line| line.starts_with("68 "));
+        all.extend(lines.map(|line| line.split_whitespace().filter_map(|b| u8::from_str_radix(b, 16).ok()).collect()));
+    }
+    all.sort();
+    assert!(all.len() > 40);
+    all
+}
+
+/// A telegram with some bytes changed, inserted or taken away, and lengths and checksum repaired.
+fn mutated(telegram: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut body: Vec<u8> = telegram[4..telegram.len() - 2].to_vec();
+    for _ in 0..=random.below(6) {
+        let at = random.below(body.len());
+        match random.below(4) {
+            0 => body[at] = random.byte(),
+            1 => body[at] ^= 1 << random.below(8),
+            2 if body.len() < 255 => body.insert(at, random.byte()),
+            _ if body.len() > 4 => {
+                body.remove(at);
+            }
+            _ => {}
+        }
+    }
+    let length = u8::try_from(body.len().min(255)).expect("at most 255");
+    body.truncate(255);
+    let mut frame = vec![LONG_START, length, length, LONG_START];
+    frame.extend(&body);
+    frame.extend([checksum(&body), 0x16]);
+    frame
+}
+
+/// Reads everything there is to read; the number of records.
+fn read_all(bytes: &[u8], store: &mut FormatStore) -> usize {
+    let key = Key::new([7; 16]);
+    let Ok(telegram) = Frame::parse(bytes).map_err(|_| ()).and_then(|f| Telegram::parse(&f).map_err(|_| ())) else {
+        return 0;
+    };
+    let (mut plain, mut full) = (Vec::new(), Vec::new());
+    let telegram = security::decrypt(&telegram, Some(&key), None, &mut plain).unwrap_or(telegram);
+    store.learn(&telegram);
+    let telegram = store.expand(&telegram, &mut full).unwrap_or(telegram);
+    let mut count = 0;
+    for record in telegram.records().flatten() {
+        count += 1;
+        let text = format!("{record:?}");
+        assert!(!text.is_empty());
+        assert!(record.vib.modifiers().all(|m| m.name() != Some("")));
+        if let Ok(Value::Profile(profile)) = record.value {
+            assert!(profile.values(None).count() <= bytes.len());
+        }
+        written_back(&record);
+    }
+    assert!(count <= bytes.len(), "each record takes a byte at least");
+    count
+}
+
+/// What has a value of its own, not only a marker, is written as it was read.
+fn written_back(record: &DataRecord<'_>) {
+    let original = [record.dib.bytes, record.vib.bytes, record.data].concat();
+    let exact = match record.value {
+        Ok(Value::Digits(_) | Value::Text(_) | Value::Manufacturer(_) | Value::None | Value::Flags(_)) => true,
+        // -0 has two codings, the fixed structure has no blocks, and LVAR may carry signs twice
+        Ok(Value::Number(number)) => {
+            number.mantissa() != 0 && !record.dib.bytes.is_empty() && record.dib.coding.to_field() != Some(0xD)
+        }
+        Ok(Value::Date(date)) => date.year < 2081 && date.year > 1980,
+        _ => false,
+    };
+    if exact && !record.dib.bytes.is_empty() {
+        let mut out = Vec::new();
+        record.encode(&mut out).unwrap_or_else(|error| panic!("{error}: {record:?}"));
+        assert_eq!(out, original, "{record:?}");
+    }
+}
+
+fn run(count: u64) {
+    let telegrams = telegrams();
+    let mut random = Random(0x6D62_7573_6861_7421);
+    let mut store = FormatStore::default();
+    let mut records = 0;
+    for _ in 0..count {
+        let telegram = &telegrams[random.below(telegrams.len())];
+        let bytes = mutated(telegram, &mut random);
+        let info = allocation_counter::measure(|| records += read_all(&bytes, &mut store));
+        let bound = 64 * 1024 + 64 * u64::try_from(bytes.len()).expect("small");
+        assert!(info.bytes_max <= bound, "{} bytes for {bytes:02X?}", info.bytes_max);
+    }
+    // the faults must not be so many that nothing is left to read
+    assert!(records > usize::try_from(count).expect("small"), "{records} records");
+}
+
+#[test]
+fn twenty_thousand_mutated_telegrams_do_no_harm() {
+    run(20_000);
+}
+
+#[test]
+#[ignore = "takes minutes without --release"]
+fn a_million_mutated_telegrams_do_no_harm() {
+    run(1_000_000);
+}
+
+#[test]
+fn iterating_records_allocates_nothing() {
+    let telegrams = telegrams();
+    let mut numbers = 0;
+    let info = allocation_counter::measure(|| {
+        for bytes in &telegrams {
+            let Some(telegram) = Frame::parse(bytes).ok().and_then(|frame| Telegram::parse(&frame).ok()) else {
+                continue;
+            };
+            for record in telegram.records().flatten() {
+                numbers += usize::from(record.number().is_some());
+                numbers += record.vib.modifiers().filter(|m| m.name().is_some()).count();
+            }
+        }
+    });
+    assert!(numbers > 90, "{numbers} values");
+    assert_eq!(info.count_total, 0);
+    let seen = allocation_counter::measure(|| drop(std::hint::black_box(vec![numbers])));
+    assert_eq!(seen.count_total, 1, "the counter counts");
+}
+
+#[test]
+fn every_record_of_our_telegrams_is_written_back_byte_for_byte() {
+    let mut written = 0;
+    for bytes in telegrams() {
+        let Ok(frame) = Frame::parse(&bytes) else { continue };
+        assert_eq!(frame.to_vec(), Ok(bytes.clone()));
+        let Ok(telegram) = Telegram::parse(&frame) else { continue };
+        for record in telegram.records().flatten() {
+            written_back(&record);
+            written += 1;
+        }
+    }
+    assert!(written > 80, "{written} records");
+}

@@ -1,6 +1,7 @@
 //! `mbushat check`: is the configuration good, and what will be read when?
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::table::Table;
 use super::{Failure, load, print};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
-use crate::config::{Bus, Config, Meter, Port, bus_load, duration, simulation, turn_time};
+use crate::config::{Bus, Config, Meter, PasswordSource, Port, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::Parity;
 use crate::measure::medium;
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     };
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     print(format_args!("{} is good.\n{}", file.display(), report(&config, &timezone, now)))?;
-    for warning in warnings(&config) {
+    for warning in warnings(&config).into_iter().chain(readable_password(file, &config)) {
         eprintln!("warning: {warning}");
     }
     Ok(())
@@ -177,6 +178,14 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// A file with a password in it should not be everybody's to read.
+fn readable_password(file: &Path, config: &Config) -> Option<String> {
+    let password = matches!(config.mqtt.password, Some(PasswordSource::Inline(_)));
+    let everybody = std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
+    (password && everybody)
+        .then(|| format!("{0} holds a password and everybody can read it: chmod 640 {0}", file.display()))
 }
 
 /// Electricity meters feed themselves; of a meter whose medium the configuration does not tell nobody knows.

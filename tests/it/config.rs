@@ -1,6 +1,7 @@
 //! Configuration files at the process boundary.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -88,4 +89,17 @@ fn a_simulated_bus_is_checked_too() {
     let output = check(&file);
     assert_eq!(output.status.code(), Some(78));
     assert!(text(&output.stderr).contains("bad-bus.toml:2:9: `model` is \"heet\""), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_password_that_everybody_can_read_is_warned_of() {
+    let file = written("password.toml", "[mqtt]\nurl = \"mqtt://u:hunter2@h\"\n");
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("our file");
+        let output = check(&file);
+        assert_eq!(output.status.code(), Some(0));
+        let told = text(&output.stderr);
+        assert_eq!(told.contains("chmod 640"), warned, "{mode:o}: {told}");
+        assert!(!told.contains("hunter2") && !text(&output.stdout).contains("hunter2"));
+    }
 }

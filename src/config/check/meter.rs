@@ -166,6 +166,9 @@ fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
         let what = format!("`interval` is {every}, which does not divide 24 h, want one that does or align = false");
         keys.problem(keys.at("interval"), what);
     }
+    if !align && keys.has("offset") {
+        keys.problem(keys.at("offset"), "`offset` is of no use with align = false: reads then count from the start");
+    }
     let most = interval - 1;
     let offset = keys.millis("offset", -most..=most).unwrap_or(0);
     (millis(interval), align, offset)

@@ -42,6 +42,7 @@
 //! | [`status`] | the snapshot type | - | |
 //! | [`system`] | sd_notify, signals, clock state | - | decisions |
 //! | [`agent`] | builds channels, spawns tasks, stops them in order | all | protocol decisions |
+//! | [`doctor`] | what stands between the configuration and a reading, as findings | bus, mqtt link, config, system | printing |
 //! | [`cli`] | one file a subcommand | agent and the rooms | decisions |
 //! | `demo` | embedded broker and simulated meters around the agent | agent, sim, config | |
 //!
@@ -72,6 +73,7 @@ pub mod mqtt;
 pub mod status;
 pub mod system;
 pub mod agent;
+pub mod doctor;
 pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use holder::Holder;
+pub(crate) use holder::holder_of;
 
 use crate::config::{LoadError, Port};
 use crate::mbus::timing::{Baud, Parity};

@@ -360,7 +360,7 @@ fn plan(metered: &Metered) -> Plan {
 }
 
 /// The characters of a bus, or of one of its meters that has its own.
-fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
+pub(crate) fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
     Character {
         baud: meter.and_then(|m| m.baud).unwrap_or(bus.baud),
         parity: meter.and_then(|m| m.parity).unwrap_or(bus.parity),
@@ -368,7 +368,8 @@ fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
     }
 }
 
-fn turn(meter: &Meter) -> Turn {
+/// What is read of a configured meter.
+pub(crate) fn turn(meter: &Meter) -> Turn {
     Turn {
         address: meter.address,
         reset: meter.reset,

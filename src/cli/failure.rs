@@ -43,6 +43,11 @@ impl Failure {
         self
     }
 
+    /// All was said on stdout; only the exit code is left to tell.
+    pub(crate) fn said(code: u8) -> Self {
+        Self { message: String::new(), causes: Vec::new(), code }
+    }
+
     /// A failed write to stdout. The reader's closing of a pipe is no failure.
     pub(super) fn of_stdout(error: io::Error) -> Self {
         match error.kind() {

@@ -13,6 +13,7 @@ mod decode;
 mod explain;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod failure;
 mod hat;
 mod man;
@@ -58,6 +59,8 @@ enum Command {
     Demo(demo::Args),
     /// Check the configuration and show what will be read when
     Check(check::Args),
+    /// Look at everything between the configuration and a reading
+    Doctor(doctor::Args),
     /// Find the M-Bus Master Hat, or switch bus power
     Hat(hat::Args),
     /// List the built-in rules for meter models, or print one
@@ -88,6 +91,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args, &cli.config),
+        Command::Doctor(args) => doctor::run(args, &cli.config),
         Command::Hat(args) => hat::run(args, &cli.config),
         Command::Profiles(args) => profiles::run(args),
         Command::Man(args) => man::run(args),

@@ -10,6 +10,7 @@
 mod connection;
 mod fault;
 mod pace;
+pub mod probe;
 mod tls;
 
 use std::collections::{HashMap, VecDeque};
@@ -192,7 +193,7 @@ impl Link {
     }
 
     async fn connect_as(&mut self, version: Version) -> Result<Session, Fault> {
-        let identity = Identity { client_id: &self.who.client_id, will: (&self.who.will_topic, "offline") };
+        let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
         let (client, mut wire) = connection::open(&self.config, &identity, version)?;
         let Event::Connected { max_packet_bytes } = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
@@ -317,7 +318,7 @@ impl Book {
                 self.sent.insert(packet_id, id);
                 None
             }
-            Event::Acked(packet_id) => self.sent.remove(&packet_id).map(LinkEvent::Acked),
+            Event::Acked(packet_id) | Event::Unheard(packet_id) => self.sent.remove(&packet_id).map(LinkEvent::Acked),
             Event::Refused(packet_id, refusal) => {
                 self.sent.remove(&packet_id).map(|id| LinkEvent::Refused(id, refusal))
             }

@@ -10,6 +10,7 @@ mod bus_commands;
 mod cli;
 mod config;
 mod decode;
+mod doctor;
 mod mqtt;
 mod homeassistant_classes;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

@@ -42,6 +42,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["config/"], &["tokio", "rumqttc"]),
     (&["bus/"], &["rumqttc", "crate::spool", "crate::mqtt", "crate::homeassistant"]),
     (&["spool/"], &["rumqttc", "crate::bus", "crate::mqtt", "crate::homeassistant"]),
+    (&["doctor/"], &["println!", "crate::cli", "crate::agent", "crate::spool"]),
     (&["mqtt/"], &["rppal", "gpiocdev", "tokio_serial"]),
     (&["mbus/"], &["crate::sim", "crate::measure", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
     (&["measure/"], &["crate::sim", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),

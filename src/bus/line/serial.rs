@@ -13,7 +13,7 @@ use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_serial::{ClearBuffer, DataBits, FlowControl, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
-use super::holder::holder_of;
+use super::holder::{PROCESSES, holder_of};
 use super::marks::Marked;
 use super::{Arrived, Character, LineError};
 use crate::bus::device_tree;
@@ -36,7 +36,7 @@ impl SerialLine {
         if let Some(model) = model.as_deref().filter(|_| is_mini_uart(path)) {
             return Err(LineError::MiniUart { path: path.to_owned(), fix: boot_config_line(model) });
         }
-        if let Some(holder) = holder_of(path) {
+        if let Some(holder) = holder_of(path, Path::new(PROCESSES)) {
             return Err(LineError::Held { path: path.to_owned(), holder: Some(holder) });
         }
         let refused = |source| open_error(path, source, model.as_deref());

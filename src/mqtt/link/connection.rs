@@ -28,7 +28,7 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub(super) struct Identity<'a> {
     pub(super) client_id: &'a str,
     /// Topic and payload of the last will, retained, QoS 1.
-    pub(super) will: (&'a str, &'a str),
+    pub(super) will: Option<(&'a str, &'a str)>,
 }
 
 /// The sending half.
@@ -52,6 +52,8 @@ pub(super) enum Event {
     Sent(u16),
     /// PUBACK of this packet id.
     Acked(u16),
+    /// The same, and the broker says that nobody has subscribed to it (MQTT 5).
+    Unheard(u16),
     /// PUBACK with a reason code of failure.
     Refused(u16, Refusal),
     /// SUBACK: for each filter whether it is granted.
@@ -96,8 +98,9 @@ fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, tran
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
-    let (topic, payload) = identity.will;
-    options.set_last_will(packet5::LastWill::new(topic, payload, v5::mqttbytes::QoS::AtLeastOnce, true, None));
+    if let Some((topic, payload)) = identity.will {
+        options.set_last_will(packet5::LastWill::new(topic, payload, v5::mqttbytes::QoS::AtLeastOnce, true, None));
+    }
     let (client, wire) = v5::AsyncClient::new(options, REQUESTS);
     (Client::V5(client), Wire::V5(Box::new(wire)))
 }
@@ -113,8 +116,9 @@ fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, tran
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
-    let (topic, payload) = identity.will;
-    options.set_last_will(rumqttc::LastWill::new(topic, payload, mqtt3::QoS::AtLeastOnce, true));
+    if let Some((topic, payload)) = identity.will {
+        options.set_last_will(rumqttc::LastWill::new(topic, payload, mqtt3::QoS::AtLeastOnce, true));
+    }
     let (client, mut wire) = rumqttc::AsyncClient::new(options, REQUESTS);
     wire.set_network_options(network());
     (Client::V3(client), Wire::V3(Box::new(wire)))
@@ -209,7 +213,8 @@ fn event_5(event: v5::Event) -> Event {
             Event::Connected { max_packet_bytes: most.min(MAX_PACKET_BYTES) }
         }
         v5::Event::Incoming(Packet::PubAck(ack)) => match ack.reason {
-            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Acked(ack.pkid),
+            PubAckReason::Success => Event::Acked(ack.pkid),
+            PubAckReason::NoMatchingSubscribers => Event::Unheard(ack.pkid),
             PubAckReason::NotAuthorized => Event::Refused(ack.pkid, Refusal::NotAuthorized),
             PubAckReason::QuotaExceeded => Event::Refused(ack.pkid, Refusal::Quota),
             PubAckReason::TopicNameInvalid => Event::Refused(ack.pkid, Refusal::Topic),
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_keep_alive_rumqttc_would_panic_on_is_raised() {
-        let identity = Identity { client_id: "x", will: ("mbushat/bridge/state", "offline") };
+        let identity = Identity { client_id: "x", will: Some(("mbushat/bridge/state", "offline")) };
         for version in [Version::V5, Version::V3] {
             let (_, wire) = open(&config("localhost", None), &identity, version).expect("no files to read");
             assert_eq!(wire.keep_alive(), MIN_KEEP_ALIVE);

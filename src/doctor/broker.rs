@@ -1,0 +1,248 @@
+//! The way to the broker, step by step: name, port, TLS, login, rights; then who listens there: Home
+//! Assistant and, where it runs, the agent.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::finding::{Finding, Report};
+use super::root::Root;
+use crate::config::{Config, Mqtt, PasswordSource};
+use crate::mqtt::link::probe::{Questions, Receipt, Visit, visit};
+use crate::mqtt::link::{Fault, Version};
+use crate::mqtt::topic::Topics;
+
+/// A name or a connection that takes longer will not do for telemetry either.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const NAME: &str = "broker name";
+const PORT: &str = "broker port";
+const TLS: &str = "broker TLS";
+const LOGIN: &str = "broker login";
+const RIGHTS: &str = "broker rights";
+const HOME_ASSISTANT: &str = "Home Assistant";
+
+pub(super) async fn examine(config: &Config, root: &Root, report: Report<'_>) {
+    let mqtt = &config.mqtt;
+    for step in [resolve(mqtt).await, connect(mqtt).await] {
+        let failed = step.is_err();
+        report(step.unwrap_or_else(|finding| finding));
+        if failed {
+            return report(Finding::skipped(LOGIN, "not tried: the broker cannot be reached"));
+        }
+    }
+    let topics = Topics::new(&mqtt.base_topic);
+    match visit(mqtt, &questions(config, &topics)).await {
+        Err(fault) => report(refused(mqtt, &fault, root)),
+        Ok(visit) => {
+            if mqtt.tls.is_some() {
+                report(Finding::ok(TLS, "its certificate is good"));
+            }
+            report(logged_in(mqtt, &visit));
+            report(rights(config, &topics, &visit));
+            if config.homeassistant.enabled {
+                report(home_assistant(config, &visit));
+            }
+            report(agent(config, &topics, &visit));
+        }
+    }
+}
+
+/// The echo goes where a sensible ACL lets the agent both publish and subscribe: a read request, of a
+/// meter that does not exist.
+fn questions(config: &Config, topics: &Topics) -> Questions {
+    let announced = &config.homeassistant;
+    let id = topics.base().replace('/', "_");
+    let mut retained = vec![topics.bridge_state()];
+    retained.extend(config.meters.iter().map(|meter| topics.availability(&meter.name)));
+    if announced.enabled {
+        retained.push(announced.status_topic.clone());
+    }
+    Questions {
+        client_id: format!("mbushat-doctor-{}", std::process::id()),
+        echo_topic: topics.read("doctor"),
+        // An empty document removes an entity that never was: Home Assistant does nothing.
+        listener_topic: announced.enabled.then(|| format!("{}/device/{id}_doctor/config", announced.discovery_prefix)),
+        retained,
+    }
+}
+
+async fn resolve(mqtt: &Mqtt) -> Result<Finding, Finding> {
+    let host = &mqtt.host;
+    if host.parse::<IpAddr>().is_ok() {
+        return Ok(Finding::ok(NAME, format!("{host} is an address, no name to look up")));
+    }
+    let looked_up = timeout(PATIENCE, lookup_host((host.as_str(), mqtt.port))).await;
+    let first = looked_up.map(|found| found.ok().and_then(|mut addresses| addresses.next()));
+    let why = match first {
+        Ok(Some(address)) => return Ok(Finding::ok(NAME, format!("{host} is {}", address.ip()))),
+        Ok(None) => "nobody knows this name",
+        Err(_) => "the name service does not answer",
+    };
+    let finding = Finding::failure(NAME, format!("{host}: {why}"));
+    let finding = if host.ends_with(".local") {
+        let say = "Names in .local are asked for on the network itself; that needs:";
+        finding.mend(say, ["sudo apt install avahi-daemon libnss-mdns"])
+    } else {
+        finding.mend("Ask the name service by hand:", [format!("getent hosts {host}")])
+    };
+    Err(finding.mend("Or give the broker's address in [mqtt] of /etc/mbushat.toml:", ["url = \"mqtt://192.168.1.10\""]))
+}
+
+async fn connect(mqtt: &Mqtt) -> Result<Finding, Finding> {
+    let Mqtt { host, port, .. } = mqtt;
+    let error = match timeout(PATIENCE, TcpStream::connect((host.as_str(), *port))).await {
+        Ok(Ok(_)) => return Ok(Finding::ok(PORT, format!("{host} port {port} accepts connections"))),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s: the host is off, or a firewall is in between", PATIENCE.as_secs()),
+    };
+    Err(Finding::failure(PORT, format!("{host} port {port}: {error}"))
+        .mend("See whether the broker runs, on its machine:", ["systemctl status mosquitto"])
+        .mend(
+            "A mosquitto without any listener serves only its own machine; on that machine:",
+            [
+                format!("echo listener {port} | sudo tee /etc/mosquitto/conf.d/listener.conf"),
+                "sudo systemctl restart mosquitto".to_owned(),
+            ],
+        ))
+}
+
+/// The broker did not let us in.
+fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
+    let words = root.localise(&fault.to_string());
+    // A fault is said as "what; what to do": here the second half is a remedy of its own.
+    let (what, advice) = words.split_once("; ").map_or((words.as_str(), None), |(what, advice)| (what, Some(advice)));
+    let check = if matches!(fault, Fault::Tls(_)) { TLS } else { LOGIN };
+    let finding = Finding::failure(check, format!("the broker {what}"));
+    match fault {
+        Fault::Credentials | Fault::NotAuthorized => {
+            let (say, found) = match &mqtt.username {
+                Some(user) => ("Correct", format!("the broker refuses user {user} or the password")),
+                None => ("Set", "the broker lets nobody in without user and password".to_owned()),
+            };
+            let finding = Finding::failure(check, found);
+            let user = mqtt.username.as_deref().unwrap_or("mbushat");
+            let password = match &mqtt.password {
+                Some(PasswordSource::File(file)) => format!("password_file = {:?}", file.display().to_string()),
+                _ => "password = \"…\"".to_owned(),
+            };
+            finding
+                .mend(
+                    format!("{say} user and password in [mqtt] of /etc/mbushat.toml:"),
+                    [format!("username = {user:?}"), password],
+                )
+                .mend(
+                    "Or set the password that mosquitto knows, on its machine:",
+                    [
+                        format!("sudo mosquitto_passwd /etc/mosquitto/passwd {user}"),
+                        "sudo systemctl reload mosquitto".to_owned(),
+                    ],
+                )
+        }
+        Fault::PasswordFile(_) => finding.mend(
+            "The agent's user must be able to read it, and nobody else:",
+            ["sudo chown root:mbushat FILE && sudo chmod 640 FILE"],
+        ),
+        _ => match advice {
+            Some(advice) => finding.advise(sentence(advice)),
+            None => finding,
+        },
+    }
+}
+
+/// With a capital and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn logged_in(mqtt: &Mqtt, visit: &Visit) -> Finding {
+    let version = match visit.version {
+        Version::V5 => "MQTT 5",
+        Version::V3 => "MQTT 3.1.1",
+    };
+    let user = mqtt.username.as_ref().map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
+    Finding::ok(LOGIN, format!("let in {user}, {version}"))
+}
+
+/// A publish and a subscription that come back.
+fn rights(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
+    let base = topics.base();
+    let echo = topics.read("doctor");
+    let found = match (visit.subscribed, visit.published, visit.echoed) {
+        (_, _, true) => {
+            return Finding::ok(RIGHTS, format!("may publish and subscribe below {base}/: a message came back"));
+        }
+        (Some(false), ..) => format!("the broker does not allow subscribing to {echo}"),
+        (_, Receipt::Refused(refusal), _) => format!("publishing to {echo}: {refusal}"),
+        (None, ..) => format!("the broker does not answer a subscription to {echo}"),
+        (_, Receipt::Unanswered, _) if visit.cut.is_some() => {
+            format!("the broker closed the connection when asked to publish to {echo}")
+        }
+        _ => format!("a message to {echo} does not come back: publishing or subscribing is not allowed"),
+    };
+    let mut lines: Vec<String> = config.mqtt.username.iter().map(|user| format!("user {user}")).collect();
+    lines.push(format!("topic readwrite {base}/#"));
+    if config.homeassistant.enabled {
+        lines.push(format!("topic readwrite {}/#", config.homeassistant.discovery_prefix));
+    }
+    let say = "Allow it in the broker's ACL file (mosquitto: acl_file), then reload the broker:";
+    Finding::failure(RIGHTS, found).mend(say, lines)
+}
+
+fn home_assistant(config: &Config, visit: &Visit) -> Finding {
+    let announced = &config.homeassistant;
+    let (topic, prefix) = (&announced.status_topic, &announced.discovery_prefix);
+    let said = visit.retained.get(topic).map(|payload| String::from_utf8_lossy(payload).into_owned());
+    if let Receipt::Refused(refusal) = visit.listener {
+        return Finding::failure(HOME_ASSISTANT, format!("meters cannot be announced below {prefix}/: {refusal}"))
+            .mend(
+                "Allow it in the broker's ACL file:",
+                [format!("topic readwrite {prefix}/#"), format!("topic read {topic}")],
+            );
+    }
+    match (visit.listener, said) {
+        (_, Some(said)) if said == announced.status_payload => {
+            Finding::ok(HOME_ASSISTANT, format!("{said}, it says on {topic}"))
+        }
+        (Receipt::Unheard, _) => not_listening(format!("nobody has subscribed below {prefix}/ at this broker")),
+        (_, Some(said)) => not_listening(format!("{said}, it says on {topic}")),
+        (Receipt::Taken, None) if visit.version == Version::V5 => {
+            Finding::ok(HOME_ASSISTANT, format!("somebody listens below {prefix}/"))
+        }
+        _ => Finding::skipped(HOME_ASSISTANT, "this broker cannot tell who listens (that takes MQTT 5)"),
+    }
+}
+
+fn not_listening(found: String) -> Finding {
+    Finding::warning(HOME_ASSISTANT, found)
+        .advise(
+            "In Home Assistant: Settings, Devices & services, MQTT must be there, connected to this broker, and its \
+             discovery switched on with the prefix of [homeassistant] discovery_prefix.",
+        )
+        .mend("Without Home Assistant say so in /etc/mbushat.toml:", ["[homeassistant]", "enabled = false"])
+}
+
+/// What the agent has left at the broker, which tells of a bus that this program cannot ask itself.
+fn agent(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
+    const CHECK: &str = "agent";
+    let said = |topic: &str| visit.retained.get(topic).map(|payload| String::from_utf8_lossy(payload).into_owned());
+    let start = |finding: Finding| finding.mend("Start it:", ["sudo systemctl enable --now mbushat"]);
+    match said(&topics.bridge_state()).as_deref() {
+        None if !visit.echoed => return Finding::skipped(CHECK, "not known without these rights"),
+        None => return start(Finding::warning(CHECK, "it has never been at this broker")),
+        Some("online") => {}
+        Some(_) => return start(Finding::warning(CHECK, "it is not connected to this broker now")),
+    }
+    let silent = config.meters.iter().filter(|m| said(&topics.availability(&m.name)).as_deref() != Some("online"));
+    let silent: Vec<&str> = silent.map(|meter| meter.name.as_str()).collect();
+    if silent.is_empty() {
+        return Finding::ok(CHECK, "it is online, and so are all its meters");
+    }
+    Finding::warning(CHECK, format!("it is online, but has no reading of {}", silent.join(", ")))
+        .mend("See what it says of them:", ["journalctl -u mbushat -n 50"])
+}

@@ -1,0 +1,90 @@
+//! What a check found, as values: printed by the command line as text or JSON.
+
+/// Takes findings as they are made.
+pub(super) type Report<'a> = &'a mut dyn FnMut(Finding);
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Not looked at, because an earlier check failed or there is nothing to look at.
+    Skipped,
+    /// Readings come, but something is not as it should be, or could not be told.
+    Warning,
+    /// No readings until this is mended.
+    Failure,
+}
+
+impl Verdict {
+    /// `ok`, `skipped`, `warning`, `failure`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Skipped => "skipped",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// One check's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at: one lower-case word or two, always the same for a check.
+    pub check: &'static str,
+    /// The bus it is about, where there are several.
+    pub bus: Option<String>,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// How to mend it, in order; empty where there is nothing to mend.
+    pub remedies: Vec<Remedy>,
+}
+
+/// A sentence and the lines to paste.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// What to do, and where.
+    pub say: String,
+    /// Commands of a shell, or lines of the file that `say` names; may be empty.
+    pub paste: Vec<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Ok, check, found.into())
+    }
+
+    pub(super) fn skipped(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Skipped, check, found.into())
+    }
+
+    pub(super) fn warning(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Warning, check, found.into())
+    }
+
+    pub(super) fn failure(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Failure, check, found.into())
+    }
+
+    fn new(verdict: Verdict, check: &'static str, found: String) -> Self {
+        Self { check, bus: None, verdict, found, remedies: Vec::new() }
+    }
+
+    /// Adds a way to mend it.
+    #[must_use]
+    pub(super) fn mend<L: Into<String>>(mut self, say: impl Into<String>, paste: impl IntoIterator<Item = L>) -> Self {
+        let paste = paste.into_iter().map(Into::into).collect();
+        self.remedies.push(Remedy { say: say.into(), paste });
+        self
+    }
+
+    /// Adds a sentence without anything to paste.
+    #[must_use]
+    pub(super) fn advise(self, say: impl Into<String>) -> Self {
+        self.mend(say, [""; 0])
+    }
+}

@@ -1,0 +1,169 @@
+//! One visit to the broker that only asks: are we let in, may we subscribe and publish, does anybody
+//! listen. For `mbushat doctor`; the agent's own connection is not touched.
+//!
+//! Not here: what an answer means and how to mend it (`doctor`).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::connection::{self, Client, Event, Identity, Wire};
+use super::{Fault, Refusal, Version};
+use crate::config::{Mqtt, Protocol};
+
+/// How long the broker may take for all answers once it has let us in.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// What the echo carries.
+const ECHO: &[u8] = b"doctor";
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Questions {
+    /// Ours for this visit; another than the agent's, which would lose its connection.
+    pub client_id: String,
+    /// Subscribed and published to: the message must come back.
+    pub echo_topic: String,
+    /// An empty message goes here, to learn whether somebody has subscribed.
+    pub listener_topic: Option<String>,
+    /// Topics whose retained messages are wanted.
+    pub retained: Vec<String>,
+}
+
+/// What came of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// Nothing, in time.
+    Unanswered,
+    /// The broker took it. Brokers of MQTT 3.1.1 say so too where they throw it away.
+    Taken,
+    /// The broker took it and says that nobody has subscribed (MQTT 5 only).
+    Unheard,
+    /// The broker refused it (MQTT 5 only).
+    Refused(Refusal),
+}
+
+/// What the visit found, from the moment we were let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The version that was spoken.
+    pub version: Version,
+    /// Whether the subscription to the echo was granted; `None`: no answer.
+    pub subscribed: Option<bool>,
+    /// What came of the echo's publish.
+    pub published: Receipt,
+    /// Whether the echo came back.
+    pub echoed: bool,
+    /// What came of the message that asks for a listener.
+    pub listener: Receipt,
+    /// Retained messages, by topic.
+    pub retained: HashMap<String, Vec<u8>>,
+    /// The broker closed the connection before all was answered.
+    pub cut: Option<Fault>,
+}
+
+/// Visits the broker; as the agent would, in MQTT 5 and where that fails perhaps in 3.1.1.
+///
+/// # Errors
+/// [`Fault`] where it does not let us in.
+pub async fn visit(config: &Mqtt, questions: &Questions) -> Result<Visit, Fault> {
+    let (version, client, wire) = match config.protocol {
+        Protocol::V5 => connect(config, questions, Version::V5).await?,
+        Protocol::V3 => connect(config, questions, Version::V3).await?,
+        Protocol::Auto => match connect(config, questions, Version::V5).await {
+            Err(fault) if fault.may_be_an_old_broker() => connect(config, questions, Version::V3).await?,
+            other => other?,
+        },
+    };
+    let visit = Visit {
+        version,
+        subscribed: None,
+        published: Receipt::Unanswered,
+        echoed: false,
+        listener: Receipt::Unanswered,
+        retained: HashMap::new(),
+        cut: None,
+    };
+    Ok(Asking { questions, client, wire, visit, sent: Vec::new() }.ask().await)
+}
+
+async fn connect(config: &Mqtt, questions: &Questions, version: Version) -> Result<(Version, Client, Wire), Fault> {
+    let identity = Identity { client_id: &questions.client_id, will: None };
+    let (client, mut wire) = connection::open(config, &identity, version)?;
+    match wire.poll().await? {
+        Event::Connected { .. } => Ok((version, client, wire)),
+        _ => Err(Fault::Garbled("another packet before CONNACK".to_owned())),
+    }
+}
+
+struct Asking<'a> {
+    questions: &'a Questions,
+    client: Client,
+    wire: Wire,
+    visit: Visit,
+    /// Packet ids of our publishes, in order: the echo, then the one that asks for a listener.
+    sent: Vec<u16>,
+}
+
+impl Asking<'_> {
+    async fn ask(mut self) -> Visit {
+        let mut filters = vec![self.questions.echo_topic.clone()];
+        filters.extend(self.questions.retained.iter().cloned());
+        self.client.subscribe(&filters);
+        if let Ok(Err(fault)) = timeout(PATIENCE, self.converse()).await {
+            self.visit.cut = Some(fault);
+        } else {
+            self.client.disconnect();
+            let goodbye = async { while !matches!(self.wire.poll().await, Ok(Event::Disconnected) | Err(_)) {} };
+            // Without a last will it does not matter how we leave.
+            let _ = timeout(PATIENCE, goodbye).await;
+        }
+        self.visit
+    }
+
+    async fn converse(&mut self) -> Result<(), Fault> {
+        while !self.is_answered() {
+            match self.wire.poll().await? {
+                Event::Subscribed(granted) => {
+                    self.visit.subscribed = granted.first().copied();
+                    self.publish();
+                }
+                Event::Sent(packet_id) => self.sent.push(packet_id),
+                Event::Acked(packet_id) => self.receipt(packet_id, Receipt::Taken),
+                Event::Unheard(packet_id) => self.receipt(packet_id, Receipt::Unheard),
+                Event::Refused(packet_id, refusal) => self.receipt(packet_id, Receipt::Refused(refusal)),
+                Event::Message { topic, payload, retain } => {
+                    if topic == self.questions.echo_topic {
+                        self.visit.echoed |= payload == ECHO;
+                    } else if retain {
+                        self.visit.retained.insert(topic, payload);
+                    }
+                }
+                Event::Connected { .. } | Event::Heard | Event::Disconnected | Event::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// After the subscription stands, so that the echo can come back and retained messages came first.
+    fn publish(&self) {
+        self.client.publish(&self.questions.echo_topic, ECHO.to_vec(), false);
+        if let Some(topic) = &self.questions.listener_topic {
+            self.client.publish(topic, Vec::new(), false);
+        }
+    }
+
+    fn receipt(&mut self, packet_id: u16, receipt: Receipt) {
+        match self.sent.iter().position(|sent| *sent == packet_id) {
+            Some(0) => self.visit.published = receipt,
+            Some(_) => self.visit.listener = receipt,
+            None => {}
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        let echo = self.visit.echoed || matches!(self.visit.published, Receipt::Refused(_));
+        let listener = self.questions.listener_topic.is_none() || self.visit.listener != Receipt::Unanswered;
+        self.visit.subscribed.is_some() && echo && listener && self.visit.published != Receipt::Unanswered
+    }
+}

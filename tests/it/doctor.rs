@@ -1,0 +1,347 @@
+//! `mbushat doctor` on prepared roots: each is a Raspberry Pi with one thing wrong, or nothing. Its
+//! UART is a pseudo-terminal with a meter on it, its broker a mosquitto.
+//!
+//! What it must print stands in `tests/doctor/`; `UPDATE_GOLDEN=1 cargo test doctor` writes it anew.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::broker::{Broker, Folder, Subscriber, publish};
+use crate::tools::tool;
+use crate::wire::Wire;
+
+#[test]
+fn a_good_pi_3_is_well() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    assert_eq!(ward.examine("good_pi_3"), 0);
+}
+
+#[test]
+fn a_good_pi_4_is_well() {
+    let pi = Pi::three().with("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0").with(
+        "boot/firmware/config.txt",
+        "[pi5]\ndtparam=uart0=on\n[pi4]\ndtoverlay=miniuart-bt\n[all]\ncore_freq=250\n",
+    );
+    let Some(ward) = Ward::new(&pi) else { return };
+    assert_eq!(ward.examine("good_pi_4"), 0);
+}
+
+#[test]
+fn a_good_pi_5_is_well() {
+    let Some(ward) = Ward::new(&Pi::five()) else { return };
+    assert_eq!(ward.examine("good_pi_5"), 0);
+}
+
+#[test]
+fn a_hat_that_is_not_found_is_told_from_one_whose_eeprom_is_disabled() {
+    let Some(ward) = Ward::new(&Pi::three().without("proc/device-tree/hat")) else { return };
+    assert_eq!(ward.examine("no_hat"), 1);
+}
+
+#[test]
+fn the_mini_uart_and_the_debug_connector_are_refused() {
+    let pi =
+        Pi::three().with("boot/firmware/config.txt", "dtparam=audio=on\nenable_uart=1\n").link("dev/serial0", "ttyS0");
+    let Some(ward) = Ward::new(&pi) else { return };
+    ward.configure("[[bus]]\nname = \"hat\"\nport = \"/dev/serial0\"\nhat = true\n");
+    assert_eq!(ward.examine("wrong_uart"), 1);
+    let pi = Pi::five().with("boot/firmware/config.txt", "dtparam=audio=on\n").without("dev/ttyAMA0");
+    let Some(ward) = Ward::of_folder(&pi, false) else { return };
+    ward.configure("[[bus]]\nname = \"hat\"\nport = \"/dev/serial0\"\nhat = true\n");
+    assert_eq!(ward.examine("wrong_uart_pi_5"), 1);
+}
+
+#[test]
+fn a_console_on_the_uart_is_found_with_the_line_that_takes_it_away() {
+    let pi =
+        Pi::three().with("boot/firmware/cmdline.txt", "console=serial0,115200 console=tty1 root=PARTUUID=1 rootwait\n");
+    let Some(ward) = Ward::new(&pi) else { return };
+    assert_eq!(ward.examine("console_on"), 1);
+}
+
+#[test]
+fn a_user_without_the_group_may_not_use_the_port() {
+    let unit = "[Service]\nUser=mbushat\nSupplementaryGroups=gpio\n";
+    let Some(ward) = Ward::new(&Pi::three().with("lib/systemd/system/mbushat.service", unit)) else { return };
+    assert_eq!(ward.examine("no_permission"), 1);
+}
+
+#[test]
+fn another_program_on_the_port_is_named() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    ward.hold_port("minicom");
+    assert_eq!(ward.examine("other_holder"), 1);
+}
+
+#[test]
+fn the_agent_on_the_port_is_no_failure_and_what_it_says_of_its_meters_is_told() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    ward.hold_port("mbushat");
+    publish(ward.port(), "mbushat/cold_water/availability", "offline", true);
+    assert_eq!(ward.examine("agent_runs"), 0);
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_told() {
+    let Some(mut ward) = Ward::new(&Pi::three()) else { return };
+    ward.broker.kill();
+    assert_eq!(ward.examine("no_broker"), 1);
+    ward.write(
+        "etc/mbushat.toml",
+        "[mqtt]\nurl = \"mqtt://no-such-host.invalid\"\n[[meter]]\nname = \"cold_water\"\naddress = 48\n",
+    );
+    assert_eq!(ward.examine("no_broker_name"), 1);
+}
+
+#[test]
+fn a_bad_password_is_told() {
+    let Some(broker) = guarded("user mbushat\ntopic readwrite #\n") else { return };
+    let Some(ward) = Ward::with_broker(&Pi::three(), broker) else { return };
+    ward.log_in("mbushat", "wrong");
+    assert_eq!(ward.examine("bad_password"), 1);
+}
+
+#[test]
+fn what_the_acl_does_not_allow_is_told() {
+    let Some(broker) = guarded("user mbushat\ntopic readwrite other/#\n") else { return };
+    let Some(ward) = Ward::with_broker(&Pi::three(), broker) else { return };
+    ward.log_in("mbushat", "right");
+    assert_eq!(ward.examine("acl"), 1);
+    ward.append("[mqtt]\n", "[mqtt]\nprotocol = 3\n");
+    assert_eq!(ward.examine("acl_mqtt_3"), 1);
+}
+
+#[test]
+fn a_broker_without_home_assistant_and_an_agent_that_was_never_there_are_warnings() {
+    let Some(mut ward) = Ward::new(&Pi::three()) else { return };
+    ward.listener = None;
+    publish(ward.port(), "mbushat/bridge/state", "", true);
+    assert_eq!(ward.examine("no_home_assistant"), 0);
+}
+
+#[test]
+fn an_unsynchronised_clock_is_a_warning() {
+    let pi = Pi::three().without("run/systemd/timesync/synchronized").with("run/systemd/timesync/clock", "");
+    let Some(ward) = Ward::new(&pi) else { return };
+    assert_eq!(ward.examine("clock"), 0);
+}
+
+#[test]
+fn gpio_poweroff_on_the_pin_of_the_bus_is_told() {
+    let pi = Pi::three().with("boot/firmware/config.txt", "dtoverlay=disable-bt\ndtoverlay=gpio-poweroff,active_low\n");
+    let Some(ward) = Ward::new(&pi) else { return };
+    assert_eq!(ward.examine("gpio_poweroff"), 1);
+}
+
+#[test]
+fn a_silent_meter_is_tried_in_other_ways_and_another_one_on_the_wire_is_noticed() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    ward.append("address = 48", "address = 7");
+    assert_eq!(ward.examine("silent_meter"), 1);
+    ward.append("address = 7", "address = 254");
+    assert_eq!(ward.examine("bad_config"), 78);
+}
+
+#[test]
+fn json_says_the_same() {
+    let Some(ward) = Ward::new(&Pi::three().without("proc/device-tree/hat")) else { return };
+    let output = ward.mbushat(&["--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["result"], "failure");
+    let findings = document["findings"].as_array().expect("findings");
+    let hat = findings.iter().find(|finding| finding["check"] == "Hat").expect("the Hat");
+    assert_eq!((&hat["verdict"], &hat["remedies"][0]["paste"][0]), (&"failure".into(), &"sudo poweroff".into()));
+    let text = String::from_utf8(ward.mbushat(&[]).stdout).expect("UTF-8");
+    assert!(!text.contains('\x1b'), "colours only on a terminal");
+    let lines =
+        text.lines().filter(|line| ["ok ", "failure ", "warning ", "skipped "].iter().any(|v| line.starts_with(v)));
+    assert_eq!(lines.count(), findings.len());
+}
+
+/// A mosquitto with one user, `mbushat` with the password `right`, and these rules.
+fn guarded(acl: &str) -> Option<Broker> {
+    let passwd = tool("mosquitto_passwd")?;
+    let lines = "allow_anonymous false\npassword_file FOLDER/passwd\nacl_file FOLDER/acl\n";
+    let mut broker = Broker::prepare(lines)?;
+    let file = broker.folder().path().join("passwd");
+    let made = Command::new(passwd).args(["-b", "-c"]).arg(&file).args(["mbushat", "right"]).status();
+    assert!(made.expect("mosquitto_passwd runs").success());
+    broker.folder().write("acl", acl);
+    broker.run();
+    Some(broker)
+}
+
+/// Files of a root: what is written, linked and left out.
+#[derive(Clone)]
+struct Pi {
+    files: Vec<(String, String)>,
+    links: Vec<(String, String)>,
+}
+
+impl Pi {
+    /// A Pi 3 with the Hat on which everything is as it should be.
+    fn three() -> Self {
+        let files = [
+            ("proc/device-tree/model", "Raspberry Pi 3 Model B Rev 1.2\0"),
+            ("proc/device-tree/hat/product", "M-Bus Master\0"),
+            ("proc/device-tree/hat/product_ver", "0x0005\0"),
+            ("proc/cmdline", "console=tty1 root=PARTUUID=1 rootwait\n"),
+            ("boot/firmware/config.txt", "dtparam=audio=on\n[all]\nenable_uart=1\ndtoverlay=disable-bt\n"),
+            ("boot/firmware/cmdline.txt", "console=tty1 root=PARTUUID=1 rootwait\n"),
+            ("lib/systemd/system/mbushat.service", "[Service]\nUser=mbushat\nSupplementaryGroups=dialout gpio\n"),
+            ("etc/passwd", "root:x:0:0::/root:/bin/sh\nmbushat:x:990:990::/nonexistent:/usr/sbin/nologin\n"),
+            ("run/systemd/timesync/synchronized", ""),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
+        Self { files, links: vec![("dev/serial0".to_owned(), "ttyAMA0".to_owned())] }
+    }
+
+    fn five() -> Self {
+        Self::three()
+            .with("proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
+            .with("boot/firmware/config.txt", "dtparam=uart0=on\n")
+            .with("boot/firmware/cmdline.txt", "console=serial0,115200 console=tty1 root=PARTUUID=1\n")
+            .link("dev/serial0", "ttyAMA10")
+    }
+
+    fn with(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+
+    fn without(mut self, path: &str) -> Self {
+        self.files.retain(|(file, _)| !file.starts_with(path));
+        self
+    }
+
+    fn link(mut self, path: &str, target: &str) -> Self {
+        self.links.retain(|(link, _)| link != path);
+        self.links.push((path.to_owned(), target.to_owned()));
+        self
+    }
+}
+
+/// A prepared root with a meter at address 48 on its UART, a broker, and somebody who listens as
+/// Home Assistant does.
+struct Ward {
+    folder: Folder,
+    broker: Broker,
+    /// Kept for as long as the ward is.
+    listener: Option<Subscriber>,
+    _wire: Option<Wire>,
+}
+
+impl Ward {
+    fn new(pi: &Pi) -> Option<Self> {
+        Self::with_broker(pi, Broker::start()?)
+    }
+
+    fn of_folder(pi: &Pi, uart: bool) -> Option<Self> {
+        Self::build(pi, Broker::start()?, uart)
+    }
+
+    fn with_broker(pi: &Pi, broker: Broker) -> Option<Self> {
+        Self::build(pi, broker, true)
+    }
+
+    fn build(pi: &Pi, broker: Broker, uart: bool) -> Option<Self> {
+        let mut ward = Self { folder: Folder::new(), broker, listener: None, _wire: None };
+        for (path, text) in &pi.files {
+            ward.write(path, text);
+        }
+        fs::create_dir_all(ward.path("dev")).expect("a folder");
+        for (path, target) in &pi.links {
+            symlink(target, ward.path(path)).expect("a link");
+        }
+        let mut group = 20;
+        if uart {
+            let port = ward.path("dev/ttyAMA0");
+            ward._wire = Some(Wire::on_pty(&port, &[48]));
+            fs::set_permissions(&port, fs::Permissions::from_mode(0o660)).expect("our pseudo-terminal");
+            group = fs::metadata(&port).expect("the port").gid();
+        }
+        ward.write("etc/group", &format!("root:x:0:\ndialout:x:{group}:pi\ngpio:x:997:pi\nmbushat:x:990:\n"));
+        ward.configure("");
+        let open = !ward.broker.folder().path().join("acl").exists();
+        if open {
+            ward.listener = Some(Subscriber::new(ward.port(), "homeassistant/#")?);
+            publish(ward.port(), "mbushat/bridge/state", "online", true);
+            publish(ward.port(), "mbushat/cold_water/availability", "online", true);
+        }
+        Some(ward)
+    }
+
+    fn port(&self) -> u16 {
+        self.broker.port
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let file = self.path(path);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("a file");
+    }
+
+    /// The shortest configuration for this broker and meter, and these lines.
+    fn configure(&self, lines: &str) {
+        let url = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n", self.port());
+        self.write("etc/mbushat.toml", &format!("{url}{lines}[[meter]]\nname = \"cold_water\"\naddress = 48\n"));
+    }
+
+    fn append(&self, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path("etc/mbushat.toml")).expect("the configuration");
+        assert!(text.contains(old));
+        self.write("etc/mbushat.toml", &text.replace(old, new));
+    }
+
+    fn log_in(&self, user: &str, password: &str) {
+        self.append("[mqtt]\n", &format!("[mqtt]\nusername = \"{user}\"\npassword = \"{password}\"\n"));
+    }
+
+    /// Another program, with process id 1234, has the port open.
+    fn hold_port(&self, name: &str) {
+        self.write("proc/1234/comm", &format!("{name}\n"));
+        fs::create_dir_all(self.path("proc/1234/fd")).expect("a folder");
+        symlink(fs::canonicalize(self.path("dev/ttyAMA0")).expect("the port"), self.path("proc/1234/fd/7"))
+            .expect("a link");
+    }
+
+    fn mbushat(&self, args: &[&str]) -> Output {
+        let program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+            .arg("--config")
+            .arg(self.path("etc/mbushat.toml"))
+            .args(["doctor", "--root"])
+            .arg(self.folder.path())
+            .args(args)
+            .output();
+        program.expect("the program starts")
+    }
+
+    /// Compares what is printed with the golden file of that name; the exit code.
+    fn examine(&self, name: &str) -> i32 {
+        let output = self.mbushat(&[]);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing on stderr");
+        let text =
+            text.replace(&format!("{}", self.port()), "PPPPP").replace(&*self.folder.path().to_string_lossy(), "");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
+        }
+        golden(name, &text);
+        output.status.code().expect("no signal")
+    }
+}
+
+fn golden(name: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/doctor/{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, text).expect("the golden file");
+    }
+    let want = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert!(text == want, "{name} differs.\n--- want\n{want}\n--- got\n{text}");
+}

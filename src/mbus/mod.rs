@@ -30,4 +30,5 @@ pub mod sequence;
 pub mod readout;
 pub mod probe;
 pub mod search;
+pub mod command;
 pub mod timing;

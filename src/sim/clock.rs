@@ -39,8 +39,10 @@ pub(super) fn type_f(seconds: u64) -> [u8; 4] {
 /// The seconds of a type F field; `None` where it is invalid.
 pub(super) fn seconds_of_type_f(field: &[u8]) -> Option<u64> {
     let &[minute, hour, day, month] = field else { return None };
-    let century = u64::from((hour >> 5) & 3);
-    let year = 1900 + 100 * century + u64::from((day >> 5) | ((month >> 4) << 3));
+    let of_century = u64::from((day >> 5) | ((month >> 4) << 3));
+    // without a century, years up to 80 are of this one (EN 13757-3 annex A)
+    let century = u64::from((hour >> 5) & 3).max(u64::from(of_century <= 80));
+    let year = 1900 + 100 * century + of_century;
     let days = days(year, u64::from(month & 0xF), u64::from(day & 0x1F))?;
     (minute & 0x80 == 0).then(|| days * DAY + u64::from(hour & 0x1F) * 3600 + u64::from(minute & 0x3F) * 60)
 }
@@ -65,6 +67,7 @@ mod tests {
             assert_eq!(seconds_of_type_f(&field), Some(seconds));
             assert_eq!(type_g(seconds), field[2..]);
         }
+        assert_eq!(seconds_of_type_f(&[0x00, 0x00, 0x41, 0x31]), Some(1_767_225_600), "no century");
         assert_eq!(type_g(1_579_046_400), [0x8F, 0x21], "2020-01-15, as an ATS sends it");
         assert_eq!(seconds_of_type_f(&[0x80, 0, 1, 1]), None);
     }

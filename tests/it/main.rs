@@ -8,6 +8,7 @@ mod broker;
 mod bus;
 mod bus_commands;
 mod cli;
+mod command;
 mod config;
 mod decode;
 mod doctor;

@@ -1,0 +1,124 @@
+//! Orders to simulated meters, in virtual time.
+
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use mbushat::mbus::calendar::{Date, DateTime, Time};
+use mbushat::mbus::command::{Command, CommandError, Effect, Order};
+use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::request::Request;
+use mbushat::mbus::timing::Baud;
+use mbushat::sim::model::Model;
+use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
+use mbushat::sim::segment::Segment;
+
+fn at(address: u8) -> PrimaryAddress {
+    PrimaryAddress::new(address).expect("0 to 250")
+}
+
+fn primary(address: u8) -> MeterAddress {
+    MeterAddress::Primary(at(address))
+}
+
+fn meter(address: u8) -> MeterPlan {
+    Model::Heat.meter(at(address), 0x1000_0000 + u32::from(address))
+}
+
+struct Bench {
+    segment: Segment,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(meters: Vec<MeterPlan>, faults: Faults) -> Self {
+        let now = Instant::now();
+        Self { segment: Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now), now }
+    }
+
+    /// Gives the order and leaves the line at the rate of the last exchange.
+    fn order(&mut self, target: MeterAddress, order: Order) -> Result<Effect, CommandError> {
+        let mut command = Command::new(target, order, Baud::DEFAULT);
+        for _ in 0..10 {
+            match command.next_exchange(LineTiming::new(Baud::DEFAULT)) {
+                Err(outcome) => return outcome,
+                Ok((baud, mut exchange)) => {
+                    self.segment.set_baud(baud);
+                    command.take(self.segment.converse(&mut exchange, &mut self.now).reply);
+                }
+            }
+        }
+        panic!("a command of more than ten exchanges");
+    }
+
+    fn ping(&mut self, address: u8, baud: Baud) -> Result<Reply, ExchangeError> {
+        self.segment.set_baud(baud);
+        let mut ping = Exchange::new(Request::snd_nke(address), LineTiming::new(baud));
+        self.segment.converse(&mut ping, &mut self.now).reply
+    }
+}
+
+#[test]
+fn a_new_address_is_taken_and_the_old_one_is_free() {
+    let by_secondary = MeterAddress::Secondary(meter(0).identity);
+    for target in [primary(0), by_secondary] {
+        let mut bench = Bench::new(vec![meter(0), meter(7)], Faults::default());
+        assert_eq!(bench.order(target, Order::SetAddress(at(5))), Ok(Effect::Verified));
+        assert_eq!(bench.ping(5, Baud::DEFAULT), Ok(Reply::Ack));
+        assert_eq!(bench.ping(0, Baud::DEFAULT), Err(ExchangeError::Silence));
+    }
+}
+
+#[test]
+fn an_occupied_address_is_refused_and_nothing_is_changed() {
+    let mut bench = Bench::new(vec![meter(0), meter(7)], Faults::default());
+    let occupied = Err(CommandError::Occupied { address: at(7) });
+    assert_eq!(bench.order(primary(0), Order::SetAddress(at(7))), occupied);
+    assert_eq!(bench.ping(0, Baud::DEFAULT), Ok(Reply::Ack));
+}
+
+#[test]
+fn a_meter_that_is_not_there_gets_no_order() {
+    let mut bench = Bench::new(vec![meter(7)], Faults::default());
+    let unreachable = Err(CommandError::Unreachable(ExchangeError::Silence));
+    assert_eq!(bench.order(primary(0), Order::SetAddress(at(5))), unreachable);
+    assert_eq!(bench.order(primary(0), Order::SetBaud(Baud::DEFAULT)), unreachable);
+    let nobody = MeterAddress::Secondary(SecondaryAddress::parse("99999999").expect("an id"));
+    assert_eq!(bench.order(nobody, Order::ResetApplication(None)), unreachable);
+}
+
+#[test]
+fn a_new_rate_is_checked_at_that_rate_and_kept_only_while_spoken_to() {
+    let fast = Baud::new(9600).expect("a rate");
+    let mut bench = Bench::new(vec![meter(1)], Faults::default());
+    assert_eq!(bench.order(primary(1), Order::SetBaud(fast)), Ok(Effect::Verified));
+    assert_eq!(bench.ping(1, fast), Ok(Reply::Ack));
+    bench.now += Duration::from_secs(180);
+    assert_eq!(bench.ping(1, fast), Err(ExchangeError::Silence), "fallen back");
+    assert_eq!(bench.ping(1, Baud::DEFAULT), Ok(Reply::Ack));
+}
+
+#[test]
+fn a_clock_is_set_and_read_back() {
+    let time = Time { hour: 13, minute: 37, second: None };
+    let set = DateTime { date: Date { year: 2027, month: 3, day: 28 }, time, summer: false };
+    let mut bench = Bench::new(vec![meter(1)], Faults::default());
+    assert_eq!(bench.order(primary(1), Order::SetClock(set)), Ok(Effect::Verified));
+    let blind = MeterPlan { ..Model::RoomSensor.meter(at(2), 0x22) };
+    let mut bench = Bench::new(vec![blind], Faults::default());
+    assert_eq!(bench.order(primary(2), Order::SetClock(set)), Ok(Effect::Acknowledged), "it shows no clock");
+}
+
+#[test]
+fn a_lost_acknowledgement_does_not_make_a_command_fail() {
+    let faults = Faults { corrupt_per_mille: 20, noise_per_mille: 200, ..Faults::default() };
+    let mut verified = 0;
+    for seed in 0..50 {
+        let mut bench = Bench::new(vec![meter(0)], Faults::default());
+        let plan = SegmentPlan { faults, seed, ..SegmentPlan::new(vec![meter(0)]) };
+        bench.segment = Segment::new(plan, bench.now);
+        let outcome = bench.order(primary(0), Order::SetAddress(at(5)));
+        // Noise at the new address looks like a meter there; that is refused, and nothing is changed.
+        verified += u32::from(outcome == Ok(Effect::Verified));
+    }
+    assert!(verified >= 40, "{verified} of 50");
+}

@@ -22,7 +22,7 @@ const MARGIN: usize = 25;
 /// Arguments of `mbushat doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  sudo mbushat doctor\n\nExit code 1: something failed; 78: the configuration is bad."
+    after_help = "Examples:\n  mbushat doctor\n  mbushat doctor --json\n\nExit code 1: something failed; 78: the configuration is bad."
 )]
 pub(crate) struct Args {
     /// Print one JSON document instead of lines

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,7 +23,7 @@ use crate::config::{Bus, Config};
 use crate::mqtt::link::{self, Credentials};
 use crate::mqtt::task::{BusEnd, Channels, OutboxTask};
 use crate::mqtt::topic::Topics;
-use crate::spool::Spool;
+use crate::spool::{InUse, Spool};
 use crate::status::Status;
 use crate::system;
 
@@ -48,6 +48,9 @@ pub enum AgentError {
     /// The system gives no signals.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
+    /// Another agent has the store.
+    #[error(transparent)]
+    Store(#[from] InUse),
     /// A task ended that should never end: a defect of this program.
     #[error("the task of {task} ended by itself; please report this")]
     Ended {
@@ -62,7 +65,8 @@ pub enum AgentError {
 /// Where it cannot start, or a task ended by itself.
 pub async fn run(config: Config, file: Option<PathBuf>) -> Result<(), AgentError> {
     let mut signals = Signals::new().map_err(AgentError::Signals)?;
-    let mut agent = Agent::start(config, file);
+    let spool = Spool::open(&config.store, Instant::now())?;
+    let mut agent = Agent::start(config, spool, file);
     system::notify_ready();
     let outcome = agent.watch(&mut signals).await;
     system::notify_stopping();
@@ -99,7 +103,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: Config, file: Option<PathBuf>) -> Self {
+    fn start(config: Config, spool: Spool, file: Option<PathBuf>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (events, happened) = mpsc::channel(EVENTS);
         let (orders, for_link) = mpsc::channel(MESSAGES);
@@ -120,7 +124,7 @@ impl Agent {
             status: status_writer,
             reload: ask_reload,
         };
-        let spool = Spool::open(&config.store);
+
         let task = OutboxTask::new(config.clone(), spool, channels);
         let last_good = task.last_good();
 

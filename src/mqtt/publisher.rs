@@ -4,7 +4,7 @@
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::link::Publish;
 use super::outbox::{Class, Outbox};
@@ -32,6 +32,8 @@ pub(super) struct Publisher {
     pub(super) spool: Spool,
     meters: BTreeMap<String, Known>,
     pub(super) counts: Counts,
+    /// Set by the task at each of its turns.
+    pub(super) now: Instant,
 }
 
 /// Since the start.
@@ -76,14 +78,14 @@ pub(super) enum Outcome {
 }
 
 impl Publisher {
-    pub(super) fn new(config: Config, spool: Spool) -> Self {
+    pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
         let topics = Topics::new(&config.mqtt.base_topic);
         let homeassistant = Some(&config.homeassistant).filter(|h| h.enabled);
         let announcer =
             homeassistant.map(|h| Announcer::new(h, topics.base(), topics.bridge_state(), topics.bridge_info()));
         let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
         let outbox = Outbox::new(spool.cursor());
-        let mut publisher = Self { config, topics, announcer, outbox, spool, meters, counts: Counts::default() };
+        let mut publisher = Self { config, topics, announcer, outbox, spool, meters, counts: Counts::default(), now };
         publisher.restore();
         publisher
     }
@@ -146,11 +148,11 @@ impl Publisher {
         }
         for (name, announcement) in gone {
             self.outbox.set(Class::Announcement, &announcement, Vec::new(), true);
-            self.spool.remember(Memo::Announcement, &name, "");
+            self.spool.remember(Memo::Announcement, &name, "", self.now);
             if !self.meters.contains_key(&name) {
                 self.outbox.set(Class::State, &self.topics.state(&name), Vec::new(), true);
                 self.outbox.set(Class::Availability, &self.topics.availability(&name), Vec::new(), true);
-                self.spool.remember(Memo::State, &name, "");
+                self.spool.remember(Memo::State, &name, "", self.now);
             }
         }
     }
@@ -260,7 +262,7 @@ impl Publisher {
         let Some(identity) = reading.device.identity else { return };
         let Some(known) = self.meters.get(&reading.meter) else { return };
         let mark = if known.replaces_another { " replaced" } else { "" };
-        self.spool.remember(Memo::Identity, &reading.meter, &format!("{identity}{mark}"));
+        self.spool.remember(Memo::Identity, &reading.meter, &format!("{identity}{mark}"), self.now);
         if let Some(former) = former {
             let (from, to) = (former.to_string(), identity.to_string());
             tracing::warn!(meter = reading.meter, "another meter answers: {to} instead of {from}");
@@ -271,16 +273,16 @@ impl Publisher {
     /// Into the spool, and its meaning into the documents.
     fn take(&mut self, reading: &Reading) -> u64 {
         let name = &reading.meter;
-        let seq = self.spool.append(name, |seq| payload::reading(reading, seq));
+        let seq = self.spool.append(name, self.now, |seq| payload::reading(reading, seq));
         self.counts.taken += 1;
         let state = payload::state(reading, seq);
-        self.spool.remember(Memo::State, name, &state);
+        self.spool.remember(Memo::State, name, &state, self.now);
         let numbers = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
         self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
         let Some(known) = self.meters.get_mut(name) else { return seq };
         known.last.extend(numbers);
         for measurement in &reading.measurements {
-            known.see(measurement, &mut self.spool);
+            known.see(measurement, &mut self.spool, self.now);
         }
         let change = known.presence.answered();
         if change != Change::None {
@@ -332,7 +334,7 @@ impl Publisher {
         if let Some(old) = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic) {
             self.outbox.set(Class::Announcement, &old, Vec::new(), true);
         }
-        self.spool.remember(Memo::Announcement, name, &format!("{}\n{}", document.topic, document.payload));
+        self.spool.remember(Memo::Announcement, name, &format!("{}\n{}", document.topic, document.payload), self.now);
         self.outbox.set(Class::Announcement, &document.topic, document.payload.into(), true);
     }
 
@@ -351,6 +353,18 @@ impl Publisher {
                     tracing::warn!("the store is full: {count} readings dropped, numbers {from} to {to}");
                     self.tell(&Event::ReadingsDropped { count, from, to });
                 }
+                Notice::UncleanStart { from, to } => {
+                    tracing::warn!("the last stop was no clean one: the numbers {from} to {to} are skipped");
+                    self.tell(&Event::UncleanStart { from, to });
+                }
+                Notice::Damaged { file, kept, lost } => {
+                    let file = file.display();
+                    tracing::error!("the store was damaged: {lost} lines of {file} cannot be read, {kept} are kept");
+                }
+                Notice::Trouble { error } => {
+                    tracing::error!("the store fails: {error}; readings are kept in memory until it works again");
+                }
+                Notice::Recovered => tracing::info!("the store works again"),
             }
         }
     }
@@ -364,13 +378,13 @@ impl Publisher {
 
     /// The next reading to send.
     pub(super) fn reading_after(&mut self, seq: u64) -> Option<Publish> {
-        let Entry { seq, meter, payload } = self.spool.after(seq)?;
+        let Entry { seq, meter, payload } = self.spool.after(seq, self.now)?;
         Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()))
     }
 
     /// A refused reading once more; the cursor to settle where the store has dropped it meanwhile.
     pub(super) fn reading_again(&mut self, seq: u64) -> Result<Publish, u64> {
-        match self.spool.after(seq.saturating_sub(1)).filter(|entry| entry.seq == seq) {
+        match self.spool.after(seq.saturating_sub(1), self.now).filter(|entry| entry.seq == seq) {
             Some(entry) => Ok(self.outbox.reading(seq, self.topics.reading(&entry.meter), entry.payload.into())),
             None => Err(self.outbox.reading_is_gone(seq).unwrap_or(0)),
         }
@@ -412,7 +426,7 @@ impl Known {
     }
 
     /// Keeps what is measured, and the first unit of each key.
-    fn see(&mut self, measurement: &Measurement, spool: &mut Spool) {
+    fn see(&mut self, measurement: &Measurement, spool: &mut Spool, now: Instant) {
         match self.seen.iter_mut().find(|seen| seen.key == measurement.key) {
             Some(seen) => seen.clone_from(measurement),
             None => self.seen.push(measurement.clone()),
@@ -420,7 +434,7 @@ impl Known {
         if !self.units.contains_key(&measurement.key) {
             self.units.insert(measurement.key.clone(), measurement.unit);
             let name = format!("{}/{}", self.meter.name, measurement.key);
-            spool.remember(Memo::Unit, &name, measurement.unit.name());
+            spool.remember(Memo::Unit, &name, measurement.unit.name(), now);
         }
     }
 }

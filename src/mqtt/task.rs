@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
 
 use super::link::{Fault, LinkEvent, Order, Version};
@@ -26,6 +27,8 @@ use crate::status::Status;
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
+/// Events taken at one turn, at most.
+const CATCH_UP: usize = 256;
 /// How long the last messages may take at the end.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(800);
 
@@ -76,7 +79,7 @@ impl OutboxTask {
     pub fn new(config: Config, spool: Spool, channels: Channels) -> Self {
         let now = Instant::now();
         Self {
-            publisher: Publisher::new(config, spool),
+            publisher: Publisher::new(config, spool, now),
             channels,
             waiting: Waiting::default(),
             connection: None,
@@ -95,6 +98,7 @@ impl OutboxTask {
     /// Runs until every bus task has ended, then says goodbye.
     pub async fn run(mut self) {
         loop {
+            self.store().await;
             self.pump();
             let wake = self.wake_at();
             tokio::select! {
@@ -105,12 +109,38 @@ impl OutboxTask {
                 Some(event) = self.channels.link.recv() => self.linked(event),
                 () = sleep_until(wake.into()) => {}
             }
+            self.catch_up();
         }
         self.goodbye().await;
     }
 
     fn wake_at(&self) -> Instant {
-        self.publisher.outbox.wake_at().map_or(self.info_at, |at| at.min(self.info_at))
+        let Publisher { outbox, spool, .. } = &self.publisher;
+        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at());
+        wakes.fold(self.info_at, Instant::min)
+    }
+
+    /// Everything else that has already come, so that one sync of the disk serves many readings.
+    fn catch_up(&mut self) {
+        for _ in 0..CATCH_UP {
+            match (self.channels.happened.try_recv(), self.channels.link.try_recv()) {
+                (Err(_), Err(_)) => return,
+                (happened, linked) => {
+                    happened.into_iter().for_each(|event| self.happened(event));
+                    linked.into_iter().for_each(|event| self.linked(event));
+                }
+            }
+        }
+    }
+
+    /// What is due for the disk, done where it delays no bus.
+    async fn store(&mut self) {
+        self.publisher.now = Instant::now();
+        if let Some(work) = self.publisher.spool.work(self.publisher.now) {
+            let outcome = spawn_blocking(|| work.run()).await;
+            self.publisher.spool.done(outcome.unwrap_or_else(|error| Err(error.into())), Instant::now());
+        }
+        self.publisher.tell_notices();
     }
 
     fn happened(&mut self, event: BusEvent) {
@@ -183,9 +213,9 @@ impl OutboxTask {
     /// The broker has every reading up to here.
     fn settle(&mut self, cursor: u64) {
         let before = self.publisher.spool.depth();
-        self.publisher.spool.ack(cursor);
+        self.publisher.spool.ack(cursor, Instant::now());
         let settled = before.saturating_sub(self.publisher.spool.depth());
-        self.publisher.counts.delivered += u64::try_from(settled).unwrap_or(0);
+        self.publisher.counts.delivered += settled;
     }
 
     fn obey(&mut self, verdict: &Verdict) {
@@ -195,7 +225,7 @@ impl OutboxTask {
         }
         if let Some(seq) = verdict.set_aside {
             self.publisher.counts.set_aside += 1;
-            self.publisher.spool.set_aside(seq);
+            self.publisher.spool.set_aside(seq, Instant::now());
         }
         if let Some(cursor) = verdict.cursor {
             self.settle(cursor);
@@ -290,7 +320,7 @@ impl OutboxTask {
                 Next::ReadingAgain(seq) => match publisher.reading_again(seq) {
                     Ok(message) => message,
                     Err(cursor) => {
-                        publisher.spool.ack(cursor);
+                        publisher.spool.ack(cursor, now);
                         continue;
                     }
                 },
@@ -308,7 +338,7 @@ impl OutboxTask {
             readings_delivered: delivered,
             readings_dropped: dropped,
             readings_set_aside: set_aside,
-            spool_depth: u64::try_from(self.publisher.spool.depth()).unwrap_or(u64::MAX),
+            spool_depth: self.publisher.spool.depth(),
             readings_faulty: faulty,
         }
     }
@@ -337,6 +367,7 @@ impl OutboxTask {
             tracing::warn!("the broker did not acknowledge the last messages");
         }
         _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(Order::Disconnect)).await;
+        self.publisher.spool.close(Instant::now());
     }
 
     /// Everything that can be said has been said, `offline` last of all.

@@ -2,15 +2,43 @@
 //!
 //! # Invariants
 //!
-//! 1. A number, once given to a reading, is never given to another one.
-//! 2. Readings come out in the order of their numbers, each until it is acknowledged or set aside.
-//! 3. What is held is bounded; when it is full the oldest readings give way, and are counted.
+//! 1. A number, once given to a reading, is never given to another one, nor is a later reading given
+//!    a lower one.
+//! 2. Readings come out in the order of their numbers, each until it is acknowledged or set aside,
+//!    also after a crash: then perhaps once more than needed, with the same number.
+//! 3. With `always` a reading comes out only after it is on disk; with `outage` it is on disk at the
+//!    latest two seconds after it was taken, unless it was acknowledged before, and at a clean stop.
+//! 4. What is held is bounded, in memory and on disk; when it is full the oldest readings give way,
+//!    and are counted.
+//! 5. Nothing that was once written is deleted because it cannot be understood: damaged files are
+//!    renamed, their good lines are kept.
+//! 6. A disk that fails stops nothing: readings are then kept in memory, and it is said once.
+//!
+//! # Why files of lines and no database
+//!
+//! The readings are appended, read in order and deleted in order, by one task. A line with a
+//! checksum is its own transaction: one turned bit costs one line, where a damaged page of a database
+//! costs the file, and a person can read what is left. Appending is what an SD card bears best. It
+//! also keeps a C library of a megabyte out of a program that fits in six.
+//!
+//! # Files
+//!
+//! `readings-<first number>.log` (`journal`), `numbers` (`numbers`), `states` and `memos` (`memos`),
+//! `aside.log` (readings the broker will not take), `lock`, `*.damaged-<n>`.
 //!
 //! Not here: what a reading says (it is bytes here), when it is published (`mqtt::outbox`).
 
-mod memory;
+mod disk;
+mod journal;
+mod line;
+mod memos;
+mod numbers;
+mod store;
 
-pub use memory::Spool;
+use std::path::PathBuf;
+
+pub use disk::DiskWork;
+pub use store::{InUse, Spool};
 
 /// One reading that waits for its acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +51,7 @@ pub struct Entry {
     pub payload: String,
 }
 
-/// What is remembered over a restart, each under a name.
+/// What is remembered over a restart, each under a name without spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Memo {
     /// A meter's last `state` document, by meter.
@@ -34,6 +62,23 @@ pub enum Memo {
     Identity,
     /// The first unit of a key, by `meter/key`.
     Unit,
+}
+
+impl Memo {
+    const ALL: [Self; 4] = [Self::State, Self::Announcement, Self::Identity, Self::Unit];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Announcement => "announcement",
+            Self::Identity => "identity",
+            Self::Unit => "unit",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|memo| memo.name() == name)
+    }
 }
 
 /// What the outbox task must tell, in the order it happened.
@@ -48,4 +93,27 @@ pub enum Notice {
         /// The last.
         to: u64,
     },
+    /// The last stop was no clean one: the numbers from..=to may never have been used.
+    UncleanStart {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// A file was damaged: it has this name now.
+    Damaged {
+        /// Its new name.
+        file: PathBuf,
+        /// Good lines, which are kept.
+        kept: u64,
+        /// Lines that could not be read.
+        lost: u64,
+    },
+    /// The disk fails; what comes now is kept in memory.
+    Trouble {
+        /// What the system said.
+        error: String,
+    },
+    /// The disk works again.
+    Recovered,
 }

@@ -1,6 +1,5 @@
 //! The agent as a process: `mbushat run` between meters and a real mosquitto.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,17 +20,16 @@ impl Agent {
     /// `rest` are the buses and meters, and more tables.
     pub(crate) fn start(broker_port: u16, rest: &str) -> Self {
         let folder = Folder::new();
-        let file = configure(&folder, broker_port, rest);
-        let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_mbushat"))
-            .args(["run", "--config"])
-            .arg(file)
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("mbushat starts");
+        configure(&folder, broker_port, rest);
+        let child = spawn(&folder);
         Self { child, folder }
+    }
+
+    /// Starts it again, with the same configuration and store.
+    pub(crate) fn restart(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        self.child = spawn(&self.folder);
     }
 
     pub(crate) fn log(&self) -> String {
@@ -46,7 +44,19 @@ impl Agent {
     }
 }
 
-fn configure(folder: &Folder, broker_port: u16, rest: &str) -> PathBuf {
+fn spawn(folder: &Folder) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
+    Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["run", "--config"])
+        .arg(folder.path().join("mbushat.toml"))
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("mbushat starts")
+}
+
+fn configure(folder: &Folder, broker_port: u16, rest: &str) {
     let store = folder.path().join("store");
     let head = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\nkeep_alive = \"5s\"\n");
     let store = if rest.contains("[store]") {
@@ -54,7 +64,7 @@ fn configure(folder: &Folder, broker_port: u16, rest: &str) -> PathBuf {
     } else {
         format!("[store]\ndirectory = {store:?}\n{rest}")
     };
-    folder.write("mbushat.toml", &(head + &store))
+    folder.write("mbushat.toml", &(head + &store));
 }
 
 impl Drop for Agent {
@@ -259,4 +269,37 @@ fn the_agent_starts_without_a_broker_and_waits() {
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
     let reading = subscriber.wait_for(SOON, |_| true).expect("readings");
     assert!(litres(&reading).is_some());
+}
+
+#[test]
+fn a_restart_without_a_broker_keeps_every_reading_and_a_second_agent_is_refused() {
+    let Some(mut broker) = Broker::prepare("allow_anonymous true\n") else { return };
+    let gateway = Gateway::start();
+    let rest = gateway.config("w", [1, 2], "1s");
+    let mut agent = Agent::start(broker.port, &rest);
+    std::thread::sleep(Duration::from_secs(4));
+    let second = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["run", "--config"])
+        .arg(agent.folder.path().join("mbushat.toml"))
+        .output()
+        .expect("mbushat runs");
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another mbushat"));
+    agent.end("TERM");
+    broker.run();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    agent.restart();
+    let mut got = std::collections::BTreeMap::new();
+    let end = Instant::now() + Duration::from_secs(8);
+    while let Some(message) = subscriber.next(end.saturating_duration_since(Instant::now())) {
+        let (meter, seq, litres) = litres(&message).expect("our meters");
+        assert_eq!(got.insert(seq, (meter, litres)), None, "sent twice");
+    }
+    let numbers: Vec<u64> = got.keys().copied().collect();
+    assert_eq!(numbers, (1..=u64::try_from(numbers.len()).expect("few")).collect::<Vec<_>>(), "{}", agent.log());
+    for meter in ["w_m1", "w_m2"] {
+        let litres: Vec<u64> = got.values().filter(|(m, _)| m == meter).map(|(_, litres)| *litres).collect();
+        assert_eq!(litres, (1..=u64::try_from(litres.len()).expect("few")).collect::<Vec<_>>(), "every reading served");
+    }
+    assert!(!agent.log().contains("no clean one"), "{}", agent.log());
 }

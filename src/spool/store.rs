@@ -1,0 +1,427 @@
+//! The spool: readings in memory first, on disk when the durability asks for it.
+//!
+//! `fresh` holds what is not on disk; everything in it is younger than everything on disk.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::disk::{self, DiskWork};
+use super::journal::Journal;
+use super::memos::Memos;
+use super::numbers::{BLOCK, Numbers};
+use super::{Entry, Memo, Notice, line};
+use crate::config::{Durability, Store};
+
+/// With `outage`: how long a reading may wait for its acknowledgement before it goes to disk.
+const TO_DISK_AFTER: Duration = Duration::from_secs(2);
+/// How often a failing disk is tried again.
+const TRY_DISK_AGAIN: Duration = Duration::from_secs(30);
+/// How long the cursor on disk may lag behind: after a crash so much is sent twice.
+const SAVE_CURSOR_AFTER: Duration = Duration::from_secs(10);
+/// Readings in memory, at most, in bytes.
+const MEMORY_BYTES: u64 = 8 << 20;
+/// What a reading costs in memory beside its texts.
+const OVERHEAD_BYTES: u64 = 100;
+/// Readings the broker will not take are kept up to this.
+const ASIDE_BYTES: u64 = 1 << 20;
+
+/// Another process has the store.
+#[derive(Debug, thiserror::Error)]
+#[error("the store {} is in use by another mbushat; give each agent its own [store] directory", .0.display())]
+pub struct InUse(PathBuf);
+
+/// The spool; the outbox task is its sole owner.
+#[derive(Debug)]
+pub struct Spool {
+    always: bool,
+    max_bytes: u64,
+    next: u64,
+    /// Numbers below this may be used without asking the disk.
+    reserved: u64,
+    cursor: u64,
+    /// The cursor on disk, and since when it is no longer the true one.
+    saved_cursor: (u64, Option<Instant>),
+    fresh: VecDeque<Fresh>,
+    fresh_bytes: u64,
+    /// `None`: there is no folder, so all is in memory.
+    disk: Option<Disk>,
+    memos: Memos,
+    notices: Vec<Notice>,
+    /// The disk fails: not tried again before this.
+    trouble: Option<Instant>,
+    /// With `always`: what is known to be on disk.
+    synced: u64,
+    /// What the work that is going on will have synced.
+    syncing: u64,
+}
+
+#[derive(Debug)]
+struct Fresh {
+    entry: Entry,
+    taken: Instant,
+}
+
+#[derive(Debug)]
+struct Disk {
+    folder: PathBuf,
+    journal: Journal,
+    /// Held as long as the agent lives.
+    _lock: Option<File>,
+}
+
+impl Spool {
+    /// Opens the store, or does without one where that fails.
+    ///
+    /// # Errors
+    /// [`InUse`] where another process has it.
+    pub fn open(store: &Store, now: Instant) -> Result<Self, InUse> {
+        let mut spool = Self {
+            always: store.durability == Durability::Always,
+            max_bytes: store.max_size_bytes,
+            next: 1,
+            reserved: 0,
+            cursor: 0,
+            saved_cursor: (0, None),
+            fresh: VecDeque::new(),
+            fresh_bytes: 0,
+            disk: None,
+            memos: Memos::default(),
+            notices: Vec::new(),
+            trouble: None,
+            synced: 0,
+            syncing: 0,
+        };
+        let lock = lock(&store.directory)?;
+        if let Err(error) = spool.load(&store.directory, lock) {
+            spool.fail(&error, now);
+        }
+        spool.cursor = spool.cursor.max(spool.first_stored() - 1);
+        spool.reserve(now);
+        spool.synced = spool.next - 1;
+        Ok(spool)
+    }
+
+    fn load(&mut self, folder: &Path, lock: Option<File>) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let journal = Journal::open(folder, self.max_bytes, &mut self.notices)?;
+        self.memos = Memos::open(folder, &mut self.notices)?;
+        let path = folder.join("numbers");
+        let (lines, bad) = disk::read_lines(&path)?;
+        let numbers = Numbers::of_lines(&lines).filter(|_| bad == 0);
+        let above_disk = journal.last().map_or(1, |last| last + 1);
+        match numbers {
+            Some(numbers) => {
+                let from = above_disk.max(numbers.next.saturating_sub(BLOCK));
+                if !numbers.exact && from < numbers.next {
+                    self.notices.push(Notice::UncleanStart { from, to: numbers.next - 1 });
+                }
+                self.next = numbers.next.max(above_disk);
+                self.cursor = numbers.cursor;
+            }
+            None if lines.is_empty() && bad == 0 && journal.last().is_none() && self.memos.is_empty() => {}
+            None => {
+                if path.exists() {
+                    self.notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept: 0, lost: bad.max(1) });
+                }
+                self.next = above_disk.max(clock_number());
+            }
+        }
+        self.disk = Some(Disk { folder: folder.to_owned(), journal, _lock: lock });
+        Ok(())
+    }
+
+    fn first_stored(&self) -> u64 {
+        self.disk.as_ref().and_then(|disk| disk.journal.first()).unwrap_or(self.next)
+    }
+
+    /// Makes sure that a crash gives none of the next numbers again. With `always` each reading is
+    /// on disk before anybody hears of its number, so the number itself is enough.
+    fn reserve(&mut self, now: Instant) {
+        let next = if self.always { self.next } else { self.next + BLOCK };
+        match self.save_numbers(Numbers { next, exact: self.always, cursor: self.cursor }) {
+            Ok(()) => self.reserved = if self.always { u64::MAX } else { next },
+            Err(error) => {
+                self.fail(&error, now);
+                // Numbers of the clock are above all counted ones, whatever comes next.
+                self.next = self.next.max(clock_number());
+                self.reserved = self.next + BLOCK;
+            }
+        }
+    }
+
+    fn save_numbers(&mut self, numbers: Numbers) -> io::Result<()> {
+        let Some(disk) = &self.disk else { return Err(io::Error::other("there is no store")) };
+        let path = disk.folder.join("numbers");
+        // On a full disk the file can still be overwritten where it is.
+        disk::replace(&path, &numbers.to_bytes()).or_else(|_| {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            file.write_all(&numbers.to_bytes())?;
+            file.set_len(u64::try_from(numbers.to_bytes().len()).unwrap_or(0))?;
+            file.sync_all()
+        })?;
+        self.saved_cursor = (numbers.cursor, None);
+        Ok(())
+    }
+
+    /// The number of the last reading that needs no publishing.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Takes a reading; `payload` makes its message once its number is known.
+    pub fn append(&mut self, meter: &str, now: Instant, payload: impl FnOnce(u64) -> String) -> u64 {
+        if self.next >= self.reserved {
+            self.reserve(now);
+        }
+        let seq = self.next;
+        self.next += 1;
+        let entry = Entry { seq, meter: meter.to_owned(), payload: payload(seq) };
+        self.fresh_bytes += cost(&entry);
+        self.fresh.push_back(Fresh { entry, taken: now });
+        if self.always {
+            self.write_fresh(now);
+        }
+        self.keep_within_bounds(now);
+        seq
+    }
+
+    /// Moves everything in memory to disk, if the disk takes it.
+    fn write_fresh(&mut self, now: Instant) {
+        if self.trouble.is_some_and(|again| now < again) {
+            return;
+        }
+        let Some(disk) = &mut self.disk else { return };
+        match disk.journal.append(self.fresh.iter().map(|fresh| &fresh.entry)) {
+            Ok(()) => {
+                self.fresh.clear();
+                self.fresh_bytes = 0;
+                self.recover();
+            }
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
+    fn keep_within_bounds(&mut self, now: Instant) {
+        let mut dropped: Option<(u64, u64, u64)> = None;
+        loop {
+            let on_disk = self.disk.as_ref().map_or(0, |disk| disk.journal.bytes());
+            let too_much = on_disk + self.fresh_bytes > self.max_bytes || self.fresh_bytes > MEMORY_BYTES;
+            if !too_much || (on_disk == 0 && self.fresh.len() <= 1) {
+                break;
+            }
+            if self.fresh_bytes > MEMORY_BYTES.min(self.max_bytes / 2) {
+                self.write_fresh(now);
+            }
+            let gone = match self.drop_oldest_file(now) {
+                Some(gone) => gone,
+                None => match self.fresh.pop_front() {
+                    Some(Fresh { entry, .. }) => {
+                        self.fresh_bytes -= cost(&entry);
+                        Some((1, entry.seq, entry.seq))
+                    }
+                    None => break,
+                },
+            };
+            if let Some((count, from, to)) = gone {
+                dropped = Some(dropped.map_or((count, from, to), |(n, first, _)| (n + count, first, to)));
+            }
+        }
+        if let Some((count, from, to)) = dropped {
+            self.notices.push(Notice::Dropped { count, from, to });
+        }
+    }
+
+    /// What was lost with the oldest file; `None` where there is none that can be deleted.
+    fn drop_oldest_file(&mut self, now: Instant) -> Option<Option<(u64, u64, u64)>> {
+        let disk = self.disk.as_mut().filter(|disk| disk.journal.first().is_some())?;
+        match disk.journal.drop_oldest(self.cursor) {
+            Ok(gone) => Some(gone),
+            Err(error) => {
+                self.fail(&error, now);
+                None
+            }
+        }
+    }
+
+    /// The first reading with a higher number that may come out.
+    pub fn after(&mut self, seq: u64, now: Instant) -> Option<Entry> {
+        if let Some(disk) = &mut self.disk {
+            match disk.journal.after(seq) {
+                Ok(Some(entry)) => {
+                    let safe = !self.always || entry.seq <= self.synced || self.trouble.is_some();
+                    return Some(entry).filter(|_| safe);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.fail(&error, now);
+                    return None;
+                }
+            }
+        }
+        let place = self.fresh.partition_point(|fresh| fresh.entry.seq <= seq);
+        self.fresh.get(place).map(|fresh| fresh.entry.clone())
+    }
+
+    /// The broker has everything up to `seq`.
+    pub fn ack(&mut self, seq: u64, now: Instant) {
+        self.cursor = self.cursor.max(seq);
+        while self.fresh.front().is_some_and(|fresh| fresh.entry.seq <= seq) {
+            let Some(Fresh { entry, .. }) = self.fresh.pop_front() else { break };
+            self.fresh_bytes -= cost(&entry);
+        }
+        let Some(disk) = &mut self.disk else { return };
+        if let Err(error) = disk.journal.delete_through(self.cursor, self.always) {
+            self.fail(&error, now);
+        }
+        let Some(disk) = &self.disk else { return };
+        if disk.journal.first().is_some() && self.saved_cursor.0 != self.cursor {
+            self.saved_cursor.1.get_or_insert(now);
+        }
+    }
+
+    /// The broker will never take this reading: it is kept apart.
+    pub fn set_aside(&mut self, seq: u64, now: Instant) {
+        let Some(entry) = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq) else { return };
+        let Some(disk) = &self.disk else { return };
+        let path = disk.folder.join("aside.log");
+        let mut bytes = Vec::new();
+        line::write(&format!("{} {} {}", entry.seq, entry.meter, entry.payload), &mut bytes);
+        let written =
+            OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| {
+                if file.metadata()?.len() < ASIDE_BYTES { file.write_all(&bytes) } else { Ok(()) }
+            });
+        if let Err(error) = written {
+            self.fail(&error, now);
+        }
+    }
+
+    /// Readings that wait.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        let fresh = u64::try_from(self.fresh.len()).unwrap_or(u64::MAX);
+        self.disk.as_ref().map_or(0, |disk| disk.journal.count_above(self.cursor)) + fresh
+    }
+
+    /// Remembers `text` under `name`; empty forgets it.
+    pub fn remember(&mut self, memo: Memo, name: &str, text: &str, now: Instant) {
+        self.memos.remember(memo, name, text, now);
+    }
+
+    /// Everything remembered of a kind, by name.
+    pub fn remembered(&self, memo: Memo) -> impl Iterator<Item = (&str, &str)> {
+        self.memos.of(memo)
+    }
+
+    /// What happened since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// When [`work`](Self::work) will have something to do without anything else happening.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.disk.as_ref()?;
+        let fresh = self.fresh.front().map(|fresh| fresh.taken + TO_DISK_AFTER);
+        let cursor = self.saved_cursor.1.map(|at| at + SAVE_CURSOR_AFTER);
+        let next = fresh.into_iter().chain(cursor).chain(self.memos.wake_at()).min()?;
+        Some(self.trouble.map_or(next, |again| next.max(again)))
+    }
+
+    /// Writes what is due, and gives what is left to the blocking pool; then call [`done`](Self::done).
+    pub fn work(&mut self, now: Instant) -> Option<DiskWork> {
+        if self.trouble.is_some_and(|again| now < again) {
+            return None;
+        }
+        if self.fresh.front().is_some_and(|fresh| self.always || fresh.taken + TO_DISK_AFTER <= now) {
+            self.write_fresh(now);
+        }
+        let cursor_is_due = self.saved_cursor.1.is_some_and(|at| at + SAVE_CURSOR_AFTER <= now);
+        let disk = self.disk.as_mut()?;
+        let mut work = DiskWork { sync: Vec::new(), replace: self.memos.take_due(&disk.folder, Some(now)) };
+        match disk.journal.take_unsynced() {
+            Ok(file) => work.sync.extend(file),
+            Err(error) => {
+                self.fail(&error, now);
+                return None;
+            }
+        }
+        self.syncing = disk.journal.last().unwrap_or(0);
+        if cursor_is_due {
+            let next = if self.always { self.next } else { self.reserved };
+            let numbers = Numbers { next, exact: self.always, cursor: self.cursor };
+            work.replace.push((disk.folder.join("numbers"), numbers.to_bytes()));
+            self.saved_cursor = (self.cursor, None);
+        }
+        (!work.sync.is_empty() || !work.replace.is_empty()).then_some(work)
+    }
+
+    /// The outcome of [`DiskWork::run`].
+    pub fn done(&mut self, outcome: io::Result<()>, now: Instant) {
+        match outcome {
+            Ok(()) => {
+                self.synced = self.synced.max(self.syncing);
+                self.recover();
+            }
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
+    /// Everything to disk, with the exact next number: the clean stop.
+    pub fn close(mut self, now: Instant) {
+        self.trouble = None;
+        self.write_fresh(now);
+        let waiting = self.fresh.len();
+        let numbers = Numbers { next: self.next, exact: true, cursor: self.cursor };
+        let saved = self.save_numbers(numbers);
+        let Some(disk) = &mut self.disk else { return };
+        let replace = self.memos.take_due(&disk.folder, None);
+        let sync = disk.journal.take_unsynced().ok().flatten().into_iter().collect();
+        if let Err(error) = saved.and(DiskWork { sync, replace }.run()) {
+            tracing::error!("the store cannot be closed: {error}; {waiting} readings are lost");
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error, now: Instant) {
+        if self.trouble.replace(now + TRY_DISK_AGAIN).is_none() {
+            self.notices.push(Notice::Trouble { error: error.to_string() });
+        }
+    }
+
+    fn recover(&mut self) {
+        if self.trouble.take().is_some() {
+            self.notices.push(Notice::Recovered);
+        }
+    }
+}
+
+/// Locks the folder for this process, as far as it lets itself be locked.
+fn lock(folder: &Path) -> Result<Option<File>, InUse> {
+    let path = folder.join("lock");
+    let opened = fs::create_dir_all(folder)
+        .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
+        .or_else(|_| File::open(&path));
+    let Ok(file) = opened else { return Ok(None) };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(InUse(folder.to_owned())),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Above every number that was counted up from 1: milliseconds since 1970.
+fn clock_number() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+fn cost(entry: &Entry) -> u64 {
+    u64::try_from(entry.payload.len() + entry.meter.len()).unwrap_or(u64::MAX / 4) + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests;

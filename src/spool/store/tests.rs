@@ -1,0 +1,306 @@
+//! The spool over restarts, crashes and damage. A crash is a spool that is dropped instead of closed:
+//! what was written is in the file, what was not is lost.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::super::{Memo, Notice};
+use super::{BLOCK, MEMORY_BYTES, Spool};
+use crate::config::{Durability, Store};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mbushat-spool-{}-{name}", std::process::id()));
+        _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn store(&self, durability: Durability) -> Store {
+        Store { directory: self.0.clone(), max_size_bytes: 64 << 20, durability }
+    }
+
+    fn open(&self, durability: Durability) -> Spool {
+        Spool::open(&self.store(durability), Instant::now()).expect("nobody else has it")
+    }
+
+    fn files(&self, part: &str) -> Vec<PathBuf> {
+        let names = fs::read_dir(&self.0).expect("a folder").map(|file| file.expect("a file").path());
+        let mut files: Vec<_> = names.filter(|path| path.to_string_lossy().contains(part)).collect();
+        files.sort();
+        files
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn take(spool: &mut Spool, count: u64, now: Instant) -> Vec<u64> {
+    (0..count).map(|n| spool.append("meter", now, |seq| format!("{{\"seq\":{seq},\"n\":{n}}}"))).collect()
+}
+
+fn work(spool: &mut Spool, now: Instant) {
+    if let Some(work) = spool.work(now) {
+        let outcome = work.run();
+        spool.done(outcome, now);
+    }
+}
+
+/// Every number that comes out, without acknowledging any.
+fn all(spool: &mut Spool) -> Vec<u64> {
+    let mut seq = spool.cursor();
+    std::iter::from_fn(|| {
+        let entry = spool.after(seq, Instant::now())?;
+        assert!(entry.payload.starts_with(&format!("{{\"seq\":{},", entry.seq)), "{entry:?}");
+        seq = entry.seq;
+        Some(seq)
+    })
+    .collect()
+}
+
+#[test]
+fn with_outage_a_prompt_broker_costs_no_write_and_a_slow_one_does() {
+    let folder = Folder::new("outage");
+    let mut spool = folder.open(Durability::Outage);
+    let start = Instant::now();
+    let taken = take(&mut spool, 3, start);
+    work(&mut spool, start + Duration::from_millis(1900));
+    assert!(folder.files("readings-").is_empty());
+    spool.ack(taken[1], start);
+    work(&mut spool, start + Duration::from_millis(2100));
+    assert_eq!(folder.files("readings-").len(), 1);
+    assert_eq!(all(&mut spool), [taken[2]]);
+    spool.ack(taken[2], start);
+    assert!(folder.files("readings-").is_empty(), "deleted once acknowledged");
+}
+
+#[test]
+fn with_always_nothing_comes_out_before_it_is_on_disk() {
+    let folder = Folder::new("always");
+    let mut spool = folder.open(Durability::Always);
+    let now = Instant::now();
+    let taken = take(&mut spool, 3, now);
+    assert!(all(&mut spool).is_empty(), "not synced yet");
+    work(&mut spool, now);
+    assert_eq!(all(&mut spool), taken);
+}
+
+#[test]
+fn a_clean_stop_keeps_every_reading_and_the_exact_next_number() {
+    for durability in [Durability::Outage, Durability::Always] {
+        let folder = Folder::new(&format!("clean-{durability:?}"));
+        let mut expected = Vec::new();
+        for round in 0..5 {
+            let mut spool = folder.open(durability);
+            assert_eq!(spool.notices(), []);
+            assert_eq!(all(&mut spool), expected, "round {round}");
+            expected.extend(take(&mut spool, 10, Instant::now()));
+            assert_eq!(expected.last(), Some(&((round + 1) * 10)), "no gap");
+            spool.ack(expected[3], Instant::now());
+            expected.drain(..4);
+            spool.close(Instant::now());
+        }
+    }
+}
+
+#[test]
+fn with_always_a_crash_loses_nothing_and_leaves_no_gap() {
+    let folder = Folder::new("crash-always");
+    let mut expected = Vec::new();
+    for round in 0..20 {
+        let mut spool = folder.open(Durability::Always);
+        assert_eq!(spool.notices(), []);
+        // what was acknowledged may come once more, nothing else is missing
+        let out = all(&mut spool);
+        assert!(expected.iter().all(|seq| out.contains(seq)), "round {round}: {out:?} lacks some of {expected:?}");
+        let taken = take(&mut spool, 100, Instant::now());
+        assert_eq!(taken[0], round * 100 + 1);
+        work(&mut spool, Instant::now());
+        expected.extend(taken);
+        let acked = expected.len() / 2;
+        spool.ack(expected[acked], Instant::now());
+        expected.drain(..=acked);
+    }
+}
+
+#[test]
+fn with_outage_a_crash_skips_reserved_numbers_and_says_which() {
+    let folder = Folder::new("crash-outage");
+    let mut used = BTreeSet::new();
+    for round in 0..5_u64 {
+        let mut spool = folder.open(Durability::Outage);
+        let notices = spool.notices();
+        let taken = take(&mut spool, BLOCK / 2 + 700, Instant::now());
+        if round > 0 {
+            let [Notice::UncleanStart { from, to }] = notices[..] else { panic!("{notices:?}") };
+            assert_eq!(to + 1, taken[0]);
+            let last = *used.last().expect("used");
+            assert!(to >= last && to - from < BLOCK, "{from}..={to} after {last}");
+        }
+        for seq in taken {
+            assert!(used.last().is_none_or(|last| *last < seq), "{seq} is not above all before");
+            used.insert(seq);
+        }
+    }
+}
+
+#[test]
+fn a_backlog_on_disk_comes_out_in_order_and_is_deleted_as_it_is_acknowledged() {
+    let folder = Folder::new("backlog");
+    let mut spool = folder.open(Durability::Outage);
+    let mut now = Instant::now();
+    for _ in 0..50 {
+        take(&mut spool, 1000, now);
+        now += Duration::from_secs(3);
+        work(&mut spool, now);
+    }
+    assert_eq!(spool.depth(), 50_000);
+    assert!(spool.fresh.is_empty(), "memory is flat");
+    let many = folder.files("readings-").len();
+    assert!(many > 5, "{many}");
+    drop(spool);
+    let mut spool = folder.open(Durability::Outage);
+    let out = all(&mut spool);
+    assert_eq!(out, (1..=50_000).collect::<Vec<_>>());
+    spool.ack(25_000, now);
+    assert!(folder.files("readings-").len() <= many / 2 + 1);
+    assert_eq!(spool.depth(), 25_000);
+    spool.ack(50_000, now);
+    assert_eq!((spool.depth(), folder.files("readings-").len()), (0, 0));
+}
+
+#[test]
+fn a_full_store_drops_the_oldest_and_counts_them() {
+    let folder = Folder::new("full");
+    let store = Store { max_size_bytes: 100_000, ..folder.store(Durability::Outage) };
+    let mut spool = Spool::open(&store, Instant::now()).expect("nobody else has it");
+    let mut now = Instant::now();
+    for _ in 0..100 {
+        take(&mut spool, 100, now);
+        now += Duration::from_secs(3);
+        work(&mut spool, now);
+    }
+    let bytes: u64 = folder.files("readings-").iter().map(|f| f.metadata().expect("a file").len()).sum();
+    assert!(bytes <= 110_000, "{bytes}");
+    let out = all(&mut spool);
+    let mut dropped = 0;
+    for notice in spool.notices() {
+        let Notice::Dropped { count, from, to } = notice else { continue };
+        assert_eq!((count, from), (to - from + 1, dropped + 1));
+        dropped = to;
+    }
+    assert_eq!(out, (dropped + 1..=10_000).collect::<Vec<_>>(), "what was not dropped is there");
+    assert!(out.len() > 1000);
+}
+
+#[test]
+fn a_turned_bit_or_a_cut_costs_its_lines_alone_and_the_file_is_kept() {
+    let folder = Folder::new("damage");
+    let mut seed = 7_u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(seed >> 40).expect("small")
+    };
+    for round in 0..40 {
+        _ = fs::remove_dir_all(&folder.0);
+        let mut spool = folder.open(Durability::Always);
+        take(&mut spool, 200, Instant::now());
+        spool.close(Instant::now());
+        let file = folder.files("readings-").remove(0);
+        let mut bytes = fs::read(&file).expect("readable");
+        if round % 2 == 0 {
+            let at = random() % bytes.len();
+            bytes[at] ^= 1 << (random() % 8);
+        } else {
+            bytes.truncate(bytes.len() - 1 - random() % 100);
+        }
+        fs::write(&file, &bytes).expect("writable");
+        let mut spool = folder.open(Durability::Always);
+        let kept = all(&mut spool);
+        assert!(kept.len() >= 195, "round {round}: {} of 200", kept.len());
+        let notices = spool.notices();
+        assert!(matches!(notices[..], [Notice::Damaged { .. }]), "round {round}: {notices:?}");
+        let aside = folder.files(".damaged-");
+        assert_eq!(fs::read(&aside[0]).expect("kept"), bytes);
+        assert_eq!(take(&mut spool, 1, Instant::now()), [201], "round {round}: numbers go on");
+    }
+}
+
+#[test]
+fn damaged_numbers_never_lead_to_a_number_used_before() {
+    for damage in [&b""[..], b"garbage\n", b"00000000 next 5 exact cursor 1\n"] {
+        let folder = Folder::new("numbers");
+        let mut spool = folder.open(Durability::Outage);
+        let before = take(&mut spool, 500, Instant::now());
+        spool.ack(*before.last().expect("some"), Instant::now());
+        spool.remember(Memo::Identity, "meter", "x", Instant::now());
+        spool.close(Instant::now());
+        fs::write(folder.0.join("numbers"), damage).expect("writable");
+        let mut spool = folder.open(Durability::Outage);
+        assert!(take(&mut spool, 1, Instant::now())[0] > 500, "{damage:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_survives_and_an_empty_text_forgets() {
+    let folder = Folder::new("memos");
+    let mut spool = folder.open(Durability::Outage);
+    let now = Instant::now();
+    spool.remember(Memo::State, "a", "{\"x\":1}", now);
+    spool.remember(Memo::Announcement, "a", "topic\n{}", now);
+    spool.remember(Memo::Unit, "a/energy", "kWh", now);
+    work(&mut spool, now + Duration::from_secs(11));
+    drop(spool);
+    let mut spool = folder.open(Durability::Outage);
+    let list = |spool: &Spool, memo| spool.remembered(memo).map(|(n, t)| format!("{n}={t}")).collect::<Vec<_>>();
+    assert_eq!(list(&spool, Memo::Announcement), ["a=topic\n{}"]);
+    assert_eq!(list(&spool, Memo::Unit), ["a/energy=kWh"]);
+    assert!(list(&spool, Memo::State).is_empty(), "states are written seldom");
+    spool.remember(Memo::State, "a", "{\"x\":2}", now);
+    spool.remember(Memo::Unit, "a/energy", "", now);
+    spool.close(now);
+    let spool = folder.open(Durability::Outage);
+    assert_eq!(list(&spool, Memo::State), ["a={\"x\":2}"]);
+    assert!(list(&spool, Memo::Unit).is_empty());
+}
+
+#[test]
+fn a_store_that_is_no_folder_is_said_once_and_readings_stay_in_memory() {
+    let folder = Folder::new("no-folder");
+    fs::create_dir_all(&folder.0).expect("a folder");
+    let file = folder.0.join("file");
+    fs::write(&file, "x").expect("writable");
+    let store = Store { directory: file.join("store"), ..folder.store(Durability::Always) };
+    let mut spool = Spool::open(&store, Instant::now()).expect("no lock");
+    let taken = take(&mut spool, 100, Instant::now());
+    work(&mut spool, Instant::now());
+    assert_eq!(all(&mut spool), taken);
+    assert!(matches!(spool.notices()[..], [Notice::Trouble { .. }]));
+    take(&mut spool, 100_000, Instant::now());
+    assert!(spool.fresh_bytes <= MEMORY_BYTES, "bounded: {}", spool.fresh_bytes);
+    assert!(matches!(spool.notices().first(), Some(Notice::Dropped { from, .. }) if *from == taken[0]));
+}
+
+#[test]
+fn two_agents_never_share_a_store() {
+    let folder = Folder::new("lock");
+    let _first = folder.open(Durability::Outage);
+    let second = Spool::open(&folder.store(Durability::Outage), Instant::now());
+    assert!(second.err().is_some_and(|error| error.to_string().contains("in use")));
+}
+
+#[test]
+fn a_reading_set_aside_is_kept_for_a_person() {
+    let folder = Folder::new("aside");
+    let mut spool = folder.open(Durability::Outage);
+    let taken = take(&mut spool, 2, Instant::now());
+    spool.set_aside(taken[0], Instant::now());
+    let text = fs::read_to_string(Path::new(&folder.0).join("aside.log")).expect("written");
+    assert!(text.contains("\"seq\":1") && !text.contains("\"seq\":2"), "{text}");
+}

@@ -8,6 +8,7 @@ pub mod health;
 pub mod line;
 pub mod schedule;
 pub mod serve;
+pub mod session;
 pub mod task;
 
 use std::path::PathBuf;

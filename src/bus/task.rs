@@ -15,17 +15,13 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::device_tree::{self, Hat, NoHat};
-use super::drive::drive;
-use super::hat::{BusPower, PowerError};
 use super::health::{Health, Load};
-use super::line::{Character, Line, LineError};
+use super::line::LineError;
 use super::schedule::{Due, Next, Now, Plan, Schedule};
+use super::session::{Outage, Query, Session};
 use super::{BusEvent, Command, Happened, Machine, MeterReadout};
 use crate::config::{Bus, Meter};
-use crate::mbus::exchange::LineTiming;
-use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
-use crate::mbus::security::Key;
+use crate::mbus::readout::{LinkState, TurnOver};
 
 /// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
 /// is read again within five seconds, the time to power the bus included.
@@ -94,17 +90,6 @@ struct Running {
 /// The task shall end.
 struct Stop;
 
-/// Why no session is running.
-#[derive(Debug, thiserror::Error)]
-enum Outage {
-    #[error(transparent)]
-    NoHat(#[from] NoHat),
-    #[error(transparent)]
-    Power(#[from] PowerError),
-    #[error(transparent)]
-    Line(#[from] LineError),
-}
-
 /// What a wait or a readout ended with, besides its result.
 enum Interrupt {
     Stop,
@@ -132,16 +117,16 @@ impl From<LineError> for Interrupt {
 impl Running {
     /// From one opening of the line to its loss.
     async fn session(&mut self) -> Result<(), Stop> {
-        let Opened { mut line, power, hat } = self.open().await?;
+        let mut session = self.open().await?;
         self.links.fill(LinkState::default());
         self.task.health.send_modify(|health| health.up = true);
-        if let Some(hat) = hat {
+        if let Some(hat) = session.hat() {
             tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
         }
         tracing::info!(bus = self.task.bus.name, "bus is up");
         self.emit(Happened::Up).await?;
-        let ended = self.serve(&mut line, power.as_ref()).await;
-        drop((line, power));
+        let ended = self.serve(&mut session).await;
+        drop(session);
         match ended {
             Ok(()) | Err(Interrupt::Stop) => Err(Stop),
             Err(Interrupt::Outage(outage)) => {
@@ -152,7 +137,7 @@ impl Running {
     }
 
     /// Opens line and power, however long it takes. Each different reason is reported once.
-    async fn open(&mut self) -> Result<Opened, Stop> {
+    async fn open(&mut self) -> Result<Session, Stop> {
         let mut reported = None;
         let mut pauses = REOPEN_AFTER.into_iter();
         let mut pause = REOPEN_AFTER[0];
@@ -160,7 +145,7 @@ impl Running {
             let opened = {
                 let (task, stop) = (&self.task, &mut self.task.stop.clone());
                 tokio::select! {
-                    opened = Opened::open(&task.bus, &task.machine, self.power_wanted) => opened,
+                    opened = Session::open(&task.bus, &task.machine, self.power_wanted) => opened,
                     () = told_to_stop(stop) => return Err(Stop),
                 }
             };
@@ -196,21 +181,21 @@ impl Running {
     }
 
     /// Reads what is due until the line is gone or the task shall stop.
-    async fn serve(&mut self, line: &mut Line, power: Option<&BusPower>) -> Result<(), Interrupt> {
+    async fn serve(&mut self, session: &mut Session) -> Result<(), Interrupt> {
         loop {
             while let Ok(command) = self.task.commands.try_recv() {
-                self.obey(command, power).await?;
+                self.obey(command, session).await?;
             }
             let until = match self.next() {
                 Next::Read(due) => {
-                    self.read(line, due).await?;
+                    self.read(session, due).await?;
                     self.pause(self.task.bus.idle).await?;
                     continue;
                 }
                 Next::WaitUntil(until) => Some(until),
                 Next::Idle => None,
             };
-            self.wait(line, power, until).await?;
+            self.wait(session, until).await?;
         }
     }
 
@@ -219,14 +204,8 @@ impl Running {
         if self.power_wanted { self.schedule.next(now()) } else { Next::Idle }
     }
 
-    /// Waits for a slot or a wish. Bytes that come unasked are no answer; their end is the line's.
-    async fn wait(
-        &mut self,
-        line: &mut Line,
-        power: Option<&BusPower>,
-        until: Option<std::time::Instant>,
-    ) -> Result<(), Interrupt> {
-        let mut noise = [0; 64];
+    /// Waits for a slot, a wish, or the line's end.
+    async fn wait(&mut self, session: &mut Session, until: Option<std::time::Instant>) -> Result<(), Interrupt> {
         let slot = async {
             match until {
                 Some(until) => sleep_until(until.into()).await,
@@ -236,12 +215,12 @@ impl Running {
         tokio::select! {
             () = slot => Ok(()),
             () = told_to_stop(&mut self.task.stop) => Err(Interrupt::Stop),
-            Some(command) = self.task.commands.recv() => self.obey(command, power).await,
-            read = line.read(&mut noise) => Ok(read.map(|_| ())?),
+            Some(command) = self.task.commands.recv() => self.obey(command, session).await,
+            error = session.lost() => Err(error.into()),
         }
     }
 
-    async fn obey(&mut self, command: Command, power: Option<&BusPower>) -> Result<(), Interrupt> {
+    async fn obey(&mut self, command: Command, session: &Session) -> Result<(), Interrupt> {
         match command {
             Command::ReadNow { meter } => {
                 if let Some(place) = self.task.meters.iter().position(|m| m.meter.name == meter) {
@@ -249,7 +228,7 @@ impl Running {
                 }
             }
             Command::Power(on) => {
-                let (Some(power), Some(hat)) = (power, self.task.bus.hat) else {
+                let (Some(power), Some(hat)) = (session.power(), self.task.bus.hat) else {
                     tracing::warn!(bus = self.task.bus.name, "no Hat powers this bus, so it cannot be switched");
                     return Ok(());
                 };
@@ -266,20 +245,20 @@ impl Running {
     }
 
     /// One meter's turn. Told to stop, it is given up where it does not finish soon.
-    async fn read(&mut self, line: &mut Line, due: Due) -> Result<(), Interrupt> {
+    async fn read(&mut self, session: &mut Session, due: Due) -> Result<(), Interrupt> {
         let (Some(Metered { meter, .. }), Some(link)) = (self.task.meters.get(due.meter), self.links.get(due.meter))
         else {
             return Ok(());
         };
-        let bus = &self.task.bus;
-        let character = character(bus, Some(meter));
-        line.set_character(character)?;
-        let mut readout = Readout::new(turn(meter), *link, timing(bus, meter, line, due.retry));
+        let mut query = Query::new(&self.task.bus, meter);
+        if !due.retry {
+            query.retries = 0;
+        }
         let name = meter.name.clone();
         let started = Instant::now();
         let over = tokio::select! {
             biased;
-            over = drive(line, &mut readout) => over?,
+            over = session.read(query, *link) => over?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
         let read_at = SystemTime::now();
@@ -325,30 +304,6 @@ impl Running {
     }
 }
 
-/// A line in use; the fields fall in this order, so the bus loses its power last.
-struct Opened {
-    line: Line,
-    power: Option<BusPower>,
-    hat: Option<Hat>,
-}
-
-impl Opened {
-    /// Opens the line and, where the Hat powers the bus, switches it on and lets the meters start.
-    async fn open(bus: &Bus, machine: &Machine, power_wanted: bool) -> Result<Self, Outage> {
-        let hat = match bus.hat {
-            Some(_) => Some(device_tree::mbus_master_hat(&machine.device_tree)?),
-            None => None,
-        };
-        let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
-        let Some(switch) = bus.hat else { return Ok(Self { line, power: None, hat }) };
-        let power = BusPower::open(switch.power_gpio, power_wanted, machine.open_pin)?;
-        if power_wanted {
-            sleep(switch.power_settle).await;
-        }
-        Ok(Self { line, power: Some(power), hat })
-    }
-}
-
 fn plan(metered: &Metered) -> Plan {
     let meter = &metered.meter;
     Plan {
@@ -356,36 +311,6 @@ fn plan(metered: &Metered) -> Plan {
         aligned_offset_ms: meter.align.then_some(meter.offset_ms),
         offline_after: meter.offline_after,
         last_good: metered.last_good,
-    }
-}
-
-/// The characters of a bus, or of one of its meters that has its own.
-pub(crate) fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
-    Character {
-        baud: meter.and_then(|m| m.baud).unwrap_or(bus.baud),
-        parity: meter.and_then(|m| m.parity).unwrap_or(bus.parity),
-        stop_bits: bus.stop_bits,
-    }
-}
-
-/// What is read of a configured meter.
-pub(crate) fn turn(meter: &Meter) -> Turn {
-    Turn {
-        address: meter.address,
-        reset: meter.reset,
-        application_select: meter.application_select,
-        requests: meter.requests.clone(),
-        key: meter.key.map(|key| Key::new(key.0)),
-    }
-}
-
-fn timing(bus: &Bus, meter: &Meter, line: &Line, retry: bool) -> LineTiming {
-    let baud = character(bus, Some(meter)).baud;
-    LineTiming {
-        baud,
-        response_timeout: meter.timeout.or(bus.response_timeout).unwrap_or(baud.response_timeout()),
-        latency: line.latency(),
-        retries: if retry { bus.retries } else { 0 },
     }
 }
 

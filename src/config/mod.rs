@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use changes::{Change, Changes, NeedsRestart, changes};
+pub use check::bus_at;
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;

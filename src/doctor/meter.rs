@@ -11,7 +11,7 @@ use crate::bus::device_tree;
 use crate::bus::drive::drive;
 use crate::bus::hat::{BusPower, OpenPin, PowerError};
 use crate::bus::line::{Character, Line, LineError};
-use crate::bus::task::{character, turn};
+use crate::bus::session::{character, turn};
 use crate::config::{Bus, Config, Hat, Meter, Port};
 use crate::mbus::address::TEST_BROADCAST;
 use crate::mbus::exchange::{Exchange, ExchangeError, Exchanged, LineTiming};

@@ -1,5 +1,6 @@
 //! `[[bus]]`: the segments of wire.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Surroundings, reader};
@@ -47,6 +48,16 @@ fn hat_bus() -> Bus {
     }
 }
 
+/// The bus on `port` where no file says more of it; a `sim:FILE` starts at the current folder. `None`
+/// where that is no port.
+#[must_use]
+pub fn bus_at(port_text: &str) -> Option<Bus> {
+    let port = port(port_text, |file| Some(file.into()))?;
+    let on_pi = is_hat_port(&port);
+    let default = hat_bus();
+    Some(Bus { name: port_text.to_owned(), port, hat: default.hat.filter(|_| on_pi), ..default })
+}
+
 /// All buses, at least one; as many as there are tables otherwise.
 pub(super) fn buses(tables: &[&Table], surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Vec<Bus> {
     if tables.is_empty() {
@@ -81,12 +92,8 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         keys.problem(table.at, "this [[bus]] has no `name`");
     }
     let want = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
-    let port = keys.parsed("port", want, |text| port(text, surroundings));
-    let on_pi = match &port {
-        Some(Port::Serial(path)) => HAT_PORTS.iter().any(|known| path.as_os_str() == *known),
-        Some(_) => false,
-        None => !keys.has("port"),
-    };
+    let port = keys.parsed("port", want, |text| port(text, |file| surroundings.path(file)));
+    let on_pi = port.as_ref().map_or(!keys.has("port"), is_hat_port);
     let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
     let bus = Bus {
         name: name.unwrap_or_default(),
@@ -118,13 +125,17 @@ fn hat(keys: &mut Reader<'_, '_>, default: bool, no_uart: bool) -> Option<Hat> {
     hat.then_some(Hat { power_gpio, power_settle })
 }
 
-fn port(text: &str, surroundings: &Surroundings<'_>) -> Option<Port> {
+fn is_hat_port(port: &Port) -> bool {
+    matches!(port, Port::Serial(path) if HAT_PORTS.iter().any(|known| path.as_os_str() == *known))
+}
+
+fn port(text: &str, sim_file: impl Fn(&str) -> Option<PathBuf>) -> Option<Port> {
     if let Some(place) = text.strip_prefix("tcp://") {
         let (host, port) = spelling::host_and_port(place)?;
         return Some(Port::Tcp { host, port: port? });
     }
     if let Some(file) = text.strip_prefix("sim:") {
-        return surroundings.path(file).map(Port::Sim);
+        return sim_file(file).map(Port::Sim);
     }
     (text.starts_with('/') && !text.contains('\0')).then(|| Port::Serial(text.into()))
 }

@@ -10,6 +10,8 @@ mod bus;
 mod meter;
 mod record;
 
+pub use bus::bus_at;
+
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,148 @@
+//! A line in use: opened, powered, and one readout on it after the other. Shared by the agent's task
+//! and by the commands that read at once.
+//!
+//! Not here: what to do when it fails (`task`, `cli`).
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::Machine;
+use super::device_tree::{self, Hat, NoHat};
+use super::drive::drive;
+use super::hat::{BusPower, PowerError};
+use super::line::{Character, Line, LineError};
+use crate::config::{Bus, Meter};
+use crate::mbus::exchange::LineTiming;
+use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
+use crate::mbus::security::Key;
+
+/// An open line; the fields fall in this order, so the bus loses its power last.
+#[derive(Debug)]
+pub struct Session {
+    line: Line,
+    power: Option<BusPower>,
+    hat: Option<Hat>,
+}
+
+/// Why there is no session, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Outage {
+    /// A bus wants a Hat that is not there.
+    #[error(transparent)]
+    NoHat(#[from] NoHat),
+    /// The Hat is there, its pin is not.
+    #[error(transparent)]
+    Power(#[from] PowerError),
+    /// The line.
+    #[error(transparent)]
+    Line(#[from] LineError),
+}
+
+/// How one meter is read.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// What is asked.
+    pub turn: Turn,
+    /// Rate and parity of the meter.
+    pub character: Character,
+    /// First-byte timeout.
+    pub response_timeout: Duration,
+    /// Repeats of a request after the first.
+    pub retries: u8,
+}
+
+impl Query {
+    /// As the configuration says, with the bus's values where the meter has none.
+    #[must_use]
+    pub fn new(bus: &Bus, meter: &Meter) -> Self {
+        let character = character(bus, Some(meter));
+        let response_timeout = meter.timeout.or(bus.response_timeout).unwrap_or(character.baud.response_timeout());
+        Self { turn: turn(meter), character, response_timeout, retries: bus.retries }
+    }
+
+    /// A plain readout with the values of the bus.
+    #[must_use]
+    pub fn plain(bus: &Bus, turn: Turn) -> Self {
+        let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
+        Self { turn, character: character(bus, None), response_timeout, retries: bus.retries }
+    }
+}
+
+impl Session {
+    /// Opens the line and, where the Hat powers the bus, switches it on and lets the meters start;
+    /// `powered` false leaves it off.
+    ///
+    /// # Errors
+    /// [`Outage`] with what to check.
+    pub async fn open(bus: &Bus, machine: &Machine, powered: bool) -> Result<Self, Outage> {
+        let hat = match bus.hat {
+            Some(_) => Some(device_tree::mbus_master_hat(&machine.device_tree)?),
+            None => None,
+        };
+        let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
+        let Some(switch) = bus.hat else { return Ok(Self { line, power: None, hat }) };
+        let power = BusPower::open(switch.power_gpio, powered, machine.open_pin)?;
+        if powered {
+            sleep(switch.power_settle).await;
+        }
+        Ok(Self { line, power: Some(power), hat })
+    }
+
+    /// The Hat that powers the bus.
+    #[must_use]
+    pub fn hat(&self) -> Option<&Hat> {
+        self.hat.as_ref()
+    }
+
+    /// The switch of the bus.
+    #[must_use]
+    pub fn power(&self) -> Option<&BusPower> {
+        self.power.as_ref()
+    }
+
+    /// One meter's turn; `link` is what its last turn left behind.
+    ///
+    /// # Errors
+    /// Where the line is gone. That a meter gave nothing is in the outcome.
+    pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
+        self.line.set_character(query.character)?;
+        let timing = LineTiming {
+            baud: query.character.baud,
+            response_timeout: query.response_timeout,
+            latency: self.line.latency(),
+            retries: query.retries,
+        };
+        drive(&mut self.line, &mut Readout::new(query.turn, link, timing)).await
+    }
+
+    /// Waits for the line's end. Bytes that come unasked are no answer and are thrown away.
+    pub async fn lost(&mut self) -> LineError {
+        let mut noise = [0; 64];
+        loop {
+            if let Err(error) = self.line.read(&mut noise).await {
+                return error;
+            }
+        }
+    }
+}
+
+/// The characters of a bus, or of one of its meters that has its own.
+pub(crate) fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
+    Character {
+        baud: meter.and_then(|m| m.baud).unwrap_or(bus.baud),
+        parity: meter.and_then(|m| m.parity).unwrap_or(bus.parity),
+        stop_bits: bus.stop_bits,
+    }
+}
+
+/// What is read of a configured meter.
+pub(crate) fn turn(meter: &Meter) -> Turn {
+    Turn {
+        address: meter.address,
+        reset: meter.reset,
+        application_select: meter.application_select,
+        requests: meter.requests.clone(),
+        key: meter.key.map(|key| Key::new(key.0)),
+    }
+}

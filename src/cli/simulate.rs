@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::arguments;
 use super::runtime::run_until_interrupted;
 use super::{Failure, print};
 use crate::bus::serve::{PtyPort, serve_tcp};
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
 
     /// Baud rate, instead of the file's; on a pseudo-terminal the program on the other side may change it
-    #[arg(long, value_parser = baud)]
+    #[arg(long, value_parser = arguments::baud)]
     baud: Option<Baud>,
 
     /// Make a symbolic link to the pseudo-terminal, removed at the end
@@ -101,9 +102,4 @@ impl Drop for Link {
         // A link that somebody removed before is gone all the same.
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-fn baud(text: &str) -> Result<Baud, String> {
-    let baud = text.parse().ok().and_then(Baud::new);
-    baud.ok_or_else(|| "want 300, 600, 1200, 2400, 4800, 9600, 19200 or 38400".to_owned())
 }

@@ -1,0 +1,19 @@
+//! Values of the command line that several commands take.
+
+use crate::mbus::timing::{Baud, Parity};
+
+/// A baud rate of the standard.
+pub(crate) fn baud(text: &str) -> Result<Baud, String> {
+    let baud = text.parse().ok().and_then(Baud::new);
+    baud.ok_or_else(|| "want 300, 600, 1200, 2400, 4800, 9600, 19200 or 38400".to_owned())
+}
+
+/// A parity by the name it has in the configuration.
+pub(crate) fn parity(text: &str) -> Result<Parity, String> {
+    match text {
+        "even" => Ok(Parity::Even),
+        "odd" => Ok(Parity::Odd),
+        "none" => Ok(Parity::None),
+        _ => Err("want even, odd or none".to_owned()),
+    }
+}

@@ -21,7 +21,6 @@ impl Failure {
     }
 
     /// The command line makes no sense: exit code 2, as clap's own.
-    #[expect(dead_code, reason = "for arguments that only the command itself can judge")]
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, ..Self::new(message) }
     }

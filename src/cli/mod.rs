@@ -22,6 +22,8 @@ mod hex_input;
 mod table;
 mod log;
 mod runtime;
+mod arguments;
+mod read;
 mod run;
 mod simulate;
 mod pymeterbus;
@@ -38,12 +40,15 @@ pub(crate) use failure::Failure;
 
 use crate::config::{self, Config};
 
+/// Where the configuration is unless `--config` says otherwise.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/mbushat.toml";
+
 /// The whole command line; completions and man pages are generated from it too.
 #[derive(Debug, Parser)]
 #[command(name = "mbushat", version, about, max_term_width = 80, propagate_version = true)]
 struct Cli {
     /// Configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/mbushat.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 
     #[command(subcommand)]
@@ -67,6 +72,8 @@ enum Command {
     Profiles(profiles::Args),
     /// Print a manual page
     Man(man::Args),
+    /// Read meters once, at once
+    Read(read::Args),
     /// Serve a simulated bus, for trying other software
     Simulate(simulate::Args),
     /// Explain telegrams, without any hardware
@@ -95,6 +102,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Hat(args) => hat::run(args, &cli.config),
         Command::Profiles(args) => profiles::run(args),
         Command::Man(args) => man::run(args),
+        Command::Read(args) => read::run(args, &cli.config),
         Command::Simulate(args) => simulate::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Completions(args) => completions::run(args),

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
 }
 
 async fn read_all(format: Format, targets: Vec<Target>, machine: &Machine) -> Result<(), Failure> {
-    let (count, mut failed) = (targets.len(), 0);
+    let (count, mut failures) = (targets.len(), Vec::new());
     let mut open: Option<(Bus, Session)> = None;
     for target in targets {
         let mut session = match open.take() {
@@ -103,23 +103,21 @@ async fn read_all(format: Format, targets: Vec<Target>, machine: &Machine) -> Re
             }
         };
         let over = session.read(target.query.clone(), LinkState::default()).await?;
-        match over.frames {
-            Ok(frames) => failed += usize::from(!show(format, &target, &frames, count > 1)?),
-            Err(error) => {
-                failed += 1;
-                eprintln!("error: {}: {error}", target.name);
-            }
-        }
+        let error = match over.frames {
+            Ok(frames) => show(format, &target, &frames, count > 1)?,
+            Err(error) => Some(error.to_string()),
+        };
+        failures.extend(error.map(|error| format!("{}: {error}", target.name)));
         open = Some((target.bus, session));
     }
-    match failed {
-        0 => Ok(()),
-        _ => Err(Failure::new(format!("{failed} of {count} meters gave no whole reading"))),
+    match failures.as_slice() {
+        [] => Ok(()),
+        several => Err(Failure::new(several.join("\nerror: "))),
     }
 }
 
-/// Prints the telegrams; whether all of them could be decoded.
-fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Result<bool, Failure> {
+/// Prints the telegrams; what of them could not be decoded.
+fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Result<Option<String>, Failure> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let decoded = match format {
         Format::Hex => {
@@ -127,7 +125,7 @@ fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Res
                 let digits: Vec<String> = frame.iter().map(|byte| format!("{byte:02X}")).collect();
                 print(format!("{}\n", digits.join(" ")))?;
             }
-            return Ok(true);
+            return Ok(None);
         }
         Format::Table => decode::Format::Table,
         Format::Json => decode::Format::Json,
@@ -136,16 +134,13 @@ fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Res
     if named && format == Format::Table {
         print(format!("{}\n", target.name))?;
     }
-    let (mut memory, mut whole) = (Memory::default(), true);
+    let (mut memory, mut error) = (Memory::default(), None);
     for frame in frames {
         let rendered = render(frame, target.key.as_ref(), decoded, colour, &mut memory);
         print(&rendered.text)?;
-        if let Some(error) = rendered.error {
-            eprintln!("error: {}: {error}", target.name);
-            whole = false;
-        }
+        error = error.or(rendered.error);
     }
-    Ok(whole)
+    Ok(error)
 }
 
 /// Why the line cannot be used, and where it is the agent's, how to ask the agent.
@@ -169,7 +164,9 @@ fn targets(args: &Args, file: &Path, machine: &Machine) -> Result<Vec<Target>, F
             }
             (None, vec![bus])
         }
-        None if file == Path::new(DEFAULT_CONFIG) && !file.exists() => (None, bus_at("/dev/ttyAMA0").into_iter().collect()),
+        None if file == Path::new(DEFAULT_CONFIG) && !file.exists() => {
+            (None, bus_at("/dev/ttyAMA0").into_iter().collect())
+        }
         None => {
             let config = load(file)?;
             let buses = config.buses.clone();

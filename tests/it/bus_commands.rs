@@ -84,6 +84,79 @@ fn a_bad_simulation_file_is_exit_78_and_a_bad_rate_exit_2() {
     assert_eq!(place.mbushat(&["simulate", "--baud", "2401"]).status.code(), Some(2));
 }
 
+const ATS: &str = "68 3D 3D 68 08 30 72 15 73 13 30 93 06 01 04 70 00 00 00 0C 06 00 00 00 00 0C 14 05 00 \
+00 00 0C 22 57 83 03 00 0C 2E 01 00 00 00 0C 3B 00 00 00 00 0A 59 01 00 0A 5D 01 00 0A 61 01 00 42 6C 8F 21 DD 16\n";
+
+#[test]
+fn read_gives_the_telegram_by_primary_and_secondary_address_and_by_name() {
+    let place = Folder::new("read");
+    place.write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let bus = format!("[[bus]]\nname = \"b\"\nport = \"{}\"\n", simulated.port);
+    place.write("mbushat.toml", &format!("{bus}[[meter]]\nname = \"cold_water\"\naddress = 48\n"));
+    for address in ["48", "30137315", "3013????ATS0104", "cold_water"] {
+        let output = place.mbushat(&["read", address, "--format", "hex"]);
+        assert_eq!((text(&output.stdout).as_str(), output.status.code()), (ATS, Some(0)), "{address}");
+    }
+    let without_config = place.mbushat(&["read", "48", "--port", &simulated.port, "--format", "hex"]);
+    assert_eq!(text(&without_config.stdout), ATS);
+    let json = place.mbushat(&["read", "48", "--format", "json"]);
+    assert!(text(&json.stdout).contains("30137315"), "{}", text(&json.stdout));
+    let pymeterbus = place.mbushat(&["read", "48", "--format", "pymeterbus"]);
+    let decoded = place.mbushat(&["decode", "--format", "pymeterbus", ATS.trim()]);
+    assert!(!decoded.stdout.is_empty());
+    assert_eq!(text(&pymeterbus.stdout), text(&decoded.stdout));
+    simulated.end();
+}
+
+#[test]
+fn read_of_a_silent_meter_or_an_unknown_name_says_so() {
+    let place = Folder::new("read-silent");
+    place.write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let silent = place.mbushat(&["read", "7", "48", "--port", &simulated.port, "--format", "hex"]);
+    assert_eq!((text(&silent.stdout).as_str(), silent.status.code()), (ATS, Some(1)), "the other is read all the same");
+    assert_eq!(text(&silent.stderr), "error: 7: no answer\n");
+    let unknown = place.mbushat(&["read", "bathroom", "--port", &simulated.port]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let no_port = place.mbushat(&["read", "48", "--port", "/nonexistent/tty"]);
+    assert_eq!(no_port.status.code(), Some(1));
+    assert!(text(&no_port.stderr).contains("cannot open /nonexistent/tty"), "{}", text(&no_port.stderr));
+    simulated.end();
+}
+
+#[test]
+fn read_while_mbushat_holds_the_port_names_the_request_that_does_the_same() {
+    let place = Folder::new("read-held");
+    place.write("bus.toml", "baud = 300\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let mut first = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["read", "7", "--port", &simulated.port, "--baud", "300"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let bus = format!("[[bus]]\nname = \"b\"\nport = \"{}\"\n", simulated.port);
+    let meter = "[[meter]]\nname = \"cold_water\"\naddress = 48\n";
+    place.write("mbushat.toml", &format!("[mqtt]\nbase_topic = \"house\"\n{bus}{meter}"));
+    let tty = std::fs::canonicalize(&simulated.port).expect("a device");
+    let holds = |pid| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target == tty)
+    };
+    while !holds(first.id()) {
+        assert!(first.try_wait().expect("a state").is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = place.mbushat(&["read", "cold_water"]);
+    let error = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(error.contains("publish to house/cold_water/read"), "{error}");
+    assert!(error.contains(&format!("is held by mbushat (pid {})", first.id())), "{error}");
+    first.kill().expect("its end");
+    first.wait().expect("its end");
+    simulated.end();
+}
+
 /// `mbushat simulate` at work.
 struct Simulated {
     program: Child,

@@ -1,91 +1,19 @@
 //! One request and its reply, with repeats: the step from which readout, search and commands are made.
 //!
-//! Sans-IO: feed bytes with [`Conversation::receive`], then call [`Conversation::poll`] until it says
-//! when to come back. A driver is this loop:
-//!
-//! ```
-//! use mbushat::mbus::exchange::{Conversation, Exchange, LineTiming, Step};
-//! use mbushat::mbus::request::Request;
-//! use mbushat::mbus::timing::Baud;
-//! use std::time::{Duration, Instant};
-//!
-//! let mut ping = Exchange::new(Request::snd_nke(5), LineTiming::new(Baud::DEFAULT));
-//! let (mut now, mut line) = (Instant::now(), Vec::new());
-//! let outcome = loop {
-//!     match ping.poll(now) {
-//!         Step::Transmit(bytes) => {
-//!             now += Baud::DEFAULT.characters(bytes.len()); // discard unread input, write
-//!             line = vec![0xE5]; // here a meter answers at once
-//!         }
-//!         Step::WaitUntil(until) => {
-//!             now = until; // read until then, or less where bytes come
-//!             ping.receive(&std::mem::take(&mut line), now);
-//!         }
-//!         Step::Done(outcome) => break outcome,
-//!     }
-//! };
-//! assert!(outcome.reply.is_ok());
-//! ```
-//!
 //! What it promises: a reply is complete the moment its stop byte is read; it is accepted only if it
 //! answers the request; nothing is sent before the line was quiet, nor into the late answer to an
 //! earlier repeat; it ends, whatever the line does.
 //!
-//! Not here: which requests to send, and what a reply means.
+//! Not here: which requests to send, whether a frame answers one (`reply`), what it means.
 
-use core::fmt;
 use std::time::{Duration, Instant};
 
-use crate::mbus::address::SecondaryAddress;
-use crate::mbus::frame::{Frame, MAX_LEN};
+pub use crate::mbus::conversation::{Conversation, LineTiming, Step, Traffic};
+use crate::mbus::frame::MAX_LEN;
 use crate::mbus::framer::Framer;
+use crate::mbus::reply::check;
+pub use crate::mbus::reply::{ExchangeError, Reply};
 use crate::mbus::request::{Answer, Request};
-use crate::mbus::timing::Baud;
-
-/// What the driver of a line does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<T> {
-    /// Discard unread input, write these bytes, poll again.
-    Transmit(Vec<u8>),
-    /// Read until this moment; poll again when bytes came or it passed.
-    WaitUntil(Instant),
-    /// Finished.
-    Done(T),
-}
-
-/// A pure state machine that talks to a segment.
-pub trait Conversation {
-    /// What it ends with.
-    type Outcome;
-    /// What to do now. Call again after each `Transmit`, each `receive`, and when the time of `WaitUntil` has come.
-    fn poll(&mut self, now: Instant) -> Step<Self::Outcome>;
-    /// Bytes that arrived, in any portions.
-    fn receive(&mut self, bytes: &[u8], now: Instant);
-    /// A character arrived that the UART marked (parity, framing, break); its value is worth nothing.
-    /// Lines that cannot tell never call this, and the checksum is all there is.
-    fn receive_damaged(&mut self, now: Instant);
-}
-
-/// What a conversation must know of its line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineTiming {
-    /// Bit rate of both directions.
-    pub baud: Baud,
-    /// From the end of the request on the wire to the first byte of the reply.
-    pub response_timeout: Duration,
-    /// What the way to the line adds (a TCP gateway); zero on a serial port.
-    pub latency: Duration,
-    /// Repeats of a request after the first.
-    pub retries: u8,
-}
-
-impl LineTiming {
-    /// A serial port at `baud` with the defaults: three sends in all (EN 13757-2 clause 5.4).
-    #[must_use]
-    pub const fn new(baud: Baud) -> Self {
-        Self { baud, response_timeout: baud.response_timeout(), latency: Duration::ZERO, retries: 2 }
-    }
-}
 
 /// Silence between the bytes of one telegram after which it is given up, beyond the standard's 33 bit
 /// times: what a loaded system may take to hand the next bytes on. It costs only broken replies.
@@ -98,90 +26,6 @@ pub struct Exchanged {
     pub reply: Result<Reply, ExchangeError>,
     /// What it took.
     pub traffic: Traffic,
-}
-
-/// An answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// The request wanted none.
-    None,
-    /// E5.
-    Ack,
-    /// The whole frame of an RSP_UD.
-    Data(Vec<u8>),
-}
-
-/// Why a request was not answered, after every repeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeError {
-    /// No byte came back.
-    Silence,
-    /// Bytes came back, but no whole frame: noise, a broken reply, or several meters at once.
-    Garbled {
-        /// How many.
-        bytes: usize,
-    },
-    /// Another meter answered.
-    WrongAddress {
-        /// A field of the reply.
-        got: u8,
-        /// A field of the request.
-        want: u8,
-    },
-    /// A meter answered that was not selected.
-    WrongIdentity {
-        /// Identity in the reply.
-        got: SecondaryAddress,
-        /// Identity or mask that was selected.
-        want: SecondaryAddress,
-    },
-    /// A whole frame came that answers no such request.
-    NotAReply {
-        /// Its C field.
-        control: u8,
-    },
-    /// The line never falls silent; nothing can be sent.
-    NeverQuiet,
-}
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Silence => f.write_str("no answer"),
-            Self::Garbled { bytes } => write!(f, "{bytes} bytes came back but no telegram (noise, or two meters)"),
-            Self::WrongAddress { got, want } => write!(f, "the meter at {got} answered instead of the one at {want}"),
-            Self::WrongIdentity { got, want } => write!(f, "meter {got} answered instead of {want}"),
-            Self::NotAReply { control } => write!(f, "a telegram with C field {control:02X} came, which is no answer"),
-            Self::NeverQuiet => f.write_str("the line never falls silent"),
-        }
-    }
-}
-
-impl core::error::Error for ExchangeError {}
-
-/// What exchanges put on the line and got from it; adds up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Requests sent, repeats included.
-    pub sends: u32,
-    /// Repeats among them.
-    pub retries: u32,
-    /// Bytes sent.
-    pub bytes_sent: u64,
-    /// Bytes received, echo and noise included.
-    pub bytes_received: u64,
-    /// Bytes received that belong to no frame.
-    pub noise: u64,
-}
-
-impl core::ops::AddAssign for Traffic {
-    fn add_assign(&mut self, other: Self) {
-        self.sends += other.sends;
-        self.retries += other.retries;
-        self.bytes_sent += other.bytes_sent;
-        self.bytes_received += other.bytes_received;
-        self.noise += other.noise;
-    }
 }
 
 /// A request on its way to an answer.
@@ -288,7 +132,7 @@ impl Exchange {
             if frame == self.request.frame {
                 wait.heard = wait.heard.saturating_sub(frame.len());
             } else {
-                match judge(self.request.answer, &frame) {
+                match check(self.request.answer, &frame) {
                     Ok(()) => return Some(Reply::Data(frame)),
                     Err(error) => wait.refused = Some(error),
                 }
@@ -437,32 +281,115 @@ impl Conversation for Exchange {
     }
 }
 
-/// Whether a whole frame answers the request.
-fn judge(answer: Answer, frame: &[u8]) -> Result<(), ExchangeError> {
-    let (control, address) = match Frame::parse(frame) {
-        Ok(Frame::Long { c, a, .. } | Frame::Short { c, a }) => (c, a),
-        Ok(Frame::Ack) | Err(_) => return Err(ExchangeError::Garbled { bytes: frame.len() }),
-    };
-    let Answer::Data { from, identity } = answer else {
-        return Err(ExchangeError::NotAReply { control: control.0 });
-    };
-    if !control.is_rsp_ud() || frame.len() <= crate::mbus::frame::SHORT_LEN {
-        return Err(ExchangeError::NotAReply { control: control.0 });
-    }
-    match (from, identity_of(frame)) {
-        (Some(want), _) if want != address => Err(ExchangeError::WrongAddress { got: address, want }),
-        (_, Some(got)) if !identity.matches(got) => Err(ExchangeError::WrongIdentity { got, want: identity }),
-        _ => Ok(()),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Request, Step};
+    use crate::mbus::address::SecondaryAddress;
+    use crate::mbus::timing::Baud;
+    use std::time::{Duration, Instant};
 
-/// The identity in the long header of a reply (CI 72); `None` where the frame has no such header.
-#[must_use]
-pub fn identity_of(frame: &[u8]) -> Option<SecondaryAddress> {
-    match Frame::parse(frame) {
-        Ok(Frame::Long { ci: 0x72, data: &[a, b, c, d, e, f, g, h, ..], .. }) => {
-            Some(SecondaryAddress::from_wire([a, b, c, d, e, f, g, h]))
+    const TIMING: LineTiming = LineTiming::new(Baud::DEFAULT);
+
+    fn req_ud2() -> Exchange {
+        Exchange::new(Request::req_ud2(5, true, SecondaryAddress::ANY), TIMING)
+    }
+
+    /// Polls past the pause before the request, to the wait for its answer.
+    fn send(exchange: &mut Exchange, now: &mut Instant) -> Instant {
+        loop {
+            match exchange.poll(*now) {
+                Step::Transmit(_) => match exchange.poll(*now) {
+                    Step::WaitUntil(until) => return until,
+                    other => panic!("{other:?}"),
+                },
+                Step::WaitUntil(until) => *now = until,
+                Step::Done(outcome) => panic!("{outcome:?}"),
+            }
         }
-        _ => None,
+    }
+
+    /// A line on which `noise` gives the next bytes every millisecond, for ever.
+    fn run(mut exchange: Exchange, mut noise: impl FnMut() -> Vec<u8>) -> (Exchanged, Duration) {
+        let start = Instant::now();
+        let mut now = start;
+        loop {
+            match exchange.poll(now) {
+                Step::Transmit(_) => {}
+                Step::WaitUntil(until) => {
+                    now = until.min(now + Duration::from_millis(1));
+                    exchange.receive(&noise(), now);
+                }
+                Step::Done(outcome) => return (outcome, now - start),
+            }
+        }
+    }
+
+    #[test]
+    fn the_reply_timeout_counts_from_the_end_of_the_request() {
+        let (mut exchange, mut now) = (req_ud2(), Instant::now());
+        let first_byte_by = Baud::DEFAULT.characters(5) + TIMING.response_timeout + Baud::DEFAULT.characters(1);
+        assert_eq!(send(&mut exchange, &mut now) - now, first_byte_by);
+        let (mut slow, sent) = (req_ud2(), now);
+        while !matches!(slow.poll(now), Step::Transmit(_)) {
+            now += Duration::from_millis(1);
+        }
+        now += Duration::from_secs(3); // what a driver may take to write
+        let Step::WaitUntil(until) = slow.poll(now) else { panic!("it waits") };
+        assert!(until >= now + TIMING.response_timeout && sent < now);
+    }
+
+    #[test]
+    fn a_line_that_never_falls_silent_ends_the_exchange() {
+        for bytes in [vec![0xFF], vec![0x68, 0xF0, 0xF0, 0x68], vec![0xE5], vec![0x10]] {
+            let (outcome, took) = run(req_ud2(), || bytes.clone());
+            assert_eq!(outcome.reply, Err(ExchangeError::NeverQuiet));
+            assert!(took < Duration::from_secs(10), "{took:?}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_no_answer_and_hold_nothing_up() {
+        let mut state = 1_u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 33
+        };
+        for _ in 0..300 {
+            let pause = random() % 50 + 1;
+            let (outcome, took) = run(req_ud2(), || {
+                let starts = [0x68, 0x10, 0xE5, 0x16, 0x05, 0x08];
+                let count = if random() % pause == 0 { random() % 9 } else { 0 };
+                (0..count)
+                    .map(|_| {
+                        starts
+                            .get(usize::try_from(random() % 9).unwrap_or(9))
+                            .map_or_else(|| random().to_le_bytes()[0], |b| *b)
+                    })
+                    .collect()
+            });
+            assert!(!matches!(outcome.reply, Ok(Reply::Data(_))), "{outcome:?}");
+            assert!(took < Duration::from_secs(30), "{took:?}");
+        }
+    }
+
+    #[test]
+    fn a_broadcast_is_over_when_it_is_on_the_wire() {
+        let (outcome, took) = run(Exchange::new(Request::snd_ud(255, false, 0x50, &[]), TIMING), Vec::new);
+        assert_eq!((outcome.reply, outcome.traffic.sends), (Ok(Reply::None), 1));
+        assert!(took < Baud::DEFAULT.characters(12), "{took:?}");
+    }
+
+    #[test]
+    fn nothing_is_sent_before_the_line_is_quiet() {
+        let (mut exchange, start) = (req_ud2(), Instant::now());
+        let mut now = start;
+        for _ in 0..20 {
+            assert!(matches!(exchange.poll(now), Step::WaitUntil(_)));
+            now += Baud::DEFAULT.characters(1);
+            exchange.receive(&[0x42], now); // the end of somebody's late answer
+        }
+        let Step::WaitUntil(until) = exchange.poll(now) else { panic!("it waits") };
+        assert_eq!(until - now, Baud::DEFAULT.quiet_after_error());
+        assert!(matches!(exchange.poll(until), Step::Transmit(_)));
     }
 }

@@ -194,6 +194,12 @@ mod tests {
         framer.receive(&REPLY);
         assert_eq!(framer.next_frame().as_deref(), Some(&REPLY[..]), "the next frame is found");
         assert_eq!(framer.noise(), 11);
+        // its value may even have been right
+        let mut framer = self::framer(&[0x10, 0x40]);
+        framer.spoil();
+        framer.receive(&[0x40, 0x16]);
+        assert_eq!(framer.next_frame(), None);
+        assert_eq!(framer.expire(), None);
     }
 
     #[test]

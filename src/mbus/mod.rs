@@ -24,6 +24,8 @@ pub mod calendar;
 pub mod profile;
 pub mod compact;
 pub mod fixed;
+pub mod conversation;
+pub mod reply;
 pub mod exchange;
 pub mod quantity;
 pub mod sequence;

@@ -10,9 +10,8 @@
 use std::time::Instant;
 
 use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
-use crate::mbus::exchange::{
-    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic, identity_of,
-};
+use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
+use crate::mbus::reply::identity_of;
 use crate::mbus::request::Request;
 
 /// What a probe found.

@@ -1,7 +1,4 @@
-//! The master against the simulated segment, in virtual time: what a bad line may cost, and what it
-//! must never do.
-//!
-//! `cargo test --release --test it -- --ignored --nocapture link::` prints the figures of the large runs.
+//! A meter's turn against the simulated segment, in virtual time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,21 +14,21 @@ use mbushat::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;
 
 /// A segment, its clock, and what the master remembers of each meter.
-struct Bench {
-    segment: Segment,
-    now: Instant,
-    timing: LineTiming,
+pub(crate) struct Bench {
+    pub(crate) segment: Segment,
+    pub(crate) now: Instant,
+    pub(crate) timing: LineTiming,
     links: HashMap<MeterAddress, LinkState>,
 }
 
 impl Bench {
-    fn new(plan: SegmentPlan) -> Self {
+    pub(crate) fn new(plan: SegmentPlan) -> Self {
         let now = Instant::now();
         let timing = LineTiming::new(plan.baud);
         Self { segment: Segment::new(plan, now), now, timing, links: HashMap::new() }
     }
 
-    fn read(&mut self, address: u8) -> TurnOver {
+    pub(crate) fn read(&mut self, address: u8) -> TurnOver {
         self.turn(Turn::new(MeterAddress::Primary(at(address))))
     }
 
@@ -54,7 +51,7 @@ impl Bench {
     }
 }
 
-fn at(address: u8) -> PrimaryAddress {
+pub(crate) fn at(address: u8) -> PrimaryAddress {
     PrimaryAddress::new(address).expect("0 to 250")
 }
 
@@ -62,12 +59,12 @@ fn segment(meters: Vec<MeterPlan>) -> Bench {
     Bench::new(SegmentPlan::new(meters))
 }
 
-fn faulty(meters: Vec<MeterPlan>, faults: Faults, seed: u64) -> Bench {
+pub(crate) fn faulty(meters: Vec<MeterPlan>, faults: Faults, seed: u64) -> Bench {
     Bench::new(SegmentPlan { faults, seed, ..SegmentPlan::new(meters) })
 }
 
 /// A strict meter whose telegram is 74 bytes long and never twice the same.
-fn heat(address: u8) -> MeterPlan {
+pub(crate) fn heat(address: u8) -> MeterPlan {
     Model::Heat.meter(at(address), 0x1000_0000 + u32::from(address))
 }
 
@@ -173,6 +170,15 @@ fn the_answer_of_another_meter_is_refused() {
 }
 
 #[test]
+fn a_meter_that_was_not_selected_is_refused() {
+    let mut bench = segment(vec![heat(5)]);
+    assert_eq!(bench.ask(Request::select(SecondaryAddress::ANY)), Ok(Reply::Ack));
+    let want = SecondaryAddress::parse("20000001").expect("an id");
+    let refused = ExchangeError::WrongIdentity { got: heat(5).identity, want };
+    assert_eq!(bench.ask(Request::req_ud2(253, true, want)), Err(refused));
+}
+
+#[test]
 fn nothing_is_sent_into_a_late_answer() {
     // later than the master waits: its repeat is answered twice
     let faults = Faults { late_per_mille: 300, late_by: Duration::from_millis(600), ..Faults::default() };
@@ -265,89 +271,4 @@ fn a_meter_that_never_ends_is_ended() {
     }
     let many = MeterPlan { content: Content::Endless(parts(60)), ..heat(1) };
     assert_eq!(segment(vec![many]).read(1).frames.map(|frames| frames.len()), Ok(16));
-}
-
-/// The faults of which a master must lose nothing that the line made possible.
-fn hardships() -> [(&'static str, Faults); 9] {
-    let none = Faults::default();
-    let late_by = Duration::from_millis(450);
-    [
-        ("no fault", none),
-        ("1 % of bytes corrupt", Faults { corrupt_per_mille: 10, ..none }),
-        ("noise before half the answers", Faults { noise_per_mille: 500, ..none }),
-        ("echo", Faults { echo: true, ..none }),
-        ("20 % of answers 450 ms late", Faults { late_per_mille: 200, late_by, ..none }),
-        (
-            "mixture",
-            Faults { corrupt_per_mille: 2, noise_per_mille: 100, echo: true, late_per_mille: 50, late_by, ..none },
-        ),
-        ("truncated, wrong checksum", Faults { truncated_per_mille: 200, wrong_checksum_per_mille: 100, ..none }),
-        ("dropped bytes, wrong address", Faults { drop_per_mille: 5, wrong_address_per_mille: 100, ..none }),
-        ("bunched", Faults { bunch: Duration::from_millis(40), noise_per_mille: 100, ..none }),
-    ]
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    /// Turns in which at least one intact request had an intact answer in time.
-    possible: u32,
-    read: u32,
-    /// Readings that no meter sent as the answer in that turn.
-    wrong: u32,
-    undetectable: u64,
-    exchanges: u64,
-}
-
-/// Reads a 74-byte meter again and again.
-fn endure(faults: Faults, seed: u64, reads: u32) -> Tally {
-    let mut bench = faulty(vec![heat(1)], faults, seed);
-    let (mut tally, mut earlier) = (Tally::default(), Vec::new());
-    for _ in 0..reads {
-        bench.now += Duration::from_secs(60);
-        bench.segment.take_answers();
-        let over = bench.read(1);
-        let answers: Vec<_> = bench.segment.take_answers().into_iter().filter(|a| a.frame.len() > 1).collect();
-        tally.possible += u32::from(answers.iter().any(|a| a.intact));
-        for frame in over.frames.iter().flatten() {
-            tally.read += 1;
-            let fresh = answers.iter().any(|a| a.frame == *frame) && !earlier.contains(frame);
-            tally.wrong += u32::from(!fresh);
-        }
-        earlier = answers.into_iter().map(|a| a.frame).collect();
-    }
-    tally.undetectable = bench.segment.counts().undetectable;
-    tally.exchanges = bench.segment.counts().requests;
-    tally
-}
-
-fn judge(name: &str, tally: &Tally) {
-    assert!(tally.read >= tally.possible * 99 / 100, "{name}: {tally:?}");
-    assert!(u64::from(tally.wrong) <= tally.undetectable, "{name}: {tally:?}");
-}
-
-#[test]
-fn what_the_line_makes_possible_is_read_and_nothing_wrong() {
-    for (name, faults) in hardships() {
-        judge(name, &endure(faults, 7, 200));
-    }
-}
-
-#[test]
-#[ignore = "the large run: 1,000 reads for each fault and ten seeds"]
-fn figures_of_reading_through_faults() {
-    println!("{:32} {:>8} {:>8} {:>9} {:>6} {:>13}", "fault", "possible", "read", "exchanges", "wrong", "undetectable");
-    for (name, faults) in hardships() {
-        let mut sum = Tally::default();
-        for seed in 0..10 {
-            let tally = endure(faults, seed, 1000);
-            sum.possible += tally.possible;
-            sum.read += tally.read;
-            sum.wrong += tally.wrong;
-            sum.undetectable += tally.undetectable;
-            sum.exchanges += tally.exchanges;
-        }
-        let Tally { possible, read, wrong, undetectable, exchanges } = sum;
-        println!("{name:32} {possible:>8} {read:>8} {exchanges:>9} {wrong:>6} {undetectable:>13}");
-        judge(name, &sum);
-    }
 }

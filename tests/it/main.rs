@@ -16,6 +16,7 @@ mod mqtt;
 mod homeassistant_classes;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod homeassistant_documents;
+mod endurance;
 mod link;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod mutations;

@@ -1,5 +1,5 @@
-//! The agent: builds the channels, starts every task, waits, and stops them in order. The only
-//! place that spawns.
+//! The agent: builds the channels, starts every task, waits, reloads, and stops them in order. Only
+//! this room spawns.
 //!
 //! A stop follows the flow of the readings: the bus tasks finish what is on the wire and switch
 //! their power off, their channel closes, the outbox publishes `offline` and says goodbye, the link
@@ -7,40 +7,36 @@
 //!
 //! Not here: what the tasks do.
 
-use std::collections::BTreeMap;
+mod buses;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
-use crate::bus::task::{BusTask, Metered};
-use crate::bus::{BusEvent, Machine};
-use crate::config::{Bus, Config};
+use crate::config::{self, Config, changes};
 use crate::mqtt::link::{self, Credentials};
-use crate::mqtt::task::{BusEnd, Channels, OutboxTask};
+use crate::mqtt::task::{Channels, OutboxTask, Reload};
 use crate::mqtt::topic::Topics;
 use crate::spool::{InUse, Spool};
-use crate::status::Status;
 use crate::system;
+use buses::Buses;
 
 /// Events of all buses that wait for the outbox task.
 const EVENTS: usize = 256;
-/// Wishes that wait for one bus.
-const COMMANDS: usize = 32;
 /// Orders to the link and its answers: more than the outbox has on the way.
 const MESSAGES: usize = 256;
-/// How long the bus tasks may take to end.
-const BUSES_END_WITHIN: Duration = Duration::from_millis(2300);
-/// How long the outbox task may take to say goodbye after them.
+/// How long the outbox task may take to say goodbye, after the buses have ended.
 const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the link may take after that.
 const LINK_ENDS_WITHIN: Duration = Duration::from_millis(500);
-/// How often the service manager is asked whether the clock is right.
+/// How often the system is asked whether the clock is right.
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
+/// How long the outbox task may take to answer that it makes progress.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +55,7 @@ pub enum AgentError {
     },
 }
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent until SIGTERM or SIGINT. `file` is read again at SIGHUP.
 ///
 /// # Errors
 /// Where it cannot start, or a task ended by itself.
@@ -92,66 +88,41 @@ impl Signals {
 
 /// Everything that runs.
 struct Agent {
+    config: Config,
     file: Option<PathBuf>,
-    stop: watch::Sender<bool>,
-    buses: JoinSet<String>,
+    buses: Buses,
     outbox: JoinHandle<()>,
     link: JoinHandle<()>,
     clock: JoinHandle<()>,
-    reload: mpsc::Receiver<()>,
-    status: watch::Receiver<Status>,
+    /// Somebody asks for a reload over MQTT.
+    reload_asked: mpsc::Receiver<()>,
+    reloads: mpsc::Sender<Reload>,
 }
 
 impl Agent {
     fn start(config: Config, spool: Spool, file: Option<PathBuf>) -> Self {
-        let (stop, stopped) = watch::channel(false);
         let (events, happened) = mpsc::channel(EVENTS);
         let (orders, for_link) = mpsc::channel(MESSAGES);
         let (from_link, link_events) = mpsc::channel(MESSAGES);
         let (clock, clock_synced) = watch::channel(None);
-        let (status_writer, status) = watch::channel(Status::default());
-        let (ask_reload, reload) = mpsc::channel(1);
+        let (ask_reload, reload_asked) = mpsc::channel(1);
+        let (reloads, reload) = mpsc::channel(1);
 
-        let mqtt = config.mqtt.clone();
-        let who = credentials(&config);
-        let (ends, inner): (Vec<_>, Vec<_>) = config.buses.iter().map(|_| bus_channels()).unzip();
-        let channels = Channels {
-            happened,
-            buses: ends,
-            orders,
-            link: link_events,
-            clock_synced,
-            status: status_writer,
-            reload: ask_reload,
-        };
-
+        let mut buses = Buses::new(&config, events);
+        let channels =
+            Channels { happened, buses: buses.ends(), orders, link: link_events, clock_synced, reload, ask_reload };
         let task = OutboxTask::new(config.clone(), spool, channels);
-        let last_good = task.last_good();
-
-        let mut buses = JoinSet::new();
-        for ((place, bus), (commands, health)) in config.buses.iter().enumerate().zip(inner) {
-            let task = BusTask {
-                place,
-                bus: bus.clone(),
-                meters: meters(&config, place, &last_good),
-                timezone: timezone(&config),
-                machine: Machine::here(),
-                events: mpsc::Sender::<BusEvent>::clone(&events),
-                commands,
-                health,
-                stop: stopped.clone(),
-            };
-            buses.spawn(run_bus(task, bus.clone()));
-        }
+        buses.start(&config, &task.last_good());
+        let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
         Self {
+            config,
             file,
-            stop,
             buses,
             outbox: tokio::spawn(task.run()),
             link: tokio::spawn(link::run(mqtt, who, for_link, from_link)),
             clock: tokio::spawn(watch_clock(clock)),
-            reload,
-            status,
+            reload_asked,
+            reloads,
         }
     }
 
@@ -163,9 +134,9 @@ impl Agent {
             tokio::select! {
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
-                _ = signals.hangup.recv() => self.reload(),
-                Some(()) = self.reload.recv() => self.reload(),
-                Some(bus) = self.buses.join_next() => return ended(named(bus)),
+                _ = signals.hangup.recv() => self.reload().await,
+                Some(()) = self.reload_asked.recv() => self.reload().await,
+                bus = self.buses.ended() => return ended(bus),
                 _ = &mut self.outbox => return ended("the outbox".to_owned()),
                 _ = &mut self.link => return ended("the link to the broker".to_owned()),
                 () = tick(&mut watchdog) => self.feed_watchdog().await,
@@ -173,27 +144,52 @@ impl Agent {
         }
     }
 
-    /// Says that the agent lives, if the outbox task takes its turns: it writes its status at each.
-    async fn feed_watchdog(&mut self) {
-        if self.status.has_changed().is_ok() {
-            system::notify_watchdog();
+    /// Says that the agent makes progress, if the outbox task answers. A bus task that hangs holds
+    /// no other: only its wait for the outbox could be endless, and all waits for a wire have an end.
+    async fn feed_watchdog(&self) {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.reloads.send(Reload::Ping(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(ANSWERS_WITHIN, asked).await {
+            Ok(Some(())) => system::notify_watchdog(),
+            _ => tracing::error!("the outbox task makes no progress"),
         }
     }
 
-    fn reload(&self) {
-        match &self.file {
-            Some(file) => tracing::warn!("reload of {} is not possible yet: restart the agent", file.display()),
-            None => tracing::warn!("there is no configuration file to read again"),
+    /// Reads the configuration again. A bad one changes nothing.
+    async fn reload(&mut self) {
+        let Some(file) = &self.file else {
+            return tracing::warn!("there is no configuration file to read again");
+        };
+        let new = match config::load(file) {
+            Ok(new) => new,
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                return tracing::error!("not reloaded, nothing is changed: {error}{why}");
+            }
+        };
+        let what = match changes(&self.config, &new) {
+            Ok(what) => what,
+            Err(error) => return tracing::error!("not reloaded, nothing is changed: {error}"),
+        };
+        if what.log {
+            tracing::warn!("[log] is only read at a start");
+        }
+        self.buses.exchange(&self.config, &new, &what).await;
+        let (reply, last_good) = oneshot::channel();
+        let reconnect = what.mqtt.then(|| credentials(&new));
+        let reload = Reload::Config { config: Box::new(new.clone()), buses: self.buses.ends(), reconnect, reply };
+        if self.reloads.send(reload).await.is_ok() {
+            self.buses.start(&new, &last_good.await.unwrap_or_default());
+            self.config = new;
+            tracing::info!("reloaded {}", file.display());
         }
     }
 
-    async fn stop(mut self) {
-        _ = self.stop.send(true);
-        let all = async { while self.buses.join_next().await.is_some() {} };
-        if timeout(BUSES_END_WITHIN, all).await.is_err() {
-            tracing::warn!("a bus does not end, its readout is given up");
-            self.buses.shutdown().await;
-        }
+    async fn stop(self) {
+        self.buses.stop().await;
         for (name, task, within) in
             [("the outbox", self.outbox, OUTBOX_ENDS_WITHIN), ("the link", self.link, LINK_ENDS_WITHIN)]
         {
@@ -205,23 +201,6 @@ impl Agent {
         }
         self.clock.abort();
     }
-}
-
-type BusInner = (mpsc::Receiver<crate::bus::Command>, watch::Sender<crate::bus::health::Health>);
-
-fn bus_channels() -> (BusEnd, BusInner) {
-    let (sender, commands) = mpsc::channel(COMMANDS);
-    let (writer, health) = watch::channel(crate::bus::health::Health::default());
-    (BusEnd { commands: sender, health }, (commands, writer))
-}
-
-async fn run_bus(task: BusTask, bus: Bus) -> String {
-    task.run().await;
-    format!("bus {}", bus.name)
-}
-
-fn named(ended: Result<String, JoinError>) -> String {
-    ended.unwrap_or_else(|_| "a bus".to_owned())
 }
 
 async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
@@ -238,17 +217,6 @@ async fn watch_clock(clock: watch::Sender<Option<bool>>) {
         }
         sleep(CLOCK_EVERY).await;
     }
-}
-
-fn meters(config: &Config, bus: usize, last_good: &BTreeMap<String, jiff::Timestamp>) -> Vec<Metered> {
-    let own = config.meters.iter().filter(|meter| meter.bus == bus);
-    own.map(|meter| Metered { meter: meter.clone(), last_good: last_good.get(&meter.name).copied() }).collect()
-}
-
-/// The checked configuration has only names that exist; a zone that vanished since is the system's.
-fn timezone(config: &Config) -> TimeZone {
-    let named = config.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
-    named.unwrap_or_else(TimeZone::system)
 }
 
 fn credentials(config: &Config) -> Credentials {

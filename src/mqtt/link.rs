@@ -84,6 +84,13 @@ pub enum Order {
         /// The message.
         message: Publish,
     },
+    /// Say goodbye and connect anew like this.
+    Reconnect {
+        /// How.
+        config: Box<Mqtt>,
+        /// As whom.
+        who: Credentials,
+    },
     /// Say goodbye and end; everything ordered before is sent first.
     Disconnect,
 }
@@ -134,33 +141,41 @@ pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Orde
         connections: 0,
     };
     loop {
-        let fault = tokio::select! {
-            () = until_asked_to_end(&mut orders) => return,
+        let end = tokio::select! {
+            asked = until_asked(&mut orders) => asked,
             connected = link.connect() => match connected {
-                Err(fault) => fault,
-                Ok(session) => match session.serve(&mut orders, &events).await {
-                    End::Asked => return,
-                    End::Fault(fault) => fault,
-                },
+                Err(fault) => End::Fault(fault),
+                Ok(session) => session.serve(&mut orders, &events).await,
             },
         };
-        let wait = link.back_off.next(fault.is_refusal());
-        if events.send(LinkEvent::Down(fault)).await.is_err() {
-            return;
-        }
-        if timeout(wait, until_asked_to_end(&mut orders)).await.is_ok() {
-            return;
+        let next = match end {
+            End::Fault(fault) => {
+                let wait = link.back_off.next(fault.is_refusal());
+                if events.send(LinkEvent::Down(fault)).await.is_err() {
+                    return;
+                }
+                timeout(wait, until_asked(&mut orders)).await.ok()
+            }
+            asked => Some(asked),
+        };
+        match next {
+            None => {}
+            Some(End::Anew(config, who)) => link.renew(*config, who),
+            Some(_) => return,
         }
     }
 }
 
-/// Drops orders that were meant for a connection that is gone.
-async fn until_asked_to_end(orders: &mut mpsc::Receiver<Order>) {
+/// Drops orders that were meant for a connection that is gone, until one is for the link itself.
+async fn until_asked(orders: &mut mpsc::Receiver<Order>) -> End {
     while let Some(order) = orders.recv().await {
-        if matches!(order, Order::Disconnect) {
-            return;
+        match order {
+            Order::Disconnect => break,
+            Order::Reconnect { config, who } => return End::Anew(config, who),
+            Order::Subscribe { .. } | Order::Publish { .. } => {}
         }
     }
+    End::Asked
 }
 
 struct Link {
@@ -172,6 +187,14 @@ struct Link {
 }
 
 impl Link {
+    /// Everything that was learnt of the old broker is forgotten.
+    fn renew(&mut self, config: Mqtt, who: Credentials) {
+        self.back_off.reset();
+        self.dialect = Dialect::new(config.protocol);
+        self.config = config;
+        self.who = who;
+    }
+
     /// One try, or two where an old broker may not have understood the first.
     async fn connect(&mut self) -> Result<Session, Fault> {
         let version = self.dialect.first(std::time::Instant::now());
@@ -214,8 +237,12 @@ struct Session {
     book: Book,
 }
 
+/// Why a connection, or a wait for one, is over.
 enum End {
+    /// Nobody needs the link any more.
     Asked,
+    /// Connect like this now.
+    Anew(Box<Mqtt>, Credentials),
     Fault(Fault),
 }
 
@@ -229,6 +256,7 @@ impl Session {
         // A ping goes out every keep-alive, so a living broker is never silent for longer.
         let patience = wire.keep_alive() * 3 / 2;
         let mut heard = Instant::now();
+        let mut anew = None;
         loop {
             // The poll is kept until it ends: dropping it could lose a packet half written.
             let mut poll = pin!(wire.poll());
@@ -237,6 +265,10 @@ impl Session {
                     event = &mut poll => break event,
                     order = orders.recv(), if !book.leaving => match order {
                         None => return End::Asked,
+                        Some(Order::Reconnect { config, who }) => {
+                            anew = Some((config, who));
+                            book.leave(&client);
+                        }
                         Some(order) => book.obey(order, number, &client),
                     },
                     () = sleep_until(heard + patience) => return End::Fault(Fault::Silent),
@@ -252,7 +284,7 @@ impl Session {
                 Err(fault) => return End::Fault(fault),
             };
             match &event {
-                Event::Disconnected => return End::Asked,
+                Event::Disconnected => return anew.map_or(End::Asked, |(config, who)| End::Anew(config, who)),
                 Event::Sent(_) | Event::Other => {}
                 _ => heard = Instant::now(),
             }
@@ -286,12 +318,7 @@ impl Book {
         /// Fixed header, topic length, packet id and an empty property list.
         const OVERHEAD_BYTES: usize = 10;
         match order {
-            Order::Disconnect => {
-                self.leaving = true;
-                if !client.disconnect() {
-                    tracing::debug!("the queue to the broker is full, so it gets no DISCONNECT");
-                }
-            }
+            Order::Disconnect | Order::Reconnect { .. } => self.leave(client),
             Order::Subscribe { connection, filters } if connection == number => {
                 if client.subscribe(&filters) {
                     self.filters.push_back(filters);
@@ -308,6 +335,13 @@ impl Book {
                 }
             }
             Order::Subscribe { .. } | Order::Publish { .. } => {}
+        }
+    }
+
+    fn leave(&mut self, client: &Client) {
+        self.leaving = true;
+        if !client.disconnect() {
+            tracing::debug!("the queue to the broker is full, so it gets no DISCONNECT");
         }
     }
 

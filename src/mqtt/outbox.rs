@@ -185,6 +185,20 @@ impl Outbox {
         self.documents.get(&(class, topic.to_owned())).map(|d| d.payload.as_slice())
     }
 
+    /// Takes every retained document of these classes back from the broker.
+    pub fn clear(&mut self, wanted: impl Fn(Class) -> bool) {
+        for (key, document) in self.documents.iter_mut().filter(|((class, _), _)| wanted(*class)) {
+            document.payload.clear();
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    /// Forgets all documents: others, under other topics, take their places.
+    pub fn forget_documents(&mut self) {
+        self.documents.clear();
+        self.dirty.clear();
+    }
+
     /// Queues a message that is published once.
     pub fn note(&mut self, topic: String, payload: Vec<u8>) {
         if self.notes.len() >= NOTES {

@@ -34,6 +34,11 @@ impl Presence {
         Self { offline_after: offline_after.max(1), failures: 0, online: false, told_silent: false, identity: None }
     }
 
+    /// Another number of failures is allowed from now on.
+    pub(super) fn tolerate(&mut self, offline_after: u8) {
+        self.offline_after = offline_after.max(1);
+    }
+
     /// Known good from before the start.
     pub(super) fn restore(&mut self) {
         self.online = true;

@@ -80,12 +80,10 @@ pub(super) enum Outcome {
 impl Publisher {
     pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
         let topics = Topics::new(&config.mqtt.base_topic);
-        let homeassistant = Some(&config.homeassistant).filter(|h| h.enabled);
-        let announcer =
-            homeassistant.map(|h| Announcer::new(h, topics.base(), topics.bridge_state(), topics.bridge_info()));
         let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
         let outbox = Outbox::new(spool.cursor());
-        let mut publisher = Self { config, topics, announcer, outbox, spool, meters, counts: Counts::default(), now };
+        let mut publisher =
+            Self { config, topics, announcer: None, outbox, spool, meters, counts: Counts::default(), now };
         publisher.restore();
         publisher
     }
@@ -93,11 +91,7 @@ impl Publisher {
     /// Sets every document that is known without a readout.
     fn restore(&mut self) {
         self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
-        if let Some(announcer) = &self.announcer {
-            let buses: Vec<&str> = self.config.buses.iter().map(|bus| bus.name.as_str()).collect();
-            let document = announcer.agent(&buses);
-            self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
-        }
+        self.announce_agent();
         self.restore_states();
         self.restore_announcements();
         for known in self.meters.values() {
@@ -105,6 +99,21 @@ impl Publisher {
             let topic = self.topics.availability(&known.meter.name);
             self.outbox.set(Class::Availability, &topic, payload.into(), true);
         }
+    }
+
+    fn announce_agent(&mut self) {
+        let homeassistant = &self.config.homeassistant;
+        if !homeassistant.enabled {
+            return;
+        }
+        let topics = &self.topics;
+        let announcer = Announcer::new(homeassistant, topics.base(), topics.bridge_state(), topics.bridge_info());
+        let buses: Vec<&str> = self.config.buses.iter().map(|bus| bus.name.as_str()).collect();
+        let document = announcer.agent(&buses);
+        if self.outbox.get(Class::AgentAnnouncement, &document.topic) != Some(document.payload.as_bytes()) {
+            self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
+        }
+        self.announcer = Some(announcer);
     }
 
     /// A state from the store counts as present for one interval, so that a restart is no outage.
@@ -154,6 +163,72 @@ impl Publisher {
                 self.outbox.set(Class::Availability, &self.topics.availability(&name), Vec::new(), true);
                 self.spool.remember(Memo::State, &name, "", self.now);
             }
+        }
+    }
+
+    /// Takes another configuration over. Its topics are followed by
+    /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
+    pub(super) fn reconfigure(&mut self, config: Config) {
+        let gone: Vec<String> =
+            self.meters.keys().filter(|name| !config.meters.iter().any(|m| m.name == **name)).cloned().collect();
+        gone.iter().for_each(|name| self.remove(name));
+        for meter in &config.meters {
+            match self.meters.get_mut(&meter.name) {
+                Some(known) => known.reconfigure(meter),
+                None => {
+                    self.meters.insert(meter.name.clone(), Known::new(meter));
+                    let topic = self.topics.availability(&meter.name);
+                    self.outbox.set(Class::Availability, &topic, OFFLINE.into(), true);
+                }
+            }
+        }
+        let rebased = self.config.mqtt.base_topic != config.mqtt.base_topic;
+        let announced_otherwise = rebased || self.config.homeassistant != config.homeassistant;
+        if announced_otherwise {
+            self.outbox.clear(|class| matches!(class, Class::Announcement | Class::AgentAnnouncement));
+        }
+        if rebased {
+            self.outbox.clear(|_| true);
+        }
+        self.config = config;
+        if announced_otherwise {
+            self.announcer = None;
+            self.meters.values_mut().for_each(|known| known.announced = None);
+        }
+        if !rebased {
+            self.announce_all();
+        }
+    }
+
+    /// Publishes everything under the base topic of the configuration, if it is another one.
+    pub(super) fn follow_base_topic(&mut self) {
+        if self.topics.base() == self.config.mqtt.base_topic {
+            return;
+        }
+        self.topics = Topics::new(&self.config.mqtt.base_topic);
+        self.outbox.forget_documents();
+        self.announcer = None;
+        self.restore();
+        self.announce_all();
+    }
+
+    /// The agent's own announcement, and those of all meters seen so far.
+    fn announce_all(&mut self) {
+        self.announce_agent();
+        let names: Vec<String> = self.meters.keys().cloned().collect();
+        names.iter().for_each(|name| self.announce(name));
+    }
+
+    /// Takes a meter that is no longer configured back from the broker.
+    fn remove(&mut self, name: &str) {
+        let Some(known) = self.meters.remove(name) else { return };
+        self.outbox.set(Class::State, &self.topics.state(name), Vec::new(), true);
+        self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
+        if let Some(topic) = known.announced {
+            self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
+        }
+        for memo in [Memo::State, Memo::Announcement, Memo::Identity] {
+            self.spool.remember(memo, name, "", self.now);
         }
     }
 
@@ -408,6 +483,19 @@ impl Known {
             replaces_another: false,
             announced: None,
         }
+    }
+
+    /// Another configuration of the same meter: what it was seen to measure may have other names now.
+    fn reconfigure(&mut self, meter: &Meter) {
+        let same = self.meter.records == meter.records
+            && self.meter.expose == meter.expose
+            && self.meter.profile == meter.profile;
+        if !same {
+            self.seen.clear();
+            self.last.clear();
+        }
+        self.presence.tolerate(meter.offline_after);
+        self.meter = meter.clone();
     }
 
     fn described<'a>(&'a self, config: &'a Config) -> normalise::Meter<'a> {

@@ -6,13 +6,14 @@
 //!
 //! Not here: what a readout becomes (`publisher`), the order of messages (`outbox`).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
 
-use super::link::{Fault, LinkEvent, Order, Version};
+use super::link::{Credentials, Fault, LinkEvent, Order, Version};
 use super::outbox::{Class, Next, Verdict};
 use super::payload::{self, OFFLINE, Request};
 use super::publisher::{Outcome, Publisher};
@@ -33,7 +34,7 @@ const CATCH_UP: usize = 256;
 const GOODBYE_WITHIN: Duration = Duration::from_millis(800);
 
 /// One bus, as the outbox task sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BusEnd {
     /// Takes wishes.
     pub commands: mpsc::Sender<Command>,
@@ -54,10 +55,28 @@ pub struct Channels {
     pub link: mpsc::Receiver<LinkEvent>,
     /// Whether the wall clock can be trusted.
     pub clock_synced: watch::Receiver<Option<bool>>,
-    /// Takes the snapshot after each change.
-    pub status: watch::Sender<Status>,
+    /// From the agent.
+    pub reload: mpsc::Receiver<Reload>,
     /// Told when somebody asks for a reload over MQTT.
-    pub reload: mpsc::Sender<()>,
+    pub ask_reload: mpsc::Sender<()>,
+}
+
+/// What the agent tells the outbox task.
+#[derive(Debug)]
+pub enum Reload {
+    /// Answer, to show that there is progress.
+    Ping(oneshot::Sender<()>),
+    /// The configuration is another one now. The tasks of changed buses have ended.
+    Config {
+        /// The new one.
+        config: Box<Config>,
+        /// Its buses.
+        buses: Vec<BusEnd>,
+        /// Who to connect as, where `[mqtt]` differs.
+        reconnect: Option<Credentials>,
+        /// When each meter's last good reading was taken.
+        reply: oneshot::Sender<BTreeMap<String, jiff::Timestamp>>,
+    },
 }
 
 /// The outbox task.
@@ -71,6 +90,8 @@ pub struct OutboxTask {
     fault: Option<Fault>,
     started: Instant,
     info_at: Instant,
+    /// Connect anew as this, once everything of before is said, or at the latest at this time.
+    reconnect: Option<(Credentials, Instant)>,
 }
 
 impl OutboxTask {
@@ -86,12 +107,13 @@ impl OutboxTask {
             fault: None,
             started: now,
             info_at: now,
+            reconnect: None,
         }
     }
 
     /// When each meter's last good reading was taken, where the store knows.
     #[must_use]
-    pub fn last_good(&self) -> std::collections::BTreeMap<String, jiff::Timestamp> {
+    pub fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
         self.publisher.last_good()
     }
 
@@ -107,6 +129,7 @@ impl OutboxTask {
                     None => break,
                 },
                 Some(event) = self.channels.link.recv() => self.linked(event),
+                Some(reload) = self.channels.reload.recv() => self.reload(reload),
                 () = sleep_until(wake.into()) => {}
             }
             self.catch_up();
@@ -116,7 +139,8 @@ impl OutboxTask {
 
     fn wake_at(&self) -> Instant {
         let Publisher { outbox, spool, .. } = &self.publisher;
-        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at());
+        let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
+        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect);
         wakes.fold(self.info_at, Instant::min)
     }
 
@@ -141,6 +165,33 @@ impl OutboxTask {
             self.publisher.spool.done(outcome.unwrap_or_else(|error| Err(error.into())), Instant::now());
         }
         self.publisher.tell_notices();
+    }
+
+    fn reload(&mut self, reload: Reload) {
+        match reload {
+            Reload::Ping(reply) => _ = reply.send(()),
+            Reload::Config { config, buses, reconnect, reply } => {
+                // What an exchanged bus task said last belongs to the old configuration.
+                self.catch_up();
+                self.publisher.reconfigure(*config);
+                self.channels.buses = buses;
+                self.reconnect = reconnect.map(|who| (who, Instant::now() + GOODBYE_WITHIN));
+                _ = reply.send(self.publisher.last_good());
+            }
+        }
+    }
+
+    /// Connects anew once the old connection has said everything.
+    fn reconnect(&mut self, now: Instant) {
+        let Some((_, at)) = &self.reconnect else { return };
+        if now < *at && self.connection.is_some() && !self.publisher.outbox.is_quiet() {
+            return;
+        }
+        let Ok(place) = self.channels.orders.try_reserve() else { return };
+        if let Some((who, _)) = self.reconnect.take() {
+            place.send(Order::Reconnect { config: Box::new(self.publisher.config.mqtt.clone()), who });
+            self.publisher.follow_base_topic();
+        }
     }
 
     fn happened(&mut self, event: BusEvent) {
@@ -281,7 +332,7 @@ impl OutboxTask {
                 };
                 self.command(place, Command::Power(on)).map(|()| None)
             }
-            Wish::Reload => self.channels.reload.try_send(()).map(|()| None).map_err(|e| e.to_string()),
+            Wish::Reload => self.channels.ask_reload.try_send(()).map(|()| None).map_err(|e| e.to_string()),
         }
     }
 
@@ -302,7 +353,7 @@ impl OutboxTask {
             self.info_at = now + INFO_EVERY;
             self.publish_info();
         }
-        self.channels.status.send_replace(self.status());
+        self.reconnect(now);
         let Some(connection) = self.connection else { return };
         while let Ok(place) = self.channels.orders.try_reserve() {
             let publisher = &mut self.publisher;

@@ -25,6 +25,16 @@ impl Agent {
         Self { child, folder }
     }
 
+    /// Writes another configuration over the one it has.
+    pub(crate) fn configure(&self, broker_port: u16, rest: &str) {
+        configure(&self.folder, broker_port, rest);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hangup(&self) {
+        signal(self.child.id(), "HUP");
+    }
+
     /// Starts it again, with the same configuration and store.
     pub(crate) fn restart(&mut self) {
         _ = self.child.kill();
@@ -302,4 +312,63 @@ fn a_restart_without_a_broker_keeps_every_reading_and_a_second_agent_is_refused(
         assert_eq!(litres, (1..=u64::try_from(litres.len()).expect("few")).collect::<Vec<_>>(), "every reading served");
     }
     assert!(!agent.log().contains("no clean one"), "{}", agent.log());
+}
+
+fn connections(broker: &Broker) -> usize {
+    broker.log().matches("New client connected from 127.0.0.1").count() - broker.log().matches(" as auto-").count()
+}
+
+#[test]
+fn a_reload_exchanges_meters_without_losing_a_reading_or_the_connection() {
+    let Some(broker) = Broker::start() else { return };
+    let (one, two) = (Gateway::start(), Gateway::start());
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let stays = one.config("a", [1], "1s");
+    let first = stays.clone() + &two.config("b", [2, 3], "1s");
+    let agent = Agent::start(broker.port, &first);
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/b_m3/reading").expect("the first configuration");
+    let before = connections(&broker);
+
+    agent.configure(broker.port, &first.replace("address = 3", "adress = 3"));
+    agent.hangup();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(agent.log().contains("nothing is changed") && agent.log().contains("adress"), "{}", agent.log());
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/b_m3/reading").expect("the first configuration goes on");
+
+    agent.configure(broker.port, &(stays + &two.config("b", [3, 4], "1s")));
+    agent.hangup();
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/b_m4/reading").expect("the new meter");
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/b_m3/reading").expect("the one that stays");
+    let kept = retained(broker.port, "#");
+    assert_eq!(payload_of(&kept, "mbushat/b_m2/state"), None, "removed");
+    assert!(!kept.iter().any(|m| m.topic.contains("00001002")), "its announcement too");
+    assert_eq!(connections(&broker), before, "no reconnect: {}", broker.log());
+    // the bus that did not change gave every reading
+    let numbers: Vec<u64> = subscriber
+        .until_quiet(Duration::from_millis(100))
+        .iter()
+        .filter(|m| m.topic == "mbushat/a_m1/reading")
+        .filter_map(|m| litres(m).map(|(_, _, litres)| litres))
+        .collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+}
+
+#[test]
+fn another_base_topic_reconnects_and_takes_the_old_topics_back() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("the old topic");
+    let file = agent.folder.path().join("mbushat.toml");
+    let text = std::fs::read_to_string(&file).expect("its configuration");
+    std::fs::write(&file, text.replace("keep_alive", "base_topic = \"house/7\"\nkeep_alive")).expect("writable");
+    publish(broker.port, "mbushat/bridge/request/reload", "", false);
+    subscriber.wait_for(SOON, |m| m.topic == "house/7/w_m1/reading").expect("the new topic");
+    std::thread::sleep(Duration::from_secs(1));
+    let kept: Vec<String> = retained(broker.port, "#").into_iter().map(|m| m.topic).collect();
+    assert!(kept.iter().all(|t| t.starts_with("house/7/") || t.contains("/house_7_")), "{kept:?}");
+    for topic in ["house/7/bridge/state", "house/7/w_m1/state", "homeassistant/device/house_7_bridge/config"] {
+        assert!(kept.iter().any(|t| t == topic), "{topic} of {kept:?}");
+    }
 }

@@ -43,9 +43,16 @@ use crate::config::{self, Config};
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/mbushat.toml";
 
+const FIRST_STEPS: &str = "First steps on a Raspberry Pi:
+  mbushat hat       is it there?
+  mbushat read 48   one meter, now
+  mbushat check     is the configuration good, and what will be read when?
+  mbushat doctor    what stands between it and a reading, and how to mend that
+  mbushat run       the agent";
+
 /// The whole command line; completions and man pages are generated from it too.
 #[derive(Debug, Parser)]
-#[command(name = "mbushat", version, about, max_term_width = 80, propagate_version = true)]
+#[command(name = "mbushat", version, about, max_term_width = 80, after_help = FIRST_STEPS)]
 struct Cli {
     /// Configuration file
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]

@@ -32,6 +32,9 @@ fn every_help_fits_80_columns_and_every_command_has_an_example() {
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.contains(&"completions"), "{help}");
+    for step in help.lines().filter_map(|line| line.strip_prefix("  mbushat ")) {
+        assert!(names.iter().any(|name| step.starts_with(&format!("{name} "))), "{step} is no command");
+    }
     for name in names.into_iter().filter(|name| *name != "help") {
         let output = mbushat(&[name, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{name}");

@@ -75,16 +75,16 @@ enum Command {
     Doctor(doctor::Args),
     /// Find the M-Bus Master Hat, or switch bus power
     Hat(hat::Args),
+    /// Read meters once, at once
+    Read(read::Args),
+    /// Explain telegrams, without any hardware
+    Decode(decode::Args),
+    /// Serve a simulated bus, for trying other software
+    Simulate(simulate::Args),
     /// List the built-in rules for meter models, or print one
     Profiles(profiles::Args),
     /// Print a manual page
     Man(man::Args),
-    /// Read meters once, at once
-    Read(read::Args),
-    /// Serve a simulated bus, for trying other software
-    Simulate(simulate::Args),
-    /// Explain telegrams, without any hardware
-    Decode(decode::Args),
     /// Print a completion script for your shell
     Completions(completions::Args),
 }

@@ -208,7 +208,7 @@ fn line(payload: &[u8]) -> Option<String> {
     let time = reading.read_at.get(11..19)?;
     let mut line = format!("{time}Z  {:<12}", reading.meter);
     for Measurement { key, value, unit } in reading.measurements.iter().take(SHOWN) {
-        line += &format!("  {key} {value} {unit}");
+        line += format!("  {key} {} {unit}", value.get().trim_matches('"')).trim_end();
     }
     match reading.measurements.len().saturating_sub(SHOWN) {
         0 => {}

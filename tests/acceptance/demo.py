@@ -39,8 +39,8 @@ def paste():
 
 threading.Thread(target=collect, daemon=True).start()
 command = wait("no line to paste for subscribing", 20, paste)
-heard = subprocess.run([*shlex.split(command), "-C", "12", "-W", "20"], capture_output=True, text=True)
-topics = sorted(set(re.findall(r"mbushat/(\w+)/(?:reading|state)", heard.stdout)))
+heard = subprocess.run([*shlex.split(command), "-W", "15"], capture_output=True, text=True)
+topics = sorted(set(re.findall(r"^mbushat/(\w+)/reading ", heard.stdout, re.M)))
 if len(topics) < 4:
     demo.kill()
     sys.exit(f"FAIL: {command}: heard of {topics} only\n{heard.stdout}{heard.stderr}")

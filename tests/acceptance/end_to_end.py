@@ -140,7 +140,7 @@ wait("the simulated bus is there", 10, lambda: os.path.exists(path("bus")))
 
 # --- one readout without an agent, in the form of the 2020 sample
 for address, name in (("48", "ats"), ("1", "sdm220")):
-    golden = open(os.path.join(HERE, "..", "telegrams", f"pymeterbus-{name}.json"), encoding="utf-8").read()
+    golden = open(os.path.join(HERE, "..", "pymeterbus", f"{name}.json"), encoding="utf-8").read()
     done = subprocess.run([MBUSHAT, "read", address, "--port", path("bus"), "--format", "pymeterbus"], capture_output=True, text=True, timeout=30)
     check(f"read {address} --format pymeterbus is the 2020 document, byte for byte", done.stdout.rstrip("\n") == golden.rstrip("\n"),
           f"(exit {done.returncode})\n{done.stdout[:600]}{done.stderr}")

@@ -108,7 +108,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         offset_ms,
         profile: profile(keys, others.profiles),
         key: key(keys, others.surroundings),
-        reset: keys.boolean("reset").unwrap_or(true),
+        reset: keys.boolean("reset").unwrap_or(false),
         requests: requests(keys),
         application_select: keys.whole("application_select", 0..=255),
         timeout: keys.millis("timeout", TIMEOUT_MS).map(millis),

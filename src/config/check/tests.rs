@@ -227,11 +227,11 @@ fn a_bus_that_cannot_keep_its_times_is_refused() {
     let meters = |count: usize| -> String {
         (0..count).map(|n| format!("[[meter]]\nname = \"m{n}\"\naddress = {n}\ninterval = \"1s\"\n")).collect()
     };
-    // 20 characters of 11 bits and two pauses of 11 bit times: 807 ms at 300 baud, 101 ms at 2400
+    // 14 characters of 11 bits and a pause of 11 bit times: 550 ms at 300 baud, 69 ms at 2400
     config(&(bus(300) + &meters(1)));
-    assert_one(&(bus(300) + &meters(2)), "12:12", "161 %");
-    config(&(bus(2400) + &meters(9)));
-    assert_one(&(bus(2400) + &meters(10)), "44:12", "101 %");
+    assert_one(&(bus(300) + &meters(2)), "12:12", "110 %");
+    config(&(bus(2400) + &meters(14)));
+    assert_one(&(bus(2400) + &meters(15)), "64:12", "103 %");
 }
 
 #[test]

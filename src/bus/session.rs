@@ -13,7 +13,7 @@ use super::drive::drive;
 use super::hat::{BusPower, PowerError};
 use super::line::{Character, Line, LineError};
 use crate::config::{Bus, Meter};
-use crate::mbus::exchange::LineTiming;
+use crate::mbus::exchange::{Conversation, LineTiming};
 use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
 use crate::mbus::security::Key;
 
@@ -106,14 +106,32 @@ impl Session {
     /// # Errors
     /// Where the line is gone. That a meter gave nothing is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
-        self.line.set_character(query.character)?;
         let timing = LineTiming {
             baud: query.character.baud,
             response_timeout: query.response_timeout,
-            latency: self.line.latency(),
+            latency: self.latency(),
             retries: query.retries,
         };
-        drive(&mut self.line, &mut Readout::new(query.turn, link, timing)).await
+        self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
+    }
+
+    /// Any conversation, with characters like these.
+    ///
+    /// # Errors
+    /// Where the line is gone; what else happened is in the outcome.
+    pub async fn converse<C: Conversation>(
+        &mut self,
+        character: Character,
+        conversation: &mut C,
+    ) -> Result<C::Outcome, LineError> {
+        self.line.set_character(character)?;
+        drive(&mut self.line, conversation).await
+    }
+
+    /// What the way to the segment adds to a meter's reply time.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        self.line.latency()
     }
 
     /// Waits for the line's end. Bytes that come unasked are no answer and are thrown away.

@@ -1,5 +1,6 @@
 //! Values of the command line that several commands take.
 
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::timing::{Baud, Parity};
 
 /// A baud rate of the standard.
@@ -16,4 +17,17 @@ pub(crate) fn parity(text: &str) -> Result<Parity, String> {
         "none" => Ok(Parity::None),
         _ => Err("want even, odd or none".to_owned()),
     }
+}
+
+/// A primary address.
+pub(crate) fn primary(text: &str) -> Result<PrimaryAddress, String> {
+    text.parse().ok().and_then(PrimaryAddress::new).ok_or_else(|| "want 0 to 250".to_owned())
+}
+
+/// A primary address, or a secondary one in any of its spellings.
+pub(crate) fn address(text: &str) -> Option<MeterAddress> {
+    if text.len() <= 3 {
+        return primary(text).ok().map(MeterAddress::Primary);
+    }
+    SecondaryAddress::parse(text).ok().map(MeterAddress::Secondary)
 }

@@ -17,14 +17,17 @@ mod doctor;
 mod failure;
 mod hat;
 mod man;
+mod meter;
 mod profiles;
 mod hex_input;
 mod table;
+mod wire;
 mod log;
 mod runtime;
 mod arguments;
 mod read;
 mod run;
+mod scan;
 mod simulate;
 mod pymeterbus;
 mod telegram_json;
@@ -77,6 +80,10 @@ enum Command {
     Hat(hat::Args),
     /// Read meters once, at once
     Read(read::Args),
+    /// Find the meters on a bus
+    Scan(scan::Args),
+    /// Change a meter: address, baud rate, clock, application
+    Meter(meter::Args),
     /// Explain telegrams, without any hardware
     Decode(decode::Args),
     /// Serve a simulated bus, for trying other software
@@ -107,11 +114,13 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Check(args) => check::run(args, &cli.config),
         Command::Doctor(args) => doctor::run(args, &cli.config),
         Command::Hat(args) => hat::run(args, &cli.config),
+        Command::Read(args) => read::run(args, &cli.config),
+        Command::Scan(args) => scan::run(args, &cli.config),
+        Command::Meter(args) => meter::run(args, &cli.config),
+        Command::Decode(args) => decode::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Profiles(args) => profiles::run(args),
         Command::Man(args) => man::run(args),
-        Command::Read(args) => read::run(args, &cli.config),
-        Command::Simulate(args) => simulate::run(args),
-        Command::Decode(args) => decode::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -15,7 +15,6 @@ use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::line::LineError;
 use crate::bus::session::{Outage, Query, Session};
 use crate::config::{Bus, Config, Log, LogFormat, bus_at};
-use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::readout::{LinkState, Turn};
 use crate::mbus::security::Key;
 use crate::mbus::timing::{Baud, Parity};
@@ -183,7 +182,7 @@ fn targets(args: &Args, file: &Path, machine: &Machine) -> Result<Vec<Target>, F
 /// What a name or an address stands for: a meter of the configuration wherever it is one.
 fn target(text: &str, config: Option<&Config>, buses: &[Bus], args: &Args) -> Result<Target, Failure> {
     let base = config.map_or("mbushat", |config| config.mqtt.base_topic.as_str());
-    let address = address(text);
+    let address = arguments::address(text);
     let known = config.into_iter().flat_map(|config| &config.meters);
     let known = known.into_iter().find(|meter| meter.name == text || Some(meter.address) == address);
     if let Some((meter, bus)) = known.and_then(|meter| Some((meter, buses.get(meter.bus)?))) {
@@ -206,11 +205,4 @@ fn target(text: &str, config: Option<&Config>, buses: &[Bus], args: &Args) -> Re
             Err(Failure::usage(format!("there is no meter {text}, {want}")))
         }
     }
-}
-
-fn address(text: &str) -> Option<MeterAddress> {
-    if text.len() <= 3 {
-        return text.parse().ok().and_then(PrimaryAddress::new).map(MeterAddress::Primary);
-    }
-    SecondaryAddress::parse(text).ok().map(MeterAddress::Secondary)
 }

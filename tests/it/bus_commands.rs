@@ -158,13 +158,13 @@ fn read_while_mbushat_holds_the_port_names_the_request_that_does_the_same() {
 }
 
 /// `mbushat simulate` at work.
-struct Simulated {
+pub(crate) struct Simulated {
     program: Child,
-    port: String,
+    pub(crate) port: String,
 }
 
 impl Simulated {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
             .arg("simulate")
             .args(args)
@@ -179,7 +179,7 @@ impl Simulated {
     }
 
     /// Ctrl-C.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         let pid = rustix::process::Pid::from_child(&self.program);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
         assert_eq!(self.program.wait().expect("its end").code(), Some(0));
@@ -194,27 +194,27 @@ impl Drop for Simulated {
 }
 
 /// A folder of its own, removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("mbushat-commands-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
         Self(path)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         let file = self.0.join(name);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         std::fs::write(file, content).expect("a file");
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_string_lossy().into_owned()
     }
 
     /// Runs the program with this folder's configuration.
-    fn mbushat(&self, args: &[&str]) -> Output {
+    pub(crate) fn mbushat(&self, args: &[&str]) -> Output {
         let program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
             .args(["--config", &self.path("mbushat.toml")])
             .args(args)
@@ -229,6 +229,6 @@ impl Drop for Folder {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

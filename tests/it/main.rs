@@ -18,6 +18,7 @@ mod homeassistant_classes;
 mod homeassistant_documents;
 mod endurance;
 mod link;
+mod maintenance;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod mutations;
 mod normalise;

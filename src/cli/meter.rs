@@ -1,0 +1,290 @@
+//! `mbushat meter`: orders that change a meter. Each is shown first, asked for, and checked after.
+//!
+//! What goes over the wire, and what counts as obeyed, is decided in `mbus::command`.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use clap::Subcommand;
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+
+use super::runtime::run_until_interrupted;
+use super::wire::{Wire, WireArgs};
+use super::{Failure, arguments, log, print};
+use crate::config::{Log, LogFormat, Meter};
+use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use crate::mbus::calendar::{Date, DateTime, Time};
+use crate::mbus::command::{Command, Effect, Order};
+use crate::mbus::timing::{Baud, Parity};
+
+/// Arguments of `mbushat meter`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mbushat meter set-address 48 5
+  mbushat meter set-baud 30137315 9600 --dry-run
+  mbushat meter sync-clock heat --yes
+
+Meters may be locked, or allow few writes a day: see their manuals.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Give a meter another primary address
+    SetAddress {
+        #[command(flatten)]
+        how: How,
+        /// The new address, 0 to 250
+        #[arg(value_parser = arguments::primary)]
+        new: PrimaryAddress,
+    },
+    /// Make a meter speak at another rate; the others on the bus do not follow
+    SetBaud {
+        #[command(flatten)]
+        how: How,
+        /// The new rate, 300 to 38400
+        #[arg(value_parser = arguments::baud)]
+        new: Baud,
+    },
+    /// Reset a meter's application: it sends its standard telegram again
+    Reset {
+        #[command(flatten)]
+        how: How,
+    },
+    /// Choose what a meter sends by a code of its manual
+    SelectApplication {
+        #[command(flatten)]
+        how: How,
+        /// The code, two hex digits
+        #[arg(value_parser = code)]
+        code: u8,
+    },
+    /// Set a meter's clock to the local time
+    SyncClock {
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Which meter, and with how many questions.
+#[derive(Debug, clap::Args)]
+struct How {
+    /// A name of the configuration, a primary address (0 to 250) or a secondary address
+    meter: String,
+
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Only show what would be sent
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Rate that the meter has now, instead of the configuration's or 2400
+    #[arg(long, value_parser = arguments::baud)]
+    baud: Option<Baud>,
+
+    #[command(flatten)]
+    wire: WireArgs,
+}
+
+fn code(text: &str) -> Result<u8, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u8::from_str_radix(text, 16).ok().filter(|_| digits).ok_or_else(|| "want two hex digits, as 50".to_owned())
+}
+
+/// Shows the order, asks, gives it, and says what came of it.
+pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
+    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
+    let how = args.what.how();
+    let wire = how.wire.choose(file)?;
+    let target = Target::new(how, wire)?;
+    let order = args.what.order(&target.wire)?;
+    let command = Command::new(target.address, order, target.baud);
+    print(target.plan(order, &command))?;
+    if how.dry_run {
+        return print("Nothing was sent: this was a dry run.\n");
+    }
+    if !how.yes && !agreed()? {
+        return Err(Failure::new("nothing was changed"));
+    }
+    match run_until_interrupted(target.give(command))? {
+        None => Err(Failure::new("interrupted: the order may have arrived, ask the meter")),
+        Some(Err(failure)) => Err(failure),
+        Some(Ok(effect)) => print(target.outcome(order, effect)),
+    }
+}
+
+/// Asks on stderr; no answer is a no.
+fn agreed() -> Result<bool, Failure> {
+    let mut answer = String::new();
+    write!(std::io::stderr(), "Do it? [y/N] ")?;
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+impl What {
+    const fn how(&self) -> &How {
+        match self {
+            Self::SetAddress { how, .. } | Self::SetBaud { how, .. } | Self::Reset { how } => how,
+            Self::SelectApplication { how, .. } | Self::SyncClock { how } => how,
+        }
+    }
+
+    fn order(&self, wire: &Wire) -> Result<Order, Failure> {
+        Ok(match *self {
+            Self::SetAddress { new, .. } => Order::SetAddress(new),
+            Self::SetBaud { new, .. } => Order::SetBaud(new),
+            Self::Reset { .. } => Order::ResetApplication(None),
+            Self::SelectApplication { code, .. } => Order::ResetApplication(Some(code)),
+            Self::SyncClock { .. } => Order::SetClock(local_time(wire)?),
+        })
+    }
+}
+
+/// Now, where the meters are.
+fn local_time(wire: &Wire) -> Result<DateTime, Failure> {
+    let timezone = match wire.config.as_ref().and_then(|config| config.timezone.as_ref()) {
+        Some(name) => TimeZone::get(name)?,
+        None => TimeZone::system(),
+    };
+    date_time(&Zoned::now().with_time_zone(timezone)).ok_or_else(|| Failure::new("the clock of this machine is wrong"))
+}
+
+/// To the minute, as type F has it.
+fn date_time(now: &Zoned) -> Option<DateTime> {
+    let date = Date {
+        year: u16::try_from(now.year()).ok()?,
+        month: u8::try_from(now.month()).ok()?,
+        day: u8::try_from(now.day()).ok()?,
+    };
+    let time = Time { hour: u8::try_from(now.hour()).ok()?, minute: u8::try_from(now.minute()).ok()?, second: None };
+    let summer = now.time_zone().to_offset_info(now.timestamp()).dst().is_dst();
+    Some(DateTime { date, time, summer })
+}
+
+/// The meter that is told.
+struct Target {
+    /// As typed.
+    name: String,
+    address: MeterAddress,
+    /// Its rate now.
+    baud: Baud,
+    wire: Wire,
+}
+
+impl Target {
+    /// A meter of the configuration brings its bus, rate and parity along.
+    fn new(how: &How, mut wire: Wire) -> Result<Self, Failure> {
+        let address = arguments::address(&how.meter);
+        let is_meant = |meter: &&Meter| meter.name == how.meter;
+        let known = wire.config.as_ref().and_then(|config| {
+            let meter = config.meters.iter().find(is_meant)?;
+            Some((meter.clone(), config.buses.get(meter.bus)?.clone()))
+        });
+        let (address, baud) = match (known, address) {
+            (Some((meter, bus)), _) => {
+                wire.bus = bus;
+                wire.bus.parity = how.wire.parity.or(meter.parity).unwrap_or(wire.bus.parity);
+                (meter.address, meter.baud)
+            }
+            (None, Some(address)) => (address, None),
+            (None, None) => {
+                let want = "want a configured name, 0 to 250, or a secondary address such as 30137315";
+                return Err(Failure::usage(format!("there is no meter {}, {want}", how.meter)));
+            }
+        };
+        let baud = how.baud.or(baud).unwrap_or(wire.bus.baud);
+        Ok(Self { name: how.meter.clone(), address, baud, wire })
+    }
+
+    /// What will be done, and the bytes.
+    fn plan(&self, order: Order, command: &Command) -> String {
+        let Self { name, address, baud, wire } = self;
+        let what = match order {
+            Order::SetAddress(new) => format!("take primary address {new}, if nobody has it"),
+            Order::SetBaud(new) => format!("speak at {new} baud from now on; a bus has one rate at a time"),
+            Order::ResetApplication(None) => "reset its application".to_owned(),
+            Order::ResetApplication(Some(code)) => format!("select application {code:02X}"),
+            Order::SetClock(time) => {
+                let DateTime { date, time, summer } = time;
+                let season = if summer { " (summer time)" } else { "" };
+                let (hour, minute) = (time.hour, time.minute);
+                format!(
+                    "set its clock to {}-{:02}-{:02} {hour:02}:{minute:02}{season}",
+                    date.year, date.month, date.day
+                )
+            }
+        };
+        let letter = match wire.bus.parity {
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+            Parity::None => 'N',
+        };
+        let who = if *name == address.to_string() { String::new() } else { format!("{name}, ") };
+        let bytes: Vec<String> = command.order().frame.iter().map(|byte| format!("{byte:02X}")).collect();
+        let line = format!("{}, {baud} 8{letter}{}", wire.port(), wire.bus.stop_bits);
+        format!("The meter at {address} ({who}{line}) shall\n  {what}.\nOn the wire that is\n  {}\n", bytes.join(" "))
+    }
+
+    /// Gives the order and checks it.
+    async fn give(&self, mut command: Command) -> Result<Effect, Failure> {
+        let instead = "`systemctl stop mbushat`, then start it again";
+        let mut session = self.wire.open("change a meter", instead).await?;
+        let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
+        loop {
+            match command.next_exchange(timing) {
+                Ok((baud, mut exchange)) => {
+                    let exchanged = session.converse(self.wire.character(baud), &mut exchange).await?;
+                    command.take(exchanged.reply);
+                }
+                Err(Ok(effect)) => return Ok(effect),
+                Err(Err(error)) => return Err(Failure::new(format!("the meter at {}: {error}", self.address))),
+            }
+        }
+    }
+
+    /// What came of it, and what is left to do.
+    fn outcome(&self, order: Order, effect: Effect) -> String {
+        let mut text = match (effect, order) {
+            (Effect::Acknowledged, _) => "The meter acknowledged; whether it obeyed does not show.\n".to_owned(),
+            (Effect::Verified, Order::SetAddress(new)) => format!("Done: it answers at address {new}.\n"),
+            (Effect::Verified, Order::SetBaud(new)) => format!("Done: it answers at {new} baud.\n"),
+            (Effect::Verified, Order::SetClock(_)) => "Done: its clock shows that time.\n".to_owned(),
+            (Effect::Verified, Order::ResetApplication(_)) => "Done.\n".to_owned(),
+        };
+        let mine = self.wire.config.iter().flat_map(|config| &config.meters).find(|meter| meter.name == self.name);
+        let setting = match order {
+            Order::SetAddress(new) if matches!(self.address, MeterAddress::Primary(_)) => format!("address = {new}"),
+            Order::SetBaud(new) => format!("baud = {new}"),
+            _ => return text,
+        };
+        if let Some(meter) = mine {
+            text += &format!("Now change the configuration of {}:\n  {setting}\n", meter.name);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{code, date_time};
+
+    #[test]
+    fn summer_time_is_told_to_the_meter() {
+        let of = |text: &str| date_time(&text.parse().expect("a time")).expect("in range");
+        let summer = of("2026-07-01T12:34:56+02:00[Europe/Zurich]");
+        assert!(summer.summer && summer.time.hour == 12 && summer.time.minute == 34);
+        assert!(!of("2026-11-22T19:15:00+01:00[Europe/Zurich]").summer);
+    }
+
+    #[test]
+    fn a_code_is_hex_without_sign() {
+        assert_eq!(code("5a"), Ok(0x5A));
+        assert!(code("+5").is_err() && code("100").is_err() && code("").is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! `mbushat scan`: who is on the wire?
+//!
+//! What a scan asks is decided in `mbus::search`; here it is driven, shown and made ready to paste.
+
+mod found;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ArgGroup;
+
+use super::runtime::run_until_interrupted;
+use super::wire::{Wire, WireArgs};
+use super::{Failure, arguments, log, print};
+use crate::config::{Log, LogFormat};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::exchange::LineTiming;
+use crate::mbus::search::{Finding, Progress, Search};
+use crate::mbus::timing::Baud;
+use found::{Found, table, toml};
+
+/// Arguments of `mbushat scan`.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("how"),
+    after_help = "\
+Examples:
+  mbushat scan
+  mbushat scan --toml >> /etc/mbushat.toml
+  mbushat scan --secondary 3013???? --baud all
+  mbushat scan --port /dev/ttyUSB0 --to 20
+
+A primary scan asks every address (two minutes at 2400 baud); a secondary one
+divides the identification numbers until each meter answers alone."
+)]
+pub(crate) struct Args {
+    /// Ask primary addresses one by one; this is the default
+    #[arg(long, group = "how")]
+    primary: bool,
+
+    /// Search by identification number, where a mask is given among those it matches: 8 digits, 15
+    /// characters or 16 hex digits, F and ? are wildcards
+    #[arg(long, group = "how", value_name = "MASK", num_args = 0..=1, value_parser = mask,
+          default_missing_value = "????????")]
+    secondary: Option<SecondaryAddress>,
+
+    /// First primary address
+    #[arg(long, value_name = "ADDRESS", default_value = "0", value_parser = arguments::primary, conflicts_with = "secondary")]
+    from: PrimaryAddress,
+
+    /// Last primary address
+    #[arg(long, value_name = "ADDRESS", default_value = "250", value_parser = arguments::primary, conflicts_with = "secondary")]
+    to: PrimaryAddress,
+
+    /// Baud rate, or `all` for every rate one after the other [default: the bus's]
+    #[arg(long, value_name = "RATE", value_parser = rates)]
+    baud: Option<Rates>,
+
+    /// How often to ask again where nobody answers; 1 on a noisy line
+    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    retries: u8,
+
+    /// Print [[meter]] tables to paste into the configuration
+    #[arg(long)]
+    toml: bool,
+
+    #[command(flatten)]
+    wire: WireArgs,
+}
+
+/// `--baud`.
+#[derive(Clone, Copy, Debug)]
+enum Rates {
+    One(Baud),
+    All,
+}
+
+fn rates(text: &str) -> Result<Rates, String> {
+    if text == "all" {
+        return Ok(Rates::All);
+    }
+    arguments::baud(text).map(Rates::One).map_err(|error| format!("{error}, or all"))
+}
+
+fn mask(text: &str) -> Result<SecondaryAddress, String> {
+    SecondaryAddress::parse(text).map_err(|error| error.to_string())
+}
+
+/// Scans, then prints all that was found, also where it was interrupted or the line went away.
+pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
+    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
+    let wire = args.wire.choose(file)?;
+    let mut found = Vec::new();
+    let ended = run_until_interrupted(scan(args, &wire, &mut found))?;
+    let tell = if args.toml { toml(&found, &wire) } else { table(&found) };
+    print(tell)?;
+    match ended {
+        None => Err(Failure::new("interrupted before the end")),
+        Some(Err(failure)) => Err(failure),
+        Some(Ok(())) if found.is_empty() => {
+            Err(Failure::new("nobody answers: `mbushat doctor` looks for the reason, `--baud all` at other rates"))
+        }
+        Some(Ok(())) => Ok(()),
+    }
+}
+
+async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Failure> {
+    let instead = format!("publish to {}/bridge/request/scan, or stop it first", wire.base_topic());
+    let mut session = wire.open("scan", &instead).await?;
+    for baud in args.rates(wire) {
+        let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
+        let mut search = args.search();
+        let mut meter = Display::start(args, wire, timing, search.progress());
+        while let Some(mut probe) = search.next_probe(timing) {
+            let probed = session.converse(character, &mut probe).await?;
+            let new = search.take(probed);
+            // A meter that follows any rate is one meter.
+            let new = new.into_iter().filter(|new| !found.iter().any(|old: &Found| is_same(&old.what, new)));
+            found.extend(new.map(|what| Found { what, baud }).collect::<Vec<_>>());
+            meter.show(search.progress(), found.len());
+        }
+        meter.clear();
+    }
+    Ok(())
+}
+
+/// The same meter, or the same collision, at the same address.
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    match (a, b) {
+        (Finding::Meter { address: a, identity: x, .. }, Finding::Meter { address: b, identity: y, .. }) => {
+            a == b && x == y
+        }
+        (Finding::Collision(a), Finding::Collision(b)) => a == b,
+        _ => false,
+    }
+}
+
+impl Args {
+    /// The likely rates first; the Hat does 300 to 9600.
+    fn rates(&self, wire: &Wire) -> Vec<Baud> {
+        const LIKELY: [u32; 8] = [2400, 300, 9600, 1200, 600, 4800, 19_200, 38_400];
+        let most = if wire.bus.hat.is_some() { 9600 } else { u32::MAX };
+        match self.baud {
+            None => vec![wire.bus.baud],
+            Some(Rates::One(baud)) => vec![baud],
+            Some(Rates::All) => LIKELY.into_iter().filter(|rate| *rate <= most).filter_map(Baud::new).collect(),
+        }
+    }
+
+    fn search(&self) -> Search {
+        match self.secondary {
+            Some(mask) => Search::secondary(vec![mask]),
+            None => Search::primary(self.from, self.to),
+        }
+    }
+}
+
+/// The scan's progress on stderr: a line at its start, and on a terminal one that moves.
+struct Display {
+    timing: LineTiming,
+    moves: bool,
+}
+
+impl Display {
+    fn start(args: &Args, wire: &Wire, timing: LineTiming, progress: Progress) -> Self {
+        let (port, baud) = (wire.port(), timing.baud);
+        let what = match args.secondary {
+            Some(mask) => format!("for meters that match {}", MeterAddress::Secondary(mask)),
+            None => format!("addresses {} to {}", args.from, args.to),
+        };
+        let left = match args.secondary {
+            // How long the tree is shows only while it is climbed.
+            Some(_) => String::new(),
+            None => format!(": about {}", clock(time_left(progress, timing))),
+        };
+        eprintln!("Scanning {what} on {port} at {baud} baud{left}");
+        Self { timing, moves: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, progress: Progress, found: usize) {
+        if self.moves {
+            // Where stderr is closed nobody wants to see it.
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}", line(progress, self.timing, found));
+        }
+    }
+
+    fn clear(&self) {
+        if self.moves {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// `  34 %  1:28 left  2 found`
+fn line(progress: Progress, timing: LineTiming, found: usize) -> String {
+    let percent = u64::from(progress.done) * 100 / u64::from((progress.done + progress.left).max(1));
+    format!("{percent:>4} %  {} left  {found} found", clock(time_left(progress, timing)))
+}
+
+/// Silence is believed after every repeat only.
+fn time_left(progress: Progress, timing: LineTiming) -> Duration {
+    progress.time_left(timing).saturating_mul(u32::from(timing.retries) + 1)
+}
+
+/// Minutes and seconds, as `2:05`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, line, rates};
+    use crate::mbus::exchange::LineTiming;
+    use crate::mbus::timing::Baud;
+
+    #[test]
+    fn progress_tells_the_time_that_is_left() {
+        let timing = LineTiming { retries: 0, ..LineTiming::new(Baud::DEFAULT) };
+        let progress = Progress { done: 50, left: 200 };
+        // 200 silent probes of 0.5 s and 19 characters each
+        assert_eq!(line(progress, timing, 2), "  20 %  1:57 left  2 found");
+        let patient = LineTiming { retries: 1, ..timing };
+        assert_eq!(line(progress, patient, 0), "  20 %  3:54 left  0 found");
+        assert_eq!(line(Progress { done: 0, left: 0 }, timing, 0), "   0 %  0:00 left  0 found");
+    }
+
+    #[test]
+    fn a_rate_is_one_of_the_standard_or_all() {
+        assert!(rates("all").is_ok() && rates("300").is_ok());
+        assert!(rates("every").is_err_and(|error| error.ends_with("or all")));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a scan has found, as a table for people and as `[[meter]]` tables to paste.
+
+use std::fmt::Write;
+
+use crate::cli::table::Table;
+use crate::cli::wire::Wire;
+use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::mbus::frame::Frame;
+use crate::mbus::medium;
+use crate::mbus::search::Finding;
+use crate::mbus::telegram::Telegram;
+use crate::mbus::timing::Baud;
+
+/// Columns that a terminal has.
+const WIDTH: usize = 80;
+
+/// One find.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) what: Finding,
+    /// The rate at which it answered.
+    pub(super) baud: Baud,
+}
+
+/// A row for each meter, then the collisions and what to do about them.
+pub(super) fn table(found: &[Found]) -> String {
+    let mut table = Table::new(["ADDRESS", "ID", "MAKER", " VERSION", "MEDIUM", " BAUD", "MEASURES"]);
+    let mut text = String::new();
+    let mut meters = 0;
+    for Found { what, baud } in found {
+        match what {
+            Finding::Meter { address, identity, frame } => {
+                let measures = frame.as_ref().map_or_else(|| "gives no data".to_owned(), |f| quantities(f).join(", "));
+                table.row(row(*address, *identity, *baud, measures));
+                meters += 1;
+            }
+            Finding::Collision(address) => {
+                let _ = writeln!(text, "collision at {address} ({baud} baud): {}", advice(*address));
+            }
+        }
+    }
+    if meters == 0 {
+        return text;
+    }
+    let rows: String = table.to_string().lines().map(|line| format!("{}\n", cut(line))).collect();
+    format!("{rows}{text}")
+}
+
+fn row(address: MeterAddress, identity: Option<SecondaryAddress>, baud: Baud, measures: String) -> [String; 7] {
+    let of = |text: fn(SecondaryAddress) -> String| identity.map(text).unwrap_or_default();
+    [
+        address.to_string(),
+        of(|identity| format!("{:08X}", identity.id())),
+        of(|identity| identity.manufacturer().to_string()),
+        of(|identity| identity.version().to_string()),
+        of(|identity| medium::name(identity.medium()).replace('_', " ")),
+        baud.to_string(),
+        measures,
+    ]
+}
+
+const fn advice(address: MeterAddress) -> &'static str {
+    match address {
+        MeterAddress::Primary(_) => {
+            "several meters have it, or the line is noisy;\n  `mbushat scan --secondary` tells them apart"
+        }
+        MeterAddress::Secondary(_) => {
+            "meters that differ in nothing, or a noisy line;\n  connect them one at a time to learn who they are"
+        }
+    }
+}
+
+/// A row that does not fit loses the end of what the meter measures.
+fn cut(line: &str) -> String {
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(WIDTH - 1).collect();
+    format!("{}…", kept.trim_end_matches([',', ' ']))
+}
+
+/// The names of what a telegram carries, each once, without those of older storage numbers.
+fn quantities(frame: &[u8]) -> Vec<String> {
+    let frame = Frame::parse(frame).ok();
+    let Some(telegram) = frame.as_ref().and_then(|frame| Telegram::parse(frame).ok()) else { return Vec::new() };
+    let mut names: Vec<String> = Vec::new();
+    for record in telegram.records().flatten().filter(|record| record.dib.storage_number == 0) {
+        let name = record.vib.quantity.to_string().replace('_', " ");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// `[[meter]]` tables; what cannot or need not be pasted is a comment.
+pub(super) fn toml(found: &[Found], wire: &Wire) -> String {
+    let (mut text, mut names) = (String::new(), Vec::new());
+    for Found { what, baud } in found {
+        match what {
+            Finding::Collision(address) => {
+                let advice = advice(*address).replace("\n ", "\n#");
+                let _ = writeln!(text, "# collision at {address}: {advice}\n");
+            }
+            Finding::Meter { address, identity, frame } => {
+                let measures = frame.as_deref().map(quantities).unwrap_or_default().join(", ");
+                let _ = writeln!(text, "# {}", describe(*identity, &measures));
+                if let Some(name) = configured(*address, wire) {
+                    let _ = writeln!(text, "# at {address}: configured already, as {name}\n");
+                    continue;
+                }
+                let name = name(*address, *identity, &names);
+                text += &meter(&name, *address, *baud, wire);
+                names.push(name);
+            }
+        }
+    }
+    text
+}
+
+fn meter(name: &str, address: MeterAddress, baud: Baud, wire: &Wire) -> String {
+    let mut text = format!("[[meter]]\nname = \"{name}\"\n");
+    let buses = wire.config.as_ref().map_or(0, |config| config.buses.len());
+    if buses > 1 {
+        let _ = writeln!(text, "bus = \"{}\"", wire.bus.name);
+    }
+    let _ = match address {
+        MeterAddress::Primary(address) => writeln!(text, "address = {address}"),
+        MeterAddress::Secondary(address) => writeln!(text, "secondary = \"{address}\""),
+    };
+    if baud != wire.bus.baud {
+        let _ = writeln!(text, "baud = {baud}");
+    }
+    text.push('\n');
+    text
+}
+
+/// `ATS 30137315, heat, version 1: energy, volume`
+fn describe(identity: Option<SecondaryAddress>, measures: &str) -> String {
+    let Some(identity) = identity else { return format!("a meter that does not say who it is: {measures}") };
+    let medium = medium::name(identity.medium()).replace('_', " ");
+    let (maker, id, version) = (identity.manufacturer(), identity.id(), identity.version());
+    format!("{maker} {id:08X}, {medium}, version {version}: {measures}")
+}
+
+/// A name made of medium and number; where that is taken or not known, of the address.
+fn name(address: MeterAddress, identity: Option<SecondaryAddress>, taken: &[String]) -> String {
+    let by_number = identity.map(|identity| {
+        let medium = medium::name(identity.medium());
+        format!("{medium}_{:08x}", identity.id())
+    });
+    match by_number.filter(|name| !taken.contains(name)) {
+        Some(name) => name,
+        None => format!("meter_{}", address.to_string().to_ascii_lowercase()),
+    }
+}
+
+/// The name of the meter that the configuration has at this address of the bus.
+fn configured(address: MeterAddress, wire: &Wire) -> Option<&str> {
+    let config = wire.config.as_ref()?;
+    let place = config.buses.iter().position(|bus| bus.name == wire.bus.name)?;
+    let meter = config.meters.iter().find(|meter| meter.bus == place && meter.address == address)?;
+    Some(&meter.name)
+}

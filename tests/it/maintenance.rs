@@ -1,0 +1,180 @@
+//! `mbushat scan` and `mbushat meter` on simulated buses, at the process boundary.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::bus_commands::{Folder, Simulated, text};
+
+/// A fast bus with a meter at 3, one at 5, and two at 7.
+const BUS: &str = r#"
+    baud = 9600
+    [[meter]]
+    model = "ats_ec20"
+    address = 3
+    [[meter]]
+    model = "heat"
+    address = 5
+    id = "67200512"
+    [[meter]]
+    model = "cold_water"
+    address = 7
+    id = "21880341"
+    [[meter]]
+    model = "warm_water"
+    address = 7
+    id = "21880342"
+"#;
+
+/// The bus at work, and a configuration for it.
+struct Bench {
+    place: Folder,
+    bus: Simulated,
+}
+
+impl Bench {
+    fn new(name: &str, bus: &str) -> Self {
+        let place = Folder::new(name);
+        place.write("bus.toml", bus);
+        let bus = Simulated::start(&[&place.path("bus.toml")]);
+        let port = &bus.port;
+        let text = format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\nhat = false\n");
+        let meter = "[[meter]]\nname = \"heating\"\naddress = 5\n";
+        place.write("mbushat.toml", &format!("{text}{meter}"));
+        Self { place, bus }
+    }
+
+    /// Output, diagnostics, exit code.
+    fn mbushat(&self, args: &[&str]) -> (String, String, Option<i32>) {
+        let output = self.place.mbushat(args);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    }
+}
+
+#[test]
+fn a_primary_scan_lists_meters_and_names_collisions() {
+    let bench = Bench::new("scan", BUS);
+    let (table, progress, code) = bench.mbushat(&["scan", "--from", "2", "--to", "8"]);
+    let expected = "\
+ADDRESS  ID        MAKER  VERSION  MEDIUM  BAUD  MEASURES
+3        30137315  ATS          1  heat    9600  energy, volume, on time, power…
+5        67200512  SIM          1  heat    9600  energy, volume, power, volume…
+collision at 7 (9600 baud): several meters have it, or the line is noisy;
+  `mbushat scan --secondary` tells them apart
+";
+    assert_eq!((table.as_str(), code), (expected, Some(0)));
+    assert!(progress.starts_with("Scanning addresses 2 to 8 on "), "{progress}");
+    assert!(!progress.contains('\r'), "a line that moves is for terminals");
+    bench.bus.end();
+}
+
+#[test]
+fn a_secondary_scan_tells_meters_of_one_address_apart_and_takes_a_mask() {
+    let bench = Bench::new("scan-secondary", BUS);
+    let (table, _, code) = bench.mbushat(&["scan", "--secondary", "2188????"]);
+    assert_eq!(code, Some(0));
+    let addresses: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(addresses, ["218803412D4D0116", "218803422D4D0106"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    bench.bus.end();
+}
+
+#[test]
+fn what_a_scan_prints_to_paste_is_a_good_configuration() {
+    let bench = Bench::new("scan-toml", BUS);
+    let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--from", "3", "--to", "7"]);
+    assert!(pasted.contains("configured already, as heating"), "{pasted}");
+    assert!(pasted.contains("# collision at 7"), "{pasted}");
+    let (found, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "2188????"]);
+    let config = std::fs::read_to_string(bench.place.path("mbushat.toml")).expect("the configuration");
+    bench.place.write("mbushat.toml", &format!("{config}{pasted}{found}"));
+    let (plan, error, code) = bench.mbushat(&["check"]);
+    assert_eq!(code, Some(0), "{error}");
+    for name in ["heating", "heat_30137315", "cold_water_21880341", "warm_water_21880342"] {
+        assert!(plan.contains(name), "{name}: {plan}");
+    }
+    bench.bus.end();
+}
+
+#[test]
+fn a_meter_at_another_rate_is_found_by_trying_all_and_the_rate_is_pasted() {
+    let bench = Bench::new("scan-all", BUS);
+    let (_, _, code) = bench.mbushat(&["meter", "set-baud", "3", "2400", "--yes"]);
+    assert_eq!(code, Some(0));
+    let (none, error, code) = bench.mbushat(&["scan", "--from", "3", "--to", "3"]);
+    assert_eq!((none.as_str(), code), ("", Some(1)), "{error}");
+    assert!(error.contains("nobody answers"), "{error}");
+    let (found, _, _) = bench.mbushat(&["scan", "--from", "3", "--to", "3", "--baud", "all", "--toml"]);
+    assert!(found.contains("address = 3\nbaud = 2400\n"), "{found}");
+    bench.bus.end();
+}
+
+#[test]
+fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
+    let bench = Bench::new("set-address", BUS);
+    let (plan, _, code) = bench.mbushat(&["meter", "set-address", "heating", "9", "--dry-run"]);
+    assert_eq!(code, Some(0));
+    assert!(plan.contains("\n  68 06 06 68 53 05 51 01 7A 09 2D 16\n"), "{plan}");
+    assert!(plan.ends_with("Nothing was sent: this was a dry run.\n"), "{plan}");
+    let (_, error, code) = bench.mbushat(&["meter", "set-address", "heating", "3", "--yes"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("address 3 is taken"), "{error}");
+    let (_, error, code) = bench.mbushat(&["meter", "set-address", "heating", "9"]);
+    assert_eq!((error.as_str(), code), ("Do it? [y/N] error: nothing was changed\n", Some(1)), "no answer is a no");
+    assert_eq!(bench.answer("y\n", &["meter", "set-address", "heating", "9"]), Some(0));
+    let (read, _, _) = bench.mbushat(&["read", "9", "--format", "hex"]);
+    assert!(read.contains(" 08 09 72 12 05 20 67 "), "{read}");
+    assert!(bench.mbushat(&["read", "5"]).1.contains("no answer"));
+    bench.bus.end();
+}
+
+#[test]
+fn clock_and_application_orders_say_whether_they_were_checked() {
+    let bench = Bench::new("orders", BUS);
+    let (told, error, code) = bench.mbushat(&["meter", "sync-clock", "67200512", "-y"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(told.ends_with("Done: its clock shows that time.\n"), "{told}");
+    for order in [&["meter", "reset", "5", "-y"][..], &["meter", "select-application", "5", "50", "-y"]] {
+        let (told, error, code) = bench.mbushat(order);
+        assert_eq!(code, Some(0), "{error}");
+        assert!(told.ends_with("whether it obeyed does not show.\n"), "{told}");
+    }
+    let (_, error, code) = bench.mbushat(&["meter", "reset", "200", "-y"]);
+    assert_eq!((error.as_str(), code), ("error: the meter at 200: no answer\n", Some(1)));
+    bench.bus.end();
+}
+
+#[test]
+fn wrong_words_are_exit_2_with_what_was_wanted() {
+    let bench = Bench::new("wrong-words", "baud = 9600\n");
+    for (args, want) in [
+        (&["meter", "set-address", "5", "251"][..], "want 0 to 250"),
+        (&["meter", "set-baud", "5", "2401"], "want 300, 600"),
+        (&["meter", "reset", "bathroom", "-y"], "there is no meter bathroom"),
+        (&["meter", "select-application", "5", "XX"], "two hex digits"),
+        (&["scan", "--bus", "attic"], "there is no bus attic, want cellar"),
+        (&["scan", "--secondary", "123"], "8 digits"),
+        (&["scan", "--primary", "--secondary"], "cannot be used with"),
+        (&["scan", "--port", "modem"], "modem is no port"),
+    ] {
+        let (_, error, code) = bench.mbushat(args);
+        assert_eq!(code, Some(2), "{args:?}: {error}");
+        assert!(error.contains(want), "{args:?}: {error}");
+    }
+    bench.bus.end();
+}
+
+impl Bench {
+    /// Runs the program with this on stdin.
+    fn answer(&self, answer: &str, args: &[&str]) -> Option<i32> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+            .args(["--config", &self.place.path("mbushat.toml")])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("an answer");
+        child.wait().expect("its end").code()
+    }
+}

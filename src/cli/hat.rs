@@ -52,15 +52,17 @@ fn on(machine: &Machine, config: &Path) -> Result<(), Failure> {
     let Some(gpio) = gpios(config).into_iter().next() else {
         return Err(Failure::new("no bus of the configuration uses the Hat: set hat = true for one"));
     };
-    let power = BusPower::open(gpio, true, machine.open_pin)?;
-    if power.stays_at_exit() {
-        power.leave();
-        return print(format!("Bus power is on (GPIO {gpio})\n"));
-    }
-    print(format!("Bus power is on (GPIO {gpio}); this kernel switches it off when mbushat ends: Ctrl-C\n"))?;
-    run_until_interrupted(std::future::pending::<()>())?;
-    drop(power);
-    Ok(())
+    // Signals are listened to before the bus has power, so that none leaves it on.
+    let done = run_until_interrupted(async {
+        let power = BusPower::open(gpio, true, machine.open_pin)?;
+        if power.stays_at_exit() {
+            power.leave();
+            return print(format!("Bus power is on (GPIO {gpio})\n"));
+        }
+        print(format!("Bus power is on (GPIO {gpio}); this kernel switches it off when mbushat ends: Ctrl-C\n"))?;
+        std::future::pending().await
+    })?;
+    done.unwrap_or(Ok(()))
 }
 
 /// The guard of a killed agent, so it succeeds where there is nothing to switch off.

@@ -7,6 +7,8 @@ use crate::mbus::frame::{Control, Frame};
 
 /// CI field of a selection (EN 13757-3 clause 11.3).
 pub const CI_SELECT: u8 = 0x52;
+/// DIF and VIF of a fabrication number: eight BCD digits (EN 13757-3 clause 11.4).
+const FABRICATION_NUMBER: [u8; 2] = [0x0C, 0x78];
 /// CI field of an application reset or select (EN 13757-3 clause 7).
 pub const CI_APPLICATION_SELECT: u8 = 0x50;
 /// CI field of data for the meter (EN 13757-7 table 3).
@@ -78,6 +80,14 @@ impl Request {
         Self::snd_ud(SELECTED, false, CI_SELECT, &mask.to_wire())
     }
 
+    /// Selection that also asks for a fabrication number, eight BCD digits, nibbles F for any: it tells
+    /// meters with equal secondary addresses apart. Meters without one do not answer.
+    #[must_use]
+    pub fn select_fabrication(mask: SecondaryAddress, number: u32) -> Self {
+        let data = [&mask.to_wire()[..], &FABRICATION_NUMBER, &number.to_le_bytes()].concat();
+        Self::snd_ud(SELECTED, false, CI_SELECT, &data)
+    }
+
     fn data_from(address: u8, identity: SecondaryAddress) -> Answer {
         // Meters asked through FD or FE put their own address, or FD, into the reply.
         Answer::Data { from: (address <= 250).then_some(address), identity }
@@ -106,6 +116,14 @@ mod tests {
         let select = Request::select(SecondaryAddress::parse("12345678PAD0107").expect("an address"));
         let want = [0x68, 11, 11, 0x68, 0x53, 0xFD, 0x52, 0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 0x22, 0x16];
         assert_eq!(select.frame, want);
+        let by_id = SecondaryAddress::parse("12345678").expect("an id");
+        let want = [
+            &[0x68, 17, 17, 0x68, 0x53, 0xFD, 0x52, 0x78, 0x56, 0x34, 0x12][..],
+            &[0xFF; 4],
+            &[0x0C, 0x78],
+            &[4, 3, 2, 1, 0x40, 0x16],
+        ];
+        assert_eq!(Request::select_fabrication(by_id, 0x0102_0304).frame, want.concat());
     }
 
     #[test]

@@ -161,6 +161,16 @@ fn a_selected_meter_is_read_and_released() {
 }
 
 #[test]
+fn a_fabrication_number_tells_twins_apart() {
+    let twin = |number| MeterPlan { fabrication_number: Some(number), ..heat(1) };
+    let mut bench = segment(vec![twin(0x0000_0001), twin(0x0000_0002), heat(1)]);
+    let identity = heat(1).identity;
+    assert_eq!(bench.ask(Request::select_fabrication(identity, 0xFFFF_FFF2)), Ok(Reply::Ack));
+    assert!(matches!(bench.ask(Request::req_ud2(253, true, identity)), Ok(Reply::Data(_))), "one alone answers");
+    assert_eq!(bench.ask(Request::select_fabrication(identity, 0x0000_0003)), Err(ExchangeError::Silence));
+}
+
+#[test]
 fn the_answer_of_another_meter_is_refused() {
     let faults = Faults { wrong_address_per_mille: 1000, ..Faults::default() };
     let mut bench = faulty(vec![heat(5)], faults, 1);

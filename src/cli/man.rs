@@ -48,12 +48,19 @@ fn commands() -> io::Result<String> {
     let mut page = String::from_utf8_lossy(&page).into_owned();
     page += ".SH COMMANDS\n";
     for subcommand in command.get_subcommands_mut() {
-        page += &format!(".SS {}\n", escaped(subcommand.get_name()));
-        page += &verbatim(&subcommand.render_long_help().to_string());
+        let name = subcommand.get_name().to_owned();
+        page += &section(&name, subcommand);
+        for nested in subcommand.get_subcommands_mut() {
+            page += &section(&format!("{name} {}", nested.get_name()), nested);
+        }
     }
     page += ".SH EXIT STATUS\n0, 1 for a failure, 2 for wrong usage, 78 for a bad configuration.\n";
     page += ".SH SEE ALSO\nmbushat.toml(5)\n";
     Ok(page)
+}
+
+fn section(name: &str, command: &mut clap::Command) -> String {
+    format!(".SS {}\n{}", escaped(name), verbatim(&command.render_long_help().to_string()))
 }
 
 fn config() -> String {

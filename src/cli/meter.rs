@@ -35,6 +35,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Give a meter another primary address
+    #[command(after_help = "Example:\n  mbushat meter set-address 48 5")]
     SetAddress {
         #[command(flatten)]
         how: How,
@@ -43,6 +44,7 @@ enum What {
         new: PrimaryAddress,
     },
     /// Make a meter speak at another rate; the others on the bus do not follow
+    #[command(after_help = "Example:\n  mbushat meter set-baud 30137315 9600 --dry-run")]
     SetBaud {
         #[command(flatten)]
         how: How,
@@ -51,11 +53,13 @@ enum What {
         new: Baud,
     },
     /// Reset a meter's application: it sends its standard telegram again
+    #[command(after_help = "Example:\n  mbushat meter reset 48")]
     Reset {
         #[command(flatten)]
         how: How,
     },
     /// Choose what a meter sends by a code of its manual
+    #[command(after_help = "Example:\n  mbushat meter select-application 48 50")]
     SelectApplication {
         #[command(flatten)]
         how: How,
@@ -64,6 +68,7 @@ enum What {
         code: u8,
     },
     /// Set a meter's clock to the local time
+    #[command(after_help = "Example:\n  mbushat meter sync-clock heat --yes")]
     SyncClock {
         #[command(flatten)]
         how: How,

@@ -99,15 +99,22 @@ async fn connect(mqtt: &Mqtt) -> Result<Finding, Finding> {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s: the host is off, or a firewall is in between", PATIENCE.as_secs()),
     };
-    Err(Finding::failure(PORT, format!("{host} port {port}: {error}"))
-        .mend("See whether the broker runs, on its machine:", ["systemctl status mosquitto"])
-        .mend(
-            "A mosquitto without any listener serves only its own machine; on that machine:",
-            [
-                format!("echo listener {port} | sudo tee /etc/mosquitto/conf.d/listener.conf"),
-                "sudo systemctl restart mosquitto".to_owned(),
-            ],
-        ))
+    let finding = Finding::failure(PORT, format!("{host} port {port}: {error}"));
+    if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        return Err(finding
+            .mend(
+                "See whether a broker runs here, or install one:",
+                ["systemctl status mosquitto", "sudo apt install mosquitto"],
+            )
+            .advise("If Home Assistant runs one elsewhere, name that machine in [mqtt] url."));
+    }
+    Err(finding.mend("See whether the broker runs, on its machine:", ["systemctl status mosquitto"]).mend(
+        "A mosquitto without any listener serves only its own machine; on that machine:",
+        [
+            format!("echo listener {port} | sudo tee /etc/mosquitto/conf.d/listener.conf"),
+            "sudo systemctl restart mosquitto".to_owned(),
+        ],
+    ))
 }
 
 /// The broker did not let us in.

@@ -82,6 +82,15 @@ impl Finding {
         self
     }
 
+    /// With the name of the configuration that is really used.
+    #[must_use]
+    pub(super) fn naming(mut self, file: &str) -> Self {
+        for remedy in &mut self.remedies {
+            remedy.say = remedy.say.replace("/etc/mbushat.toml", file);
+        }
+        self
+    }
+
     /// Adds a sentence without anything to paste.
     #[must_use]
     pub(super) fn advise(self, say: impl Into<String>) -> Self {

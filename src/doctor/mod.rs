@@ -47,7 +47,9 @@ pub struct Patient {
 /// `report` gets each finding when it is made. The broker is asked last but for the clock.
 pub async fn examine(config: &Config, file: &Path, patient: &Patient, report: &mut dyn FnMut(Finding)) {
     let root = &patient.root;
-    report(read_configuration(config, &root.localise(&file.display().to_string())));
+    let file = root.localise(&file.display().to_string());
+    let report: Report<'_> = &mut |finding: Finding| report(finding.naming(&file));
+    report(read_configuration(config, &file));
     let boot = Boot::read(root);
     let board = Board::of(root);
     if config.buses.iter().any(|bus| bus.hat.is_some() || on_header(root, bus)) {

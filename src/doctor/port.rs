@@ -72,7 +72,7 @@ fn missing(path: &Path) -> Finding {
         let say = "Plug the adapter in; a name of /dev/serial/by-id stays the same at another plug:";
         return finding.mend(say, ["ls -l /dev/serial/by-id"]);
     }
-    finding.advise("Mend the UART as said above; if it is another device, correct `port` in [[bus]].")
+    finding.advise("Correct `port` in [[bus]]; on a Pi, mend the UART as said above.")
 }
 
 fn held(path: &Path, holder: &Holder) -> Finding {

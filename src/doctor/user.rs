@@ -26,6 +26,8 @@ pub(super) struct AgentUser {
     pub(super) name: String,
     uid: u32,
     gids: Vec<u32>,
+    /// Of the systemd unit, not the one who asks.
+    of_unit: bool,
 }
 
 impl AgentUser {
@@ -61,7 +63,7 @@ pub(super) fn agent_user(root: &Root) -> Result<AgentUser, Finding> {
     };
     let mut gids = vec![gid];
     gids.extend(groups_of(root).filter(|g| more.contains(&g.name) || g.members.contains(&name)).map(|g| g.gid));
-    Ok(AgentUser { name, uid, gids })
+    Ok(AgentUser { name, uid, gids, of_unit: true })
 }
 
 fn current_user(root: &Root) -> AgentUser {
@@ -74,7 +76,7 @@ fn current_user(root: &Root) -> AgentUser {
             _ => None,
         })
     });
-    AgentUser { name: name.unwrap_or_else(|| format!("uid {uid}")), uid, gids }
+    AgentUser { name: name.unwrap_or_else(|| format!("uid {uid}")), uid, gids, of_unit: false }
 }
 
 /// User and primary group of a name.
@@ -111,8 +113,9 @@ pub(super) fn groups(root: &Root, user: &Result<AgentUser, Finding>, port: &Path
         Err(no_user) => return no_user.clone(),
     };
     let name = &user.name;
+    let runs = if user.of_unit { "the agent runs as" } else { "no mbushat.service is installed; you are" };
     if user.uid == 0 {
-        return Finding::ok("user", format!("the agent runs as {name}, who may open everything"));
+        return Finding::ok("user", format!("{runs} {name}, who may open everything"));
     }
     let mut needed = vec![owner_group(root, port).unwrap_or_else(|| SERIAL_GROUP.to_owned())];
     if hat {
@@ -122,9 +125,9 @@ pub(super) fn groups(root: &Root, user: &Result<AgentUser, Finding>, port: &Path
     let in_group = |wanted: &String| groups_of(root).any(|g| g.name == *wanted && user.gids.contains(&g.gid));
     let missing: Vec<String> = needed.iter().filter(|group| !in_group(group)).cloned().collect();
     if missing.is_empty() {
-        return Finding::ok("user", format!("the agent runs as {name}, in {}", needed.join(" and ")));
+        return Finding::ok("user", format!("{runs} {name}, in {}", needed.join(" and ")));
     }
-    let found = format!("the agent runs as {name}, which is not in {}", missing.join(" nor in "));
+    let found = format!("{runs} {name}, which is not in {}", missing.join(" nor in "));
     Finding::failure("user", found).mend(
         "Add it, and start the agent anew (a person's own account must log in again instead):",
         [
@@ -154,7 +157,7 @@ mod tests {
             std::fs::metadata(&file).expect("our file")
         };
         let (owner, group) = (with(0o600).uid(), with(0o600).gid());
-        let user = |uid: u32, gids: &[u32]| AgentUser { name: "u".to_owned(), uid, gids: gids.to_vec() };
+        let user = |uid: u32, gids: &[u32]| AgentUser { name: "u".to_owned(), uid, gids: gids.to_vec(), of_unit: true };
         let (stranger, other) = (owner + 1000, group + 1000);
         assert!(user(stranger, &[other, group]).may_use(&with(0o660)));
         assert!(!user(stranger, &[group]).may_use(&with(0o640)), "reading is not enough");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::broker::{Broker, Folder, Subscriber, publish};
+use crate::bus_commands::Simulated;
 use crate::tools::tool;
 use crate::wire::Wire;
 
@@ -145,6 +146,20 @@ fn a_silent_meter_is_tried_in_other_ways_and_another_one_on_the_wire_is_noticed(
 }
 
 #[test]
+fn a_meter_at_another_rate_is_found_and_the_rate_to_set_is_told() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let _bus = ward.simulate("baud = 300\n[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    assert_eq!(ward.examine("meter_at_300_baud"), 1);
+}
+
+#[test]
+fn a_meter_that_is_not_there_is_told_from_a_dead_wire() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let _bus = ward.simulate("[[meter]]\nmodel = \"ats_ec20\"\naddress = 5\n");
+    assert_eq!(ward.examine("meter_elsewhere"), 1);
+}
+
+#[test]
 fn json_says_the_same() {
     let Some(ward) = Ward::new(&Pi::three().without("proc/device-tree/hat")) else { return };
     let output = ward.mbushat(&["--json"]);
@@ -262,7 +277,7 @@ impl Ward {
             fs::set_permissions(&port, fs::Permissions::from_mode(0o660)).expect("our pseudo-terminal");
             group = fs::metadata(&port).expect("the port").gid();
         }
-        ward.write("etc/group", &format!("root:x:0:\ndialout:x:{group}:pi\ngpio:x:997:pi\nmbushat:x:990:\n"));
+        ward.write("etc/group", &groups(group));
         ward.configure("");
         let open = !ward.broker.folder().path().join("acl").exists();
         if open {
@@ -311,6 +326,17 @@ impl Ward {
             .expect("a link");
     }
 
+    /// A bus as this file says, on the UART.
+    fn simulate(&self, bus: &str) -> Simulated {
+        self.write("bus.toml", bus);
+        let simulated = Simulated::start(&[&self.path("bus.toml").to_string_lossy()]);
+        symlink(&simulated.port, self.path("dev/ttyAMA0")).expect("a link");
+        let port = fs::metadata(&simulated.port).expect("the port");
+        fs::set_permissions(&simulated.port, fs::Permissions::from_mode(0o660)).expect("our pseudo-terminal");
+        self.write("etc/group", &groups(port.gid()));
+        simulated
+    }
+
     fn mbushat(&self, args: &[&str]) -> Output {
         let program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
             .arg("--config")
@@ -338,6 +364,11 @@ impl Ward {
         golden(name, &text);
         output.status.code().expect("no signal")
     }
+}
+
+/// `/etc/group` where the port belongs to `dialout`.
+fn groups(dialout: u32) -> String {
+    format!("root:x:0:\ndialout:x:{dialout}:pi\ngpio:x:997:pi\nmbushat:x:990:\n")
 }
 
 fn golden(name: &str, text: &str) {

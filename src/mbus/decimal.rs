@@ -46,6 +46,9 @@ impl Decimal {
         if !real.is_finite() {
             return None;
         }
+        if let Some(short) = short_real(real) {
+            return Some(short);
+        }
         let mut text = Digits::default();
         fmt::Write::write_fmt(&mut text, format_args!("{real:e}")).ok()?;
         text.parse()
@@ -117,6 +120,31 @@ impl Decimal {
         }
         self.mantissa.checked_mul(10_i128.checked_pow(places)?)
     }
+}
+
+/// The shortest decimal of a real32 of a meter's usual size, by integers alone: the first number of
+/// places at which the nearest decimal lies within half a unit of the last bit. `None` for what is
+/// too large, too small, or on the border of a power of two, where that half is a quarter.
+fn short_real(real: f32) -> Option<Decimal> {
+    let bits = real.to_bits();
+    let mantissa = u64::from((bits & 0x7F_FFFF) | 0x80_0000);
+    // the value is mantissa / 2^halvings
+    let halvings = 150_u32.checked_sub((bits >> 23) & 0xFF).filter(|n| *n <= 40)?;
+    if mantissa == 0x80_0000 {
+        return None;
+    }
+    let mut ten = 1_u64;
+    for places in 0..=12_i8 {
+        let scaled = mantissa * ten;
+        let digits = (scaled + ((1_u64 << halvings) >> 1)) >> halvings;
+        let off = (digits << halvings).abs_diff(scaled);
+        if 2 * off < ten {
+            let digits = i128::from(digits);
+            return Some(Decimal::new(if real < 0.0 { -digits } else { digits }, -places));
+        }
+        ten *= 10;
+    }
+    None
 }
 
 fn round_div(value: i128, divisor: i128, exponent: i8) -> Option<Decimal> {
@@ -245,7 +273,7 @@ impl Digits {
 
 #[cfg(test)]
 mod tests {
-    use super::Decimal;
+    use super::{Decimal, short_real};
 
     fn dec(text: &str) -> Decimal {
         text.parse().expect("a decimal")
@@ -275,6 +303,22 @@ mod tests {
         assert_eq!(Decimal::from_f32(230.1).map(|d| d.to_string()).as_deref(), Some("230.1"));
         assert_eq!(Decimal::from_f32(f32::NAN), None);
         assert_eq!(Decimal::from_f32(f32::INFINITY), None);
+    }
+
+    #[test]
+    fn the_quick_way_to_the_shortest_decimal_is_the_standard_librarys() {
+        let mut bits = 0x4366_199A_u32;
+        let mut quick = 0;
+        for _ in 0..200_000 {
+            bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // from 2^-16 to 2^24, both signs
+            let real = f32::from_bits((bits & 0x807F_FFFF) | ((111 + (bits >> 8) % 40) << 23));
+            let Some(short) = short_real(real) else { continue };
+            quick += 1;
+            assert_eq!(short.to_string(), real.to_string());
+        }
+        assert!(quick > 190_000, "{quick}");
+        assert_eq!(short_real(0.1).map(|d| d.to_string()).as_deref(), Some("0.1"));
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl<'a> Dib<'a> {
     ///
     /// # Errors
     /// [`StructureError`]: cut off, more than ten DIFEs, or a reserved data field.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), StructureError> {
         let &dif = bytes.first().ok_or(StructureError::CutInDib)?;
         let coding = Coding::from_field(dif).ok_or(StructureError::ReservedDif { dif })?;

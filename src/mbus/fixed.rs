@@ -64,22 +64,19 @@ impl<'a> Fixed<'a> {
 
     /// The two counters. A historic one has storage number 1.
     #[must_use]
-    pub fn records(&self) -> Records<'a> {
-        let [first, second] = self.units;
-        let (own, historic) = (unit(first & 0x3F), second & 0x3F == SAME_HISTORIC);
-        let stored = u64::from(self.status & 2 != 0);
-        let (a, b) = self.units.split_at(1);
-        let [counter_1, counter_2] = self.counters;
-        let other = if historic { own } else { unit(second & 0x3F) };
+    pub const fn records(&self) -> Records<'a> {
+        Records::fixed(*self)
+    }
+
+    /// The counter at `index`, 0 or 1.
+    pub(crate) fn counter(&self, index: usize) -> Option<DataRecord<'a>> {
+        let (own, code) = (self.units[0], self.units.get(index..=index)?);
+        let historic = index == 1 && self.units[1] & 0x3F == SAME_HISTORIC;
+        let (quantity, name, exponent) = unit(0x3F & if historic { own } else { *code.first()? });
         let coding = if self.status & 1 == 0 { Coding::Bcd(4) } else { Coding::Integer(4) };
-        let counter = |index, storage, code, (quantity, unit, exponent), data| {
-            let vib = plain_vib(code, quantity, unit, exponent);
-            DataRecord::of_counter(index, plain_dib(coding, storage), vib, data, self.order)
-        };
-        Records::fixed([
-            counter(0, stored, a, own, counter_1),
-            counter(1, stored.max(u64::from(historic)), b, other, counter_2),
-        ])
+        let storage = u64::from(historic || self.status & 2 != 0);
+        let vib = plain_vib(code, quantity, name, exponent);
+        Some(DataRecord::of_counter(index, plain_dib(coding, storage), vib, self.counters.get(index)?, self.order))
     }
 }
 

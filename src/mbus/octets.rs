@@ -56,6 +56,15 @@ impl<'a> Octets<'a> {
         (0..bytes.len()).filter_map(move |i| bytes.get(if reversed { last - i } else { i }).copied())
     }
 
+    /// The byte with the highest place value.
+    #[must_use]
+    pub fn most_significant(self) -> Option<u8> {
+        match self.order {
+            ByteOrder::LeastFirst => self.bytes.last().copied(),
+            ByteOrder::MostFirst => self.bytes.first().copied(),
+        }
+    }
+
     /// The first `N` bytes, least significant first; `None` where there are not exactly `N`.
     #[must_use]
     pub fn array<const N: usize>(self) -> Option<[u8; N]> {
@@ -69,13 +78,30 @@ impl<'a> Octets<'a> {
     /// As an unsigned integer; `None` beyond 16 bytes.
     #[must_use]
     pub fn unsigned(self) -> Option<u128> {
-        (self.bytes.len() <= 16).then(|| self.ascending().rev().fold(0, |n, byte| (n << 8) | u128::from(byte)))
+        match self.bytes.len() {
+            0..=8 => Some(u128::from(self.narrow())),
+            9..=16 => Some(self.ascending().rev().fold(0, |n, byte| (n << 8) | u128::from(byte))),
+            _ => None,
+        }
+    }
+
+    /// As an unsigned integer of up to 8 bytes, which nearly all are.
+    fn narrow(self) -> u64 {
+        let push = |n: u64, byte: &u8| (n << 8) | u64::from(*byte);
+        match self.order {
+            ByteOrder::LeastFirst => self.bytes.iter().rev().fold(0, push),
+            ByteOrder::MostFirst => self.bytes.iter().fold(0, push),
+        }
     }
 
     /// As a two's complement integer; `None` beyond 16 bytes.
     #[must_use]
     pub fn signed(self) -> Option<i128> {
         let bits = self.bits()?;
+        if bits <= 64 {
+            let shifted = i64::from_le_bytes((self.narrow() << (64 - bits)).to_le_bytes());
+            return Some(i128::from(shifted >> (64 - bits)));
+        }
         let unsigned = self.unsigned()?;
         Some(i128::from_le_bytes((unsigned << (128 - bits)).to_le_bytes()) >> (128 - bits))
     }
@@ -89,8 +115,11 @@ impl<'a> Octets<'a> {
     /// Whether it is the most negative two's complement integer: 80, 8000, 800000 …
     #[must_use]
     pub fn most_negative(self) -> bool {
-        let mut descending = self.ascending().rev();
-        descending.next() == Some(0x80) && descending.all(|b| b == 0)
+        let rest = match (self.order, self.bytes) {
+            (ByteOrder::LeastFirst, [rest @ .., 0x80]) | (ByteOrder::MostFirst, [0x80, rest @ ..]) => rest,
+            _ => return false,
+        };
+        rest.iter().all(|byte| *byte == 0)
     }
 
     /// Eight times the length, from 8 to 128.

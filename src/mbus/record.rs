@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::mbus::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
+use crate::mbus::fixed::Fixed;
 use crate::mbus::octets::{ByteOrder, Octets};
 use crate::mbus::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::value::{self, DoesNotFit, Lvar, RecordError, Value};
@@ -142,7 +143,7 @@ pub struct Records<'a> {
     order: ByteOrder,
     index: usize,
     from_meter: bool,
-    fixed: Option<[DataRecord<'a>; 2]>,
+    fixed: Option<Fixed<'a>>,
     unreadable: Option<StructureError>,
     manufacturer_data: &'a [u8],
     more_records_follow: bool,
@@ -166,9 +167,9 @@ impl<'a> Records<'a> {
     }
 
     /// The two counters of a fixed structure.
-    pub(crate) const fn fixed(counters: [DataRecord<'a>; 2]) -> Self {
+    pub(crate) const fn fixed(fixed: Fixed<'a>) -> Self {
         let mut records = Self::new(&[], ByteOrder::LeastFirst, true);
-        records.fixed = Some(counters);
+        records.fixed = Some(fixed);
         records
     }
 
@@ -192,17 +193,23 @@ impl<'a> Records<'a> {
         self.more_records_follow
     }
 
-    fn take(&mut self) -> Result<DataRecord<'a>, StructureError> {
-        let (dib, rest) = Dib::parse(self.rest)?;
-        let (vib, rest) = Vib::parse(rest, self.order)?;
-        let want = data_len(dib.coding, rest)?;
-        let (data, rest) = rest.split_at_checked(want).ok_or(StructureError::CutInData { got: rest.len(), want })?;
-        self.rest = rest;
+    #[inline]
+    fn take(&mut self) -> Result<DataRecord<'a>, Cut<'a>> {
+        let cut = |error| Cut { index: self.index, error, rest: self.rest };
+        let (dib, rest) = Dib::parse(self.rest).map_err(cut)?;
+        let (vib, rest) = Vib::parse(rest, self.order).map_err(cut)?;
+        let want = data_len(dib.coding, rest).map_err(cut)?;
+        let Some((data, behind)) = rest.split_at_checked(want) else {
+            return Err(cut(StructureError::CutInData { got: rest.len(), want }));
+        };
+        self.rest = behind;
         let value = match vib.reported {
             Some(error) if self.from_meter => Err(RecordError::Reported(error)),
             _ => value::read(dib.coding, &vib, Octets::new(data, self.order)),
         };
-        Ok(DataRecord { index: self.index, dib, vib, data, value, order: self.order })
+        let index = self.index;
+        self.index += 1;
+        Ok(DataRecord { index, dib, vib, data, value, order: self.order })
     }
 
     /// Skips fillers and takes what ends the records. `None`: a record follows.
@@ -227,25 +234,25 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<DataRecord<'a>, Cut<'a>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.unreadable.take() {
             let rest = core::mem::take(&mut self.rest);
             return Some(Err(Cut { index: 0, error, rest }));
         }
-        if let Some(counters) = &self.fixed {
-            let counter = counters.get(self.index).copied().map(Ok);
+        if let Some(fixed) = &self.fixed {
+            let counter = fixed.counter(self.index)?;
             self.index += 1;
-            return counter;
+            return Some(Ok(counter));
         }
         if self.special().is_some() {
             return None;
         }
         let item = self.take();
-        self.index += 1;
-        Some(item.map_err(|error| {
-            let rest = core::mem::take(&mut self.rest);
-            Cut { index: self.index - 1, error, rest }
-        }))
+        if item.is_err() {
+            self.rest = &[];
+        }
+        Some(item)
     }
 }
 

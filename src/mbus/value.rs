@@ -131,24 +131,30 @@ fn read_bcd<'a>(vib: &Vib<'a>, data: Octets<'a>, minus: bool) -> Result<Value<'a
     if matches!(vib.kind, Kind::Label | Kind::Identity) && !minus {
         return Digits::new(data).map(Value::Digits).ok_or(RecordError::InvalidBcd);
     }
-    let mut bytes = data.ascending().rev();
-    let (mut number, mut negative) = (0_i64, minus);
-    if let Some(top) = bytes.next() {
-        let sign = top >> 4 == 0xF && !minus;
-        negative |= sign;
-        number = i64::from(digits(if sign { top & 0x0F } else { top })?);
-    }
-    for byte in bytes {
-        // 9 bytes at most: 18 digits fit
-        number = number * 100 + i64::from(digits(byte)?);
-    }
-    scaled(vib, Decimal::from(if negative { -number } else { number }))
+    let sign = !minus && data.most_significant().is_some_and(|top| top >> 4 == 0xF);
+    let packed = data.unsigned().ok_or(RecordError::TooLarge)?;
+    // 9 bytes at most: 18 digits fit
+    let packed = if sign { packed & !(0xF << (8 * data.len() - 4)) } else { packed };
+    let number = unpacked(packed).ok_or(RecordError::InvalidBcd)?;
+    scaled(vib, Decimal::from(if sign || minus { -number } else { number }))
 }
 
-/// The two digits of a byte.
-fn digits(byte: u8) -> Result<u8, RecordError> {
-    let (tens, ones) = (byte >> 4, byte & 0x0F);
-    if tens > 9 || ones > 9 { Err(RecordError::InvalidBcd) } else { Ok(10 * tens + ones) }
+/// The number whose decimal digits are the nibbles; `None` where one is no digit.
+fn unpacked(packed: u128) -> Option<i64> {
+    let (mut rest, mut number, mut place) = (u64::try_from(packed & u128::from(u64::MAX)).ok()?, 0, 1);
+    while rest != 0 {
+        let digit = i64::try_from(rest & 0xF).ok().filter(|digit| *digit <= 9)?;
+        number += digit * place;
+        (rest, place) = (rest >> 4, place * 10);
+    }
+    // the ninth byte of the longest LVAR
+    match u8::try_from(packed >> 64).ok()? {
+        0 => Some(number),
+        high if high >> 4 <= 9 && high & 0xF <= 9 => {
+            Some(number + i64::from(10 * (high >> 4) + (high & 0xF)) * 10_000_000_000_000_000)
+        }
+        _ => None,
+    }
 }
 
 fn scaled<'a>(vib: &Vib<'a>, raw: Decimal) -> Result<Value<'a>, RecordError> {

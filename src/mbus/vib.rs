@@ -44,6 +44,7 @@ impl<'a> Vib<'a> {
     ///
     /// # Errors
     /// [`StructureError`]: cut off, or more than ten VIFEs.
+    #[inline]
     pub fn parse(bytes: &'a [u8], order: ByteOrder) -> Result<(Self, &'a [u8]), StructureError> {
         let head = Head::parse(bytes)?;
         let mut at = head.len;

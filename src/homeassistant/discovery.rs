@@ -74,6 +74,15 @@ pub struct Document {
     pub left_out: usize,
 }
 
+/// What a document announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// State topic of the meter; `None`: the agent itself.
+    pub state_topic: Option<String>,
+    /// Every component and its platform, without those that the document removes.
+    pub components: BTreeMap<String, String>,
+}
+
 impl Announcer {
     /// `bridge_state` and `bridge_info` are the topics of the agent below `base_topic`.
     #[must_use]
@@ -94,21 +103,23 @@ impl Announcer {
         format!("{}/device/+/config", self.prefix)
     }
 
-    /// The components of a retained document if it is one of this agent's: so that what is no longer
-    /// configured can be removed although our own list of it is lost.
+    /// Reads a retained document if it is one of this agent's: so that what is no longer right can be
+    /// taken back although our own list of it is lost.
     #[must_use]
-    pub fn recognise(&self, payload: &[u8]) -> Option<BTreeMap<String, String>> {
+    pub fn recognise(&self, payload: &[u8]) -> Option<Announced> {
         let document: serde_json::Value = serde_json::from_slice(payload).ok()?;
         let text = |pointer: &str| document.pointer(pointer).and_then(serde_json::Value::as_str);
         let bridge = self.bridge_id();
-        let ours =
-            text("/via_device").or(text("/dev/via_device")) == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
+        let ours = text("/dev/via_device") == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
         if !ours || text("/o/name") != Some(PROGRAM) {
             return None;
         }
-        let components = document.get("cmps")?.as_object()?;
-        let platform = |component: &serde_json::Value| component.get("p").and_then(|p| p.as_str()).map(str::to_owned);
-        Some(components.iter().filter_map(|(id, component)| Some((id.clone(), platform(component)?))).collect())
+        let live = |(id, component): (&String, &serde_json::Value)| {
+            component.get("uniq_id")?;
+            Some((id.clone(), component.get("p")?.as_str()?.to_owned()))
+        };
+        let components = document.get("cmps")?.as_object()?.iter().filter_map(live).collect();
+        Some(Announced { state_topic: text("/stat_t").map(str::to_owned), components })
     }
 
     /// The document of a meter.
@@ -293,8 +304,8 @@ impl Announcer {
 }
 
 impl Document {
-    /// The document to send once where `previous` had components that this one has not: they are
-    /// named with their platform alone, which removes them. Publish [`payload`](Self::payload) after it.
+    /// The document to send where `previous` had components that this one has not: they are named
+    /// with their platform alone, which removes them. The next document need not name them again.
     #[must_use]
     pub fn removing(&self, previous: &BTreeMap<String, String>) -> Option<String> {
         let gone: Vec<_> = previous.iter().filter(|(id, _)| !self.components.contains_key(*id)).collect();

@@ -64,6 +64,10 @@ struct Known {
     replaces_another: bool,
     /// Topic of its announcement.
     announced: Option<String>,
+    /// Components of earlier announcements there: those that are gone must be named to be removed.
+    had: BTreeMap<String, String>,
+    /// Its announcements on the broker of which the store knows nothing: components by topic.
+    found: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What became of a readout.
@@ -150,6 +154,8 @@ impl Publisher {
             match self.meters.get_mut(name) {
                 Some(known) if self.announcer.is_some() => {
                     known.announced = Some(topic.to_owned());
+                    let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
+                    known.had = announced.map(|announced| announced.components).unwrap_or_default();
                     self.outbox.set(Class::Announcement, topic, payload.into(), true);
                 }
                 _ => gone.push((name.to_owned(), topic.to_owned())),
@@ -224,12 +230,35 @@ impl Publisher {
         let Some(known) = self.meters.remove(name) else { return };
         self.outbox.set(Class::State, &self.topics.state(name), Vec::new(), true);
         self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
-        if let Some(topic) = known.announced {
+        for topic in known.announced.into_iter().chain(known.found.into_keys()) {
             self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
         }
         for memo in [Memo::State, Memo::Announcement, Memo::Identity] {
             self.spool.remember(memo, name, "", self.now);
         }
+    }
+
+    /// A retained announcement on the broker. One of ours that is no longer right is taken back,
+    /// although the store may know nothing of it.
+    pub(super) fn found(&mut self, topic: &str, payload: &[u8]) {
+        let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
+            return;
+        };
+        let Some(state_topic) = announced.state_topic else { return };
+        let Some(known) = self.meters.values_mut().find(|k| self.topics.state(&k.meter.name) == state_topic) else {
+            tracing::info!(topic, "takes back the announcement of a meter that is not configured");
+            self.outbox.set(Class::Announcement, topic, Vec::new(), true);
+            if let Some(name) = self.topics.meter_of_state(&state_topic) {
+                self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
+            }
+            return self.outbox.set(Class::State, &state_topic, Vec::new(), true);
+        };
+        if known.announced.as_deref().is_some_and(|current| current != topic) {
+            return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
+        }
+        known.found.insert(topic.to_owned(), announced.components);
+        let name = known.meter.name.clone();
+        self.announce(&name);
     }
 
     /// When each meter's last good reading was taken, where the store knows.
@@ -292,6 +321,7 @@ impl Publisher {
             known.replaces_another = true;
             known.last.clear();
             known.seen.clear();
+            known.had.clear();
             known.doubtful = None;
         }
         let first = known.doubtful.take();
@@ -400,7 +430,15 @@ impl Publisher {
             read_topic: &self.topics.read(name),
             measurements: &known.seen,
         });
-        if self.outbox.get(Class::Announcement, &document.topic) == Some(document.payload.as_bytes()) {
+        for (topic, components) in std::mem::take(&mut known.found) {
+            if topic == document.topic {
+                known.had.extend(components);
+            } else {
+                self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
+            }
+        }
+        let payload = document.removing(&known.had).unwrap_or(document.payload);
+        if self.outbox.get(Class::Announcement, &document.topic) == Some(payload.as_bytes()) {
             return;
         }
         if document.left_out > 0 {
@@ -409,8 +447,17 @@ impl Publisher {
         if let Some(old) = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic) {
             self.outbox.set(Class::Announcement, &old, Vec::new(), true);
         }
-        self.spool.remember(Memo::Announcement, name, &format!("{}\n{}", document.topic, document.payload), self.now);
-        self.outbox.set(Class::Announcement, &document.topic, document.payload.into(), true);
+        self.spool.remember(
+            Memo::Announcement,
+            name,
+            &format!(
+                "{}
+{payload}",
+                document.topic
+            ),
+            self.now,
+        );
+        self.outbox.set(Class::Announcement, &document.topic, payload.into(), true);
     }
 
     /// Publishes an event.
@@ -448,7 +495,8 @@ impl Publisher {
     pub(super) fn filters(&self) -> Vec<String> {
         let homeassistant = Some(&self.config.homeassistant).filter(|h| h.enabled);
         let status = homeassistant.map(|h| h.status_topic.clone());
-        self.topics.command_filters().into_iter().chain(status).collect()
+        let announcements = self.announcer.as_ref().map(Announcer::filter);
+        self.topics.command_filters().into_iter().chain(status).chain(announcements).collect()
     }
 
     /// The next reading to send.
@@ -482,6 +530,8 @@ impl Known {
             doubtful: None,
             replaces_another: false,
             announced: None,
+            had: BTreeMap::new(),
+            found: BTreeMap::new(),
         }
     }
 

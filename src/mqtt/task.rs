@@ -285,7 +285,8 @@ impl OutboxTask {
 
     fn message(&mut self, topic: &str, payload: &[u8], retain: bool) {
         if retain {
-            return; // it may be years old
+            // a command may be years old; an announcement may be one of ours
+            return self.publisher.found(topic, payload);
         }
         let homeassistant = &self.publisher.config.homeassistant;
         if homeassistant.enabled && topic == homeassistant.status_topic {

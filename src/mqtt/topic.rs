@@ -67,6 +67,13 @@ impl Topics {
         format!("{}/{meter}/state", self.base)
     }
 
+    /// The meter whose state topic this is.
+    #[must_use]
+    pub fn meter_of_state<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let meter = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix("/state")?;
+        (!meter.is_empty() && !meter.contains('/') && meter != "bridge").then_some(meter)
+    }
+
     /// Each whole reading of a meter.
     #[must_use]
     pub fn reading(&self, meter: &str) -> String {
@@ -117,6 +124,8 @@ mod tests {
     fn commands_are_read_back_from_their_own_topics_only() {
         let topics = Topics::new("mbushat/house7");
         assert_eq!(topics.command(&topics.read("cold_water")), Some(Command::Read { meter: "cold_water" }));
+        assert_eq!(topics.meter_of_state(&topics.state("cold_water")), Some("cold_water"));
+        assert_eq!(topics.meter_of_state(&topics.bridge_state()), None);
         let request = "mbushat/house7/bridge/request/scan";
         assert_eq!(topics.command(request), Some(Command::Request { verb: "scan" }));
         for other in [

@@ -372,3 +372,41 @@ fn another_base_topic_reconnects_and_takes_the_old_topics_back() {
         assert!(kept.iter().any(|t| t == topic), "{topic} of {kept:?}");
     }
 }
+
+#[test]
+fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_nothing() {
+    let Some(broker) = Broker::start() else { return };
+    let document = |id: &str, meter: &str, more: &str| {
+        format!(
+            r#"{{"dev":{{"ids":["{id}"],"via_device":"mbushat_bridge"}},"o":{{"name":"mbushat"}},"stat_t":"mbushat/{meter}/state","cmps":{{{more}"volume":{{"p":"sensor","uniq_id":"{id}_volume"}}}}}}"#
+        )
+    };
+    let topic = |id: &str| format!("homeassistant/device/{id}/config");
+    let (gone, former, same, foreign) =
+        ("mbushat_1_SAM_01_07", "mbushat_2_SAM_01_07", "mbushat_00001007_SAM_01_07", "other_3");
+    publish(broker.port, &topic(gone), &document(gone, "removed", ""), true);
+    publish(broker.port, "mbushat/removed/state", "{}", true);
+    publish(broker.port, "mbushat/removed/availability", "online", true);
+    publish(broker.port, &topic(former), &document(former, "w_m7", ""), true);
+    let vanished = format!(r#""power":{{"p":"sensor","uniq_id":"{same}_power"}},"#);
+    publish(broker.port, &topic(same), &document(same, "w_m7", &vanished), true);
+    let others = document(foreign, "w_m7", "").replace(r#""mbushat_bridge""#, r#""mbushat_house7_bridge""#);
+    publish(broker.port, &topic(foreign), &others, true);
+
+    let gateway = Gateway::start();
+    let _agent = Agent::start(broker.port, &gateway.config("w", [7, 9], "2s"));
+    let right = || {
+        let kept = retained(broker.port, "#");
+        let ours = payload_of(&kept, &topic(same)).unwrap_or_default();
+        ours.contains(r#""power":{"p":"sensor"}"#)
+            && ours.contains("read-now")
+            && payload_of(&kept, &topic(gone)).is_none()
+            && payload_of(&kept, &topic(former)).is_none()
+            && !kept.iter().any(|m| m.topic.starts_with("mbushat/removed/"))
+            && payload_of(&kept, &topic(foreign)).is_some()
+    };
+    let start = Instant::now();
+    while !right() {
+        assert!(start.elapsed() < SOON, "{:#?}", retained(broker.port, "#"));
+    }
+}

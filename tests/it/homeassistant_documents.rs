@@ -183,6 +183,8 @@ fn components_that_vanish_are_removed_by_their_platform_alone() {
     let value: Value = serde_json::from_str(&removal).expect("JSON");
     assert_eq!(value["cmps"]["power"], serde_json::json!({ "p": "sensor" }));
     assert!(!after.payload.contains("heat_power\""));
+    let found = announcer("mbushat").recognise(removal.as_bytes()).expect("ours");
+    assert_eq!(found.components, after.components, "what a document removes is not there any more");
 }
 
 #[test]
@@ -190,8 +192,10 @@ fn an_agent_recognises_its_own_documents_and_no_others() {
     let reading = read(0x1234_5678, HEAT);
     let ours = document("heat", &reading, |_| ());
     let agent = announcer("mbushat").agent(&["hat"]);
-    assert_eq!(announcer("mbushat").recognise(ours.payload.as_bytes()), Some(ours.components.clone()));
-    assert_eq!(announcer("mbushat").recognise(agent.payload.as_bytes()), Some(agent.components));
+    let found = announcer("mbushat").recognise(ours.payload.as_bytes()).expect("ours");
+    assert_eq!((found.state_topic.as_deref(), &found.components), (Some("mbushat/heat/state"), &ours.components));
+    let found = announcer("mbushat").recognise(agent.payload.as_bytes()).expect("ours");
+    assert_eq!((found.state_topic, found.components), (None, agent.components));
     for other in ["mbushat/house7", "mbushat2", "house7"] {
         assert_eq!(announcer(other).recognise(ours.payload.as_bytes()), None, "{other}");
     }

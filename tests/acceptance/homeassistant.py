@@ -1,0 +1,505 @@
+#!/usr/bin/env python3
+"""homeassistant.py MBUSHAT [options] [PART ...]: a real Home Assistant takes everything, without a word.
+
+`mbushat run` reads twelve simulated models and publishes to a broker to which a Home Assistant is
+connected (MQTT integration with discovery). The script asks Home Assistant itself, over its WebSocket
+API, what it made of that. Parts, in this order where none is named:
+
+  entities   every measurement an entity with the unit and class of the document, values right
+  life       a meter silent, back, renamed, swapped, removed: what Home Assistant shows at each step
+  orders     Home Assistant, broker and agent restarted in every order (needs the restart commands)
+  burst      twenty announcements in a burst leave all components equal
+  statistics the recorder has statistics of every counter and measurement, and the energy dashboard
+             no issue (waits for the recorder's next 5 minutes)
+
+At the end of each part Home Assistant's log must have no warning or error about MQTT.
+
+A Home Assistant to throw away: `pip install homeassistant`, `hass -c DIR`, onboard it, add the MQTT
+integration with the broker, and make a long-lived token on the profile page. Standard library only,
+plus mosquitto_pub and mosquitto_sub."""
+import argparse
+import base64
+import itertools
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PARTS = ["entities", "life", "orders", "burst", "statistics"]
+LIVE = ["heat", "cooling", "cold_water", "warm_water", "gas", "heat_cost_allocator", "pulse_converter", "room_sensor"]
+KNOWN = {"ats_ec20": 48, "eastron_sdm220": 1}
+# device class, unit and state class that the users of each model expect
+EXPECTED = {
+    "heat": {"energy": ("energy", "kWh", "total_increasing"), "volume": ("volume", "m³", "total_increasing"),
+             "power": ("power", "W", "measurement"), "volume_flow": ("volume_flow_rate", "m³/h", "measurement"),
+             "flow_temperature": ("temperature", "°C", "measurement")},
+    "cooling": {"energy": ("energy", None, "total_increasing")},
+    "cold_water": {"volume": ("water", "m³", "total_increasing")},
+    "warm_water": {"volume": ("water", "m³", "total_increasing")},
+    "gas": {"volume": ("gas", "m³", "total_increasing")},
+    "heat_cost_allocator": {"hca_units": (None, "HCU", "total_increasing")},
+    "room_sensor": {"relative_humidity": ("humidity", "%", "measurement")},
+    "four_tariffs": {"energy_import": ("energy", "kWh", "total_increasing"),
+                     "energy_export": ("energy", "kWh", "total_increasing"),
+                     "voltage_l1": ("voltage", "V", "measurement"), "current_l1": ("current", "A", "measurement"),
+                     "reactive_energy": ("reactive_energy", "kvarh", "total_increasing")},
+    "heat_and_cooling": {"energy": ("energy", "kWh", "total_increasing"),
+                         "temperature_difference": ("temperature_delta", "K", "measurement")},
+    "ats_ec20": {"volume": ("water", "m³", "total_increasing"), "on_time": ("duration", "h", "total_increasing")},
+    "eastron_sdm220": {f"active_energy_{n}": ("energy", "kWh", "total_increasing") for n in range(1, 7)},
+}
+
+
+def telegram(address, identity, records):
+    body = bytes([0x08, address, 0x72]) + bytes.fromhex(identity) + bytes([1, 0, 0, 0]) + bytes.fromhex(records)
+    return (bytes([0x68, len(body), len(body), 0x68]) + body + bytes([sum(body) % 256, 0x16])).hex().upper()
+
+
+FOUR_TARIFFS = telegram(30, "010000202D2C1D02",
+                        "04833B40E20100 04833C10270000 8410833B47F41000 8420833B8EE82100 8430833B01000000"
+                        "848010833B02000000 042BDC050000 04ABFC01DC050000 02FDC8FC01FD08 02FDD9FC018F19 02FB2EF401"
+                        "04FB82751E140000 04FB14E1100000 04FBB475CD810100")
+HEAT_AND_COOLING = telegram(31, "020000202D2C1D0D",
+                            "040640E20100 8410064F000000 0C1432547698 023BE204 022D6903 025A8D02 025EA501 0262E800"
+                            "046D2D2D1D32 426C8F21 4406C0D40100 0C7802000020 01FD1700")
+
+
+# ---------------------------------------------------------------- Home Assistant
+class HomeAssistant:
+    """A small client of its WebSocket API."""
+
+    def __init__(self, where, token):
+        self.where, self.token, self.socket, self.ids = where, token, None, itertools.count(1)
+
+    def connect(self):
+        host, port = self.where.split(":")
+        self.socket = socket.create_connection((host, int(port)), 20)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall((f"GET /api/websocket HTTP/1.1\r\nHost: {self.where}\r\nUpgrade: websocket\r\nConnection: "
+                             f"Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self.buffer += self.more()
+        self.buffer = self.buffer.split(b"\r\n\r\n", 1)[1]
+        self.ids = itertools.count(1)
+        self.receive()
+        self.send({"type": "auth", "access_token": self.token})
+        if self.receive()["type"] != "auth_ok":
+            fail("Home Assistant does not take the token")
+
+    def more(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionError("Home Assistant closed the connection")
+        return data
+
+    def take(self, count):
+        while len(self.buffer) < count:
+            self.buffer += self.more()
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def send(self, message):
+        data, mask = json.dumps(message).encode(), os.urandom(4)
+        length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data)) \
+            if len(data) < 65536 else b"\xff" + struct.pack(">Q", len(data))
+        self.socket.sendall(b"\x81" + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def receive(self):
+        text = b""
+        while True:
+            first, length = self.take(2)
+            length = {126: lambda: struct.unpack(">H", self.take(2))[0],
+                      127: lambda: struct.unpack(">Q", self.take(8))[0]}.get(length & 127, lambda: length & 127)()
+            data = self.take(length)
+            if first & 15 in (0, 1):
+                text += data
+                if first & 0x80:
+                    return json.loads(text)
+
+    def __call__(self, kind, **arguments):
+        for attempt in (1, 2):
+            try:
+                if self.socket is None:
+                    self.connect()
+                number = next(self.ids)
+                self.send({"id": number, "type": kind, **arguments})
+                while (answer := self.receive()).get("id") != number or answer["type"] != "result":
+                    pass
+                break
+            except OSError:
+                self.socket = None
+                if attempt == 2:
+                    raise
+        if not answer["success"]:
+            raise RuntimeError(f"{kind}: {answer['error']}")
+        return answer["result"]
+
+    def entities(self):
+        """unique_id -> registry entry with its state object, of the MQTT integration."""
+        states = {state["entity_id"]: state for state in self("get_states")}
+        entries = [entry for entry in self("config/entity_registry/list") if entry["platform"] == "mqtt"]
+        return {entry["unique_id"]: {**entry, "state": states.get(entry["entity_id"])} for entry in entries}
+
+    def devices(self):
+        return {pair[1]: device for device in self("config/device_registry/list")
+                for pair in device["identifiers"] if pair[0] == "mqtt"}
+
+    def log(self):
+        """What it complained about, of MQTT and what MQTT feeds."""
+        with open(args.log, errors="replace") as file:
+            lines = file.read().splitlines()
+        about = re.compile(r"mqtt|recorder|energy|components\.(binary_)?sensor|components\.button", re.I)
+        loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+        # nothing that we sent: a busy machine; the broker that this script ends; the live models, whose
+        # counters begin anew when this script starts the simulator again
+        ours = re.compile(r"Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
+                          rf"sensor\.({'|'.join(LIVE)})_\S+ from .* not strictly increasing")
+        return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
+
+
+# ---------------------------------------------------------------- broker, agent, checks
+def mosquitto(program, *arguments):
+    host, port = args.broker.split(":")
+    command = [program, "-h", host, "-p", port, "-V", "mqttv311", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+def retained(filter_):
+    lines = mosquitto("mosquitto_sub", "-t", filter_, "-F", "%t\t%p", "-W", "2", "--retained-only").splitlines()
+    return dict(line.split("\t", 1) for line in lines)
+
+
+def fail(what):
+    if os.path.exists(agent_log):
+        print(f"--- agent\n{open(agent_log, errors='replace').read()[-3000:]}")
+    sys.exit(f"FAIL: {what}")
+
+
+def check(what, ok, detail=""):
+    if not ok:
+        fail(f"{what} {detail}")
+    print(f"ok   {what}", flush=True)
+
+
+def until(what, condition, seconds=60):
+    start = time.time()
+    while True:
+        try:
+            value = condition()
+        except (OSError, RuntimeError) as error:
+            value, what = None, f"{what} ({error})"
+        if value:
+            print(f"ok   {what} ({time.time() - start:.1f} s)", flush=True)
+            return value
+        if time.time() - start > seconds:
+            fail(f"{what}: not within {seconds} s")
+        time.sleep(0.3)
+
+
+def write(name, text):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(os.path.join(folder, name), 0o640)
+
+
+def meters():
+    """name -> (address, table of the simulation)"""
+    table = {model: (10 + n, f'model = "{model}"\naddress = {10 + n}\nid = "1000000{n}"') for n, model in enumerate(LIVE)}
+    table |= {model: (at, f'model = "{model}"\naddress = {at}') for model, at in KNOWN.items()}
+    table["four_tariffs"] = (30, f'telegrams = ["{FOUR_TARIFFS}"]')
+    table["heat_and_cooling"] = (31, f'telegrams = ["{HEAT_AND_COOLING}"]')
+    return table
+
+
+def configure(table, titles=None):
+    host, port = args.broker.split(":")
+    text = f'[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n'
+    text += f'[[bus]]\nname = "wire"\nport = "tcp://127.0.0.1:{simulator_port}"\nbaud = 9600\n'
+    for name, (address, _) in table.items():
+        title = (titles or {}).get(name)
+        text += f'[[meter]]\nname = "{name}"\naddress = {address}\ninterval = "30s"\n' + (f'title = "{title}"\n' if title else "")
+    write("mbushat.toml", text)
+
+
+def simulate(table):
+    """The simulated bus in a process of its own, so that meters come and go while the agent runs."""
+    global simulator
+    end(simulator)
+    write("bus.toml", "baud = 9600\n" + "".join(f"[[meter]]\n{plan}\n" for _, plan in table.values()))
+    simulator = subprocess.Popen([args.mbushat, "simulate", "--tcp", f"127.0.0.1:{simulator_port}",
+                                  os.path.join(folder, "bus.toml")], stdout=open(agent_log, "ab"),
+                                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+
+def end(process, how=signal.SIGTERM):
+    if process is not None:
+        process.send_signal(how)
+        process.wait(60)
+
+
+def agent_start():
+    global agent
+    agent = subprocess.Popen([args.mbushat, "run", "--config", os.path.join(folder, "mbushat.toml")],
+                             stdout=open(agent_log, "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+
+def agent_stop(how=signal.SIGTERM):
+    global agent
+    end(agent, how)
+    agent = None
+
+
+def agent_restart(table, titles=None, how=signal.SIGTERM):
+    agent_stop(how)
+    configure(table, titles)
+    agent_start()
+
+
+def documents():
+    """device id -> document, of everything this agent announces."""
+    topics = retained("homeassistant/device/+/config")
+    found = {topic.split("/")[2]: json.loads(payload) for topic, payload in topics.items() if payload}
+    return {key: value for key, value in found.items() if value["o"]["name"] == "mbushat"}
+
+
+def by_name(found):
+    return {value["stat_t"].split("/")[1]: value for value in found.values() if "stat_t" in value}
+
+
+def announced(names):
+    return set(by_name(documents())) == set(names)
+
+
+def quiet(since):
+    check("Home Assistant's log has no warning or error about MQTT", ha.log()[since:] == [], "\n".join(ha.log()[since:]))
+
+
+# ---------------------------------------------------------------- parts
+def part_entities():
+    table = meters()
+    simulate(table)
+    agent_restart(table)
+    until("every meter is announced", lambda: announced(table), 120)
+    found = documents()
+    check("one device for each meter and one for the agent", len(found) == len(table) + 1, str(sorted(found)))
+    wanted = {component["uniq_id"]: component for value in found.values() for component in value["cmps"].values()}
+    until("every component is an entity", lambda: set(wanted) <= set(ha.entities()), 30)
+    time.sleep(2)
+    got = ha.entities()
+    for unique_id, component in wanted.items():
+        entity = got[unique_id]
+        if component.get("en") is False:
+            check_quietly(f"{entity['entity_id']} is disabled", entity["disabled_by"] == "integration")
+            continue
+        check_quietly(f"{unique_id} is {component['def_ent_id']}", entity["entity_id"] == component["def_ent_id"], entity["entity_id"])
+        attributes = entity["state"]["attributes"]
+        shown = tuple(attributes.get(key) for key in ("device_class", "unit_of_measurement", "state_class"))
+        said = tuple(component.get(key) for key in ("dev_cla", "unit_of_meas", "stat_cla"))
+        check_quietly(f"{entity['entity_id']} is shown as announced", shown == said, f"{shown} {said}")
+        check_quietly(f"{entity['entity_id']} has a state", entity["state"]["state"] != "unavailable")
+    print(f"ok   {len(wanted)} components are entities as announced", flush=True)
+    states = {topic.split("/")[1]: json.loads(payload) for topic, payload in retained("mbushat/+/state").items()
+              if not topic.startswith("mbushat/bridge/")}
+    names = by_name(found)
+    for name, values in states.items():
+        missing = set(values) - set(names[name]["cmps"]) - {"read_at", "seq", "status"}
+        check_quietly(f"every measurement of {name} is a component", not missing, str(missing))
+        for key, (device_class, unit, state_class) in EXPECTED.get(name, {}).items():
+            component = names[name]["cmps"].get(key) or fail(f"{name} has no {key}")
+            told = (component.get("dev_cla"), component.get("stat_cla"))
+            right = told == (device_class, state_class) and unit in (None, component.get("unit_of_meas"))
+            check_quietly(f"{name} {key} is {device_class}", right, str(component))
+    for key in [key for key in states["ats_ec20"] if key in ("volume", "on_time", "power", "flow_temperature")]:
+        entity = got[names["ats_ec20"]["cmps"][key]["uniq_id"]]
+        check(f"ats_ec20 {key} is {states['ats_ec20'][key]}", float(entity["state"]["state"]) == states["ats_ec20"][key])
+    check("no entity carries the device's name in its own", all(
+        not (entity["original_name"] or "").lower().startswith(name.replace("_", " "))
+        for name, value in names.items() for component in value["cmps"].values()
+        for entity in [got[component["uniq_id"]]]))
+
+
+def check_quietly(what, ok, detail=""):
+    if not ok:
+        fail(f"{what}: not so. {detail}")
+
+
+def shown(name, key):
+    """The state of an entity by meter and component, or None."""
+    component = by_name(documents()).get(name, {"cmps": {}})["cmps"].get(key)
+    entity = ha.entities().get(component["uniq_id"]) if component else None
+    return entity and entity["state"] and entity["state"]["state"]
+
+
+def changed(name, edit):
+    table = meters()
+    table[name] = (table[name][0], edit(table[name][1]))
+    return table
+
+
+def part_life():
+    running()
+    gas, water, room = ha_id("gas"), ha_id("cold_water"), ha_id("room_sensor")
+    good = lambda name, key: shown(name, key) not in (None, "unavailable", "unknown")
+    simulate(changed("gas", lambda plan: plan + "\nsilent = true"))
+    until("silenced: its values are unavailable", lambda: shown("gas", "volume") == "unavailable", 180)
+    check("silenced: its button stays usable", shown("gas", "read-now") not in (None, "unavailable"))
+    check("silenced: its last read stays", good("gas", "last-read"))
+    check("silenced: its neighbours stay", good("cold_water", "volume") and good("heat", "energy"))
+    simulate(meters())
+    press(component_id("gas", "read-now"))
+    until("back at a press of Read now: its values are available", lambda: good("gas", "volume"), 30)
+    check("back: it is the same device", ha_id("gas") == gas)
+    simulate(changed("gas", lambda plan: plan.replace('id = "1000000', 'id = "7000000')))
+    until("swapped: there is a new device", lambda: ha_id("gas") not in (None, gas), 120)
+    until("swapped: the old device is gone", lambda: gas not in ha.devices(), 30)
+    new = ha.entities()[component_id("gas", "volume")]["entity_id"]
+    check("swapped: the new entity's id ends in the new meter's", new.endswith("_70000004"), new)
+    entity = ha.entities()[component_id("cold_water", "volume")]["entity_id"]
+    agent_restart(meters(), {"cold_water": "Kitchen"})
+    until("renamed: the device has the new name", lambda: ha.devices()[water]["name"] == "Kitchen", 60)
+    check("renamed: its entities kept their ids", ha.entities()[component_id("cold_water", "volume")]["entity_id"] == entity)
+    simulate(meters())
+    agent_restart({name: plan for name, plan in meters().items() if name != "room_sensor"})
+    until("removed: no device, no entity", lambda: room not in ha.devices() and not any(
+        room in unique_id for unique_id in ha.entities()), 60)
+    check("removed: nothing of it is retained", not any("room_sensor" in topic for topic in retained("mbushat/#")))
+    agent_restart(meters())
+    until("put back: it is there again", lambda: good("room_sensor", "relative_humidity"), 120)
+    until("swapped back: the first device is there again", lambda: ha_id("gas") == gas and good("gas", "volume"), 120)
+    agent_stop(signal.SIGKILL)
+    until("killed: everything is unavailable", lambda: shown("heat", "energy") == "unavailable", 90)
+    agent_restart(meters())
+    until("started again: everything is right", all_right, 60)
+
+
+def running():
+    if agent is None:
+        simulate(meters())
+        agent_restart(meters())
+    until("every meter has its values in Home Assistant", all_right, 150)
+
+
+def press(unique_id):
+    ha("call_service", domain="button", service="press", target={"entity_id": ha.entities()[unique_id]["entity_id"]})
+
+
+def ha_id(name):
+    return next((key for key, value in documents().items() if value.get("stat_t", "").split("/")[1:2] == [name]), None)
+
+
+def component_id(name, key):
+    return by_name(documents())[name]["cmps"][key]["uniq_id"]
+
+
+def all_right():
+    """Whether every enabled entity has a state and every meter's values are there."""
+    found, got = documents(), ha.entities()
+    for value in found.values():
+        for component in value["cmps"].values():
+            entity = got.get(component["uniq_id"])
+            if entity is None or component.get("en") is False:
+                continue
+            state = entity["state"]
+            if state is None or state["state"] == "unavailable":
+                return False
+            if component["p"] == "sensor" and component.get("stat_cla") and state["state"] == "unknown":
+                return False
+    return len(found) == len(meters()) + 1
+
+
+def part_orders():
+    if not (args.restart_ha and args.stop_broker and args.start_broker):
+        print("SKIPPED: orders needs --restart-ha, --stop-broker and --start-broker", flush=True)
+        return
+    running()
+    run = lambda command: subprocess.run(shlex.split(command), check=True, stdout=subprocess.DEVNULL)
+
+    def restart_agent():
+        agent_restart(meters())
+
+    def restart_broker():
+        run(args.stop_broker)
+        run(args.start_broker)
+
+    steps = {"Home Assistant": lambda: run(args.restart_ha), "broker": restart_broker, "agent": restart_agent}
+    for order in itertools.permutations(steps):
+        for step in order:
+            steps[step]()
+        until(f"right again after {', '.join(order)}", all_right, 15 + 5)
+
+
+def part_burst():
+    running()
+    name = "heat_and_cooling"
+    topic, value = next((key, value) for key, value in documents().items() if value.get("stat_t") == f"mbushat/{name}/state")
+    for n in range(20):
+        for component in value["cmps"].values():
+            component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component["name"])
+        mosquitto("mosquitto_pub", "-q", "1", "-t", f"homeassistant/device/{topic}/config", "-m", json.dumps(value))
+    agent_restart(meters())
+    ids = {component["uniq_id"]: component["name"] for component in value["cmps"].values()}
+    until("after twenty foreign announcements in a burst, ours is what all components show", lambda: not any(
+        re.search(r" v\d+$", entity["original_name"] or "") for key, entity in ha.entities().items() if key in ids), 90)
+
+
+def part_statistics():
+    running()
+    wait = 300 - time.time() % 300 + 20
+    print(f"     waiting {wait:.0f} s for the recorder", flush=True)
+    time.sleep(wait)
+    known = {entry["statistic_id"] for entry in ha("recorder/list_statistic_ids")}
+    entities = [entity for entity in ha.entities().values() if entity["state"]]
+    counted = [entity["entity_id"] for entity in entities if entity["state"]["attributes"].get("state_class")]
+    check(f"the recorder has statistics of all {len(counted)} counters and measurements", set(counted) <= known,
+          str(set(counted) - known))
+    check("the recorder finds no fault with them", ha("recorder/validate_statistics") == {},
+          json.dumps(ha("recorder/validate_statistics")))
+    kind = {"energy": "grid", "gas": "gas", "water": "water"}
+    sources = [(kind[entity["state"]["attributes"]["device_class"]], entity["entity_id"]) for entity in entities
+               if entity["state"]["attributes"].get("device_class") in kind]
+    ha("energy/save_prefs", energy_sources=[
+        {"type": kind, "stat_energy_from": entity, **({"cost_adjustment_day": 0} if kind == "grid" else {})}
+        for kind, entity in sources])
+    issues = [group for group in ha("energy/validate")["energy_sources"] if group]
+    check(f"the energy dashboard has no issue with {len(sources)} sources", not issues, json.dumps(issues))
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("mbushat")
+parser.add_argument("part", nargs="*", choices=PARTS, default=[])
+parser.add_argument("--broker", default="127.0.0.1:1883", help="host:port of the broker, without a password")
+parser.add_argument("--ha", default="127.0.0.1:8123", help="host:port of Home Assistant")
+parser.add_argument("--token", required=True, help="a long-lived access token")
+parser.add_argument("--log", required=True, help="Home Assistant's log file")
+parser.add_argument("--restart-ha", help="command that restarts Home Assistant and returns when it is born again")
+parser.add_argument("--stop-broker", help="command that ends the broker")
+parser.add_argument("--start-broker", help="command that starts it and returns when Home Assistant is connected again")
+args = parser.parse_args()
+agent = simulator = None
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    simulator_port = free.getsockname()[1]
+temporary = tempfile.TemporaryDirectory(prefix="mbushat-ha-")
+folder = temporary.name
+agent_log = os.path.join(folder, "agent.log")
+ha = HomeAssistant(args.ha, args.token)
+for leftover in [*(f"homeassistant/device/{key}/config" for key in documents()), *retained("mbushat/#")]:
+    mosquitto("mosquitto_pub", "-q", "1", "-r", "-n", "-t", leftover)
+try:
+    for part in args.part or PARTS:
+        print(f"--- {part}", flush=True)
+        before = len(ha.log())
+        globals()[f"part_{part}"]()
+        quiet(before)
+finally:
+    agent_stop()
+    end(simulator)
+print("all as promised")

@@ -6,6 +6,7 @@ pub mod drive;
 pub mod hat;
 pub mod health;
 pub mod line;
+mod power_cycle;
 pub mod schedule;
 pub mod serve;
 pub mod session;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::health::{Health, Load};
 use super::line::LineError;
+use super::power_cycle::{OFF_FOR, PowerCycles};
 use super::schedule::{Due, Next, Now, Plan, Schedule};
 use super::session::{Outage, Query, Session};
 use super::{BusEvent, Command, Happened, Machine, MeterReadout};
@@ -70,7 +71,8 @@ impl BusTask {
         let links = vec![LinkState::default(); self.meters.len()];
         let failing = vec![false; self.meters.len()];
         let load = Load::new(Instant::now().into_std());
-        let mut running = Running { task: self, schedule, links, failing, load, power_wanted: true };
+        let cycles = PowerCycles::default();
+        let mut running = Running { task: self, schedule, links, failing, load, cycles, power_wanted: true };
         while let Ok(()) = running.session().await {}
     }
 }
@@ -84,6 +86,7 @@ struct Running {
     /// Whether a meter's last readout failed: only the first failure in a row is logged.
     failing: Vec<bool>,
     load: Load,
+    cycles: PowerCycles,
     power_wanted: bool,
 }
 
@@ -262,11 +265,27 @@ impl Running {
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
         let read_at = SystemTime::now();
-        self.schedule.finished(due, over.frames.is_ok(), now());
+        let answered = over.frames.is_ok();
+        self.schedule.finished(due, answered, now());
         self.record(due.meter, &name, &over, started.elapsed());
         let due_at = due.due_at.map(SystemTime::from);
         let readout = MeterReadout { meter: name, due_at, read_at, frames: over.frames };
-        Ok(self.emit(Happened::Read(readout)).await?)
+        self.emit(Happened::Read(readout)).await?;
+        if self.cycles.after(answered, Instant::now().into_std()) {
+            self.power_cycle(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the power of a bus away on which nobody answers, and gives it back.
+    async fn power_cycle(&mut self, session: &Session) -> Result<(), Interrupt> {
+        let (Some(power), Some(hat)) = (session.power(), self.task.bus.hat) else { return Ok(()) };
+        tracing::warn!(bus = self.task.bus.name, "nobody answers: bus power goes off for {OFF_FOR:?}");
+        power.switch(false).map_err(Outage::from)?;
+        self.pause(OFF_FOR).await?;
+        power.switch(true).map_err(Outage::from)?;
+        self.links.fill(LinkState::default());
+        Ok(self.pause(hat.power_settle).await?)
     }
 
     /// Keeps what a turn left behind, and logs the first failure in a row.

@@ -176,6 +176,19 @@ async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
 }
 
 #[tokio::test]
+async fn a_bus_on_which_nobody_answers_is_power_cycled() {
+    let place = Folder::new("power-cycle").with_hat("0x0005");
+    let _wire = Wire::on_pty(&place.port(), &[]);
+    let power = "hat = true\npower_gpio = 14\npower_settle = \"10ms\"\nresponse_timeout = \"10ms\"\nbaud = 38400";
+    let names: Vec<String> = (1..=10).map(|n| format!("dead_{n}")).collect();
+    let meters: Vec<(&str, u8, &str)> = (1..).zip(&names).map(|(n, name)| (name.as_str(), n, "1h")).collect();
+    let bus = Running::start(&place, power, &meters);
+    until(|| levels(14) == [true, false, true]).await;
+    bus.stop().await;
+    assert_eq!(levels(14), [true, false, true, false]);
+}
+
+#[tokio::test]
 async fn without_a_hat_the_bus_says_what_to_check() {
     let place = Folder::new("no-hat");
     let _wire = Wire::on_pty(&place.port(), &[5]);

@@ -244,9 +244,13 @@ impl Segment {
         self.counts.answers += 1;
         self.counts.intact += u64::from(intact);
         self.counts.undetectable += u64::from(fate.undetectable);
-        if !fate.noise.is_empty() {
-            let ahead = self.baud.characters(fate.noise.len());
-            self.send(start.checked_sub(ahead).unwrap_or(start).max(at), fate.noise);
+        let mut noise = fate.noise;
+        // as much as there is room for: noise over the answer would be damage
+        while at + self.baud.characters(noise.len()) > start {
+            noise.pop();
+        }
+        if let Some(begin) = start.checked_sub(self.baud.characters(noise.len())) {
+            self.send(begin, noise);
         }
         self.send(start, fate.characters);
         if self.answers.len() == ANSWERS_KEPT {

@@ -35,10 +35,25 @@ impl Agent {
         signal(self.child.id(), "HUP");
     }
 
-    /// Starts it again, with the same configuration and store.
-    pub(crate) fn restart(&mut self) {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its configuration, store and log are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
+    }
+
+    /// Starts it again, with the same configuration and store.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
         self.child = spawn(&self.folder);
     }
 

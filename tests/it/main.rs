@@ -7,6 +7,8 @@ mod gateway;
 mod broker;
 mod bus;
 mod bus_commands;
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod chaos;
 mod cli;
 mod command;
 mod config;
@@ -23,6 +25,7 @@ mod maintenance;
 mod mutations;
 mod normalise;
 mod pitfalls;
+mod recorder;
 mod rooms;
 mod search;
 mod telegrams;

@@ -1,0 +1,352 @@
+//! What happens to readings when things break: real processes, a real mosquitto, a fixed seed.
+//!
+//! `cargo test --release --test it -- --ignored chaos --nocapture` runs all of it and prints a table;
+//! `MBUSHAT_CHAOS=frozen` runs the rows whose name holds that word. It takes about a quarter of an hour.
+//!
+//! Taken are the readings that the meters gave; delivered those of which the broker's PUBACK passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::agent::Agent;
+use crate::broker::Broker;
+use crate::gateway::Gateway;
+use crate::recorder::Recorder;
+
+const ANONYMOUS: &str = "allow_anonymous true\n";
+const PERSISTENT: &str = "allow_anonymous true\npersistence true\npersistence_location FOLDER/\nautosave_interval 1\n";
+const ALWAYS: &str = "[store]\ndurability = \"always\"\n";
+const OUTAGE: &str = "[store]\ndurability = \"outage\"\n";
+
+/// One line of the table.
+struct Row {
+    fault: &'static str,
+    times: u64,
+    taken: u64,
+    delivered: u64,
+    lost: u64,
+    duplicated: u64,
+    remark: String,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fault, times, taken, delivered, lost, duplicated, remark } = self;
+        write!(f, "{fault:<44} | {times:>5} | {taken:>6} | {delivered:>9} | {lost:>4} | {duplicated:>10} | {remark}")
+    }
+}
+
+/// A broker, the recorder before it, two buses of meters, and an agent.
+struct Scene {
+    broker: Broker,
+    recorder: Recorder,
+    gateways: [Gateway; 2],
+    agent: Agent,
+    random: u64,
+}
+
+impl Scene {
+    /// Twenty meters, each read every second.
+    fn new(broker: &str, tables: &str) -> Option<Self> {
+        let broker = Broker::start_with(broker)?;
+        let recorder = Recorder::start(broker.port);
+        let gateways = [Gateway::start(), Gateway::start()];
+        let agent = Agent::start(recorder.port, &(tables.to_owned() + &buses(&gateways, 10)));
+        Some(Self { broker, recorder, gateways, agent, random: 20_260_101 })
+    }
+
+    /// Below `most`.
+    fn random(&mut self, most: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % most
+    }
+
+    fn pause(&mut self, least_ms: u64, more_ms: u64) {
+        let more = self.random(more_ms);
+        std::thread::sleep(Duration::from_millis(least_ms + more));
+    }
+
+    /// Every answer that the meters gave.
+    fn served(&self) -> BTreeSet<(String, u64)> {
+        let mut served = BTreeSet::new();
+        for (name, gateway) in ["a", "b"].iter().zip(&self.gateways) {
+            for (address, count) in &gateway.meters().served {
+                served.extend((1..=*count).map(|litres| (format!("{name}_m{address}"), litres)));
+            }
+        }
+        served
+    }
+
+    /// Waits until everything served is delivered, or nothing more comes; then the row.
+    fn settle(mut self, fault: &'static str, times: u64) -> (Row, Self) {
+        for gateway in &self.gateways {
+            gateway.meters().silent.extend(1..=250);
+        }
+        let mut quiet_since = Instant::now();
+        let mut last = 0;
+        while quiet_since.elapsed() < Duration::from_secs(12) {
+            let count = self.recorder.record().delivered.len();
+            if count != last {
+                (last, quiet_since) = (count, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        self.agent.end("TERM");
+        let row = self.row(fault, times);
+        (row, self)
+    }
+
+    fn row(&self, fault: &'static str, times: u64) -> Row {
+        let record = self.recorder.record();
+        let mut numbers: BTreeMap<u64, (String, u64)> = BTreeMap::new();
+        let mut duplicated = 0;
+        for reading in &record.delivered {
+            let what = (reading.meter.clone(), reading.litres);
+            if let Some(before) = numbers.insert(reading.seq, what.clone()) {
+                assert_eq!(before, what, "{fault}: number {} was given twice", reading.seq);
+                duplicated += 1;
+            }
+        }
+        let served = self.served();
+        let delivered: BTreeSet<_> = numbers.values().cloned().collect();
+        assert!(delivered.is_subset(&served), "{fault}: a reading that no meter gave");
+        assert_eq!(delivered.len(), numbers.len(), "{fault}: a reading under two numbers");
+        let length = |set: &BTreeSet<_>| u64::try_from(set.len()).expect("small");
+        Row {
+            fault,
+            times,
+            taken: length(&served),
+            delivered: length(&delivered),
+            lost: length(&served) - length(&delivered),
+            duplicated,
+            remark: String::new(),
+        }
+    }
+
+    /// Numbers missing between the first and the last one delivered.
+    fn gaps(&self) -> u64 {
+        let numbers: BTreeSet<u64> = self.recorder.record().delivered.iter().map(|reading| reading.seq).collect();
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return 0 };
+        last - first + 1 - u64::try_from(numbers.len()).expect("small")
+    }
+}
+
+fn buses(gateways: &[Gateway; 2], each: u8) -> String {
+    let [a, b] = gateways;
+    let text = a.config("a", 1..=each, "1s") + &b.config("b", 1..=each, "1s");
+    text.replace("port = \"tcp", "baud = 38400\nidle = \"0s\"\nport = \"tcp")
+}
+
+fn broker_killed(fault: &'static str, broker: &str) -> Option<Row> {
+    let mut scene = Scene::new(broker, OUTAGE)?;
+    for _ in 0..30 {
+        scene.pause(1000, 1500);
+        scene.broker.kill();
+        scene.pause(0, 1000);
+        scene.broker.run();
+    }
+    Some(scene.settle(fault, 30).0)
+}
+
+fn broker_frozen() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    scene.pause(2000, 1000);
+    scene.broker.signal("STOP");
+    std::thread::sleep(Duration::from_secs(60));
+    scene.broker.signal("CONT");
+    Some(scene.settle("broker frozen for 60 s", 1).0)
+}
+
+fn connection_cut() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    let budgets: Vec<usize> = (0..100).map(|_| usize::try_from(scene.random(30_000)).expect("small") + 200).collect();
+    scene.recorder.record().budgets = budgets;
+    let end = Instant::now() + Duration::from_secs(400);
+    while !scene.recorder.record().budgets.is_empty() && Instant::now() < end {
+        scene.pause(500, 100);
+    }
+    // the connection that was up before the budgets were set is never cut
+    let cuts = scene.recorder.record().cuts;
+    let (mut row, scene) = scene.settle("connection cut in the middle of a packet", cuts);
+    row.remark = format!("{} connections", scene.recorder.record().connections);
+    Some(row)
+}
+
+fn topic_refused() -> Option<Row> {
+    let lines = "allow_anonymous true\nacl_file FOLDER/acl\n";
+    let mut broker = Broker::prepare(lines)?;
+    broker.folder().write("acl", "topic readwrite #\ntopic deny mbushat/a_m3/reading\n");
+    broker.run();
+    let recorder = Recorder::start(broker.port);
+    let gateways = [Gateway::start(), Gateway::start()];
+    let agent = Agent::start(recorder.port, &(OUTAGE.to_owned() + &buses(&gateways, 10)));
+    let scene = Scene { broker, recorder, gateways, agent, random: 1 };
+    std::thread::sleep(Duration::from_secs(20));
+    let (mut row, scene) = scene.settle("broker refuses one topic", 1);
+    let aside = std::fs::read_to_string(scene.agent.folder().join("store/aside.log")).unwrap_or_default();
+    let kept = u64::try_from(aside.lines().count()).expect("small");
+    let said = scene.agent.log().matches("does not take this").count();
+    row.remark = format!("{kept} set aside, said {said} time(s)");
+    row.lost -= kept;
+    Some(row)
+}
+
+fn agent_killed(fault: &'static str, tables: &str) -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, tables)?;
+    for _ in 0..100 {
+        scene.pause(300, 1500);
+        scene.agent.restart();
+    }
+    let (mut row, scene) = scene.settle(fault, 100);
+    let gaps = scene.gaps();
+    row.remark = format!("{gaps} numbers skipped");
+    if tables == ALWAYS {
+        // what a meter said while the agent died was not taken: it never got a number
+        row.taken -= row.lost;
+        row.remark = format!("no gap in the numbers; {} answers died with the agent on the wire", row.lost);
+        row.lost = gaps;
+    }
+    Some(row)
+}
+
+/// A small filesystem of its own for the store; `None` where this user may not mount one.
+fn small_disk(scene: &mut Scene, options: &str) -> Option<()> {
+    let store = scene.agent.folder().join("store");
+    scene.agent.end("TERM");
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&store).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: this user may not mount a small filesystem");
+        return None;
+    }
+    scene.agent.restart();
+    Some(())
+}
+
+fn disk(fault: &'static str, options: &str, remount: Option<&str>) -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;
+    let store = scene.agent.folder().join("store");
+    small_disk(&mut scene, options)?;
+    scene.pause(3000, 1);
+    if let Some(options) = remount {
+        _ = std::process::Command::new("mount").args(["-o", options]).arg(&store).status();
+    }
+    scene.broker.kill();
+    std::thread::sleep(Duration::from_secs(40));
+    scene.broker.run();
+    let (mut row, scene) = scene.settle(fault, 1);
+    let log = scene.agent.log();
+    row.remark = format!("said {} time(s)", log.matches("the store fails").count());
+    _ = std::process::Command::new("umount").arg("-l").arg(&store).status();
+    Some(row)
+}
+
+fn store_damaged() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;
+    let (mut times, mut bad_lines) = (0, 0);
+    for round in 0..20 {
+        scene.broker.kill();
+        scene.pause(3000, 1000);
+        scene.agent.kill();
+        let store = scene.agent.folder().join("store");
+        let names = std::fs::read_dir(&store).expect("a store").map(|file| file.expect("a file").path());
+        let newest = names.filter(|path| path.extension().is_some_and(|e| e == "log")).max();
+        if let Some(path) = newest.filter(|path| path.metadata().is_ok_and(|m| m.len() > 0)) {
+            let mut bytes = std::fs::read(&path).expect("readable");
+            let at = usize::try_from(scene.random(u64::try_from(bytes.len()).expect("small"))).expect("small");
+            if round % 2 == 0 {
+                bytes[at] ^= 0x10;
+                bad_lines += 2;
+            } else {
+                bad_lines += bytes[at..].iter().filter(|byte| **byte == b'\n').count() + 1;
+                bytes.truncate(at);
+            }
+            std::fs::write(&path, bytes).expect("writable");
+            times += 1;
+        }
+        scene.broker.run();
+        scene.agent.restart();
+        scene.pause(1500, 500);
+    }
+    let (mut row, scene) = scene.settle("store files truncated and bit-flipped", times);
+    let said = scene.agent.log().matches("the store was damaged").count();
+    assert!(row.lost <= u64::try_from(bad_lines).expect("small") + 3 * 20, "{} lost of {bad_lines}", row.lost);
+    row.remark = format!("at most {bad_lines} lines hit, said {said} time(s)");
+    Some(row)
+}
+
+fn reloads() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    scene.pause(3000, 1);
+    let connections = scene.recorder.record().connections;
+    for round in 0..20_u8 {
+        let good = OUTAGE.to_owned() + &buses(&scene.gateways, 5 + round % 6);
+        scene.agent.configure(scene.recorder.port, &good.replace("address = 2\n", "adress = 2\n"));
+        scene.agent.hangup();
+        scene.pause(300, 700);
+        scene.agent.configure(scene.recorder.port, &good);
+        scene.agent.hangup();
+        scene.pause(300, 700);
+    }
+    let reconnects = scene.recorder.record().connections - connections;
+    let (mut row, scene) = scene.settle("reload, a bad file and a good one", 40);
+    let log = scene.agent.log();
+    let (good, bad) = (log.matches("reloaded ").count(), log.matches("nothing is changed").count());
+    row.remark = format!("{good} reloaded, {bad} refused, {reconnects} reconnects");
+    Some(row)
+}
+
+fn many_meters() -> Option<Row> {
+    let broker = Broker::start_with(ANONYMOUS)?;
+    let recorder = Recorder::start(broker.port);
+    let gateways = [Gateway::start(), Gateway::start()];
+    let agent = Agent::start(recorder.port, &(OUTAGE.to_owned() + &buses(&gateways, 125).replace("\"1s\"", "\"5s\"")));
+    let scene = Scene { broker, recorder, gateways, agent, random: 1 };
+    std::thread::sleep(Duration::from_secs(30));
+    let before = (scene.served().len(), scene.recorder.record().delivered.len(), Instant::now());
+    std::thread::sleep(Duration::from_secs(20));
+    let seconds = before.2.elapsed().as_secs();
+    let taken = u64::try_from(scene.served().len() - before.0).expect("small") / seconds;
+    let sent = u64::try_from(scene.recorder.record().delivered.len() - before.1).expect("small") / seconds;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", scene.agent.pid())).unwrap_or_default();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("?").trim().to_owned();
+    let (mut row, _) = scene.settle("none: 250 meters every 5 s", 1);
+    row.remark = format!("{taken}/s in, {sent}/s out, {memory} resident");
+    Some(row)
+}
+
+#[test]
+#[ignore = "takes a quarter of an hour"]
+fn chaos() {
+    let faults: [(&str, &dyn Fn() -> Option<Row>); 12] = [
+        ("killed broker", &|| broker_killed("broker killed, nothing persistent", ANONYMOUS)),
+        ("killed broker persistent", &|| broker_killed("broker killed, with persistence", PERSISTENT)),
+        ("frozen broker", &broker_frozen),
+        ("cut connection", &connection_cut),
+        ("refused topic", &topic_refused),
+        ("killed agent always", &|| agent_killed("agent killed, durability always", ALWAYS)),
+        ("killed agent outage", &|| agent_killed("agent killed, durability outage", OUTAGE)),
+        ("full disk", &|| disk("disk full", "size=256k", None)),
+        ("read-only disk", &|| disk("disk read-only", "size=16m", Some("remount,ro"))),
+        ("damaged store", &store_damaged),
+        ("reload", &reloads),
+        ("many meters", &many_meters),
+    ];
+    let wanted = std::env::var("MBUSHAT_CHAOS").unwrap_or_default();
+    let mut rows = Vec::new();
+    for (name, run) in faults {
+        if name.contains(&wanted) {
+            rows.extend(run());
+            rows.iter().last().inspect(|row| println!("{row}"));
+        }
+    }
+    println!("\n{:<44} | times |  taken | delivered | lost | duplicated | remark", "fault");
+    rows.iter().for_each(|row| println!("{row}"));
+    let excused = |row: &Row| row.fault.contains("durability outage") || row.fault.contains("truncated");
+    for row in rows.iter().filter(|row| !excused(row)) {
+        assert_eq!(row.lost, 0, "{row}");
+    }
+}

@@ -1,0 +1,162 @@
+//! A proxy before the broker that reads along: a reading counts as delivered when the broker's
+//! PUBACK has passed. It can also cut a connection in the middle of a packet.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use mbushat::mbus::decimal::Decimal;
+
+/// A reading as it was published: number, meter, litres.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Delivered {
+    pub(crate) seq: u64,
+    pub(crate) meter: String,
+    pub(crate) litres: u64,
+}
+
+/// What has passed.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// Acknowledged, in the order of the acknowledgements.
+    pub(crate) delivered: Vec<Delivered>,
+    /// Refused by the broker.
+    pub(crate) refused: Vec<Delivered>,
+    pub(crate) connections: u64,
+    pub(crate) cuts: u64,
+    /// Bytes that the next connections let through from the client before they are cut.
+    pub(crate) budgets: Vec<usize>,
+}
+
+/// The proxy.
+pub(crate) struct Recorder {
+    pub(crate) port: u16,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Recorder {
+    pub(crate) fn start(broker: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let port = listener.local_addr().expect("its address").port();
+        let record = Arc::new(Mutex::new(Record::default()));
+        let shared = Arc::clone(&record);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
+                let budget = {
+                    let mut record = shared.lock().expect("no thread panicked");
+                    record.connections += 1;
+                    record.budgets.pop()
+                };
+                let pending = Arc::new(Mutex::new(HashMap::new()));
+                connect(client, server, budget, &shared, &pending);
+            }
+        });
+        Self { port, record }
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().expect("no thread panicked")
+    }
+}
+
+type Pending = Arc<Mutex<HashMap<u16, Delivered>>>;
+
+fn connect(
+    client: TcpStream,
+    server: TcpStream,
+    budget: Option<usize>,
+    record: &Arc<Mutex<Record>>,
+    pending: &Pending,
+) {
+    let (back, forth) = (server.try_clone().expect("a handle"), client.try_clone().expect("a handle"));
+    let (published, known) = (Arc::clone(pending), Arc::clone(pending));
+    let (cut, acked) = (Arc::clone(record), Arc::clone(record));
+    thread::spawn(move || {
+        let was_cut = pump(client, server, budget, |packet| {
+            if let Some((id, reading)) = reading(packet) {
+                published.lock().expect("no thread panicked").insert(id, reading);
+            }
+        });
+        cut.lock().expect("no thread panicked").cuts += u64::from(was_cut);
+    });
+    thread::spawn(move || {
+        pump(back, forth, None, |packet| {
+            let [0x40, _, high, low, rest @ ..] = packet else { return };
+            let id = u16::from_be_bytes([*high, *low]);
+            let Some(reading) = known.lock().expect("no thread panicked").remove(&id) else { return };
+            let mut record = acked.lock().expect("no thread panicked");
+            let refused = rest.first().is_some_and(|reason| *reason >= 0x80);
+            if refused { record.refused.push(reading) } else { record.delivered.push(reading) }
+        });
+    });
+}
+
+/// Copies until an end closes or the budget is used up, which is `true`; `see` gets each whole packet
+/// before it is passed on.
+fn pump(mut from: TcpStream, mut into: TcpStream, mut budget: Option<usize>, mut see: impl FnMut(&[u8])) -> bool {
+    let mut buffer = Vec::new();
+    let cut = loop {
+        let most = budget.unwrap_or(4096).min(4096);
+        if most == 0 {
+            break true;
+        }
+        let mut chunk = vec![0; most];
+        let Ok(count @ 1..) = from.read(&mut chunk) else { break false };
+        chunk.truncate(count);
+        budget = budget.map(|left| left - count);
+        buffer.extend_from_slice(&chunk);
+        while let Some(length) = packet_length(&buffer) {
+            let rest = buffer.split_off(length);
+            see(&buffer);
+            buffer = rest;
+        }
+        if into.write_all(&chunk).is_err() {
+            break false;
+        }
+    };
+    _ = from.shutdown(Shutdown::Both);
+    _ = into.shutdown(Shutdown::Both);
+    cut
+}
+
+/// Bytes of the first packet, if it is whole.
+fn packet_length(bytes: &[u8]) -> Option<usize> {
+    let (remaining, header) = variable(bytes.get(1..)?)?;
+    let length = 1 + header + remaining;
+    (bytes.len() >= length).then_some(length)
+}
+
+/// A variable byte integer and its own length.
+fn variable(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (place, byte) in bytes.iter().enumerate().take(4) {
+        value |= usize::from(byte & 0x7F) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((value, place + 1));
+        }
+    }
+    None
+}
+
+/// The packet id and the reading of an MQTT 5 PUBLISH with QoS 1 on a `reading` topic.
+fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
+    if packet.first()? & 0xF6 != 0x32 {
+        return None;
+    }
+    let (_, header) = variable(packet.get(1..)?)?;
+    let body = packet.get(1 + header..)?;
+    let [high, low, rest @ ..] = body else { return None };
+    let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+    let [high, low, rest @ ..] = rest else { return None };
+    let id = u16::from_be_bytes([*high, *low]);
+    let (properties, length) = variable(rest)?;
+    let json: serde_json::Value = serde_json::from_slice(rest.get(length + properties..)?).ok()?;
+    std::str::from_utf8(topic).ok()?.strip_suffix("/reading")?;
+    let cubic_metres: Decimal = json.pointer("/measurements/0/value")?.to_string().parse().ok()?;
+    let litres = cubic_metres.shift(3)?.to_string().parse().ok()?;
+    let meter = json.get("meter")?.as_str()?.to_owned();
+    Some((id, Delivered { seq: json.get("seq")?.as_u64()?, meter, litres }))
+}

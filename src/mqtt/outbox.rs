@@ -14,23 +14,18 @@
 //! Not here: topics and payloads, the connection (`link`), the store (`spool`).
 
 mod doubt;
+mod readings;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::link::{Publish, Refusal};
-use doubt::Doubt;
+use readings::Readings;
 
 /// Messages on the way, at most.
 const WINDOW: usize = 64;
-/// Readings among them, at most.
-const READINGS: usize = 48;
 /// Notes that wait for a broker; the oldest are dropped.
 const NOTES: usize = 1000;
-/// Pause before a refused reading is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// Tries of a reading before it is set aside.
-const TRIES: u32 = 3;
 /// After a birth message, Home Assistant is given this time to send another one …
 const BIRTH_DEBOUNCE: Duration = Duration::from_secs(2);
 /// … and after the announcements this time to make its entities, before it gets their states.
@@ -130,20 +125,6 @@ enum Birth {
     States,
 }
 
-#[derive(Debug)]
-struct Readings {
-    /// Everything up to here is acknowledged or set aside.
-    cursor: u64,
-    /// The last one handed out on this connection.
-    sent: u64,
-    /// Handed out and above the cursor: whether it is done with.
-    flight: BTreeMap<u64, bool>,
-    tries: HashMap<u64, u32>,
-    again: VecDeque<u64>,
-    hold_until: Option<Instant>,
-    doubt: Doubt,
-}
-
 impl Outbox {
     /// `cursor`: the number of the last reading that needs no publishing.
     #[must_use]
@@ -157,15 +138,7 @@ impl Outbox {
             notes_dropped: 0,
             on_the_way: BTreeMap::new(),
             next_id: 0,
-            readings: Readings {
-                cursor,
-                sent: cursor,
-                flight: BTreeMap::new(),
-                tries: HashMap::new(),
-                again: VecDeque::new(),
-                hold_until: None,
-                doubt: Doubt::default(),
-            },
+            readings: Readings::new(cursor),
             refused: HashSet::new(),
             birth: None,
         }
@@ -410,63 +383,6 @@ impl Outbox {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connected
-    }
-}
-
-impl Readings {
-    fn restart(&mut self) {
-        self.flight.clear();
-        self.again.clear();
-        self.hold_until = None;
-        self.sent = self.cursor;
-    }
-
-    fn next(&mut self, now: Instant) -> Next {
-        if self.hold_until.is_some_and(|until| now < until) {
-            return Next::Wait;
-        }
-        self.hold_until = None;
-        if let Some(seq) = self.again.pop_front() {
-            return Next::ReadingAgain(seq);
-        }
-        let most = if self.doubt.is_strong() { 1 } else { READINGS };
-        if self.flight.values().filter(|done| !**done).count() >= most {
-            return Next::Wait;
-        }
-        Next::ReadingAfter(self.sent)
-    }
-
-    fn handed_out(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
-        self.flight.insert(seq, false);
-    }
-
-    /// Done with `seq`: the cursor moves over everything done without a gap.
-    fn settle(&mut self, seq: u64) -> Option<u64> {
-        self.tries.remove(&seq);
-        *self.flight.get_mut(&seq)? = true;
-        let before = self.cursor;
-        while let Some(first) = self.flight.first_entry().filter(|entry| *entry.get()) {
-            self.cursor = first.remove_entry().0;
-        }
-        (self.cursor > before).then_some(self.cursor)
-    }
-
-    /// Done with the first reading above the cursor, while nothing is on the way.
-    fn settle_unsent(&mut self, seq: u64) -> Option<u64> {
-        self.handed_out(seq);
-        self.settle(seq)
-    }
-
-    fn is_last_try(&mut self, seq: u64) -> bool {
-        let tries = self.tries.entry(seq).or_insert(0);
-        *tries += 1;
-        *tries >= TRIES
-    }
-
-    fn try_again(&mut self, seq: u64, now: Instant) {
-        self.again.push_back(seq);
-        self.hold_until = Some(now + TRY_AGAIN);
     }
 }
 

@@ -39,9 +39,9 @@ impl Presence {
         self.offline_after = offline_after.max(1);
     }
 
-    /// Known good from before the start.
+    /// Known good from before the start, unless it was found silent since.
     pub(super) fn restore(&mut self) {
-        self.online = true;
+        self.online = !self.told_silent;
     }
 
     /// Who it was before the start.

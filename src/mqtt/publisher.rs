@@ -3,24 +3,27 @@
 //!
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
+mod announce;
+mod known;
+mod restore;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::link::Publish;
 use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, Number, OFFLINE, ONLINE};
-use super::presence::{Change, Presence};
+use super::presence::Change;
 use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
-use crate::config::{Config, Expose, Meter};
-use crate::homeassistant::discovery::{Announcer, MeterDevice};
+use crate::config::Config;
+use crate::homeassistant::discovery::Announcer;
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::Unit;
+use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
-use crate::measure::{Measurement, Reading};
 use crate::spool::{Entry, Memo, Notice, Spool};
+use known::Known;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Publisher {
     pub(super) outbox: Outbox,
     pub(super) spool: Spool,
     meters: BTreeMap<String, Known>,
+    /// No longer configured, but perhaps still known to the broker.
+    leaving: BTreeSet<String>,
     pub(super) counts: Counts,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
@@ -44,30 +49,6 @@ pub(super) struct Counts {
     pub(super) dropped: u64,
     pub(super) set_aside: u64,
     pub(super) faulty: u64,
-}
-
-/// One configured meter.
-#[derive(Debug)]
-struct Known {
-    /// As configured.
-    meter: Meter,
-    presence: Presence,
-    /// Believed values, by key.
-    last: BTreeMap<String, Decimal>,
-    /// The unit in which each key was first published.
-    units: BTreeMap<String, Unit>,
-    /// Everything it was seen to measure.
-    seen: Vec<Measurement>,
-    /// A reading with a total too low, after which the meter is read again.
-    doubtful: Option<Reading>,
-    /// Another meter answered under this name before.
-    replaces_another: bool,
-    /// Topic of its announcement.
-    announced: Option<String>,
-    /// Components of earlier announcements there: those that are gone must be named to be removed.
-    had: BTreeMap<String, String>,
-    /// Its announcements on the broker of which the store knows nothing: components by topic.
-    found: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What became of a readout.
@@ -86,185 +67,19 @@ impl Publisher {
         let topics = Topics::new(&config.mqtt.base_topic);
         let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
         let outbox = Outbox::new(spool.cursor());
-        let mut publisher =
-            Self { config, topics, announcer: None, outbox, spool, meters, counts: Counts::default(), now };
+        let mut publisher = Self {
+            config,
+            topics,
+            announcer: None,
+            outbox,
+            spool,
+            meters,
+            leaving: BTreeSet::new(),
+            counts: Counts::default(),
+            now,
+        };
         publisher.restore();
         publisher
-    }
-
-    /// Sets every document that is known without a readout.
-    fn restore(&mut self) {
-        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
-        self.announce_agent();
-        self.restore_states();
-        self.restore_announcements();
-        for known in self.meters.values() {
-            let payload = if known.presence.is_online() { ONLINE } else { OFFLINE };
-            let topic = self.topics.availability(&known.meter.name);
-            self.outbox.set(Class::Availability, &topic, payload.into(), true);
-        }
-    }
-
-    fn announce_agent(&mut self) {
-        let homeassistant = &self.config.homeassistant;
-        if !homeassistant.enabled {
-            return;
-        }
-        let topics = &self.topics;
-        let announcer = Announcer::new(homeassistant, topics.base(), topics.bridge_state(), topics.bridge_info());
-        let buses: Vec<&str> = self.config.buses.iter().map(|bus| bus.name.as_str()).collect();
-        let document = announcer.agent(&buses);
-        if self.outbox.get(Class::AgentAnnouncement, &document.topic) != Some(document.payload.as_bytes()) {
-            self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
-        }
-        self.announcer = Some(announcer);
-    }
-
-    /// A state from the store counts as present for one interval, so that a restart is no outage.
-    fn restore_states(&mut self) {
-        for (name, state) in self.spool.remembered(Memo::State) {
-            let Some(known) = self.meters.get_mut(name) else { continue };
-            known.last = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
-            if last_good(state).is_some_and(|at| is_recent(at, known.meter.interval)) {
-                known.presence.restore();
-            }
-            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
-        }
-        for (name, unit) in self.spool.remembered(Memo::Unit) {
-            let Some((meter, key)) = name.split_once('/') else { continue };
-            if let (Some(known), Some(unit)) = (self.meters.get_mut(meter), Unit::from_name(unit)) {
-                known.units.insert(key.to_owned(), unit);
-            }
-        }
-        for (name, identity) in self.spool.remembered(Memo::Identity) {
-            let Some(known) = self.meters.get_mut(name) else { continue };
-            let (identity, replaced) = identity.split_once(' ').map_or((identity, false), |(id, _)| (id, true));
-            known.replaces_another = replaced;
-            if let Ok(identity) = SecondaryAddress::parse(identity) {
-                known.presence.recognise(identity);
-            }
-        }
-    }
-
-    /// Announces what the store knows; takes back what is no longer configured.
-    fn restore_announcements(&mut self) {
-        let mut gone = Vec::new();
-        for (name, announcement) in self.spool.remembered(Memo::Announcement) {
-            let Some((topic, payload)) = announcement.split_once('\n') else { continue };
-            match self.meters.get_mut(name) {
-                Some(known) if self.announcer.is_some() => {
-                    known.announced = Some(topic.to_owned());
-                    let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
-                    known.had = announced.map(|announced| announced.components).unwrap_or_default();
-                    self.outbox.set(Class::Announcement, topic, payload.into(), true);
-                }
-                _ => gone.push((name.to_owned(), topic.to_owned())),
-            }
-        }
-        for (name, announcement) in gone {
-            self.outbox.set(Class::Announcement, &announcement, Vec::new(), true);
-            self.spool.remember(Memo::Announcement, &name, "", self.now);
-            if !self.meters.contains_key(&name) {
-                self.outbox.set(Class::State, &self.topics.state(&name), Vec::new(), true);
-                self.outbox.set(Class::Availability, &self.topics.availability(&name), Vec::new(), true);
-                self.spool.remember(Memo::State, &name, "", self.now);
-            }
-        }
-    }
-
-    /// Takes another configuration over. Its topics are followed by
-    /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
-    pub(super) fn reconfigure(&mut self, config: Config) {
-        let gone: Vec<String> =
-            self.meters.keys().filter(|name| !config.meters.iter().any(|m| m.name == **name)).cloned().collect();
-        gone.iter().for_each(|name| self.remove(name));
-        for meter in &config.meters {
-            match self.meters.get_mut(&meter.name) {
-                Some(known) => known.reconfigure(meter),
-                None => {
-                    self.meters.insert(meter.name.clone(), Known::new(meter));
-                    let topic = self.topics.availability(&meter.name);
-                    self.outbox.set(Class::Availability, &topic, OFFLINE.into(), true);
-                }
-            }
-        }
-        let rebased = self.config.mqtt.base_topic != config.mqtt.base_topic;
-        let announced_otherwise = rebased || self.config.homeassistant != config.homeassistant;
-        if announced_otherwise {
-            self.outbox.clear(|class| matches!(class, Class::Announcement | Class::AgentAnnouncement));
-        }
-        if rebased {
-            self.outbox.clear(|_| true);
-        }
-        self.config = config;
-        if announced_otherwise {
-            self.announcer = None;
-            self.meters.values_mut().for_each(|known| known.announced = None);
-        }
-        if !rebased {
-            self.announce_all();
-        }
-    }
-
-    /// Publishes everything under the base topic of the configuration, if it is another one.
-    pub(super) fn follow_base_topic(&mut self) {
-        if self.topics.base() == self.config.mqtt.base_topic {
-            return;
-        }
-        self.topics = Topics::new(&self.config.mqtt.base_topic);
-        self.outbox.forget_documents();
-        self.announcer = None;
-        self.restore();
-        self.announce_all();
-    }
-
-    /// The agent's own announcement, and those of all meters seen so far.
-    fn announce_all(&mut self) {
-        self.announce_agent();
-        let names: Vec<String> = self.meters.keys().cloned().collect();
-        names.iter().for_each(|name| self.announce(name));
-    }
-
-    /// Takes a meter that is no longer configured back from the broker.
-    fn remove(&mut self, name: &str) {
-        let Some(known) = self.meters.remove(name) else { return };
-        self.outbox.set(Class::State, &self.topics.state(name), Vec::new(), true);
-        self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
-        for topic in known.announced.into_iter().chain(known.found.into_keys()) {
-            self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
-        }
-        for memo in [Memo::State, Memo::Announcement, Memo::Identity] {
-            self.spool.remember(memo, name, "", self.now);
-        }
-    }
-
-    /// A retained announcement on the broker. One of ours that is no longer right is taken back,
-    /// although the store may know nothing of it.
-    pub(super) fn found(&mut self, topic: &str, payload: &[u8]) {
-        let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
-            return;
-        };
-        let Some(state_topic) = announced.state_topic else { return };
-        let Some(known) = self.meters.values_mut().find(|k| self.topics.state(&k.meter.name) == state_topic) else {
-            tracing::info!(topic, "takes back the announcement of a meter that is not configured");
-            self.outbox.set(Class::Announcement, topic, Vec::new(), true);
-            if let Some(name) = self.topics.meter_of_state(&state_topic) {
-                self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
-            }
-            return self.outbox.set(Class::State, &state_topic, Vec::new(), true);
-        };
-        if known.announced.as_deref().is_some_and(|current| current != topic) {
-            return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
-        }
-        known.found.insert(topic.to_owned(), announced.components);
-        let name = known.meter.name.clone();
-        self.announce(&name);
-    }
-
-    /// When each meter's last good reading was taken, where the store knows.
-    pub(super) fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
-        let states = self.spool.remembered(Memo::State);
-        states.filter_map(|(name, state)| Some((name.to_owned(), last_good(state)?))).collect()
     }
 
     /// A bus came or went; a readout is handled by [`readout`](Self::readout).
@@ -402,64 +217,6 @@ impl Publisher {
         seq
     }
 
-    /// Announces a meter where that says something new, and every other one whose id it shares.
-    fn announce(&mut self, name: &str) {
-        let identity = self.meters.get(name).and_then(|known| known.presence.identity());
-        let same = |known: &&Known| identity.is_some() && known.presence.identity() == identity;
-        let mut names: BTreeSet<String> = self.meters.values().filter(same).map(|k| k.meter.name.clone()).collect();
-        let shared = names.len() > 1;
-        names.insert(name.to_owned());
-        for name in names {
-            self.announce_one(&name, shared);
-        }
-    }
-
-    fn announce_one(&mut self, name: &str, shares_identity: bool) {
-        let (Some(announcer), Some(known)) = (&self.announcer, self.meters.get_mut(name)) else { return };
-        if known.seen.is_empty() {
-            return;
-        }
-        let document = announcer.meter(&MeterDevice {
-            name,
-            title: known.meter.title.as_deref(),
-            identity: known.presence.identity(),
-            shares_identity,
-            replaces_another: known.replaces_another,
-            state_topic: &self.topics.state(name),
-            availability_topic: &self.topics.availability(name),
-            read_topic: &self.topics.read(name),
-            measurements: &known.seen,
-        });
-        for (topic, components) in std::mem::take(&mut known.found) {
-            if topic == document.topic {
-                known.had.extend(components);
-            } else {
-                self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
-            }
-        }
-        let payload = document.removing(&known.had).unwrap_or(document.payload);
-        if self.outbox.get(Class::Announcement, &document.topic) == Some(payload.as_bytes()) {
-            return;
-        }
-        if document.left_out > 0 {
-            tracing::warn!(meter = name, "{} entities are left out: too many for a message", document.left_out);
-        }
-        if let Some(old) = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic) {
-            self.outbox.set(Class::Announcement, &old, Vec::new(), true);
-        }
-        self.spool.remember(
-            Memo::Announcement,
-            name,
-            &format!(
-                "{}
-{payload}",
-                document.topic
-            ),
-            self.now,
-        );
-        self.outbox.set(Class::Announcement, &document.topic, payload.into(), true);
-    }
-
     /// Publishes an event.
     pub(super) fn tell(&mut self, event: &Event) {
         let payload = payload::event(event, SystemTime::now());
@@ -519,64 +276,6 @@ impl Publisher {
     }
 }
 
-impl Known {
-    fn new(meter: &Meter) -> Self {
-        Self {
-            meter: meter.clone(),
-            presence: Presence::new(meter.offline_after),
-            last: BTreeMap::new(),
-            units: BTreeMap::new(),
-            seen: Vec::new(),
-            doubtful: None,
-            replaces_another: false,
-            announced: None,
-            had: BTreeMap::new(),
-            found: BTreeMap::new(),
-        }
-    }
-
-    /// Another configuration of the same meter: what it was seen to measure may have other names now.
-    fn reconfigure(&mut self, meter: &Meter) {
-        let same = self.meter.records == meter.records
-            && self.meter.expose == meter.expose
-            && self.meter.profile == meter.profile;
-        if !same {
-            self.seen.clear();
-            self.last.clear();
-        }
-        self.presence.tolerate(meter.offline_after);
-        self.meter = meter.clone();
-    }
-
-    fn described<'a>(&'a self, config: &'a Config) -> normalise::Meter<'a> {
-        normalise::Meter {
-            name: &self.meter.name,
-            key: self.meter.key.as_ref().map(|key| &key.0),
-            rules: &self.meter.records,
-            profile: self.meter.profile.as_deref(),
-            profiles: &config.profiles,
-            only: match &self.meter.expose {
-                Expose::Sensible => None,
-                Expose::Keys(keys) => Some(keys),
-            },
-            units: &self.units,
-        }
-    }
-
-    /// Keeps what is measured, and the first unit of each key.
-    fn see(&mut self, measurement: &Measurement, spool: &mut Spool, now: Instant) {
-        match self.seen.iter_mut().find(|seen| seen.key == measurement.key) {
-            Some(seen) => seen.clone_from(measurement),
-            None => self.seen.push(measurement.clone()),
-        }
-        if !self.units.contains_key(&measurement.key) {
-            self.units.insert(measurement.key.clone(), measurement.unit);
-            let name = format!("{}/{}", self.meter.name, measurement.key);
-            spool.remember(Memo::Unit, &name, measurement.unit.name(), now);
-        }
-    }
-}
-
 fn fell_event(meter: &str, fall: &Fall) -> Event {
     Event::CounterFell {
         meter: meter.to_owned(),
@@ -585,19 +284,4 @@ fn fell_event(meter: &str, fall: &Fall) -> Event {
         to: Number(fall.to),
         unit: fall.unit.name(),
     }
-}
-
-/// `read_at` of a `state` document.
-fn last_good(state: &str) -> Option<jiff::Timestamp> {
-    #[derive(serde::Deserialize)]
-    struct ReadAt {
-        read_at: String,
-    }
-    serde_json::from_str::<ReadAt>(state).ok()?.read_at.parse().ok()
-}
-
-/// Not older than `interval`, and not from a future that a clock without battery made up.
-fn is_recent(at: jiff::Timestamp, interval: Duration) -> bool {
-    let age = jiff::Timestamp::now().as_second() - at.as_second();
-    (0..=i64::try_from(interval.as_secs()).unwrap_or(i64::MAX)).contains(&age)
 }

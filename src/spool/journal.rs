@@ -28,6 +28,8 @@ pub(super) struct Journal {
     dirty: bool,
     /// The readings of one file, as last read.
     cache: Option<(u64, Vec<Entry>)>,
+    /// The highest cursor that stood in a line.
+    cursor: u64,
 }
 
 /// One file.
@@ -57,6 +59,7 @@ impl Journal {
             active: None,
             dirty: false,
             cache: None,
+            cursor: 0,
         };
         for first in numbers {
             if let Some(segment) = journal.examine(first, notices)? {
@@ -66,13 +69,14 @@ impl Journal {
         Ok(journal)
     }
 
-    fn examine(&self, first: u64, notices: &mut Vec<Notice>) -> io::Result<Option<Segment>> {
+    fn examine(&mut self, first: u64, notices: &mut Vec<Notice>) -> io::Result<Option<Segment>> {
         let path = self.path(first);
-        let (entries, bad) = self.load(first)?;
+        let (entries, bad, cursor) = self.load(first)?;
+        self.cursor = self.cursor.max(cursor);
         if bad > 0 {
             let aside = set_aside(&path)?;
             let mut bytes = Vec::new();
-            entries.iter().for_each(|entry| line::write(&text_of(entry), &mut bytes));
+            entries.iter().for_each(|entry| line::write(&text_of(entry, cursor), &mut bytes));
             if !entries.is_empty() {
                 disk::replace(&path, &bytes)?;
             }
@@ -87,17 +91,22 @@ impl Journal {
         Ok(Some(Segment { first, last: last.seq, count, bytes }))
     }
 
-    /// The readings of a file, in rising order; a line that breaks the order counts as bad.
-    fn load(&self, first: u64) -> io::Result<(Vec<Entry>, u64)> {
+    /// The readings of a file, in rising order, lines that are bad or break the order, the last cursor.
+    fn load(&self, first: u64) -> io::Result<(Vec<Entry>, u64, u64)> {
         let (texts, mut bad) = disk::read_lines(&self.path(first))?;
         let mut entries: Vec<Entry> = Vec::with_capacity(texts.len());
+        let mut last_cursor = 0;
         for text in texts {
-            match entry_of(&text).filter(|entry| entries.last().is_none_or(|last| last.seq < entry.seq)) {
-                Some(entry) => entries.push(entry),
+            let parsed = entry_of(&text);
+            match parsed.filter(|(entry, _)| entries.last().is_none_or(|last| last.seq < entry.seq)) {
+                Some((entry, cursor)) => {
+                    entries.push(entry);
+                    last_cursor = cursor.max(last_cursor);
+                }
                 None => bad += 1,
             }
         }
-        Ok((entries, bad))
+        Ok((entries, bad, last_cursor))
     }
 
     fn path(&self, first: u64) -> PathBuf {
@@ -129,14 +138,23 @@ impl Journal {
         self.files.iter().map(of).sum()
     }
 
-    /// Writes readings behind all others: all of them, or none.
-    pub(super) fn append<'a>(&mut self, entries: impl Iterator<Item = &'a Entry> + Clone) -> io::Result<()> {
+    /// The highest cursor that was written with a reading: a crash need not send again what is below.
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Writes readings behind all others, each with the cursor of the moment: all of them, or none.
+    pub(super) fn append<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a Entry> + Clone,
+        cursor: u64,
+    ) -> io::Result<()> {
         let (Some(first), Some(last)) = (entries.clone().next().map(|e| e.seq), entries.clone().last().map(|e| e.seq))
         else {
             return Ok(());
         };
         let mut bytes = Vec::new();
-        let count = entries.clone().map(|entry| line::write(&text_of(entry), &mut bytes)).count();
+        let count = entries.clone().map(|entry| line::write(&text_of(entry, cursor), &mut bytes)).count();
         if self.active.is_none() || self.files.back().is_none_or(|file| file.bytes >= self.file_bytes) {
             self.begin(first)?;
         }
@@ -188,7 +206,7 @@ impl Journal {
             return Ok(None);
         };
         if self.cache.as_ref().is_none_or(|(cached, _)| *cached != first) {
-            let (entries, _) = self.load(first)?;
+            let (entries, _, _) = self.load(first)?;
             self.cache = Some((first, entries));
         }
         let Some((_, entries)) = &self.cache else { return Ok(None) };
@@ -214,7 +232,7 @@ impl Journal {
     /// Deletes the oldest file, whatever is in it: count, first and last number above `cursor`.
     pub(super) fn drop_oldest(&mut self, cursor: u64) -> io::Result<Option<(u64, u64, u64)>> {
         let Some(file) = self.files.front().copied() else { return Ok(None) };
-        let (entries, _) = self.load(file.first)?;
+        let (entries, _, _) = self.load(file.first)?;
         let unsent: Vec<u64> = entries.iter().map(|entry| entry.seq).filter(|seq| *seq > cursor).collect();
         if self.files.len() == 1 {
             self.active = None;
@@ -243,12 +261,13 @@ impl Journal {
     }
 }
 
-fn text_of(entry: &Entry) -> String {
-    format!("{} {} {}", entry.seq, entry.meter, entry.payload)
+fn text_of(entry: &Entry, cursor: u64) -> String {
+    format!("{} {cursor} {} {}", entry.seq, entry.meter, entry.payload)
 }
 
-fn entry_of(text: &str) -> Option<Entry> {
-    let (seq, rest) = text.split_once(' ')?;
-    let (meter, payload) = rest.split_once(' ')?;
-    Some(Entry { seq: seq.parse().ok()?, meter: meter.to_owned(), payload: payload.to_owned() })
+fn entry_of(text: &str) -> Option<(Entry, u64)> {
+    let mut words = text.splitn(4, ' ');
+    let (seq, cursor) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (meter, payload) = (words.next()?.to_owned(), words.next()?.to_owned());
+    Some((Entry { seq, meter, payload }, cursor))
 }

@@ -2,20 +2,19 @@
 //!
 //! `fresh` holds what is not on disk; everything in it is younger than everything on disk.
 
+mod open;
+
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-
-use super::disk::{self, DiskWork};
+use super::disk::DiskWork;
 use super::journal::Journal;
 use super::memos::Memos;
-use super::numbers::{BLOCK, Numbers};
+use super::numbers::{Kind, Numbers};
 use super::{Entry, Memo, Notice, line};
-use crate::config::{Durability, Store};
 
 /// With `outage`: how long a reading may wait for its acknowledgement before it goes to disk.
 const TO_DISK_AFTER: Duration = Duration::from_secs(2);
@@ -75,99 +74,6 @@ struct Disk {
 }
 
 impl Spool {
-    /// Opens the store, or does without one where that fails.
-    ///
-    /// # Errors
-    /// [`InUse`] where another process has it.
-    pub fn open(store: &Store, now: Instant) -> Result<Self, InUse> {
-        let mut spool = Self {
-            always: store.durability == Durability::Always,
-            max_bytes: store.max_size_bytes,
-            next: 1,
-            reserved: 0,
-            cursor: 0,
-            saved_cursor: (0, None),
-            fresh: VecDeque::new(),
-            fresh_bytes: 0,
-            disk: None,
-            memos: Memos::default(),
-            notices: Vec::new(),
-            trouble: None,
-            synced: 0,
-            syncing: 0,
-        };
-        let lock = lock(&store.directory)?;
-        if let Err(error) = spool.load(&store.directory, lock) {
-            spool.fail(&error, now);
-        }
-        spool.cursor = spool.cursor.max(spool.first_stored() - 1);
-        spool.reserve(now);
-        spool.synced = spool.next - 1;
-        Ok(spool)
-    }
-
-    fn load(&mut self, folder: &Path, lock: Option<File>) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let journal = Journal::open(folder, self.max_bytes, &mut self.notices)?;
-        self.memos = Memos::open(folder, &mut self.notices)?;
-        let path = folder.join("numbers");
-        let (lines, bad) = disk::read_lines(&path)?;
-        let numbers = Numbers::of_lines(&lines).filter(|_| bad == 0);
-        let above_disk = journal.last().map_or(1, |last| last + 1);
-        match numbers {
-            Some(numbers) => {
-                let from = above_disk.max(numbers.next.saturating_sub(BLOCK));
-                if !numbers.exact && from < numbers.next {
-                    self.notices.push(Notice::UncleanStart { from, to: numbers.next - 1 });
-                }
-                self.next = numbers.next.max(above_disk);
-                self.cursor = numbers.cursor;
-            }
-            None if lines.is_empty() && bad == 0 && journal.last().is_none() && self.memos.is_empty() => {}
-            None => {
-                if path.exists() {
-                    self.notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept: 0, lost: bad.max(1) });
-                }
-                self.next = above_disk.max(clock_number());
-            }
-        }
-        self.disk = Some(Disk { folder: folder.to_owned(), journal, _lock: lock });
-        Ok(())
-    }
-
-    fn first_stored(&self) -> u64 {
-        self.disk.as_ref().and_then(|disk| disk.journal.first()).unwrap_or(self.next)
-    }
-
-    /// Makes sure that a crash gives none of the next numbers again. With `always` each reading is
-    /// on disk before anybody hears of its number, so the number itself is enough.
-    fn reserve(&mut self, now: Instant) {
-        let next = if self.always { self.next } else { self.next + BLOCK };
-        match self.save_numbers(Numbers { next, exact: self.always, cursor: self.cursor }) {
-            Ok(()) => self.reserved = if self.always { u64::MAX } else { next },
-            Err(error) => {
-                self.fail(&error, now);
-                // Numbers of the clock are above all counted ones, whatever comes next.
-                self.next = self.next.max(clock_number());
-                self.reserved = self.next + BLOCK;
-            }
-        }
-    }
-
-    fn save_numbers(&mut self, numbers: Numbers) -> io::Result<()> {
-        let Some(disk) = &self.disk else { return Err(io::Error::other("there is no store")) };
-        let path = disk.folder.join("numbers");
-        // On a full disk the file can still be overwritten where it is.
-        disk::replace(&path, &numbers.to_bytes()).or_else(|_| {
-            let mut file = OpenOptions::new().write(true).open(&path)?;
-            file.write_all(&numbers.to_bytes())?;
-            file.set_len(u64::try_from(numbers.to_bytes().len()).unwrap_or(0))?;
-            file.sync_all()
-        })?;
-        self.saved_cursor = (numbers.cursor, None);
-        Ok(())
-    }
-
     /// The number of the last reading that needs no publishing.
     #[must_use]
     pub fn cursor(&self) -> u64 {
@@ -197,7 +103,7 @@ impl Spool {
             return;
         }
         let Some(disk) = &mut self.disk else { return };
-        match disk.journal.append(self.fresh.iter().map(|fresh| &fresh.entry)) {
+        match disk.journal.append(self.fresh.iter().map(|fresh| &fresh.entry), self.cursor) {
             Ok(()) => {
                 self.fresh.clear();
                 self.fresh_bytes = 0;
@@ -353,8 +259,9 @@ impl Spool {
         }
         self.syncing = disk.journal.last().unwrap_or(0);
         if cursor_is_due {
-            let next = if self.always { self.next } else { self.reserved };
-            let numbers = Numbers { next, exact: self.always, cursor: self.cursor };
+            let counted = self.reserved == u64::MAX;
+            let (next, kind) = if counted { (self.next, Kind::Least) } else { (self.reserved, Kind::Reserved) };
+            let numbers = Numbers { next, kind, cursor: self.cursor };
             work.replace.push((disk.folder.join("numbers"), numbers.to_bytes()));
             self.saved_cursor = (self.cursor, None);
         }
@@ -377,7 +284,7 @@ impl Spool {
         self.trouble = None;
         self.write_fresh(now);
         let waiting = self.fresh.len();
-        let numbers = Numbers { next: self.next, exact: true, cursor: self.cursor };
+        let numbers = Numbers { next: self.next, kind: Kind::Exact, cursor: self.cursor };
         let saved = self.save_numbers(numbers);
         let Some(disk) = &mut self.disk else { return };
         let replace = self.memos.take_due(&disk.folder, None);
@@ -389,34 +296,24 @@ impl Spool {
 
     fn fail(&mut self, error: &io::Error, now: Instant) {
         if self.trouble.replace(now + TRY_DISK_AGAIN).is_none() {
+            self.renumber();
             self.notices.push(Notice::Trouble { error: error.to_string() });
         }
     }
 
     fn recover(&mut self) {
         if self.trouble.take().is_some() {
+            self.renumber();
             self.notices.push(Notice::Recovered);
         }
     }
-}
 
-/// Locks the folder for this process, as far as it lets itself be locked.
-fn lock(folder: &Path) -> Result<Option<File>, InUse> {
-    let path = folder.join("lock");
-    let opened = fs::create_dir_all(folder)
-        .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
-        .or_else(|_| File::open(&path));
-    let Ok(file) = opened else { return Ok(None) };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(InUse(folder.to_owned())),
-        _ => Ok(Some(file)),
+    /// With `always`: whether the readings on disk tell the next number has changed.
+    fn renumber(&mut self) {
+        if self.always {
+            self.reserved = 0;
+        }
     }
-}
-
-/// Above every number that was counted up from 1: milliseconds since 1970.
-fn clock_number() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
 fn cost(entry: &Entry) -> u64 {

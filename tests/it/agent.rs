@@ -21,7 +21,7 @@ impl Agent {
     pub(crate) fn start(broker_port: u16, rest: &str) -> Self {
         let folder = Folder::new();
         configure(&folder, broker_port, rest);
-        let child = spawn(&folder);
+        let child = spawn(&folder, &[]);
         Self { child, folder }
     }
 
@@ -53,8 +53,13 @@ impl Agent {
 
     /// Starts it again, with the same configuration and store.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same, started by another program.
+    pub(crate) fn restart_with(&mut self, starter: &[&str]) {
         self.kill();
-        self.child = spawn(&self.folder);
+        self.child = spawn(&self.folder, starter);
     }
 
     pub(crate) fn log(&self) -> String {
@@ -69,9 +74,13 @@ impl Agent {
     }
 }
 
-fn spawn(folder: &Folder) -> Child {
+fn spawn(folder: &Folder, starter: &[&str]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
-    Command::new(env!("CARGO_BIN_EXE_mbushat"))
+    let program = env!("CARGO_BIN_EXE_mbushat");
+    let (first, more) = starter.split_first().map_or((program, &[][..]), |(first, more)| (*first, more));
+    Command::new(first)
+        .args(more)
+        .args(Some(program).filter(|_| !starter.is_empty()))
         .args(["run", "--config"])
         .arg(folder.path().join("mbushat.toml"))
         .env("RUST_LOG", "info")

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Class, NOTES, Next, Outbox, READINGS, TRIES, WINDOW};
+use super::readings::{READINGS, TRIES};
+use super::{Class, NOTES, Next, Outbox, WINDOW};
 use crate::mqtt::link::{Publish, Refusal};
 
 /// A spool of readings 1..=n and what the outbox asks to send.

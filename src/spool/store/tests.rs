@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::numbers::BLOCK;
 use super::super::{Memo, Notice};
-use super::{BLOCK, MEMORY_BYTES, Spool};
+use super::{MEMORY_BYTES, Spool};
 use crate::config::{Durability, Store};
 
 struct Folder(PathBuf);
@@ -230,6 +231,26 @@ fn a_turned_bit_or_a_cut_costs_its_lines_alone_and_the_file_is_kept() {
         assert_eq!(fs::read(&aside[0]).expect("kept"), bytes);
         assert_eq!(take(&mut spool, 1, Instant::now()), [201], "round {round}: numbers go on");
     }
+}
+
+#[test]
+fn a_crash_and_damage_together_never_lead_to_a_number_used_before() {
+    let folder = Folder::new("crash-damage");
+    let mut spool = folder.open(Durability::Always);
+    take(&mut spool, 100, Instant::now());
+    work(&mut spool, Instant::now());
+    assert_eq!(all(&mut spool).len(), 100, "all are published");
+    drop(spool);
+    let file = folder.files("readings-").remove(0);
+    let mut bytes = fs::read(&file).expect("readable");
+    bytes.truncate(bytes.len() / 2);
+    fs::write(&file, &bytes).expect("writable");
+    let mut spool = folder.open(Durability::Always);
+    let next = take(&mut spool, 1, Instant::now())[0];
+    assert!(next > 100, "{next}");
+    let notices = spool.notices();
+    let [Notice::Damaged { .. }, Notice::UncleanStart { from, to }] = notices[..] else { panic!("{notices:?}") };
+    assert!(from < 60 && to == next - 1);
 }
 
 #[test]

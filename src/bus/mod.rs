@@ -10,6 +10,7 @@ mod power_cycle;
 pub mod schedule;
 pub mod serve;
 pub mod session;
+mod slot;
 pub mod task;
 
 use std::path::PathBuf;

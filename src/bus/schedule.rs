@@ -6,13 +6,15 @@
 //! than 0.5 or more than 1.5 intervals apart, whatever the wall clock does, and a missed slot is not
 //! made up.
 //!
-//! Not here: reading, or what a reading says.
+//! Not here: where slots lie in a time zone (`slot`), reading, or what a reading says.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+use super::slot::{rounding, slot_distance};
 
 /// The longest gap between two tries of a silent meter with a short interval.
 const LONGEST_SILENT_GAP: Duration = Duration::from_secs(15 * 60);
@@ -200,55 +202,6 @@ impl Entry {
         };
         Slot { monotonic: shift(target, by), wall: wall.saturating_add(by).unwrap_or(wall) }
     }
-}
-
-/// How far the nearest slot is from `target` among those every `interval` from local midnight,
-/// shifted by `offset_ms`.
-///
-/// A civil time that the clock skips stands for the moment it would have been without the change; one
-/// that comes twice is two slots. Where the clock goes back and the interval does not divide the change,
-/// a stretch is left without slots: there the distance is zero.
-fn slot_distance(target: Timestamp, interval: Duration, offset_ms: i64, timezone: &TimeZone) -> SignedDuration {
-    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
-    let reach = SignedDuration::from_millis(interval_ms);
-    let offsets =
-        [-reach, SignedDuration::ZERO, reach].map(|by| timezone.to_offset(target.saturating_add(by).unwrap_or(target)));
-    let slots = offsets.into_iter().flat_map(|utc_offset| {
-        let ahead_ms = i64::from(utc_offset.seconds()) * 1000;
-        let since_slot_ms = (target.as_millisecond() + ahead_ms).saturating_sub(offset_ms).rem_euclid(interval_ms);
-        let slot_ms = target.as_millisecond().saturating_sub(since_slot_ms);
-        [slot_ms, slot_ms.saturating_add(interval_ms)].map(|at_ms| (at_ms, at_ms.saturating_add(ahead_ms)))
-    });
-    slots
-        .filter(|(at_ms, civil_ms)| moments(*civil_ms, timezone).any(|moment| moment.as_millisecond() == *at_ms))
-        .filter_map(|(at_ms, _)| Timestamp::from_millisecond(at_ms).ok())
-        .map(|slot| slot.duration_since(target))
-        .min_by_key(|distance| distance.unsigned_abs())
-        .filter(|distance| distance.unsigned_abs() <= interval / 2)
-        .unwrap_or(SignedDuration::ZERO)
-}
-
-/// What takes `distance` to the nearest multiple of `interval`.
-fn rounding(distance: SignedDuration, interval: Duration) -> SignedDuration {
-    let interval_ns = i128::try_from(interval.as_nanos()).unwrap_or(i128::MAX).max(1);
-    let past_ns = distance.as_nanos().rem_euclid(interval_ns);
-    let by_ns = if past_ns * 2 < interval_ns { -past_ns } else { interval_ns - past_ns };
-    SignedDuration::try_from_nanos_i128(by_ns).unwrap_or(SignedDuration::ZERO)
-}
-
-/// The moments, none to two, at which local clocks show this civil time.
-fn moments(civil_ms: i64, timezone: &TimeZone) -> impl Iterator<Item = Timestamp> + use<> {
-    let civil = Timestamp::from_millisecond(civil_ms).map(|t| TimeZone::UTC.to_datetime(t));
-    let offsets = civil.map(|civil| (civil, timezone.to_ambiguous_timestamp(civil).offset()));
-    let both = match offsets {
-        Err(_) => [None, None],
-        Ok((civil, AmbiguousOffset::Unambiguous { offset })) => [offset.to_timestamp(civil).ok(), None],
-        Ok((civil, AmbiguousOffset::Gap { before, .. })) => [before.to_timestamp(civil).ok(), None],
-        Ok((civil, AmbiguousOffset::Fold { before, after })) => {
-            [before.to_timestamp(civil).ok(), after.to_timestamp(civil).ok()]
-        }
-    };
-    both.into_iter().flatten()
 }
 
 /// `a - b`.

@@ -238,8 +238,7 @@ impl Target {
 
     /// Gives the order and checks it.
     async fn give(&self, mut command: Command) -> Result<Effect, Failure> {
-        let instead = "`systemctl stop mbushat`, then start it again";
-        let mut session = self.wire.open("change a meter", instead).await?;
+        let mut session = self.wire.open("change a meter").await?;
         let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
         loop {
             match command.next_exchange(timing) {

@@ -106,8 +106,7 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
 }
 
 async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Failure> {
-    let instead = format!("publish to {}/bridge/request/scan, or stop it first", wire.base_topic());
-    let mut session = wire.open("scan", &instead).await?;
+    let mut session = wire.open("scan").await?;
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
         let mut search = args.search();

@@ -10,6 +10,7 @@ pub mod framer;
 pub mod request;
 pub mod telegram;
 pub mod header;
+pub mod maker;
 pub mod medium;
 pub mod security;
 pub mod record;

@@ -144,6 +144,34 @@ fn clock_and_application_orders_say_whether_they_were_checked() {
 }
 
 #[test]
+fn a_bus_that_mbushat_has_is_neither_scanned_nor_changed() {
+    let bench = Bench::new("held", "baud = 300\n");
+    let mut first = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["scan", "--baud", "300", "--port", &bench.bus.port])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let tty = std::fs::canonicalize(&bench.bus.port).expect("a device");
+    let holds = |pid| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target == tty)
+    };
+    while !holds(first.id()) {
+        assert!(first.try_wait().expect("a state").is_none(), "it ended too early");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for args in [&["scan"][..], &["meter", "reset", "5", "--yes"]] {
+        let (_, error, code) = bench.mbushat(args);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("systemctl stop mbushat") && error.contains("is held by mbushat"), "{error}");
+    }
+    first.kill().expect("its end");
+    first.wait().expect("its end");
+    bench.bus.end();
+}
+
+#[test]
 fn wrong_words_are_exit_2_with_what_was_wanted() {
     let bench = Bench::new("wrong-words", "baud = 9600\n");
     for (args, want) in [

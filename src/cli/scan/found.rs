@@ -6,10 +6,10 @@ use crate::cli::table::Table;
 use crate::cli::wire::Wire;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::frame::Frame;
-use crate::mbus::medium;
 use crate::mbus::search::Finding;
 use crate::mbus::telegram::Telegram;
 use crate::mbus::timing::Baud;
+use crate::mbus::{maker, medium};
 
 /// Columns that a terminal has.
 const WIDTH: usize = 80;
@@ -51,7 +51,7 @@ fn row(address: MeterAddress, identity: Option<SecondaryAddress>, baud: Baud, me
     [
         address.to_string(),
         of(|identity| format!("{:08X}", identity.id())),
-        of(|identity| identity.manufacturer().to_string()),
+        of(made_by),
         of(|identity| identity.version().to_string()),
         of(|identity| medium::name(identity.medium()).replace('_', " ")),
         baud.to_string(),
@@ -139,8 +139,14 @@ fn meter(name: &str, address: MeterAddress, baud: Baud, wire: &Wire) -> String {
 fn describe(identity: Option<SecondaryAddress>, measures: &str) -> String {
     let Some(identity) = identity else { return format!("a meter that does not say who it is: {measures}") };
     let medium = medium::name(identity.medium()).replace('_', " ");
-    let (maker, id, version) = (identity.manufacturer(), identity.id(), identity.version());
+    let (maker, id, version) = (made_by(identity), identity.id(), identity.version());
     format!("{maker} {id:08X}, {medium}, version {version}: {measures}")
+}
+
+/// `KAM Kamstrup`, or the letters alone.
+fn made_by(identity: SecondaryAddress) -> String {
+    let code = identity.manufacturer();
+    maker::name(code).map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }
 
 /// A name made of medium and number; where that is taken or not known, of the address.

@@ -103,3 +103,48 @@ fn open<'b>(frame: &'b [u8], opener: Opener, buffer: &'b mut Vec<u8>) -> Option<
     let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
     decrypt(&telegram, opener.key.as_ref(), Some(opener.identity), buffer).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_TELEGRAMS, Opener, SecondaryAddress, Sequel, sequel};
+    use crate::mbus::frame::{Control, Frame};
+
+    /// A telegram with this access number and these records.
+    fn telegram(access_number: u8, records: &[u8]) -> Vec<u8> {
+        let header = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, access_number, 0, 0, 0];
+        let data = [&header[..], records].concat();
+        Frame::Long { c: Control(8), a: 5, ci: 0x72, data: &data }.to_vec().expect("fits")
+    }
+
+    fn after(frames: &[Vec<u8>]) -> Sequel {
+        sequel(frames, Opener { key: None, identity: SecondaryAddress::ANY })
+    }
+
+    #[test]
+    fn the_last_record_tells_whether_more_follow() {
+        assert_eq!(after(&[telegram(0, &[0x01, 0x13, 5, 0x1F])]), Sequel::More);
+        assert_eq!(after(&[telegram(0, &[0x01, 0x13, 5, 0x0F, 0x1F])]), Sequel::Last, "the maker's own byte");
+        assert_eq!(after(&[telegram(0, &[0x01, 0x13, 0x1F])]), Sequel::Last, "a value");
+        assert_eq!(after(&[telegram(0, &[])]), Sequel::Last);
+    }
+
+    #[test]
+    fn the_first_telegram_again_ends_the_readout_though_its_clock_goes_on() {
+        let first = |acc, minute| telegram(acc, &[0x01, 0x13, 5, 0x04, 0x6D, minute, 0x20, 0x41, 0x31, 0x1F]);
+        assert_eq!(after(&[first(0, 1), first(1, 2)]), Sequel::Repeats { drop: 1 });
+        let other = telegram(1, &[0x41, 0x13, 4, 0x1F]);
+        let moved = telegram(2, &[0x01, 0x13, 6, 0x04, 0x6D, 3, 0x20, 0x41, 0x31, 0x1F]);
+        assert_eq!(after(&[first(0, 1), other, moved]), Sequel::Repeats { drop: 1 }, "a ring");
+    }
+
+    #[test]
+    fn equal_records_with_other_values_are_a_history_unless_they_never_end() {
+        let entry = |n: u8| telegram(n, &[0x01, 0x13, n, 0x1F]);
+        let mut frames: Vec<Vec<u8>> = (0..3).map(entry).collect();
+        assert_eq!(after(&frames), Sequel::More);
+        frames.push(telegram(3, &[0x01, 0x13, 9]));
+        assert_eq!(after(&frames), Sequel::Last);
+        let endless: Vec<Vec<u8>> = (0..16).map(entry).collect();
+        assert_eq!(after(&endless), Sequel::Repeats { drop: MAX_TELEGRAMS - 1 });
+    }
+}

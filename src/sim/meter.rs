@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::mbus::address::{BROADCAST, PrimaryAddress, SELECTED, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::frame::{ACK, Control, Frame};
+use crate::mbus::header::{Configuration, Header, ShortHeader, Status};
 use crate::mbus::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
+use crate::mbus::security::encrypt_mode_5;
 use crate::mbus::timing::Baud;
 use crate::sim::clock;
 use crate::sim::plan::{Content, FcbHandling, MeterPlan};
@@ -198,16 +200,24 @@ impl Meter {
     }
 
     fn response(&mut self, records: &[u8]) -> Vec<u8> {
-        let mut data = self.plan.identity.to_wire().to_vec();
-        data.extend([self.access_number, self.plan.status, 0, 0]);
-        data.extend_from_slice(records);
+        let (status, configuration) = (Status(0), Configuration(0));
+        let short = ShortHeader { access_number: self.access_number, status, configuration };
+        let header = Header { identity: Some(self.plan.identity), short: Some(short) };
+        let mut data = Vec::new();
+        match &self.plan.key {
+            None => {
+                header.encode(&mut data);
+                data.extend_from_slice(records);
+            }
+            // A plan with more records than a telegram holds makes a silent meter, here and below.
+            Some(key) if encrypt_mode_5(&header, records, key, &mut data).is_err() => return Vec::new(),
+            Some(_) => {}
+        }
         if self.plan.counts_access {
             self.access_number = self.access_number.wrapping_add(1);
         }
         let a = self.plan.address.get();
-        let frame = Frame::Long { c: Control::rsp_ud(false, false), a, ci: CI_RESPONSE, data: &data };
-        // A plan with more records than a telegram holds makes a silent meter.
-        frame.to_vec().unwrap_or_default()
+        Frame::Long { c: Control::rsp_ud(false, false), a, ci: CI_RESPONSE, data: &data }.to_vec().unwrap_or_default()
     }
 
     /// SND_UD: a command is obeyed and acknowledged; an extra request gives its records.

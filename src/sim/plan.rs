@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
+use crate::mbus::security::Key;
 use crate::mbus::timing::Baud;
 use crate::sim::model::Model;
 
@@ -58,6 +59,8 @@ pub struct MeterPlan {
     pub content: Content,
     /// Extra requests it knows: CI field and the records of the reply.
     pub requests: Vec<(u8, Vec<u8>)>,
+    /// Encrypts its telegrams in security mode 5.
+    pub key: Option<Key>,
 }
 
 impl MeterPlan {
@@ -77,6 +80,7 @@ impl MeterPlan {
             silent: false,
             content,
             requests: Vec::new(),
+            key: None,
         }
     }
 }

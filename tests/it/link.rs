@@ -7,6 +7,7 @@ use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
 use mbushat::mbus::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
 use mbushat::mbus::request::Request;
+use mbushat::mbus::security::Key;
 use mbushat::mbus::timing::Baud;
 use mbushat::sim::known::{ats, sdm220};
 use mbushat::sim::model::Model;
@@ -241,6 +242,17 @@ fn every_telegram_of_a_long_readout_is_read_in_every_turn() {
             }
         }
     }
+}
+
+#[test]
+fn the_last_record_of_an_encrypted_telegram_is_seen_with_the_key_alone() {
+    let key = Some(Key::new([7; 16]));
+    let mut bench = segment(vec![MeterPlan { content: Content::Telegrams(parts(3)), key, ..heat(1) }]);
+    let turn = Turn::new(MeterAddress::Primary(at(1)));
+    let mut read = |key| bench.turn(Turn { key, ..turn.clone() }).frames.map(|frames| frames.len());
+    assert_eq!(read(key), Ok(3));
+    assert_eq!(read(key), Ok(3));
+    assert_eq!(read(None), Ok(1), "nobody can tell that there is more");
 }
 
 #[test]

@@ -7,6 +7,7 @@ UART, PI_MBUSHAT (aarch64, without default features) runs in the guest as user m
 on the host takes what it publishes. Standard library only. Exits 1 if anything is not as promised."""
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ address = 1
 interval = "30s"
 """
 tmp = tempfile.TemporaryDirectory(prefix="mbushat-pi-")
+PI = shutil.copy(PI, os.path.join(tmp.name, "mbushat"))  # the guest calls it by its name
 bad = 0
 
 

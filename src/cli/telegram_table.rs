@@ -8,11 +8,12 @@ use super::telegram_json::unit_name;
 use crate::mbus::dib::{Coding, Dib};
 use crate::mbus::frame::Control;
 use crate::mbus::header::Configuration;
+use crate::mbus::lvar::Lvar;
 use crate::mbus::medium;
 use crate::mbus::quantity::{Function, Unit};
 use crate::mbus::record::DataRecord;
 use crate::mbus::telegram::Content;
-use crate::mbus::value::{Lvar, Value};
+use crate::mbus::value::Value;
 use crate::mbus::vib::Vib;
 
 /// The widest run of bytes on one line.

@@ -7,10 +7,10 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::mbus::dib::{Coding, Dib, IDLE_FILLER};
+use crate::mbus::lvar::Lvar;
 use crate::mbus::octets::ByteOrder;
 use crate::mbus::record::Records;
 use crate::mbus::telegram::{Content, Telegram};
-use crate::mbus::value::Lvar;
 use crate::mbus::vib::Vib;
 
 /// A compact frame, not merged with its format yet.

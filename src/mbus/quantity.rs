@@ -143,7 +143,8 @@ named! {
 pub enum Quantity {
     /// Found in a table.
     Known(Known),
-    /// A reserved code: `table` is 0 (primary), 0xFB, 0xFD or 0xFDFD; printed as `unknown_fd3f`.
+    /// A reserved code: `table` is 0 (primary), 0xFB, 0xFD, 0xFDFD, 0xEF (the
+    /// third table, still empty) or 0x73 (the units of the fixed structure); printed as `unknown_fd3f`.
     Unknown {
         /// The extension bytes that chose the table.
         table: u16,

@@ -8,9 +8,10 @@ use core::fmt;
 
 use crate::mbus::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
 use crate::mbus::fixed::Fixed;
+use crate::mbus::lvar::Lvar;
 use crate::mbus::octets::{ByteOrder, Octets};
 use crate::mbus::quantity::{Function, Known, Quantity, Unit};
-use crate::mbus::value::{self, DoesNotFit, Lvar, RecordError, Value};
+use crate::mbus::value::{self, DoesNotFit, RecordError, Value};
 use crate::mbus::vib::Vib;
 use crate::mbus::vif::Kind;
 

@@ -27,13 +27,14 @@
 use core::fmt;
 
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::afl::Afl;
 use crate::mbus::compact::{Compact, FormatFrame};
 use crate::mbus::fixed::{self, Fixed};
 use crate::mbus::frame::{Control, Frame};
 use crate::mbus::header::{Header, Status};
 use crate::mbus::octets::ByteOrder;
 use crate::mbus::record::{Records, StructureError};
-use crate::mbus::security::{Afl, Encrypted};
+use crate::mbus::security::Encrypted;
 use crate::mbus::timing::Baud;
 
 /// A long frame with its data taken apart as far as the CI field tells.

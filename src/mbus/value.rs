@@ -6,9 +6,11 @@
 use core::fmt;
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::bcd::{self, Sign};
 use crate::mbus::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::dib::Coding;
+use crate::mbus::lvar::Lvar;
 use crate::mbus::octets::{ByteOrder, Octets, push_integer};
 use crate::mbus::profile::Profile;
 use crate::mbus::text::{Digits, Text};
@@ -123,7 +125,7 @@ fn integer<'a>(vib: &Vib<'a>, data: Octets<'a>, integer: Option<i128>) -> Result
     }
 }
 
-/// BCD, least significant byte first; a most significant nibble F is a minus sign (type A).
+/// Type A. All ones is no value; what names a thing keeps its leading zeros.
 fn read_bcd<'a>(vib: &Vib<'a>, data: Octets<'a>, minus: bool) -> Result<Value<'a>, RecordError> {
     if data.all_ones() {
         return Ok(Value::Invalid);
@@ -131,30 +133,8 @@ fn read_bcd<'a>(vib: &Vib<'a>, data: Octets<'a>, minus: bool) -> Result<Value<'a
     if matches!(vib.kind, Kind::Label | Kind::Identity) && !minus {
         return Digits::new(data).map(Value::Digits).ok_or(RecordError::InvalidBcd);
     }
-    let sign = !minus && data.most_significant().is_some_and(|top| top >> 4 == 0xF);
-    let packed = data.unsigned().ok_or(RecordError::TooLarge)?;
-    // 9 bytes at most: 18 digits fit
-    let packed = if sign { packed & !(0xF << (8 * data.len() - 4)) } else { packed };
-    let number = unpacked(packed).ok_or(RecordError::InvalidBcd)?;
-    scaled(vib, Decimal::from(if sign || minus { -number } else { number }))
-}
-
-/// The number whose decimal digits are the nibbles; `None` where one is no digit.
-fn unpacked(packed: u128) -> Option<i64> {
-    let (mut rest, mut number, mut place) = (u64::try_from(packed & u128::from(u64::MAX)).ok()?, 0, 1);
-    while rest != 0 {
-        let digit = i64::try_from(rest & 0xF).ok().filter(|digit| *digit <= 9)?;
-        number += digit * place;
-        (rest, place) = (rest >> 4, place * 10);
-    }
-    // the ninth byte of the longest LVAR
-    match u8::try_from(packed >> 64).ok()? {
-        0 => Some(number),
-        high if high >> 4 <= 9 && high & 0xF <= 9 => {
-            Some(number + i64::from(10 * (high >> 4) + (high & 0xF)) * 10_000_000_000_000_000)
-        }
-        _ => None,
-    }
+    let number = bcd::read(data, if minus { Sign::Minus } else { Sign::InTopDigit }).ok_or(RecordError::InvalidBcd)?;
+    scaled(vib, Decimal::from(number))
 }
 
 fn scaled<'a>(vib: &Vib<'a>, raw: Decimal) -> Result<Value<'a>, RecordError> {
@@ -167,41 +147,6 @@ fn scaled<'a>(vib: &Vib<'a>, raw: Decimal) -> Result<Value<'a>, RecordError> {
         value = value.checked_add(Decimal::new(1, places)).ok_or(RecordError::TooLarge)?;
     }
     Ok(Value::Number(value))
-}
-
-/// What an LVAR byte announces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lvar {
-    /// Characters.
-    Text(usize),
-    /// BCD bytes, and whether they are negative.
-    Bcd(usize, bool),
-    /// A binary number of this many bytes.
-    Binary(usize),
-}
-
-impl Lvar {
-    /// EN 13757-3 table 5; `None` for reserved codes, whose length nobody knows.
-    pub(crate) fn of(byte: u8) -> Option<Self> {
-        let low = usize::from(byte & 0x0F);
-        Some(match byte {
-            0x00..=0xBF => Self::Text(usize::from(byte)),
-            0xC0..=0xC9 => Self::Bcd(low, false),
-            0xD0..=0xD9 => Self::Bcd(low, true),
-            0xE0..=0xEF => Self::Binary(low),
-            0xF0..=0xF4 => Self::Binary(16 + 4 * low),
-            0xF5 => Self::Binary(48),
-            0xF6 => Self::Binary(64),
-            _ => return None,
-        })
-    }
-
-    /// Bytes that follow the LVAR.
-    pub(crate) const fn len(self) -> usize {
-        match self {
-            Self::Text(n) | Self::Bcd(n, _) | Self::Binary(n) => n,
-        }
-    }
 }
 
 fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
@@ -287,27 +232,20 @@ fn write_integer(
 ) -> Result<(), DoesNotFit> {
     let unsigned = matches!(vib.kind, Kind::Unsigned | Kind::Label | Kind::Identity | Kind::Manufacturer | Kind::Flags);
     let bits = u32::try_from(8 * len).map_err(|_| DoesNotFit)?;
-    let moment = |bytes: &[u8], out: &mut Vec<u8>| {
-        let start = out.len();
-        out.extend_from_slice(bytes);
-        if order == ByteOrder::MostFirst {
-            out.iter_mut().skip(start).rev().zip(bytes).for_each(|(to, from)| *to = *from);
-        }
-        if bytes.len() == len { Ok(()) } else { Err(DoesNotFit) }
-    };
     match value {
         Value::Number(number) => {
             let integer = unscaled(vib, *number)?;
-            let range = if unsigned {
-                0..(1_i128 << bits.min(126))
-            } else {
-                -(1_i128 << (bits.min(126) - 1))..(1_i128 << (bits.min(126) - 1))
+            // 16 bytes hold whatever an i128 holds
+            let fits = match bits {
+                128.. => true,
+                bits if unsigned => integer >= 0 && integer >> bits == 0,
+                bits => matches!(integer >> (bits - 1), 0 | -1),
             };
-            if bits > 120 || range.contains(&integer) {
-                push_integer(out, integer, len, order);
-                return Ok(());
+            if !fits {
+                return Err(DoesNotFit);
             }
-            Err(DoesNotFit)
+            push_integer(out, integer, len, order);
+            Ok(())
         }
         Value::Flags(flags) => {
             if bits < 64 && flags >> bits != 0 {
@@ -316,10 +254,10 @@ fn write_integer(
             push_integer(out, i128::from(*flags), len, order);
             Ok(())
         }
-        Value::Date(date) => moment(&date.to_g(), out),
-        Value::DateTime(at) if len == 6 => moment(&at.to_i(), out),
-        Value::DateTime(at) => moment(&at.to_f(), out),
-        Value::Time(time) => moment(&time.to_j(), out),
+        Value::Date(date) if len == 2 => push(&date.to_g(), order, out),
+        Value::DateTime(at) if len == 6 => push(&at.to_i(), order, out),
+        Value::DateTime(at) if len == 4 => push(&at.to_f(), order, out),
+        Value::Time(time) if len == 3 => push(&time.to_j(), order, out),
         Value::Identity(id) if len == 8 => {
             out.extend(id.to_wire());
             Ok(())
@@ -343,6 +281,15 @@ fn write_integer(
     }
 }
 
+/// Appends bytes that stand least significant first.
+fn push(bytes: &[u8], order: ByteOrder, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
+    match order {
+        ByteOrder::LeastFirst => out.extend_from_slice(bytes),
+        ByteOrder::MostFirst => out.extend(bytes.iter().rev()),
+    }
+    Ok(())
+}
+
 fn write_bcd(
     len: usize,
     lvar: Option<bool>,
@@ -363,23 +310,12 @@ fn write_bcd(
         }
         _ => return Err(DoesNotFit),
     };
-    let negative = number < 0 || lvar == Some(true);
-    // the sign takes the top digit, except with an LVAR, which tells it
-    let sign = negative && lvar.is_none();
-    let mut rest = number.unsigned_abs();
-    let mut packed = 0_u128;
-    for place in 0..2 * len - usize::from(sign) {
-        packed |= (rest % 10) << (4 * place);
-        rest /= 10;
-    }
-    if rest != 0 || (negative && number > 0) || (lvar == Some(false) && number < 0) {
-        return Err(DoesNotFit);
-    }
-    if sign {
-        packed |= 0xF << (8 * len - 4);
-    }
-    push_integer(out, i128::from_le_bytes(packed.to_le_bytes()), len, order);
-    Ok(())
+    let sign = match lvar {
+        None => Sign::InTopDigit,
+        Some(true) => Sign::Minus,
+        Some(false) => Sign::Plus,
+    };
+    bcd::write(number, len, sign, order, out).ok_or(DoesNotFit)
 }
 
 fn write_real(vib: &Vib<'_>, value: &Value<'_>, order: ByteOrder, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {

@@ -1,0 +1,22 @@
+//! Any CI field with any data: headers, fixed structures, compact and format frames, errors, alarms.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mbushat::mbus::compact::FormatStore;
+use mbushat::mbus::frame::{Control, Frame};
+use mbushat::mbus::telegram::Telegram;
+
+fuzz_target!(|input: (u8, &[u8], u8, &[u8])| {
+    let (ci, data, next_ci, next) = input;
+    let mut formats = FormatStore::default();
+    for (ci, data) in [(ci, data), (next_ci, next)] {
+        let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci, data };
+        let Ok(telegram) = Telegram::parse(&frame) else { continue };
+        let mut buffer = Vec::new();
+        let telegram = formats.expand(&telegram, &mut buffer).unwrap_or(telegram);
+        formats.learn(&telegram);
+        let _ = format!("{telegram:?} {:?}", telegram.status().map(|s| s.names().count()));
+        // the heads of an expanded frame are those of the frame before
+        assert!(telegram.records().count() <= input.1.len() + input.3.len() + 2);
+    }
+});

@@ -63,8 +63,9 @@ fn questions(config: &Config, topics: &Topics) -> Questions {
     Questions {
         client_id: format!("mbushat-doctor-{}", std::process::id()),
         echo_topic: topics.read("doctor"),
-        // An empty document removes an entity that never was: Home Assistant does nothing.
-        listener_topic: announced.enabled.then(|| format!("{}/device/{id}_doctor/config", announced.discovery_prefix)),
+        // An empty document removes a device that never was: Home Assistant does nothing. It listens on
+        // this form of topic too, the agents, which look for their old documents, do not.
+        listener_topic: announced.enabled.then(|| format!("{}/device/{id}/doctor/config", announced.discovery_prefix)),
         retained,
     }
 }

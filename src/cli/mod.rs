@@ -3,8 +3,8 @@
 //!
 //! To add a subcommand: a file `cli/<name>.rs` with `pub(crate) struct Args` (derive [`clap::Args`])
 //! and `pub(crate) fn run(args: &Args, …) -> Result<(), Failure>`; here its `mod`, its variant of
-//! [`Command`] and its arm in [`dispatch`]. Human output goes through [`print`], so that a closed
-//! pipe ends the program quietly; diagnostics go to stderr, through `tracing` or as a [`Failure`].
+//! `Command` and its arm in `dispatch`. Human output goes through `print`, so that a closed
+//! pipe ends the program quietly; diagnostics go to stderr, through `tracing` or as a `Failure`.
 //! A subcommand that needs tokio builds its own runtime.
 
 mod check;

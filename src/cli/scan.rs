@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
     retries: u8,
 
-    /// Print [[meter]] tables to paste into the configuration
+    /// Print `[[meter]]` tables to paste into the configuration
     #[arg(long)]
     toml: bool,
 

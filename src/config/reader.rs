@@ -1,7 +1,7 @@
 //! Reads the keys of one table: each with what it wants, every problem collected, none fatal.
 //!
 //! Not here: which keys there are and what they mean ([`check`](super::check)), how a value is
-//! spelled ([`spelling`](super::spelling)).
+//! spelled ([`super::spelling`]).
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

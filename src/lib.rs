@@ -56,6 +56,8 @@
 //! - One task owns a thing; others send it values over bounded channels.
 //! - A failed *reading* (silence, checksum) never closes a port; only an I/O error does.
 //! - Each failure is logged once, by the task that decides its fate.
+//! - A reading is in the spool until the broker's PUBACK, and sent again from there; its number never
+//!   stands for another reading, whatever happened to the process, the disk or the clock.
 //!
 //! # Deliberately absent
 //!

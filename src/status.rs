@@ -21,6 +21,8 @@ pub struct Status {
     pub readings_set_aside: u64,
     /// Readings that wait for the broker.
     pub spool_depth: u64,
+    /// Events and responses that were lost because too many waited for the broker.
+    pub notes_dropped: u64,
     /// Telegrams that came but gave no reading, counter faults included.
     pub readings_faulty: u64,
 }

@@ -24,11 +24,6 @@ pub fn notify_watchdog() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// A line for `systemctl status`.
-pub fn notify_status(text: &str) {
-    notify(&[NotifyState::Status(text)]);
-}
-
 /// How often the service manager wants to hear of progress; `None`: it does not.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {

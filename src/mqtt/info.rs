@@ -25,6 +25,7 @@ pub(super) fn info<'a>(status: &Status, buses: impl Iterator<Item = (&'a Bus, He
             faulty: status.readings_faulty,
         },
         spool_depth: status.spool_depth,
+        events_dropped: status.notes_dropped,
         buses: buses.map(|(bus, health)| (bus.name.clone(), BusJson::new(bus, &health))).collect(),
     };
     serde_json::to_string(&info).unwrap_or_default()
@@ -35,6 +36,7 @@ struct InfoJson {
     version: &'static str,
     uptime_s: u64,
     spool_depth: u64,
+    events_dropped: u64,
     readings: ReadingsJson,
     buses: BTreeMap<String, BusJson>,
 }

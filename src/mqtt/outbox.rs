@@ -176,7 +176,7 @@ impl Outbox {
     pub fn note(&mut self, topic: String, payload: Vec<u8>) {
         if self.notes.len() >= NOTES {
             self.notes.pop_front();
-            self.notes_dropped += 1;
+            self.notes_dropped = self.notes_dropped.saturating_add(1);
         }
         self.notes.push_back(Note { topic, payload });
     }
@@ -377,12 +377,6 @@ impl Outbox {
     #[must_use]
     pub fn notes_dropped(&self) -> u64 {
         self.notes_dropped
-    }
-
-    /// Whether there is a connection.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.connected
     }
 }
 

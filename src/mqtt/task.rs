@@ -32,7 +32,7 @@ const INFO_EVERY: Duration = Duration::from_secs(60);
 /// Events taken at one turn, at most.
 const CATCH_UP: usize = 256;
 /// How long the last messages may take at the end.
-const GOODBYE_WITHIN: Duration = Duration::from_millis(800);
+const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
 /// One bus, as the outbox task sees it.
 #[derive(Clone, Debug)]
@@ -253,7 +253,8 @@ impl OutboxTask {
 
     fn down(&mut self, fault: Fault) {
         self.connection = None;
-        if let Some(verdict) = self.publisher.outbox.down(fault == Fault::Closed) {
+        let by_the_broker = matches!(fault, Fault::Closed | Fault::Garbled(_) | Fault::Busy(_) | Fault::NotAuthorized);
+        if let Some(verdict) = self.publisher.outbox.down(by_the_broker) {
             self.obey(&verdict);
         }
         if self.fault.as_ref() != Some(&fault) {
@@ -329,6 +330,7 @@ impl OutboxTask {
             readings_dropped: dropped,
             readings_set_aside: set_aside,
             spool_depth: self.publisher.spool.depth(),
+            notes_dropped: self.publisher.outbox.notes_dropped(),
             readings_faulty: faulty,
         }
     }

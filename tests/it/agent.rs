@@ -434,3 +434,41 @@ fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_
         assert!(start.elapsed() < SOON, "{:#?}", retained(broker.port, "#"));
     }
 }
+
+#[test]
+fn a_frozen_broker_does_not_keep_the_agent_from_ending_in_time() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
+    broker.signal("STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    let (status, took) = agent.end("TERM");
+    broker.signal("CONT");
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_of_progress_and_of_the_stop() {
+    let folder = Folder::new();
+    let socket = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    manager.set_read_timeout(Some(SOON)).expect("a timeout");
+    let gateway = Gateway::start();
+    let mut agent = Agent::start(1, &gateway.config("w", [1], "1s"));
+    let starter = format!("NOTIFY_SOCKET={}", socket.display());
+    agent.restart_with(&["env", &starter, "WATCHDOG_USEC=1000000"]);
+    let mut heard = Vec::new();
+    let next = || {
+        let mut buffer = [0; 500];
+        let count = manager.recv(&mut buffer).expect("a message within 20 s");
+        String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).trim().to_owned()
+    };
+    while heard.len() < 4 {
+        heard.push(next());
+    }
+    assert_eq!(heard, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    agent.end("TERM");
+    assert!(std::iter::repeat_with(next).take(5).any(|message| message == "STOPPING=1"));
+}

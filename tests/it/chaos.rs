@@ -217,6 +217,7 @@ fn disk(fault: &'static str, options: &str) -> Option<Row> {
     let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;
     let store = scene.agent.folder().join("store");
     scene.agent.kill();
+    std::fs::create_dir_all(&store).expect("a folder");
     let mount = format!("mount -t tmpfs -o {options} tmpfs {}", store.display());
     let can = std::process::Command::new("unshare").args(["-rm", "sh", "-c", &mount]).status();
     if !can.is_ok_and(|status| status.success()) {

@@ -44,7 +44,10 @@ pub fn clock_synced() -> Option<bool> {
     if Path::new("/run/systemd/timesync/synchronized").exists() {
         return Some(true);
     }
-    let output = Command::new("timedatectl").args(["show", "-p", "NTPSynchronized", "--value"]).output().ok()?;
+    // it would tell the service manager of its own failures, in our name
+    let mut timedatectl = Command::new("timedatectl");
+    timedatectl.args(["show", "-p", "NTPSynchronized", "--value"]).env_remove("NOTIFY_SOCKET");
+    let output = timedatectl.output().ok()?;
     match output.stdout.trim_ascii() {
         b"yes" => Some(true),
         b"no" => Some(false),

@@ -234,7 +234,7 @@ fn write_integer(
     let bits = u32::try_from(8 * len).map_err(|_| DoesNotFit)?;
     match value {
         Value::Number(number) => {
-            let integer = unscaled(vib, *number)?;
+            let integer = unscaled(vib, *number)?.to_integer().ok_or(DoesNotFit)?;
             // 16 bytes hold whatever an i128 holds
             let fits = match bits {
                 128.. => true,
@@ -299,7 +299,7 @@ fn write_bcd(
     out: &mut Vec<u8>,
 ) -> Result<(), DoesNotFit> {
     let number = match value {
-        Value::Number(number) => unscaled(vib, *number)?,
+        Value::Number(number) => unscaled(vib, *number)?.to_integer().ok_or(DoesNotFit)?,
         Value::Digits(digits) if digits.octets().len() == len => {
             out.extend_from_slice(digits.octets().wire());
             return Ok(());
@@ -321,7 +321,7 @@ fn write_bcd(
 fn write_real(vib: &Vib<'_>, value: &Value<'_>, order: ByteOrder, out: &mut Vec<u8>) -> Result<(), DoesNotFit> {
     let real = match value {
         Value::Number(number) => {
-            let raw = number.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)?;
+            let raw = unscaled(vib, *number)?;
             raw.to_string().parse::<f32>().map_err(|_| DoesNotFit)?
         }
         Value::Invalid => f32::NAN,
@@ -359,8 +359,8 @@ fn write_variable(
     }
 }
 
-/// The integer that was scaled; an error where the value has decimals below the coding's step.
-fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<i128, DoesNotFit> {
+/// The number before it was scaled: the inverse of [`scaled`].
+fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<Decimal, DoesNotFit> {
     let mut value = value;
     if let Some(places) = vib.offset {
         value = value.checked_add(Decimal::new(-1, places)).ok_or(DoesNotFit)?;
@@ -368,6 +368,5 @@ fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<i128, DoesNotFit> {
     if vib.kind == Kind::Twelfth {
         value = value.checked_mul(Decimal::new(4096, 0)).ok_or(DoesNotFit)?;
     }
-    let raw = value.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)?;
-    raw.to_integer().ok_or(DoesNotFit)
+    value.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)
 }

@@ -95,9 +95,9 @@ fn written_back(record: &DataRecord<'_>) {
     let original = [record.dib.bytes, record.vib.bytes, record.data].concat();
     let exact = match record.value {
         Ok(Value::Digits(_) | Value::Text(_) | Value::Manufacturer(_) | Value::None | Value::Flags(_)) => true,
-        // -0 has two codings, the fixed structure has no blocks, and LVAR may carry signs twice
-        Ok(Value::Number(number)) => {
-            number.mantissa() != 0 && !record.dib.bytes.is_empty() && record.dib.coding.to_field() != Some(0xD)
+        // minus zero is written as zero, and an LVAR may be one of several that fit
+        Ok(Value::Number(_)) => {
+            !record.data.iter().all(|byte| matches!(byte, 0 | 0x80 | 0xF0)) && record.dib.coding.to_field() != Some(0xD)
         }
         Ok(Value::Date(date)) => date.year < 2081 && date.year > 1980,
         _ => false,

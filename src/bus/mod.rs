@@ -7,6 +7,7 @@ pub mod hat;
 pub mod health;
 pub mod line;
 mod power_cycle;
+mod scanning;
 pub mod schedule;
 pub mod serve;
 pub mod session;
@@ -16,7 +17,10 @@ pub mod task;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+pub use scanning::Scan;
+
 use crate::mbus::readout::ReadoutError;
+use crate::mbus::search::Finding;
 
 /// What happened on a segment, for the outbox: the only thing a bus task sends.
 #[derive(Clone, Debug)]
@@ -39,6 +43,13 @@ pub enum Happened {
     },
     /// The line is open and powered.
     Up,
+    /// A scan is over.
+    Scanned {
+        /// Who answered.
+        found: Vec<Finding>,
+        /// Whether it came to its end; it does not where the bus loses its power.
+        complete: bool,
+    },
 }
 
 /// The outcome of one meter's turn.
@@ -64,6 +75,8 @@ pub enum Command {
     },
     /// Switch bus power.
     Power(bool),
+    /// Look for meters, between the readouts; while another scan is at work this one is ignored.
+    Scan(Scan),
 }
 
 /// What of this machine a bus touches besides its port; tests bring their own.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::health::{Health, Load};
 use super::line::LineError;
 use super::power_cycle::{OFF_FOR, PowerCycles};
+use super::scanning::Scanning;
 use super::schedule::{Due, Next, Now, Plan, Schedule};
 use super::session::{Outage, Query, Session};
 use super::{BusEvent, Command, Happened, Machine, MeterReadout};
@@ -72,7 +73,8 @@ impl BusTask {
         let failing = vec![false; self.meters.len()];
         let load = Load::new(Instant::now().into_std());
         let cycles = PowerCycles::default();
-        let mut running = Running { task: self, schedule, links, failing, load, cycles, power_wanted: true };
+        let mut running =
+            Running { task: self, schedule, links, failing, load, cycles, power_wanted: true, scan: None };
         while let Ok(()) = running.session().await {}
     }
 }
@@ -88,6 +90,8 @@ struct Running {
     load: Load,
     cycles: PowerCycles,
     power_wanted: bool,
+    /// A search that goes on while nothing is due.
+    scan: Option<Scanning>,
 }
 
 /// The task shall end.
@@ -121,6 +125,7 @@ impl Running {
     /// From one opening of the line to its loss.
     async fn session(&mut self) -> Result<(), Stop> {
         let mut session = self.open().await?;
+        self.scan = None;
         self.links.fill(LinkState::default());
         self.task.health.send_modify(|health| health.up = true);
         if let Some(hat) = session.hat() {
@@ -198,7 +203,11 @@ impl Running {
                 Next::WaitUntil(until) => Some(until),
                 Next::Idle => None,
             };
-            self.wait(session, until).await?;
+            if self.scan.is_some() {
+                self.probe(session).await?;
+            } else {
+                self.wait(session, until).await?;
+            }
         }
     }
 
@@ -230,6 +239,11 @@ impl Running {
                     self.schedule.want(place);
                 }
             }
+            Command::Scan(scan) => {
+                if self.scan.is_none() {
+                    self.scan = Scanning::new(scan);
+                }
+            }
             Command::Power(on) => {
                 let (Some(power), Some(hat)) = (session.power(), self.task.bus.hat) else {
                     tracing::warn!(bus = self.task.bus.name, "no Hat powers this bus, so it cannot be switched");
@@ -245,6 +259,26 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// One step of the scan; at its end what it found is told.
+    async fn probe(&mut self, session: &mut Session) -> Result<(), Interrupt> {
+        let Some(mut scan) = self.scan.take() else { return Ok(()) };
+        let goes_on = self.power_wanted
+            && tokio::select! {
+                biased;
+                probed = scan.probe(session, &self.task.bus) => probed?,
+                () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
+            };
+        // A probe resets the meter it finds.
+        self.links.fill(LinkState::default());
+        if goes_on {
+            self.scan = Some(scan);
+            return Ok(());
+        }
+        let found = scan.found();
+        tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
+        Ok(self.emit(Happened::Scanned { found, complete: self.power_wanted }).await?)
     }
 
     /// One meter's turn. Told to stop, it is given up where it does not finish soon.

@@ -238,7 +238,8 @@ impl Target {
 
     /// Gives the order and checks it.
     async fn give(&self, mut command: Command) -> Result<Effect, Failure> {
-        let mut session = self.wire.open("change a meter").await?;
+        let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
+        let mut session = self.wire.open("change a meter", instead).await?;
         let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
         loop {
             match command.next_exchange(timing) {

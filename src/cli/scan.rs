@@ -106,7 +106,9 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
 }
 
 async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Failure> {
-    let mut session = wire.open("scan").await?;
+    let base = wire.base_topic();
+    let instead = format!("publish to {base}/bridge/request/scan, the answer comes on {base}/bridge/response/scan");
+    let mut session = wire.open("scan", &instead).await?;
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
         let mut search = args.search();

@@ -87,12 +87,11 @@ fn bus_of(port: &str, machine: &Machine) -> Result<Bus, Failure> {
 }
 
 impl Wire {
-    /// Opens and powers it. `what` cannot be done while the agent has it.
-    pub(crate) async fn open(&self, what: &str) -> Result<Session, Failure> {
+    /// Opens and powers it. `what` cannot be done where the agent has it; `instead` is what to do then.
+    pub(crate) async fn open(&self, what: &str, instead: &str) -> Result<Session, Failure> {
         Session::open(&self.bus, &self.machine, true).await.map_err(|outage| match &outage {
             Outage::Line(LineError::Held { holder, .. }) if holder.as_ref().is_none_or(|by| by.name == AGENT) => {
-                let stop = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
-                Failure::new(format!("cannot {what} while the agent has the bus: {stop}")).because(&outage)
+                Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(&outage)
             }
             _ => Failure::new(format!("cannot {what}")).because(&outage),
         })
@@ -116,5 +115,10 @@ impl Wire {
             Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
             Port::Sim(file) => format!("sim:{}", file.display()),
         }
+    }
+
+    /// The base of the agent's topics.
+    pub(crate) fn base_topic(&self) -> &str {
+        self.config.as_ref().map_or("mbushat", |config| config.mqtt.base_topic.as_str())
     }
 }

@@ -85,6 +85,8 @@ pub struct Request {
     pub bus: Option<String>,
     /// For `power`: switch it on or off.
     pub on: Option<bool>,
+    /// For `scan`: search by secondary address, among those that this mask matches.
+    pub secondary: Option<String>,
     /// Whatever the asker wants to see again in the response.
     pub transaction: Option<Box<RawValue>>,
 }

@@ -18,7 +18,9 @@ use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
 use crate::homeassistant::discovery::Announcer;
-use crate::mbus::address::SecondaryAddress;
+use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::mbus::frame::Frame;
+use crate::mbus::search::Finding;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
@@ -88,7 +90,7 @@ impl Publisher {
         match what {
             Happened::Up => self.tell(&Event::BusUp { bus: name }),
             Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
-            Happened::Read(_) => {}
+            Happened::Read(_) | Happened::Scanned { .. } => {}
         }
     }
 
@@ -270,9 +272,33 @@ impl Publisher {
         }
     }
 
+    /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.
+    pub(super) fn unconfigured(&self, bus: usize, found: &[Finding]) -> Vec<String> {
+        let here: Vec<MeterAddress> =
+            self.config.meters.iter().filter(|meter| meter.bus == bus).map(|meter| meter.address).collect();
+        let unknown = |finding: &Finding| {
+            let Finding::Meter { address, identity, frame } = finding else { return None };
+            let primary = frame.as_deref().and_then(primary_address);
+            let is_it = |known: &MeterAddress| match known {
+                MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
+                MeterAddress::Primary(known) => Some(known.get()) == primary,
+            };
+            (!here.contains(address) && !here.iter().any(is_it)).then(|| address.to_string())
+        };
+        found.iter().filter_map(unknown).collect()
+    }
+
     /// The bus of a configured meter.
     pub(super) fn bus_of(&self, meter: &str) -> Option<usize> {
         self.meters.get(meter).map(|known| known.meter.bus)
+    }
+}
+
+/// The A field of a meter's telegram, which is its primary address however it was asked.
+fn primary_address(frame: &[u8]) -> Option<u8> {
+    match Frame::parse(frame) {
+        Ok(Frame::Long { a, .. }) => Some(a),
+        _ => None,
     }
 }
 

@@ -5,6 +5,10 @@
 use serde_json::value::RawValue;
 
 use super::payload::{self, Request};
+use crate::bus::Scan;
+use crate::mbus::address::SecondaryAddress;
+use crate::mbus::medium;
+use crate::mbus::search::Finding;
 
 /// Requests that wait for their readout, at most.
 const WAITING: usize = 100;
@@ -21,6 +25,13 @@ pub(super) enum Wish {
         /// On or off.
         on: bool,
     },
+    /// Look for meters on this bus.
+    Scan {
+        /// Its name; `None`: the only one.
+        bus: Option<String>,
+        /// At which addresses.
+        scan: Scan,
+    },
     /// Read the configuration again.
     Reload,
 }
@@ -29,6 +40,8 @@ pub(super) enum Wish {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     reads: Vec<(String, Option<Box<RawValue>>)>,
+    /// Places of buses that are being scanned.
+    scans: Vec<(usize, Option<Box<RawValue>>)>,
 }
 
 /// What `bridge/request/<verb>` with this payload wishes, or why that makes no sense.
@@ -39,8 +52,13 @@ pub(super) fn wish(verb: &str, request: &Request) -> Result<Wish, &'static str> 
             let on = request.on.ok_or("say \"on\": true or false")?;
             Ok(Wish::Power { bus: request.bus.clone(), on })
         }
+        "scan" => {
+            let mask = request.secondary.as_deref().map(SecondaryAddress::parse).transpose();
+            let mask = mask.map_err(|_| "want a mask in \"secondary\", such as \"3013????\"")?;
+            Ok(Wish::Scan { bus: request.bus.clone(), scan: mask.map_or(Scan::Primary, Scan::Secondary) })
+        }
         "reload" => Ok(Wish::Reload),
-        _ => Err("no such request; there are read, power and reload"),
+        _ => Err("no such request; there are read, scan, power and reload"),
     }
 }
 
@@ -52,6 +70,22 @@ impl Waiting {
             self.reads.push((meter.to_owned(), transaction));
         }
         room
+    }
+
+    /// Answers this request when the scan of this bus is over; `false` where one is at work already.
+    pub(super) fn push_scan(&mut self, bus: usize, transaction: Option<Box<RawValue>>) -> bool {
+        let free = !self.scans.iter().any(|(scanned, _)| *scanned == bus);
+        if free {
+            self.scans.push((bus, transaction));
+        }
+        free
+    }
+
+    /// The response to whoever waited for the scan of this bus.
+    pub(super) fn answer_scan(&mut self, bus: usize, outcome: Result<&[Finding], &str>) -> Option<String> {
+        let place = self.scans.iter().position(|(scanned, _)| *scanned == bus)?;
+        let (_, transaction) = self.scans.swap_remove(place);
+        Some(payload::response(outcome.map(scan_result), transaction.as_deref()))
     }
 
     /// The responses to everyone who waited for this meter.
@@ -68,9 +102,49 @@ impl Waiting {
     }
 }
 
+/// `{"meters":[{"address":"48","id":"30137315",…}],"collisions":["7"]}`
+fn scan_result(found: &[Finding]) -> serde_json::Value {
+    let (mut meters, mut collisions) = (Vec::new(), Vec::new());
+    for finding in found {
+        match finding {
+            Finding::Collision(address) => collisions.push(address.to_string()),
+            Finding::Meter { address, identity, .. } => meters.push(serde_json::json!({
+                "address": address.to_string(),
+                "id": identity.map(|identity| format!("{:08X}", identity.id())),
+                "manufacturer": identity.map(|identity| identity.manufacturer().to_string()),
+                "version": identity.map(SecondaryAddress::version),
+                "medium": identity.map(|identity| medium::name(identity.medium())),
+            })),
+        }
+    }
+    serde_json::json!({ "meters": meters, "collisions": collisions })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mbus::address::MeterAddress;
+
+    #[test]
+    fn a_scan_of_a_bus_is_asked_once_at_a_time_and_answered_with_what_was_found() {
+        assert_eq!(asked("scan", ""), Ok(Wish::Scan { bus: None, scan: Scan::Primary }));
+        let mask = SecondaryAddress::parse("3013????").expect("a mask");
+        let masked = Wish::Scan { bus: Some("b".to_owned()), scan: Scan::Secondary(mask) };
+        assert_eq!(asked("scan", r#"{"bus":"b","secondary":"3013????"}"#), Ok(masked));
+        assert!(asked("scan", r#"{"secondary":"all"}"#).is_err());
+        let mut waiting = Waiting::default();
+        assert!(waiting.push_scan(0, RawValue::from_string("7".to_owned()).ok()));
+        assert!(!waiting.push_scan(0, None) && waiting.push_scan(1, None));
+        let identity = SecondaryAddress::parse("30137315ATS0104").expect("an identity");
+        let address = MeterAddress::Secondary(identity);
+        let found = [Finding::Meter { address, identity: Some(identity), frame: None }, Finding::Collision(address)];
+        let answer = waiting.answer_scan(0, Ok(&found)).expect("someone waits");
+        assert!(answer.contains(r#""id":"30137315""#) && answer.contains(r#""medium":"heat""#), "{answer}");
+        assert!(answer.contains(r#""collisions":["3013731593060104"]"#), "{answer}");
+        assert!(answer.contains(r#""transaction":7"#), "{answer}");
+        assert_eq!(waiting.answer_scan(0, Ok(&found)), None);
+        assert!(waiting.answer_scan(1, Err("the line is gone")).is_some_and(|answer| answer.contains("error")));
+    }
 
     fn asked(verb: &str, payload: &str) -> Result<Wish, &'static str> {
         wish(verb, &payload::request(payload.as_bytes()).expect("a request"))

@@ -199,7 +199,14 @@ impl OutboxTask {
     fn happened(&mut self, event: BusEvent) {
         let readout = match event.what {
             Happened::Read(readout) => readout,
-            other => return self.publisher.happened(event.bus, &other),
+            Happened::Scanned { found, complete: true } => return self.scanned(event.bus, Ok(&found)),
+            Happened::Scanned { .. } => return self.scanned(event.bus, Err("bus power went off")),
+            other => {
+                if let Happened::Down { error } = &other {
+                    self.scanned(event.bus, Err(error));
+                }
+                return self.publisher.happened(event.bus, &other);
+            }
         };
         let meter = readout.meter.clone();
         let synced = *self.channels.clock_synced.borrow();

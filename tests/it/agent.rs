@@ -8,7 +8,7 @@ use mbushat::mbus::decimal::Decimal;
 use crate::broker::{Broker, Folder, Received, Subscriber, publish, retained, signal};
 use crate::gateway::Gateway;
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// `mbushat run` with a configuration of its own.
 pub(crate) struct Agent {

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Subscriber, publish};
 use crate::bus_commands::{Folder, Simulated, text};
 
 /// A fast bus with a meter at 3, one at 5, and two at 7.
@@ -161,13 +164,47 @@ fn a_bus_that_mbushat_has_is_neither_scanned_nor_changed() {
         assert!(first.try_wait().expect("a state").is_none(), "it ended too early");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    for args in [&["scan"][..], &["meter", "reset", "5", "--yes"]] {
+    let instead = ["publish to mbushat/bridge/request/scan", "systemctl stop mbushat"];
+    for (args, instead) in [&["scan"][..], &["meter", "reset", "5", "--yes"]].into_iter().zip(instead) {
         let (_, error, code) = bench.mbushat(args);
         assert_eq!(code, Some(1), "{error}");
-        assert!(error.contains("systemctl stop mbushat") && error.contains("is held by mbushat"), "{error}");
+        assert!(error.contains(instead) && error.contains("is held by mbushat"), "{error}");
     }
     first.kill().expect("its end");
     first.wait().expect("its end");
+    bench.bus.end();
+}
+
+#[test]
+fn a_running_agent_scans_its_bus_on_request_and_goes_on_reading() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let bench = Bench::new("scan-request", &BUS.replace("9600", "38400"));
+    let bus = format!("[[bus]]\nname = \"cellar\"\nport = \"{}\"\nbaud = 38400\nhat = false\n", bench.bus.port);
+    let meter = "[[meter]]\nname = \"heating\"\naddress = 5\ninterval = \"1s\"\nalign = false\n";
+    let _agent = Agent::start(broker.port, &format!("{bus}{meter}"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/heating/reading").expect("a reading");
+    let request = |payload: &str| publish(broker.port, "mbushat/bridge/request/scan", payload, false);
+    request(r#"{"secondary":"????????","transaction":1}"#);
+    request(r#"{"transaction":2}"#);
+    let (mut readings, mut events, mut second) = (0, Vec::new(), None);
+    let answer = subscriber.wait_for(Duration::from_secs(60), |message| {
+        readings += usize::from(message.topic == "mbushat/heating/reading");
+        events.extend(message.payload.contains("meter_found").then(|| message.payload.clone()));
+        if message.payload.contains(r#""transaction":2"#) {
+            second = Some(message.payload.clone());
+        }
+        message.topic == "mbushat/bridge/response/scan" && message.payload.contains(r#""transaction":1"#)
+    });
+    let answer: serde_json::Value = serde_json::from_str(&answer.expect("an answer").payload).expect("JSON");
+    assert_eq!(answer["status"], "ok", "{answer}");
+    let ids: Vec<_> = answer["data"]["meters"].as_array().expect("meters").iter().map(|m| m["id"].clone()).collect();
+    assert_eq!(ids, ["21880341", "21880342", "30137315", "67200512"]);
+    assert!(second.is_some_and(|payload| payload.contains("scanned already")), "one scan at a time");
+    assert!(readings >= 2, "readouts go on during a scan: {readings}");
+    let rest = subscriber.until_quiet(Duration::from_millis(500)).into_iter().map(|m| m.payload);
+    events.extend(rest.filter(|payload| payload.contains("meter_found")));
+    assert_eq!(events.len(), 3, "of those that nobody has configured: {events:?}");
     bench.bus.end();
 }
 

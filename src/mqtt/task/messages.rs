@@ -4,11 +4,24 @@
 
 use std::time::Instant;
 
-use super::super::payload::{self, Request};
+use serde_json::value::RawValue;
+
+use super::super::payload::{self, Event, Request};
 use super::super::requests::{self, Wish};
 use super::super::topic;
 use super::OutboxTask;
 use crate::bus::Command;
+use crate::mbus::search::Finding;
+
+/// What answers a request.
+enum Until {
+    /// It is done.
+    Now,
+    /// The readout of this meter.
+    Read(String),
+    /// The end of this scan of this bus.
+    Scanned(usize, Command),
+}
 
 impl OutboxTask {
     pub(super) fn message(&mut self, topic: &str, payload: &[u8], retain: bool) {
@@ -40,28 +53,56 @@ impl OutboxTask {
             Ok(request) => (self.fulfil(verb, &request), request.transaction),
         };
         let response = match outcome {
-            Ok(Some(meter)) if self.waiting.push(&meter, transaction.clone()) => return,
-            Ok(Some(_)) => payload::response(Err("too many requests wait"), transaction.as_deref()),
-            Ok(None) => payload::response(Ok(serde_json::json!({})), transaction.as_deref()),
+            Ok(Until::Read(meter)) if self.waiting.push(&meter, transaction.clone()) => return,
+            Ok(Until::Read(_)) => payload::response(Err("too many requests wait"), transaction.as_deref()),
+            Ok(Until::Scanned(bus, command)) => match self.scan(bus, command, transaction.clone()) {
+                Ok(()) => return,
+                Err(error) => payload::response(Err(&error), transaction.as_deref()),
+            },
+            Ok(Until::Now) => payload::response(Ok(serde_json::json!({})), transaction.as_deref()),
             Err(error) => payload::response(Err(&error), transaction.as_deref()),
         };
         self.publisher.outbox.note(self.publisher.topics.response(verb), response.into());
     }
 
-    /// The meter whose readout answers the request, if one does.
-    fn fulfil(&mut self, verb: &str, request: &Request) -> Result<Option<String>, String> {
+    /// Does what is asked, or says what will answer it.
+    fn fulfil(&mut self, verb: &str, request: &Request) -> Result<Until, String> {
         match requests::wish(verb, request)? {
-            Wish::Read(meter) => self.read_now(&meter).map(|()| Some(meter)),
+            Wish::Read(meter) => self.read_now(&meter).map(|()| Until::Read(meter)),
             Wish::Power { bus, on } => {
-                let buses = &self.publisher.config.buses;
-                let place = match bus {
-                    Some(name) => buses.iter().position(|b| b.name == name).ok_or("no such bus")?,
-                    None if buses.len() == 1 => 0,
-                    None => return Err("say which \"bus\"".to_owned()),
-                };
-                self.command(place, Command::Power(on)).map(|()| None)
+                let place = self.bus_named(bus.as_deref())?;
+                self.command(place, Command::Power(on)).map(|()| Until::Now)
             }
-            Wish::Reload => self.channels.ask_reload.try_send(()).map(|()| None).map_err(|e| e.to_string()),
+            Wish::Scan { bus, scan } => Ok(Until::Scanned(self.bus_named(bus.as_deref())?, Command::Scan(scan))),
+            Wish::Reload => self.channels.ask_reload.try_send(()).map(|()| Until::Now).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// The place of a bus; without a name that of the only one.
+    fn bus_named(&self, name: Option<&str>) -> Result<usize, String> {
+        let buses = &self.publisher.config.buses;
+        match name {
+            Some(name) => buses.iter().position(|bus| bus.name == name).ok_or_else(|| "no such bus".to_owned()),
+            None if buses.len() == 1 => Ok(0),
+            None => Err("say which \"bus\"".to_owned()),
+        }
+    }
+
+    fn scan(&mut self, bus: usize, command: Command, transaction: Option<Box<RawValue>>) -> Result<(), String> {
+        if !self.waiting.push_scan(bus, transaction) {
+            return Err("this bus is being scanned already".to_owned());
+        }
+        self.command(bus, command).inspect_err(|error| _ = self.waiting.answer_scan(bus, Err(error)))
+    }
+
+    /// A scan is over, or its line is gone: whoever waits is told, and of meters nobody configured everyone.
+    pub(super) fn scanned(&mut self, bus: usize, outcome: Result<&[Finding], &str>) {
+        for address in self.publisher.unconfigured(bus, outcome.unwrap_or_default()) {
+            let Some(name) = self.publisher.config.buses.get(bus).map(|bus| bus.name.clone()) else { continue };
+            self.publisher.tell(&Event::MeterFound { bus: name, address });
+        }
+        if let Some(response) = self.waiting.answer_scan(bus, outcome) {
+            self.publisher.outbox.note(self.publisher.topics.response("scan"), response.into());
         }
     }
 

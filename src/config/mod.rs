@@ -75,6 +75,8 @@ pub struct Mqtt {
     pub keep_alive: Duration,
     /// Whether `state` topics are retained.
     pub retain_state: bool,
+    /// Whether each value is published on a topic of its own too.
+    pub value_topics: bool,
 }
 
 /// TLS files; all PEM.

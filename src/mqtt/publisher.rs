@@ -201,6 +201,9 @@ impl Publisher {
         self.spool.remember(Memo::State, name, &state, self.now);
         let numbers = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
         self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
+        if self.config.mqtt.value_topics {
+            self.set_values(reading);
+        }
         let Some(known) = self.meters.get_mut(name) else { return seq };
         known.last.extend(numbers);
         for measurement in &reading.measurements {
@@ -217,6 +220,15 @@ impl Publisher {
         self.announce(name);
         self.tell_notices();
         seq
+    }
+
+    /// Each value on a topic of its own.
+    fn set_values(&mut self, reading: &Reading) {
+        for measurement in &reading.measurements {
+            let topic = self.topics.value(&reading.meter, &measurement.key);
+            let value = payload::plain_value(&measurement.value);
+            self.outbox.set(Class::State, &topic, value.into(), self.config.mqtt.retain_state);
+        }
     }
 
     /// Publishes an event.

@@ -472,3 +472,21 @@ fn the_service_manager_hears_of_the_start_of_progress_and_of_the_stop() {
     agent.end("TERM");
     assert!(std::iter::repeat_with(next).take(5).any(|message| message == "STOPPING=1"));
 }
+
+#[test]
+fn each_value_has_a_topic_of_its_own_where_that_is_asked_for() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [7], "1s"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/reading").expect("a reading");
+    assert!(!retained(broker.port, "mbushat/#").iter().any(|m| m.topic.contains("/value/")), "not by itself");
+    let file = agent.folder.path().join("mbushat.toml");
+    let text = std::fs::read_to_string(&file).expect("its configuration");
+    std::fs::write(&file, text.replace("keep_alive", "value_topics = true\nkeep_alive")).expect("writable");
+    agent.hangup();
+    let value = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/value/volume").expect("the value");
+    let number: Decimal = value.payload.parse().expect("a plain number");
+    assert!(number >= Decimal::new(1, -3), "{number}");
+    assert!(payload_of(&retained(broker.port, "#"), "mbushat/w_m7/value/volume").is_some(), "retained");
+}

@@ -21,6 +21,7 @@ fn config(port: u16) -> Mqtt {
         protocol: Protocol::Auto,
         keep_alive: Duration::from_secs(5),
         retain_state: true,
+        value_topics: false,
     }
 }
 

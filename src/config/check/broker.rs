@@ -24,6 +24,7 @@ pub(super) const MQTT: Kind = Kind {
         "protocol",
         "keep_alive",
         "retain_state",
+        "value_topics",
     ],
 };
 
@@ -57,6 +58,7 @@ pub(super) fn mqtt(table: &Table, surroundings: &Surroundings<'_>, problems: &mu
         protocol: keys.read("protocol", "\"auto\", 5 or 3", protocol).unwrap_or(Protocol::Auto),
         keep_alive: Duration::from_millis(keep_alive.unsigned_abs()),
         retain_state: keys.boolean("retain_state").unwrap_or(true),
+        value_topics: keys.boolean("value_topics").unwrap_or(false),
     }
 }
 

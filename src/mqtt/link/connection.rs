@@ -273,6 +273,7 @@ mod tests {
             protocol: crate::config::Protocol::Auto,
             keep_alive: Duration::from_secs(1),
             retain_state: true,
+            value_topics: false,
         }
     }
 

@@ -125,6 +125,9 @@ impl Publisher {
         for topic in known.announced.into_iter().chain(known.found.into_keys()) {
             self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
         }
+        for measurement in known.seen.iter().filter(|_| self.config.mqtt.value_topics) {
+            self.outbox.set(Class::State, &self.topics.value(name, &measurement.key), Vec::new(), true);
+        }
         self.take_back(name);
     }
 

@@ -80,7 +80,7 @@ async fn an_unplugged_adapter_is_missed_and_read_again_when_it_is_back() {
     assert!(!bus.health.borrow().up);
     let _wire = Wire::on_pty(&place.port(), &[5]);
     let back = Instant::now();
-    while bus.readout_of("a").await.frames.is_err() {}
+    bus.until_answered().await;
     assert!(back.elapsed() < Duration::from_secs(8), "{:?}", back.elapsed());
     assert_eq!(bus.health.borrow().line_losses, 1);
     bus.stop().await;
@@ -96,7 +96,7 @@ async fn a_gateway_that_restarts_is_read_again() {
     drop(wire);
     bus.until_down().await;
     let (_wire, _) = Wire::on_tcp(address, &[5]);
-    while bus.readout_of("a").await.frames.is_err() {}
+    bus.until_answered().await;
     bus.stop().await;
 }
 
@@ -333,36 +333,44 @@ impl Running {
     }
 
     async fn next(&mut self) -> Happened {
-        timeout(PATIENCE, self.events.recv()).await.expect("something happens").expect("still running").what
+        self.events.recv().await.expect("still running").what
+    }
+
+    /// The first event that is wanted, in good time.
+    async fn first<T>(&mut self, wanted: impl Fn(Happened) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = wanted(self.next().await) {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, found).await.expect("it happens in time")
     }
 
     async fn next_readout(&mut self) -> MeterReadout {
-        loop {
-            if let Happened::Read(readout) = self.next().await {
-                return readout;
-            }
-        }
+        self.first(|happened| if let Happened::Read(readout) = happened { Some(readout) } else { None }).await
     }
 
     async fn readout_of(&mut self, meter: &str) -> MeterReadout {
-        loop {
-            let readout = self.next_readout().await;
-            if readout.meter == meter {
-                return readout;
-            }
-        }
+        self.first(|happened| match happened {
+            Happened::Read(readout) if readout.meter == meter => Some(readout),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn until_answered(&mut self) {
+        self.first(|happened| matches!(happened, Happened::Read(readout) if readout.frames.is_ok()).then_some(()))
+            .await;
     }
 
     async fn until_up(&mut self) {
-        while !matches!(self.next().await, Happened::Up) {}
+        self.first(|happened| matches!(happened, Happened::Up).then_some(())).await;
     }
 
     async fn until_down(&mut self) -> String {
-        loop {
-            if let Happened::Down { error } = self.next().await {
-                return error;
-            }
-        }
+        self.first(|happened| if let Happened::Down { error } = happened { Some(error) } else { None }).await
     }
 
     async fn stop(mut self) {

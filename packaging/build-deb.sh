@@ -49,12 +49,16 @@ in_build() {
     SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "CARGO_TARGET_${upper}_LINKER=$GNU-gcc" "CC_$lower=$GNU-gcc" "AR_$lower=$GNU-ar" "$@"
 }
 
+# Rust's library starts programs by pidfd_spawnp where the C library has it (2.39), else without. It
+# refers to it weakly, but the linker asks for the new version all the same, and Debian 12 (2.36)
+# would refuse the program: so it is linked as if the C library had neither function.
 build() {
   say "building for $ARCH with $(in_build rustc --version)"
-  in_build cargo build --locked --release --no-default-features --target "$TARGET"
+  in_build cargo rustc --locked --release --no-default-features --target "$TARGET" --bin mbushat -- \
+    -C link-arg=-Wl,--defsym=pidfd_spawnp=0 -C link-arg=-Wl,--defsym=pidfd_getpid=0
 }
 
-# A package for Debian 12 too must not need a newer C library than it has.
+# One package for Debian 12 and 13 must not need a newer C library than Debian 12 has.
 check_glibc() {
   local newest
   newest=$(in_build "$GNU-objdump" -T "/target/$TARGET/release/mbushat" | grep -o 'GLIBC_2[.0-9]*' | sort -Vu | tail -n 1)

@@ -93,8 +93,10 @@ pub struct Outbox {
     on_the_way: BTreeMap<u64, Sent>,
     next_id: u64,
     readings: Readings,
-    /// Topics refused on this connection.
+    /// Topics refused on this connection: they get one try.
     refused: HashSet<String>,
+    /// Topics of which that, or a message too large, was said on this connection.
+    said: HashSet<String>,
     birth: Option<(Instant, Birth)>,
 }
 
@@ -140,6 +142,7 @@ impl Outbox {
             next_id: 0,
             readings: Readings::new(cursor),
             refused: HashSet::new(),
+            said: HashSet::new(),
             birth: None,
         }
     }
@@ -187,6 +190,7 @@ impl Outbox {
         self.connected = true;
         self.subscribed = false;
         self.refused.clear();
+        self.said.clear();
         self.dirty.extend(self.documents.keys().cloned());
     }
 
@@ -352,8 +356,8 @@ impl Outbox {
         if let (Some(seq), false) = (seq, final_word) {
             self.readings.try_again(seq, now);
         }
-        let first = final_word && !known;
-        if first && refusal != Refusal::TooLarge {
+        let first = final_word && self.said.insert(topic.clone());
+        if final_word && refusal != Refusal::TooLarge {
             self.refused.insert(topic.clone());
         }
         let cursor = set_aside.and_then(|seq| self.readings.settle(seq));

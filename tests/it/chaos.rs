@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use mbushat::config::{Durability, Store};
+use mbushat::spool::{Notice, Spool};
+
 use crate::agent::Agent;
-use crate::broker::Broker;
+use crate::broker::{Broker, Folder};
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 
@@ -324,17 +327,65 @@ fn many_meters() -> Option<Row> {
     let taken = u64::try_from(scene.served().len() - before.0).expect("small") / seconds;
     let sent = u64::try_from(scene.delivered() - before.1).expect("small") / seconds;
     let drained = scene.drain_rate();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", scene.agent.pid())).unwrap_or_default();
-    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("?").trim().to_owned();
+    let memory = resident_kib(scene.agent.pid());
     let (mut row, _) = scene.settle("none but a minute's outage: 250 meters every 5 s", 1);
-    row.remark = format!("{taken}/s in, {sent}/s out, backlog at {drained}/s, {memory} resident");
+    row.remark = format!("{taken}/s in, {sent}/s out, backlog at {drained}/s, {memory} KiB resident");
     Some(row)
+}
+
+/// Thirty days without a broker, in simulated time: the spool alone, as the outbox task drives it.
+fn thirty_days() -> Option<Row> {
+    const SLOTS: u64 = 30 * 96;
+    const METERS: u64 = 250;
+    let folder = Folder::new();
+    let max_size_bytes = 256 << 20;
+    let store = Store { directory: folder.path().to_owned(), max_size_bytes, durability: Durability::Outage };
+    let mut now = Instant::now();
+    let mut spool = Spool::open(&store, now).expect("nobody else has it");
+    let (mut dropped, mut memory) = (0, Vec::new());
+    for slot in 0..SLOTS {
+        for meter in 0..METERS {
+            spool.append(&format!("meter_{meter}"), now, |seq| format!("{{\"seq\":{seq},{}}}", "x".repeat(500)));
+        }
+        now += Duration::from_secs(15 * 60);
+        if let Some(work) = spool.work(now) {
+            spool.done(work.run(), now);
+        }
+        for notice in spool.notices() {
+            let Notice::Dropped { count, .. } = notice else { panic!("{notice:?}") };
+            dropped += count;
+        }
+        if slot % 288 == 287 {
+            memory.push(resident_kib(std::process::id()));
+        }
+    }
+    let files = std::fs::read_dir(folder.path()).expect("a store").map(|file| file.expect("a file").path());
+    let disk: u64 = files.map(|path| path.metadata().map_or(0, |data| data.len())).sum();
+    assert!(disk <= max_size_bytes + (1 << 20), "{disk} bytes on disk");
+    let (first, last) = (memory.iter().min().expect("measured"), memory.iter().max().expect("measured"));
+    assert!(last - first < 4096, "memory grows: {memory:?} KiB");
+    let (mut seq, mut delivered) = (spool.cursor(), 0);
+    while let Some(entry) = spool.after(seq, now) {
+        assert!(delivered == 0 || entry.seq == seq + 1, "a gap before {}", entry.seq);
+        (seq, delivered) = (entry.seq, delivered + 1);
+        spool.ack(seq, now);
+    }
+    let remark = format!("{dropped} dropped and counted, {} MiB on disk, memory +{} KiB", disk >> 20, last - first);
+    let fault = "broker away 30 simulated days, 250 meters";
+    let taken = SLOTS * METERS;
+    Some(Row { fault, times: 1, taken, delivered, lost: taken - delivered - dropped, duplicated: 0, remark })
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
 #[test]
 #[ignore = "takes a quarter of an hour"]
 fn chaos() {
-    let faults: [(&str, &dyn Fn() -> Option<Row>); 12] = [
+    let faults: [(&str, &dyn Fn() -> Option<Row>); 13] = [
         ("killed broker", &|| broker_killed("broker killed, nothing persistent", ANONYMOUS)),
         ("killed broker persistent", &|| broker_killed("broker killed, with persistence", PERSISTENT)),
         ("frozen broker", &broker_frozen),
@@ -347,6 +398,7 @@ fn chaos() {
         ("damaged store", &store_damaged),
         ("reload", &reloads),
         ("many meters", &many_meters),
+        ("thirty days", &thirty_days),
     ];
     let wanted = std::env::var("MBUSHAT_CHAOS").unwrap_or_default();
     let mut rows = Vec::new();

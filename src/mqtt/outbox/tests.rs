@@ -229,6 +229,17 @@ fn a_topic_once_refused_is_said_once_and_gets_no_second_try() {
 }
 
 #[test]
+fn a_reading_too_large_is_set_aside_at_once_and_its_topic_said_once() {
+    let mut outbox = Outbox::new(0);
+    outbox.up();
+    for seq in 1..4 {
+        let message = outbox.reading(seq, "m/reading".to_owned(), vec![0; 10]);
+        let verdict = outbox.refused(message.id, Refusal::TooLarge, Instant::now()).expect("ours");
+        assert_eq!((verdict.set_aside, verdict.cursor, verdict.first), (Some(seq), Some(seq), seq == 1));
+    }
+}
+
+#[test]
 fn a_reading_at_which_the_broker_always_closes_is_sent_alone_and_then_set_aside() {
     let mut bench = Bench::new(3);
     let mut closed = 0;

@@ -235,11 +235,13 @@ fn write_integer(
     match value {
         Value::Number(number) => {
             let integer = unscaled(vib, *number)?.to_integer().ok_or(DoesNotFit)?;
-            // 16 bytes hold whatever an i128 holds
-            let fits = match bits {
-                128.. => true,
-                bits if unsigned => integer >= 0 && integer >> bits == 0,
-                bits => matches!(integer >> (bits - 1), 0 | -1),
+            // the marker of "no value" is no number, but only the manufacturer knows its own markers
+            let lowest = if vib.kind == Kind::Opaque { bits } else { bits - 1 };
+            let fits = match (bits, unsigned) {
+                // 16 bytes hold whatever an i128 holds
+                (128.., _) => true,
+                (_, true) => integer >= 0 && integer >> bits == 0 && integer != (1 << bits) - 1,
+                (_, false) => matches!(integer >> (bits - 1), 0 | -1) && integer != -(1 << lowest),
             };
             if !fits {
                 return Err(DoesNotFit);
@@ -369,4 +371,68 @@ fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<Decimal, DoesNotFit> {
         value = value.checked_mul(Decimal::new(4096, 0)).ok_or(DoesNotFit)?;
     }
     value.shift(vib.exponent.checked_neg().ok_or(DoesNotFit)?).ok_or(DoesNotFit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ByteOrder, Coding, Decimal, DoesNotFit, Octets, Value, Vib, read, write};
+
+    fn written(coding: Coding, vib: &[u8], value: &Value<'_>) -> Result<Vec<u8>, DoesNotFit> {
+        let (vib, _) = Vib::parse(vib, ByteOrder::LeastFirst).expect("a block");
+        let mut out = Vec::new();
+        write(coding, 0xE2, &vib, value, ByteOrder::LeastFirst, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn what_a_coding_does_not_hold_is_refused() {
+        let number = |mantissa, exponent| Value::Number(Decimal::new(mantissa, exponent));
+        // 1 litre is the step of VIF 13
+        assert_eq!(written(Coding::Integer(1), &[0x13], &number(-127, -3)), Ok(vec![0x81]));
+        assert_eq!(written(Coding::Integer(1), &[0x7F], &number(-128, 0)), Ok(vec![0x80]));
+        assert_eq!(written(Coding::Integer(1), &[0x78], &number(254, 0)), Ok(vec![0xFE]));
+        assert_eq!(written(Coding::Integer(1), &[0x78], &number(255, 0)), Err(DoesNotFit));
+        for (coding, value) in [
+            (Coding::Integer(1), number(1, -4)),
+            (Coding::Integer(1), number(128, -3)),
+            (Coding::Integer(1), number(-128, -3)),
+            (Coding::Integer(8), number(1, 30)),
+            (Coding::Bcd(1), number(100, -3)),
+            (Coding::Real, number(1, 60)),
+            (Coding::None, number(0, 0)),
+            (Coding::Integer(1), Value::Flags(0x100)),
+            (Coding::Variable, number(1 << 15, -3)),
+            (Coding::Integer(2), Value::None),
+        ] {
+            assert_eq!(written(coding, &[0x13], &value), Err(DoesNotFit), "{coding:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn every_coding_has_a_marker_for_no_value() {
+        for (coding, vif) in [
+            (Coding::Integer(1), &[0x13_u8][..]),
+            (Coding::Integer(8), &[0x13]),
+            (Coding::Integer(4), &[0x78]),
+            (Coding::Integer(2), &[0x6C]),
+            (Coding::Integer(3), &[0x6D]),
+            (Coding::Integer(4), &[0x6D]),
+            (Coding::Integer(6), &[0x6D]),
+            (Coding::Bcd(4), &[0x13]),
+            (Coding::Real, &[0x2B]),
+        ] {
+            let bytes = written(coding, vif, &Value::Invalid).expect("a marker");
+            let (vib, _) = Vib::parse(vif, ByteOrder::LeastFirst).expect("a block");
+            let back = read(coding, &vib, Octets::new(&bytes, ByteOrder::LeastFirst));
+            assert_eq!(back, Ok(Value::Invalid), "{coding:?} {vif:02X?} {bytes:02X?}");
+        }
+    }
+
+    #[test]
+    fn rating_factors_count_in_parts_of_4096() {
+        let bytes = [0x00, 0x18];
+        let (vib, _) = Vib::parse(&[0xFB, 0x68], ByteOrder::LeastFirst).expect("a block");
+        let value = read(Coding::Integer(2), &vib, Octets::new(&bytes, ByteOrder::LeastFirst)).expect("a value");
+        assert_eq!(value, Value::Number(Decimal::new(15, -1)));
+        assert_eq!(written(Coding::Integer(2), &[0xFB, 0x68], &value), Ok(bytes.to_vec()));
+    }
 }

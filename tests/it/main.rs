@@ -31,5 +31,6 @@ mod rooms;
 mod search;
 mod telegrams;
 mod tools;
+mod wall_clock;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod wire;

@@ -1,0 +1,152 @@
+//! What the wire costs against the clock: cycle time over the physical bound, processor time and
+//! memory, with simulated segments behind real TCP ports. Simulators and master are in one process
+//! and in two threads, so that each thread's processor time is its own.
+//!
+//! `cargo test --release --test it -- --ignored --nocapture wall_clock::` prints the tables; on a
+//! loaded machine they are those of the load.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mbushat::bus::Machine;
+use mbushat::bus::serve::serve_tcp;
+use mbushat::bus::session::{Query, Session};
+use mbushat::config::{Bus, Port};
+use mbushat::mbus::address::MeterAddress;
+use mbushat::mbus::readout::{LinkState, Turn};
+use mbushat::mbus::timing::{Baud, Parity};
+use mbushat::sim::plan::SegmentPlan;
+use mbushat::sim::segment::Segment;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::link::{Bench, at, heat};
+
+/// What the second cycle of all buses took.
+struct Figures {
+    cycle: Duration,
+    processor: Duration,
+    read: usize,
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn plan(baud: Baud, meters: u8) -> SegmentPlan {
+    SegmentPlan { baud, ..SegmentPlan::new((1..=meters).map(heat).collect()) }
+}
+
+/// The ports of that many segments, served for ever by a thread of their own.
+fn serve(count: usize, baud: Baud, meters: u8) -> Vec<u16> {
+    let (ready, ports) = mpsc::channel();
+    thread::spawn(move || {
+        LocalSet::new().block_on(&runtime(), async move {
+            let mut segments = JoinSet::new();
+            for _ in 0..count {
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+                ready.send(listener.local_addr().expect("an address").port()).expect("a listener");
+                let mut segment = Segment::new(plan(baud, meters), Instant::now());
+                segments.spawn_local(async move { serve_tcp(&listener, &mut segment).await });
+            }
+            drop(ready);
+            segments.join_next().await
+        })
+    });
+    ports.iter().collect()
+}
+
+/// Two cycles of one bus: the first resets its meters, the second is timed.
+async fn two_cycles(port: u16, baud: Baud, meters: u8) -> (Duration, usize) {
+    let bus = Bus {
+        name: "bus".to_owned(),
+        port: Port::Tcp { host: "127.0.0.1".to_owned(), port },
+        baud,
+        parity: Parity::Even,
+        stop_bits: 1,
+        hat: None,
+        response_timeout: None,
+        retries: 2,
+        idle: Duration::ZERO,
+    };
+    let mut session = Session::open(&bus, &Machine::here(), true).await.expect("a line");
+    let mut links = vec![LinkState::default(); usize::from(meters)];
+    let (mut start, mut read) = (Instant::now(), 0);
+    for _ in 0..2 {
+        (start, read) = (Instant::now(), 0);
+        for (address, link) in (1..).zip(&mut links) {
+            let query = Query::plain(&bus, Turn::new(MeterAddress::Primary(at(address))));
+            let over = session.read(query, *link).await.expect("a line");
+            *link = over.link;
+            read += usize::from(over.frames.is_ok());
+        }
+    }
+    (start.elapsed(), read)
+}
+
+fn measure(count: usize, baud: Baud, meters: u8) -> Figures {
+    let ports = serve(count, baud, meters);
+    LocalSet::new().block_on(&runtime(), async move {
+        let before = processor_time();
+        let mut buses = JoinSet::new();
+        ports.into_iter().for_each(|port| {
+            buses.spawn_local(two_cycles(port, baud, meters));
+        });
+        let cycles = buses.join_all().await;
+        let cycle = cycles.iter().map(|(cycle, _)| *cycle).max().unwrap_or_default();
+        let read = cycles.iter().map(|(_, read)| read).sum();
+        Figures { cycle, processor: (processor_time() - before) / 2, read }
+    })
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+/// Resident memory of the whole process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The shortest time of a cycle without resets, from the simulator.
+fn bound(baud: Baud, meters: u8) -> Duration {
+    let mut bench = Bench::new(plan(baud, meters));
+    (1..=meters).for_each(|address| assert!(bench.read(address).frames.is_ok()));
+    let before = bench.segment.counts().bound;
+    (1..=meters).for_each(|address| assert!(bench.read(address).frames.is_ok()));
+    bench.segment.counts().bound - before
+}
+
+#[test]
+#[ignore = "takes minutes, and its figures are those of the machine's load"]
+fn figures_of_cycles() {
+    println!("{:>6} {:>6} {:>10} {:>10} {:>7} {:>14}", "baud", "meters", "cycle", "bound", "ratio", "processor");
+    for (rate, meters) in [(2400, 20), (2400, 60), (9600, 20), (9600, 60), (9600, 250)] {
+        let baud = Baud::new(rate).expect("a rate");
+        let Figures { cycle, processor, read } = measure(1, baud, meters);
+        assert_eq!(read, usize::from(meters));
+        let bound = bound(baud, meters);
+        let ratio = cycle.as_secs_f64() / bound.as_secs_f64();
+        println!("{rate:>6} {meters:>6} {cycle:>10.3?} {bound:>10.3?} {ratio:>7.3} {processor:>14.3?}");
+    }
+}
+
+#[test]
+#[ignore = "takes a minute, and its figures are those of the machine's load"]
+fn figures_of_many_buses() {
+    println!("{:>6} {:>9} {:>10} {:>16} {:>20}", "buses", "read", "cycle", "processor a bus", "memory of all, KiB");
+    for count in [10, 100, 1000] {
+        let before = resident();
+        let Figures { cycle, processor, read } = measure(count, Baud::DEFAULT, 10);
+        let one = processor / u32::try_from(count).unwrap_or(u32::MAX);
+        let memory = resident().saturating_sub(before);
+        println!("{count:>6} {read:>9} {cycle:>10.3?} {one:>16.3?} {memory:>20}");
+    }
+}

@@ -28,6 +28,9 @@ const BUS: &str = r#"
     id = "21880342"
 "#;
 
+/// A machine that builds and tests at once may answer late.
+const PATIENT: &str = "response_timeout = \"1s\"\n";
+
 /// The bus at work, and a configuration for it.
 struct Bench {
     place: Folder,
@@ -40,7 +43,7 @@ impl Bench {
         place.write("bus.toml", bus);
         let bus = Simulated::start(&[&place.path("bus.toml")]);
         let port = &bus.port;
-        let text = format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\nhat = false\n");
+        let text = format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\nhat = false\n{PATIENT}");
         let meter = "[[meter]]\nname = \"heating\"\naddress = 5\n";
         place.write("mbushat.toml", &format!("{text}{meter}"));
         Self { place, bus }
@@ -73,7 +76,7 @@ collision at 7 (9600 baud): several meters have it, or the line is noisy;
 #[test]
 fn a_secondary_scan_tells_meters_of_one_address_apart_and_takes_a_mask() {
     let bench = Bench::new("scan-secondary", BUS);
-    let (table, _, code) = bench.mbushat(&["scan", "--secondary", "2188????"]);
+    let (table, _, code) = bench.mbushat(&["scan", "--secondary", "2188034?"]);
     assert_eq!(code, Some(0));
     let addresses: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(addresses, ["218803412D4D0116", "218803422D4D0106"]);
@@ -87,7 +90,7 @@ fn what_a_scan_prints_to_paste_is_a_good_configuration() {
     let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--from", "3", "--to", "7"]);
     assert!(pasted.contains("configured already, as heating"), "{pasted}");
     assert!(pasted.contains("# collision at 7"), "{pasted}");
-    let (found, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "2188????"]);
+    let (found, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "2188034?"]);
     let config = std::fs::read_to_string(bench.place.path("mbushat.toml")).expect("the configuration");
     bench.place.write("mbushat.toml", &format!("{config}{pasted}{found}"));
     let (plan, error, code) = bench.mbushat(&["check"]);
@@ -106,7 +109,8 @@ fn a_meter_at_another_rate_is_found_by_trying_all_and_the_rate_is_pasted() {
     let (none, error, code) = bench.mbushat(&["scan", "--from", "3", "--to", "3"]);
     assert_eq!((none.as_str(), code), ("", Some(1)), "{error}");
     assert!(error.contains("nobody answers"), "{error}");
-    let (found, _, _) = bench.mbushat(&["scan", "--from", "3", "--to", "3", "--baud", "all", "--toml"]);
+    let (found, _, _) =
+        bench.mbushat(&["scan", "--from", "3", "--to", "3", "--baud", "all", "--retries", "1", "--toml"]);
     assert!(found.contains("address = 3\nbaud = 2400\n"), "{found}");
     bench.bus.end();
 }
@@ -179,13 +183,17 @@ fn a_bus_that_mbushat_has_is_neither_scanned_nor_changed() {
 fn a_running_agent_scans_its_bus_on_request_and_goes_on_reading() {
     let Some(broker) = Broker::start() else { return };
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
-    let bench = Bench::new("scan-request", &BUS.replace("9600", "38400"));
-    let bus = format!("[[bus]]\nname = \"cellar\"\nport = \"{}\"\nbaud = 38400\nhat = false\n", bench.bus.port);
+    let water =
+        |address: u8, id: u32| format!("[[meter]]\nmodel = \"cold_water\"\naddress = {address}\nid = \"{id}\"\n");
+    let meters = [water(5, 21_880_341), water(6, 21_880_342), water(7, 21_880_343)].concat();
+    let bench = Bench::new("scan-request", &format!("baud = 9600\n{meters}"));
+    let port = &bench.bus.port;
+    let bus = format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\nhat = false\n{PATIENT}");
     let meter = "[[meter]]\nname = \"heating\"\naddress = 5\ninterval = \"1s\"\nalign = false\n";
     let _agent = Agent::start(broker.port, &format!("{bus}{meter}"));
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/heating/reading").expect("a reading");
     let request = |payload: &str| publish(broker.port, "mbushat/bridge/request/scan", payload, false);
-    request(r#"{"secondary":"????????","transaction":1}"#);
+    request(r#"{"secondary":"2188034?","transaction":1}"#);
     request(r#"{"transaction":2}"#);
     let (mut readings, mut events, mut second) = (0, Vec::new(), None);
     let answer = subscriber.wait_for(Duration::from_secs(60), |message| {
@@ -199,12 +207,12 @@ fn a_running_agent_scans_its_bus_on_request_and_goes_on_reading() {
     let answer: serde_json::Value = serde_json::from_str(&answer.expect("an answer").payload).expect("JSON");
     assert_eq!(answer["status"], "ok", "{answer}");
     let ids: Vec<_> = answer["data"]["meters"].as_array().expect("meters").iter().map(|m| m["id"].clone()).collect();
-    assert_eq!(ids, ["21880341", "21880342", "30137315", "67200512"]);
+    assert_eq!(ids, ["21880341", "21880342", "21880343"]);
     assert!(second.is_some_and(|payload| payload.contains("scanned already")), "one scan at a time");
     assert!(readings >= 2, "readouts go on during a scan: {readings}");
     let rest = subscriber.until_quiet(Duration::from_millis(500)).into_iter().map(|m| m.payload);
     events.extend(rest.filter(|payload| payload.contains("meter_found")));
-    assert_eq!(events.len(), 3, "of those that nobody has configured: {events:?}");
+    assert_eq!(events.len(), 2, "of those that nobody has configured: {events:?}");
     bench.bus.end();
 }
 

@@ -5,11 +5,10 @@
 //! out does not remove it, sending only its platform does; a root availability also greys out the
 //! button that would wake a silent meter, so that one and the diagnostics bring their own.
 //!
-//! Not here: when they are published, retained and debounced (`mqtt`), classes (`class`).
+//! Not here: the agent's own document (`agent`), when they are published, retained and debounced
+//! (`mqtt`), classes (`class`).
 
 use std::collections::BTreeMap;
-
-use serde::Serialize;
 
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
@@ -17,24 +16,39 @@ use crate::mbus::medium;
 use crate::measure::Measurement;
 
 use super::class::{self, Shown};
+use super::document::{Availability, Component, Device, Origin, Root, json};
 use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
 const MAX_BYTES: usize = 60_000;
 /// The agent in `origin` and on its own device.
-const PROGRAM: &str = "mbushat";
+pub(super) const PROGRAM: &str = "mbushat";
 
 /// Makes the documents of one agent.
 #[derive(Clone, Debug)]
 pub struct Announcer {
     /// The base topic as it stands in ids.
-    base: String,
-    base_topic: String,
+    pub(super) base: String,
+    pub(super) base_topic: String,
     prefix: String,
     release: (u16, u8),
-    bridge_state: String,
-    bridge_info: String,
+    pub(super) topics: AgentTopics,
+}
+
+/// Topics of the agent itself.
+#[derive(Clone, Debug)]
+pub struct AgentTopics {
+    /// `online` or `offline`.
+    pub state: String,
+    /// Health of the agent and its buses.
+    pub info: String,
+    /// Where a scan is asked for.
+    pub scan: String,
+    /// Where its result comes.
+    pub scanned: String,
+    /// Where bus power is switched.
+    pub power: String,
 }
 
 /// A meter as its document shows it.
@@ -84,16 +98,15 @@ pub struct Announced {
 }
 
 impl Announcer {
-    /// `bridge_state` and `bridge_info` are the topics of the agent below `base_topic`.
+    /// `topics` are those of the agent below `base_topic`.
     #[must_use]
-    pub fn new(config: &HomeAssistant, base_topic: &str, bridge_state: String, bridge_info: String) -> Self {
+    pub fn new(config: &HomeAssistant, base_topic: &str, topics: AgentTopics) -> Self {
         Self {
             base: name::id(base_topic),
             base_topic: base_topic.to_owned(),
             prefix: config.discovery_prefix.clone(),
             release: config.version,
-            bridge_state,
-            bridge_info,
+            topics,
         }
     }
 
@@ -134,44 +147,8 @@ impl Announcer {
             dev: meter_device(meter, id.clone(), self.bridge_id()),
             o: Origin::default(),
             stat_t: Some(meter.state_topic),
-            avty: vec![Availability { t: &self.bridge_state }, Availability { t: meter.availability_topic }],
+            avty: vec![Availability { t: &self.topics.state }, Availability { t: meter.availability_topic }],
             avty_mode: Some("all"),
-            qos: 1,
-            cmps: components,
-        };
-        self.document(&id, root)
-    }
-
-    /// The document of the agent itself; `buses` by name.
-    #[must_use]
-    pub fn agent(&self, buses: &[&str]) -> Document {
-        let id = self.bridge_id();
-        let mut components = BTreeMap::new();
-        components.insert("connection".to_owned(), self.connection(&id));
-        for bus in buses {
-            for (field, title) in [("error_rate", "error rate"), ("load", "load")] {
-                let key = format!("{}_{field}", name::id(bus));
-                let template = format!("{{{{ value_json.buses['{bus}'].{field} | default('') }}}}");
-                let title = format!("Bus {bus} {title}");
-                components.insert(key.clone(), self.diagnostic(&id, &key, title, template));
-            }
-        }
-        let named =
-            if self.base_topic == PROGRAM { PROGRAM.to_owned() } else { format!("{PROGRAM} ({})", self.base_topic) };
-        let root = Root {
-            dev: Device {
-                ids: [id.clone()],
-                name: named,
-                mf: Some(PROGRAM.to_owned()),
-                mdl: Some("M-Bus agent".to_owned()),
-                sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                sn: None,
-                via_device: None,
-            },
-            o: Origin::default(),
-            stat_t: None,
-            avty: Vec::new(),
-            avty_mode: None,
             qos: 1,
             cmps: components,
         };
@@ -193,11 +170,11 @@ impl Announcer {
         format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
     }
 
-    fn bridge_id(&self) -> String {
+    pub(super) fn bridge_id(&self) -> String {
         format!("{}_bridge", self.base)
     }
 
-    fn document(&self, id: &str, mut root: Root<'_>) -> Document {
+    pub(super) fn document(&self, id: &str, mut root: Root<'_>) -> Document {
         let mut payload = json(&root);
         let mut left_out = 0;
         while payload.len() > MAX_BYTES {
@@ -232,7 +209,7 @@ impl Announcer {
 
     /// What every meter has, and what stays usable while it is silent.
     fn own_components<'a>(&'a self, meter: &MeterDevice<'a>, id: &str) -> BTreeMap<String, Component<'a>> {
-        let agent_only = || Some(vec![Availability { t: &self.bridge_state }]);
+        let agent_only = || Some(vec![Availability { t: &self.topics.state }]);
         let problem = Component {
             name: Some("Problem".to_owned()),
             dev_cla: Some("problem"),
@@ -253,7 +230,7 @@ impl Announcer {
             name: Some("Read now".to_owned()),
             ent_cat: Some("config"),
             cmd_t: Some(meter.read_topic),
-            pl_prs: Some("{}"),
+            pl_prs: Some("{}".to_owned()),
             avty: agent_only(),
             ..Component::of("button")
         };
@@ -270,36 +247,6 @@ impl Announcer {
             (key.to_owned(), component)
         })
         .collect()
-    }
-
-    fn connection(&self, id: &str) -> Component<'_> {
-        Component {
-            uniq_id: Some(format!("{id}_connection")),
-            name: Some("Connection".to_owned()),
-            def_ent_id: Some(format!("binary_sensor.{}_connection", self.base.to_lowercase())),
-            dev_cla: Some("connectivity"),
-            ent_cat: Some("diagnostic"),
-            stat_t: Some(&self.bridge_state),
-            pl_on: Some("online"),
-            pl_off: Some("offline"),
-            ..Component::of("binary_sensor")
-        }
-    }
-
-    fn diagnostic(&self, id: &str, key: &str, title: String, template: String) -> Component<'_> {
-        Component {
-            uniq_id: Some(format!("{id}_{key}")),
-            name: Some(title),
-            def_ent_id: Some(format!("sensor.{}_{}", self.base, key).to_lowercase()),
-            unit_of_meas: Some("%"),
-            stat_cla: Some("measurement"),
-            sug_dsp_prc: Some(1),
-            ent_cat: Some("diagnostic"),
-            stat_t: Some(&self.bridge_info),
-            val_tpl: Some(template),
-            avty: Some(vec![Availability { t: &self.bridge_state }]),
-            ..Component::of("sensor")
-        }
     }
 }
 
@@ -355,99 +302,4 @@ fn value_template(key: &str, device_class: Option<&str>) -> String {
         return format!("{{% set t = {value} %}}{{{{ (t | as_datetime | as_local).isoformat() if t else t }}}}");
     }
     format!("{{{{ {value} }}}}")
-}
-
-/// The shapes below have text keys only, so this cannot fail.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct Root<'a> {
-    dev: Device,
-    o: Origin,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stat_t: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    avty: Vec<Availability<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avty_mode: Option<&'static str>,
-    qos: u8,
-    cmps: BTreeMap<String, Component<'a>>,
-}
-
-#[derive(Serialize)]
-struct Device {
-    ids: [String; 1],
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mf: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mdl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sw: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sn: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    via_device: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Origin {
-    name: &'static str,
-    sw: &'static str,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self { name: PROGRAM, sw: env!("CARGO_PKG_VERSION") }
-    }
-}
-
-#[derive(Serialize)]
-struct Availability<'a> {
-    t: &'a str,
-}
-
-#[derive(Default, Serialize)]
-struct Component<'a> {
-    p: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uniq_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    def_ent_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dev_cla: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit_of_meas: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stat_cla: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sug_dsp_prc: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ent_cat: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    en: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stat_t: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    val_tpl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avty: Option<Vec<Availability<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cmd_t: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pl_prs: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pl_on: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pl_off: Option<&'static str>,
-}
-
-impl Component<'_> {
-    fn of(platform: &'static str) -> Self {
-        Self { p: platform, ..Self::default() }
-    }
 }

@@ -1,11 +1,14 @@
 //! Home Assistant: discovery documents that it takes without a warning. Pure.
 //!
 //! `table` holds Home Assistant's own rules, `class` chooses class, unit and state class of a
-//! measurement within them, `discovery` makes the documents, `name` the names in them.
+//! measurement within them, `discovery` makes the meters' documents and `agent` the agent's own, in the
+//! shapes of `document` with the names of `name`.
 //!
 //! Not here: publishing, its order and its timing (`mqtt`).
 
 mod table;
 pub mod class;
 mod name;
+mod document;
 pub mod discovery;
+mod agent;

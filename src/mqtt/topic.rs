@@ -55,6 +55,12 @@ impl Topics {
         format!("{}/bridge/event", self.base)
     }
 
+    /// Where the request `verb` is made.
+    #[must_use]
+    pub fn request(&self, verb: &str) -> String {
+        format!("{}/bridge/request/{verb}", self.base)
+    }
+
     /// The answer to the request `verb`.
     #[must_use]
     pub fn response(&self, verb: &str) -> String {

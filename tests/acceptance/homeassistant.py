@@ -158,9 +158,9 @@ class HomeAssistant:
             lines = file.read().splitlines()
         about = re.compile(r"mqtt|recorder|energy|components\.(binary_)?sensor|components\.button", re.I)
         loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
-        # nothing that we sent: a busy machine; the broker that this script ends; the live models, whose
+        # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
         # counters begin anew when this script starts the simulator again
-        ours = re.compile(r"Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
+        ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
                           rf"sensor\.({'|'.join(LIVE)})_\S+ from .* not strictly increasing")
         return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use mbushat::config::HomeAssistant;
-use mbushat::homeassistant::discovery::{Announcer, Document, MeterDevice};
+use mbushat::config::{Bus, Hat, HomeAssistant, Port};
+use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
+use mbushat::mbus::timing::{Baud, Parity};
 use mbushat::measure::normalise::{Meter, Occasion, reading};
 use mbushat::measure::{Measurement, Reading};
 use mbushat::mqtt::topic::Topics;
@@ -58,7 +59,29 @@ fn announcer(base: &str) -> Announcer {
         version: (2025, 12),
     };
     let topics = Topics::new(base);
-    Announcer::new(&config, base, topics.bridge_state(), topics.bridge_info())
+    let own = AgentTopics {
+        state: topics.bridge_state(),
+        info: topics.bridge_info(),
+        scan: topics.request("scan"),
+        scanned: topics.response("scan"),
+        power: topics.request("power"),
+    };
+    Announcer::new(&config, base, own)
+}
+
+/// The bus that a config without `[[bus]]` has.
+fn hat() -> Bus {
+    Bus {
+        name: "hat".to_owned(),
+        port: Port::Serial("/dev/ttyAMA0".into()),
+        baud: Baud::DEFAULT,
+        parity: Parity::Even,
+        stop_bits: 1,
+        hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
+        response_timeout: None,
+        retries: 2,
+        idle: Duration::ZERO,
+    }
 }
 
 /// The document of a meter called `name` below `mbushat`, changed by `change`.
@@ -102,7 +125,7 @@ fn documents_are_those_that_a_real_home_assistant_has_taken() {
     ];
     let mut documents: Vec<(&str, Document)> =
         meters.iter().map(|&(name, id, sent)| (name, document(name, &read(id, sent), |_| ()))).collect();
-    documents.push(("agent", announcer("mbushat").agent(&["hat"])));
+    documents.push(("agent", announcer("mbushat").agent(&[hat()])));
     for (name, document) in documents {
         let file = folder.join(format!("{name}.json"));
         let got = as_written(&document);
@@ -191,7 +214,7 @@ fn components_that_vanish_are_removed_by_their_platform_alone() {
 fn an_agent_recognises_its_own_documents_and_no_others() {
     let reading = read(0x1234_5678, HEAT);
     let ours = document("heat", &reading, |_| ());
-    let agent = announcer("mbushat").agent(&["hat"]);
+    let agent = announcer("mbushat").agent(&[hat()]);
     let found = announcer("mbushat").recognise(ours.payload.as_bytes()).expect("ours");
     assert_eq!((found.state_topic.as_deref(), &found.components), (Some("mbushat/heat/state"), &ours.components));
     let found = announcer("mbushat").recognise(agent.payload.as_bytes()).expect("ours");

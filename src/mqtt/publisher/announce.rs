@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::super::outbox::Class;
 use super::Publisher;
 use super::known::Known;
-use crate::homeassistant::discovery::{Announcer, MeterDevice};
+use crate::homeassistant::discovery::{AgentTopics, Announcer, MeterDevice};
 use crate::spool::Memo;
 
 impl Publisher {
@@ -17,9 +17,15 @@ impl Publisher {
             return;
         }
         let topics = &self.topics;
-        let announcer = Announcer::new(homeassistant, topics.base(), topics.bridge_state(), topics.bridge_info());
-        let buses: Vec<&str> = self.config.buses.iter().map(|bus| bus.name.as_str()).collect();
-        let document = announcer.agent(&buses);
+        let own = AgentTopics {
+            state: topics.bridge_state(),
+            info: topics.bridge_info(),
+            scan: topics.request("scan"),
+            scanned: topics.response("scan"),
+            power: topics.request("power"),
+        };
+        let announcer = Announcer::new(homeassistant, topics.base(), own);
+        let document = announcer.agent(&self.config.buses);
         if self.outbox.get(Class::AgentAnnouncement, &document.topic) != Some(document.payload.as_bytes()) {
             self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
         }

@@ -1,0 +1,127 @@
+//! The document of the agent's own device: connection, health of each bus, scan and bus power.
+//!
+//! Not here: the meters (`discovery`).
+
+use std::collections::BTreeMap;
+
+use crate::config::Bus;
+
+use super::discovery::{Announcer, Document, PROGRAM};
+use super::document::{Availability, Component, Device, Origin, Root};
+use super::name;
+
+impl Announcer {
+    /// The document of the agent itself. The switch of a bus that the Hat powers starts disabled.
+    #[must_use]
+    pub fn agent(&self, buses: &[Bus]) -> Document {
+        let id = self.bridge_id();
+        let mut components =
+            BTreeMap::from([("connection".to_owned(), self.connection(&id)), ("found".to_owned(), self.found(&id))]);
+        for bus in buses {
+            let powered = bus.hat.is_some().then(|| self.power(&id, &bus.name));
+            let all = self.health(&id, &bus.name).into_iter().chain([self.scan(&id, &bus.name)]).chain(powered);
+            components.extend(all);
+        }
+        let whole = self.base_topic == PROGRAM;
+        let root = Root {
+            dev: Device {
+                ids: [id.clone()],
+                name: if whole { PROGRAM.to_owned() } else { format!("{PROGRAM} ({})", self.base_topic) },
+                mf: Some(PROGRAM.to_owned()),
+                mdl: Some("M-Bus agent".to_owned()),
+                sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                sn: None,
+                via_device: None,
+            },
+            o: Origin::default(),
+            stat_t: None,
+            avty: Vec::new(),
+            avty_mode: None,
+            qos: 1,
+            cmps: components,
+        };
+        self.document(&id, root)
+    }
+
+    fn component(&self, platform: &'static str, id: &str, key: &str, title: String) -> Component<'_> {
+        Component {
+            uniq_id: Some(format!("{id}_{key}")),
+            name: Some(title),
+            def_ent_id: Some(format!("{platform}.{}_{key}", self.base).to_lowercase()),
+            ..Component::of(platform)
+        }
+    }
+
+    fn while_running(&self) -> Option<Vec<Availability<'_>>> {
+        Some(vec![Availability { t: &self.topics.state }])
+    }
+
+    fn connection(&self, id: &str) -> Component<'_> {
+        Component {
+            dev_cla: Some("connectivity"),
+            ent_cat: Some("diagnostic"),
+            stat_t: Some(&self.topics.state),
+            pl_on: Some("online".to_owned()),
+            pl_off: Some("offline".to_owned()),
+            ..self.component("binary_sensor", id, "connection", "Connection".to_owned())
+        }
+    }
+
+    /// How many meters the last scan found; which ones is in its attributes.
+    fn found(&self, id: &str) -> Component<'_> {
+        Component {
+            sug_dsp_prc: Some(0),
+            ent_cat: Some("diagnostic"),
+            stat_t: Some(&self.topics.scanned),
+            val_tpl: Some("{{ value_json.data.meters | default([]) | count }}".to_owned()),
+            json_attr_t: Some(&self.topics.scanned),
+            json_attr_tpl: Some("{{ {'error': value_json.error, 'found': value_json.data} | tojson }}"),
+            avty: self.while_running(),
+            ..self.component("sensor", id, "found", "Meters found".to_owned())
+        }
+    }
+
+    fn health(&self, id: &str, bus: &str) -> [(String, Component<'_>); 2] {
+        [("error_rate", "error rate"), ("load", "load")].map(|(field, title)| {
+            let key = format!("{}_{field}", name::id(bus));
+            let component = Component {
+                unit_of_meas: Some("%"),
+                stat_cla: Some("measurement"),
+                sug_dsp_prc: Some(1),
+                ent_cat: Some("diagnostic"),
+                stat_t: Some(&self.topics.info),
+                val_tpl: Some(format!("{{{{ value_json.buses['{bus}'].{field} | default('') }}}}")),
+                avty: self.while_running(),
+                ..self.component("sensor", id, &key, format!("Bus {bus} {title}"))
+            };
+            (key, component)
+        })
+    }
+
+    fn scan(&self, id: &str, bus: &str) -> (String, Component<'_>) {
+        let key = format!("{}_scan", name::id(bus));
+        let component = Component {
+            ent_cat: Some("config"),
+            cmd_t: Some(&self.topics.scan),
+            pl_prs: Some(serde_json::json!({ "bus": bus }).to_string()),
+            avty: self.while_running(),
+            ..self.component("button", id, &key, format!("Scan bus {bus}"))
+        };
+        (key, component)
+    }
+
+    fn power(&self, id: &str, bus: &str) -> (String, Component<'_>) {
+        let key = format!("{}_power", name::id(bus));
+        let payload = |on: bool| Some(serde_json::json!({ "bus": bus, "on": on }).to_string());
+        let component = Component {
+            ent_cat: Some("config"),
+            en: Some(false),
+            cmd_t: Some(&self.topics.power),
+            pl_on: payload(true),
+            pl_off: payload(false),
+            avty: self.while_running(),
+            ..self.component("switch", id, &key, format!("Bus {bus} power"))
+        };
+        (key, component)
+    }
+}

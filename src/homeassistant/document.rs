@@ -1,0 +1,106 @@
+//! The shapes of a discovery document, with Home Assistant's abbreviations for their fields.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::discovery::PROGRAM;
+
+#[derive(Serialize)]
+pub(super) struct Root<'a> {
+    pub(super) dev: Device,
+    pub(super) o: Origin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stat_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) avty: Vec<Availability<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) avty_mode: Option<&'static str>,
+    pub(super) qos: u8,
+    pub(super) cmps: BTreeMap<String, Component<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Device {
+    pub(super) ids: [String; 1],
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mf: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mdl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) via_device: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Origin {
+    pub(super) name: &'static str,
+    pub(super) sw: &'static str,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { name: PROGRAM, sw: env!("CARGO_PKG_VERSION") }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Availability<'a> {
+    pub(super) t: &'a str,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Component<'a> {
+    pub(super) p: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) uniq_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) def_ent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dev_cla: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unit_of_meas: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stat_cla: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sug_dsp_prc: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ent_cat: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) en: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stat_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) val_tpl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) avty: Option<Vec<Availability<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cmd_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pl_prs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pl_on: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pl_off: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) json_attr_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) json_attr_tpl: Option<&'static str>,
+}
+
+impl Component<'_> {
+    pub(super) fn of(platform: &'static str) -> Self {
+        Self { p: platform, ..Self::default() }
+    }
+}
+
+/// These shapes have text keys only, so this cannot fail.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

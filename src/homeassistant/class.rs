@@ -194,6 +194,7 @@ fn category(measurement: &Measurement) -> (bool, bool) {
         | Known::CumulativeMaximumPower
         | Known::Credit
         | Known::Debit
+        | Known::CumulationCounter
         | Known::DigitalInput
         | Known::DigitalOutput
         | Known::Dimensionless

@@ -12,7 +12,7 @@ use crate::mbus::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::{Measured, Measurement, Reading};
 
 /// Quantities that count up over the life of a meter (heat cost allocators: over a year).
-const COUNTED: [Known; 8] = [
+const COUNTED: [Known; 9] = [
     Known::Energy,
     Known::ReactiveEnergy,
     Known::ApparentEnergy,
@@ -21,6 +21,7 @@ const COUNTED: [Known; 8] = [
     Known::HcaUnits,
     Known::OnTime,
     Known::OperatingTime,
+    Known::CumulationCounter,
 ];
 
 /// Modifiers that say which part of a total is counted, or how; with any other one it is something

@@ -96,6 +96,10 @@ impl Publisher {
             return;
         };
         let Some(state_topic) = announced.state_topic else { return };
+        // already taken back: Home Assistant warns of a second time
+        if self.outbox.get(Class::Announcement, topic).is_some_and(<[u8]>::is_empty) {
+            return;
+        }
         let Some(known) = self.meters.values_mut().find(|k| self.topics.state(&k.meter.name) == state_topic) else {
             tracing::info!(topic, "takes back the announcement of a meter that is not configured");
             self.outbox.set(Class::Announcement, topic, Vec::new(), true);

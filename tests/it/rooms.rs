@@ -12,7 +12,7 @@ const OWNED: &[(&[&str], &[&str])] = &[
     (&["tokio_serial"], &["bus/line"]),
     (&["rumqttc"], &["mqtt/link"]),
     (&["rumqttd"], &["demo"]),
-    (&["toml"], &["config/file", "config/simulation.rs"]),
+    (&["toml"], &["config/file"]),
     (&["rusqlite"], &["spool/"]),
     (&["aes", "cbc", "cmac"], &["mbus/security.rs"]),
 ];

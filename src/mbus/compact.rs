@@ -159,7 +159,8 @@ fn merge(mut heads: &[u8], mut values: &[u8], out: &mut Vec<u8>) -> Option<()> {
         out.extend_from_slice(value);
         (heads, values) = (rest, others);
     }
-    values.is_empty().then_some(())
+    // decryption leaves the fillers of the last block behind
+    values.iter().all(|byte| *byte == IDLE_FILLER).then_some(())
 }
 
 /// The cyclic redundancy check of EN 13757-4: polynomial 3D65, start 0, inverted at the end.
@@ -177,7 +178,10 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::{Content, FormatError, FormatStore, crc16};
+    use crate::mbus::address::SecondaryAddress;
     use crate::mbus::frame::{Control, Frame};
+    use crate::mbus::header::{Header, ShortHeader};
+    use crate::mbus::security::{Key, decrypt, encrypt_mode_5};
     use crate::mbus::telegram::Telegram;
 
     const FULL: &[u8] =
@@ -205,6 +209,20 @@ mod tests {
         let volumes: Vec<_> = whole.records().map(|r| r.expect("whole").number().map(|n| n.to_string())).collect();
         assert_eq!(volumes[1..], [Some("6.408".to_owned()), Some("6.408".to_owned())]);
         assert_eq!(whole.access_number(), Some(0x2C));
+    }
+
+    #[test]
+    fn an_encrypted_compact_frame_is_read_too() {
+        let identity = SecondaryAddress::parse("12345678PAD0107").expect("an address");
+        let header = Header { identity: Some(identity), short: Some(ShortHeader::default()) };
+        let (key, mut data) = (Key::new([7; 16]), Vec::new());
+        let filled = [&COMPACT[4..], &[0x2F]].concat();
+        encrypt_mode_5(&header, &filled, &key, &mut data).expect("two blocks");
+        let (mut store, mut plain, mut buffer) = (FormatStore::default(), Vec::new(), Vec::new());
+        store.learn(&telegram(0x7A, FULL));
+        let compact = decrypt(&telegram(0x73, &data), Some(&key), None, &mut plain).expect("the right key");
+        let whole = store.expand(&compact, &mut buffer).expect("known");
+        assert_eq!(whole.records().filter(Result::is_ok).count(), 3);
     }
 
     #[test]

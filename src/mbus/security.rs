@@ -114,10 +114,10 @@ impl<'a> Encrypted<'a> {
         let header = header.short?;
         let low = header.configuration.0.to_le_bytes()[0];
         let encrypted = match header.configuration.mode() {
-            5 | 7 => header.configuration.blocks() != 0,
+            4 | 5 | 7 => header.configuration.blocks() != 0,
             // the low byte counts the encrypted bytes
-            2 | 3 | 13 => low != 0,
-            1 | 4 | 8..=10 | 15 => true,
+            1..=3 | 13 => low != 0,
+            8..=10 | 15 => true,
             // 0 is none; the rest are no modes but the "signature" of old meters (FFFF is met)
             _ => false,
         };
@@ -134,6 +134,38 @@ impl<'a> Encrypted<'a> {
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+}
+
+/// What stands between the header and the data in mode 7.
+struct Extension<'a> {
+    counter: Option<[u8; 4]>,
+    derivation: u8,
+    behind: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    fn take(configuration: Configuration, bytes: &'a [u8]) -> Option<Self> {
+        let (&own, mut behind) = bytes.split_first()?;
+        let mut counter = None;
+        if configuration.0 & 0x2000 != 0 {
+            let (first, rest) = behind.split_first_chunk::<4>()?;
+            (counter, behind) = (Some(*first), rest);
+        }
+        if own & 0x40 != 0 {
+            behind = behind.split_first()?.1;
+        }
+        Some(Self { counter, derivation: (own >> 4) & 3, behind })
+    }
+}
+
+/// The data of a telegram that is not encrypted: mode 7 has its extension without any block, too.
+pub(crate) fn plain_data<'a>(header: &Header, bytes: &'a [u8]) -> &'a [u8] {
+    match header.short.map(|short| short.configuration) {
+        Some(configuration) if configuration.mode() == 7 => {
+            Extension::take(configuration, bytes).map_or(bytes, |extension| extension.behind)
+        }
+        _ => bytes,
     }
 }
 
@@ -166,10 +198,7 @@ pub fn decrypt<'b>(
         7 => mode_7(telegram, &encrypted, key, identity, buffer)?,
         _ => return Err(SecurityError::UnsupportedMode { mode }),
     }
-    if !buffer.starts_with(&PLAIN_START) {
-        return Err(SecurityError::WrongKey);
-    }
-    Ok(telegram.with_plain(buffer))
+    Ok(telegram.with_plain(buffer.strip_prefix(&PLAIN_START).ok_or(SecurityError::WrongKey)?))
 }
 
 /// Manufacturer, identification, version, medium as on the wire, then eight times the access number.
@@ -191,17 +220,9 @@ fn mode_7(
 ) -> Result<(), SecurityError> {
     let configuration = encrypted.configuration();
     let got = encrypted.bytes.len();
-    let cut = SecurityError::Cut { got, want: got + 1 };
-    let (&extension, mut rest) = encrypted.bytes.split_first().ok_or(cut)?;
-    let mut counter = telegram.afl.and_then(|afl| afl.counter());
-    if configuration.0 & 0x2000 != 0 {
-        let (own, behind) = rest.split_first_chunk::<4>().ok_or(cut)?;
-        (counter, rest) = (Some(*own), behind);
-    }
-    if extension & 0x40 != 0 {
-        rest = rest.split_first().ok_or(cut)?.1;
-    }
-    let derived = match (extension >> 4) & 3 {
+    let extension = Extension::take(configuration, encrypted.bytes).ok_or(SecurityError::Cut { got, want: got + 1 })?;
+    let counter = extension.counter.or(telegram.afl.and_then(|afl| afl.counter()));
+    let derived = match extension.derivation {
         0 => None,
         1 => Some((counter.ok_or(SecurityError::NoCounter)?, identity.ok_or(SecurityError::NoIdentity)?)),
         code => return Err(SecurityError::UnsupportedKeyDerivation { code }),
@@ -213,7 +234,7 @@ fn mode_7(
             return Err(SecurityError::WrongAuthentication);
         }
     }
-    buffer.extend_from_slice(rest);
+    buffer.extend_from_slice(extension.behind);
     decrypt_blocks(&session(Purpose::EncryptionFromMeter), &[0; BLOCK], configuration, buffer)
 }
 
@@ -349,6 +370,17 @@ mod tests {
         let data = &bytes[7..40];
         let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x72, data };
         assert_eq!(numbers(&frame.to_vec().expect("fits"), Some(&KEY)), Err(SecurityError::Cut { got: 21, want: 32 }));
+    }
+
+    #[test]
+    fn no_block_is_encrypted_where_the_configuration_field_counts_none() {
+        let record = [0x01, 0x13, 0x2A];
+        // modes 5, 4 and 1; mode 7 has its extension, with a key version and a message counter, all the same
+        for before in [&[0, 0, 0, 5][..], &[0, 0, 0, 4], &[0, 0, 0, 1], &[0, 0, 0, 0x27, 0x50, 1, 2, 3, 4, 9]] {
+            let data = [before, &record].concat();
+            let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x7A, data: &data };
+            assert_eq!(numbers(&frame.to_vec().expect("fits"), None), Ok(vec!["0.042".to_owned()]), "{before:?}");
+        }
     }
 
     #[test]

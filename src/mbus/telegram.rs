@@ -34,7 +34,7 @@ use crate::mbus::frame::{Control, Frame};
 use crate::mbus::header::{Header, Status};
 use crate::mbus::octets::ByteOrder;
 use crate::mbus::record::{Records, StructureError};
-use crate::mbus::security::Encrypted;
+use crate::mbus::security::{self, Encrypted};
 use crate::mbus::timing::Baud;
 
 /// A long frame with its data taken apart as far as the CI field tells.
@@ -171,7 +171,7 @@ impl<'a> Telegram<'a> {
         let (header, rest) = take_header(ci, data, order)?;
         let content = match Encrypted::of(&header, rest) {
             Some(encrypted) => Content::Encrypted(encrypted),
-            None => Content::of(ci, rest, order),
+            None => Content::of(ci, security::plain_data(&header, rest), order),
         };
         Ok(Self { c, a, ci, afl, header, content, order })
     }
@@ -237,6 +237,8 @@ impl<'a> Content<'a> {
         let compact = |bytes| Compact::parse(bytes).map(Self::Compact);
         let content = match ci {
             0x72 | 0x7A | 0x78 | 0x76 | 0x51 | 0x5A | 0x5B => Some(Self::Records(data)),
+            // a header alone acknowledges
+            0x8A | 0x8B if data.is_empty() => Some(Self::Records(data)),
             // a compact frame of this length would hold no value (see `fixed`)
             0x73 if data.len() == fixed::LEN => fixed(),
             0x77 => fixed(),
@@ -259,13 +261,34 @@ fn take_header(ci: u8, data: &[u8], order: ByteOrder) -> Result<(Header, &[u8]),
     match ci {
         // the fixed structure has no header, today's compact frame behind the same CI has
         0x73 if got == fixed::LEN => Ok((Header::NONE, data)),
-        0x53 | 0x5B | 0x6B | 0x6C | 0x6D | 0x6F | 0x68 | 0x72 | 0x73 | 0x75 | 0x76 | 0x7C | 0x80 => {
-            Header::take_long(data, order).ok_or(TelegramError::HeaderCut { got, want: 12 })
-        }
-        0x5A | 0x6A | 0x6E | 0x67 | 0x74 | 0x7A | 0x7B | 0x7D | 0x8A => {
-            Header::take_short(data, order).ok_or(TelegramError::HeaderCut { got, want: 4 })
-        }
-        0x8B => Header::take_long(data, order).ok_or(TelegramError::HeaderCut { got, want: 12 }),
+        0x53
+        | 0x55
+        | 0x5B
+        | 0x5F
+        | 0x60
+        | 0x64
+        | 0x68
+        | 0x6B..=0x6D
+        | 0x6F
+        | 0x72
+        | 0x73
+        | 0x75
+        | 0x76
+        | 0x7C
+        | 0x7E
+        | 0x80
+        | 0x82
+        | 0x84
+        | 0x85
+        | 0x87
+        | 0x8B
+        | 0x9F
+        | 0xC0
+        | 0xC2
+        | 0xC3
+        | 0xC5 => Header::take_long(data, order).ok_or(TelegramError::HeaderCut { got, want: 12 }),
+        0x5A | 0x61 | 0x65 | 0x67 | 0x6A | 0x6E | 0x74 | 0x7A | 0x7B | 0x7D | 0x7F | 0x88 | 0x8A | 0x9E | 0xC1
+        | 0xC4 => Header::take_short(data, order).ok_or(TelegramError::HeaderCut { got, want: 4 }),
         _ => Ok((Header::NONE, data)),
     }
 }

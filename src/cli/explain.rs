@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::compact::FormatStore;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::frame::{Control, Frame};
+use crate::mbus::frame::{Control, Frame, FrameError};
 use crate::mbus::header::Status;
 use crate::mbus::record::{DataRecord, Records};
 use crate::mbus::security::{self, Key};
@@ -79,7 +79,7 @@ pub(crate) fn explain<'a>(
     memory: &mut Memory,
     buffers: &'a mut Buffers,
 ) -> Result<Explained<'a>, Faulty> {
-    let frame = Frame::parse(bytes).map_err(|error| Faulty { frame: None, error: Some(error.to_string()) })?;
+    let frame = Frame::parse(bytes).map_err(|error| Faulty { frame: None, error: Some(broken(error)) })?;
     let faulty = |error: Option<String>| Faulty { frame: fields(&frame), error };
     if matches!(frame, Frame::Ack | Frame::Short { .. }) {
         return Err(faulty(None));
@@ -109,6 +109,14 @@ pub(crate) fn explain<'a>(
         error = Some(format!("CI field {:02X} is not decoded", telegram.ci));
     }
     Ok(collect(telegram, error))
+}
+
+/// What is wrong with a frame, and what to do where two of them were pasted as one.
+fn broken(error: FrameError) -> String {
+    match error {
+        FrameError::Size { got, want } if got > want => format!("{error}; each frame has a line of its own"),
+        _ => error.to_string(),
+    }
 }
 
 fn fields(frame: &Frame<'_>) -> Option<(Control, u8, Option<u8>)> {
@@ -172,7 +180,7 @@ impl Explained<'_> {
                     profile.vib.quantity,
                     profile.vib.unit,
                 )
-                && r.vib.profile.is_none()
+                && r.vib.modifiers().eq(profile.vib.modifiers().filter(|modifier| !modifier.is_profile()))
                 && matches!(r.value, Ok(Value::Number(_)))
         };
         self.records.iter().find(same).and_then(DataRecord::number)

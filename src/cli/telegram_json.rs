@@ -175,7 +175,8 @@ fn value(record: &DataRecord<'_>) -> String {
     match &record.value {
         Ok(Value::Number(number)) => number.to_string(),
         Ok(Value::Flags(flags)) => flags.to_string(),
-        Ok(Value::Digits(digits)) => text(&digits.to_string()),
+        // in lower case like the identification number of the header
+        Ok(Value::Digits(digits)) => text(&digits.to_string().to_lowercase()),
         Ok(Value::Text(own)) => text(&own.to_string()),
         Ok(Value::Date(date)) => text(&date.to_string()),
         Ok(Value::DateTime(at)) => text(&at.to_string()),

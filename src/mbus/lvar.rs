@@ -35,6 +35,11 @@ impl Lvar {
     }
 }
 
+/// Whether the byte announced a floating point number of this many bytes in the tables until 2004.
+pub(crate) fn is_old_real(byte: u8, len: usize) -> bool {
+    matches!(byte, 0xF1..=0xFA) && len == usize::from(byte & 0x0F)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Lvar;

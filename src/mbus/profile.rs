@@ -17,7 +17,7 @@ pub struct Profile<'a> {
     pub mode: Mode,
     /// Time from one element to the next.
     pub step: Step,
-    elements: Octets<'a>,
+    octets: Octets<'a>,
     element: Coding,
     exponent: i8,
 }
@@ -51,14 +51,13 @@ pub enum Step {
 }
 
 impl<'a> Profile<'a> {
-    /// From the data behind the LVAR; `None` where control byte and elements do not fit together,
-    /// or for profiles with register numbers, whose layout is not settled.
+    /// From the data behind the LVAR; `None` where control byte and elements do not fit together.
     pub(crate) fn new(kind: ProfileKind, data: Octets<'a>, exponent: i8) -> Option<Self> {
         let &[control, spacing, ref elements @ ..] = data.wire() else {
             return None;
         };
         let element = Coding::from_field(control)?;
-        if kind == ProfileKind::Registers || element.is_empty() || elements.len() % element.len() != 0 {
+        if element.is_empty() || elements.len() % element.len() != 0 {
             return None;
         }
         let mode = match control >> 6 {
@@ -67,8 +66,13 @@ impl<'a> Profile<'a> {
             2 => Mode::Decrements,
             _ => Mode::Differences,
         };
-        let elements = Octets::new(elements, data.order());
-        Some(Self { kind, mode, step: step(control, spacing), elements, element, exponent })
+        Some(Self { kind, mode, step: step(control, spacing), octets: data, element, exponent })
+    }
+
+    /// All bytes behind the LVAR: control, spacing, elements.
+    #[must_use]
+    pub const fn octets(self) -> Octets<'a> {
+        self.octets
     }
 
     /// The values, from the base outwards, scaled like the base. An invalid element is `None`; in
@@ -77,11 +81,12 @@ impl<'a> Profile<'a> {
     pub fn values(self, base: Option<Decimal>) -> impl Iterator<Item = Option<Decimal>> + use<'a> {
         let mut current = base;
         let mut ended = false;
-        self.elements.wire().chunks_exact(self.element.len().max(1)).map_while(move |chunk| {
+        let elements = self.octets.wire().get(2..).unwrap_or_default();
+        elements.chunks_exact(self.element.len().max(1)).map_while(move |chunk| {
             if ended {
                 return None;
             }
-            let element = self.element_of(Octets::new(chunk, self.elements.order()));
+            let element = self.element_of(Octets::new(chunk, self.octets.order()));
             if self.mode == Mode::Absolute {
                 return Some(element);
             }
@@ -173,6 +178,16 @@ mod tests {
         assert_eq!((profile.mode, profile.step), (Mode::Increments, Step::Months(1)));
         assert_eq!(values(ProfileKind::Inverse, &data, 1013), [Some(755), Some(423), Some(209), Some(65)]);
         assert_eq!(values(ProfileKind::Forward, &data, 0), [Some(258), Some(590), Some(804), Some(948)]);
+    }
+
+    #[test]
+    fn register_numbers_rise_from_that_of_the_base() {
+        // 4-byte integers, absolute, a month apart
+        let data = [0x34, 0xFE, 0xA0, 0x86, 0x01, 0x00, 0x00, 0x00, 0x00, 0x80, 0xD0, 0xFB, 0x01, 0x00];
+        let profile = Profile::new(ProfileKind::Registers, Octets::new(&data, ByteOrder::LeastFirst), 0).expect("ok");
+        assert_eq!((profile.mode, profile.step), (Mode::Absolute, Step::Months(1)));
+        assert_eq!(values(ProfileKind::Registers, &data, 150_000), [Some(100_000), None, Some(130_000)]);
+        assert_eq!(values(ProfileKind::Registers, &[0x71, 1, 3, 4], 10), [Some(13), Some(17)]);
     }
 
     #[test]

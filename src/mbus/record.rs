@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::mbus::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
 use crate::mbus::fixed::Fixed;
-use crate::mbus::lvar::Lvar;
+use crate::mbus::lvar::{self, Lvar};
 use crate::mbus::octets::{ByteOrder, Octets};
 use crate::mbus::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::value::{self, DoesNotFit, RecordError, Value};
@@ -265,10 +265,12 @@ fn data_len(coding: Coding, rest: &[u8]) -> Result<usize, StructureError> {
         return Ok(coding.len());
     }
     let &lvar = rest.first().ok_or(StructureError::CutInData { got: 0, want: 1 })?;
-    let want = 1 + Lvar::of(lvar).ok_or(StructureError::ReservedLvar { lvar })?.len();
-    // until 2004 F0 to FA were floating point numbers of LVAR - F0 bytes: believed where only that fits
-    let old = 1 + usize::from(lvar & 0x0F);
-    Ok(if lvar == 0xF4 && rest.len() < want && rest.len() == old { old } else { want })
+    let want = Lvar::of(lvar).map(|form| 1 + form.len()).ok_or(StructureError::ReservedLvar { lvar });
+    // the meaning until 2004 is believed where only that fits
+    if want.is_ok_and(|want| want <= rest.len()) || !lvar::is_old_real(lvar, rest.len() - 1) {
+        return want;
+    }
+    Ok(rest.len())
 }
 
 /// The function, storage number and so on of a value that has no DIB.

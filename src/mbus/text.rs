@@ -44,15 +44,15 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// BCD digits with their leading zeros, all 0 to 9.
+/// BCD digits that name a thing, with their leading zeros. Vendors put A to E into numbers of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits<'a>(Octets<'a>);
 
 impl<'a> Digits<'a> {
-    /// `None` where a nibble is no digit.
+    /// `None` where a nibble is F, which is a wildcard or a filler, never part of a name.
     #[must_use]
     pub fn new(octets: Octets<'a>) -> Option<Self> {
-        octets.ascending().all(|b| b & 0x0F <= 9 && b >> 4 <= 9).then_some(Self(octets))
+        octets.ascending().all(|b| b & 0x0F != 0x0F && b >> 4 != 0x0F).then_some(Self(octets))
     }
 
     /// The bytes as sent.
@@ -101,6 +101,7 @@ mod tests {
     fn digits_keep_their_leading_zeros() {
         let digits = |wire| Digits::new(Octets::new(wire, ByteOrder::LeastFirst)).map(|d| d.to_string());
         assert_eq!(digits(&[0x82, 0x13, 0x02, 0x08]).as_deref(), Some("08021382"));
-        assert_eq!(digits(&[0x8A]), None);
+        assert_eq!(digits(&[0xE5, 0x02]).as_deref(), Some("02E5"));
+        assert_eq!(digits(&[0x8F]), None);
     }
 }

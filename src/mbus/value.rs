@@ -10,9 +10,10 @@ use crate::mbus::bcd::{self, Sign};
 use crate::mbus::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::dib::Coding;
-use crate::mbus::lvar::Lvar;
+use crate::mbus::lvar::{self, Lvar};
 use crate::mbus::octets::{ByteOrder, Octets, push_integer};
 use crate::mbus::profile::Profile;
+use crate::mbus::quantity::{Known, Quantity};
 use crate::mbus::text::{Digits, Text};
 use crate::mbus::vib::Vib;
 use crate::mbus::vif::Kind;
@@ -79,10 +80,7 @@ pub(crate) fn read<'a>(coding: Coding, vib: &Vib<'a>, data: Octets<'a>) -> Resul
     match coding {
         Coding::None | Coding::Selection => Ok(Value::None),
         Coding::Integer(_) => read_integer(vib, data),
-        Coding::Real => match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
-            Some(real) => scaled(vib, real),
-            None => Ok(Value::Invalid),
-        },
+        Coding::Real => read_real(vib, data),
         Coding::Bcd(_) => read_bcd(vib, data, false),
         Coding::Variable => read_variable(vib, data),
     }
@@ -102,7 +100,7 @@ fn read_integer<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Record
             let code = data.array().map(u16::from_le_bytes);
             Ok(code.map_or(Value::Bytes(data), |code| Value::Manufacturer(Manufacturer(code))))
         }
-        Kind::Unsigned | Kind::Label | Kind::Identity | Kind::Manufacturer => {
+        Kind::Unsigned | Kind::Twelfth | Kind::Label | Kind::Identity | Kind::Manufacturer => {
             if data.all_ones() {
                 return Ok(Value::Invalid);
             }
@@ -110,7 +108,7 @@ fn read_integer<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Record
         }
         // the marker is only known for values whose coding the standard defines
         Kind::Opaque => integer(vib, data, data.signed()),
-        Kind::Signed | Kind::Twelfth => signed(vib, data),
+        Kind::Signed => signed(vib, data),
     }
 }
 
@@ -122,6 +120,14 @@ fn integer<'a>(vib: &Vib<'a>, data: Octets<'a>, integer: Option<i128>) -> Result
     match integer {
         Some(mantissa) => scaled(vib, Decimal::new(mantissa, 0)),
         None => Ok(Value::Bytes(data)),
+    }
+}
+
+/// Type H. What is no number (NaN, infinity) is no value.
+fn read_real<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
+        Some(real) => scaled(vib, real),
+        None => Ok(Value::Invalid),
     }
 }
 
@@ -157,10 +163,15 @@ fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Recor
     if let Some(profile) = vib.profile.and_then(|kind| Profile::new(kind, content, vib.exponent)) {
         return Ok(Value::Profile(profile));
     }
-    // 1990s meaning of F0 to FA: a floating point number of that many bytes (see `record`)
-    if byte == 0xF4 && rest.len() == 4 {
-        let real = content.array().map(f32::from_le_bytes).and_then(Decimal::from_f32);
-        return real.map_or(Ok(Value::Invalid), |real| scaled(vib, real));
+    if matches!(vib.quantity, Quantity::Known(Known::RadioContainer | Known::ManufacturerContainer)) {
+        return Ok(if rest.is_empty() { Value::None } else { Value::Bytes(content) });
+    }
+    if lvar::is_old_real(byte, rest.len()) {
+        return match rest.len() {
+            4 => read_real(vib, content),
+            // nobody has said how other lengths are coded
+            _ => Ok(Value::Bytes(content)),
+        };
     }
     match Lvar::of(byte) {
         Some(Lvar::Text(_)) => {
@@ -170,7 +181,8 @@ fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Recor
         }
         Some(Lvar::Bcd(0, _) | Lvar::Binary(0)) => Ok(Value::None),
         Some(Lvar::Bcd(_, minus)) => read_bcd(vib, content, minus),
-        Some(Lvar::Binary(_)) if vib.kind == Kind::Moment => Ok(Value::Bytes(content)),
+        // a number only where the VIF makes it one
+        Some(Lvar::Binary(_)) if matches!(vib.kind, Kind::Moment | Kind::Opaque) => Ok(Value::Bytes(content)),
         Some(Lvar::Binary(_)) => read_integer(vib, content),
         None => Ok(Value::Bytes(content)),
     }
@@ -205,7 +217,7 @@ impl core::error::Error for DoesNotFit {}
 ///
 /// # Errors
 /// [`DoesNotFit`]: too large, too many decimals, or of another kind than the coding and the VIF
-/// allow. Profiles are written by nobody here.
+/// allow.
 pub fn write(
     coding: Coding,
     lvar: u8,
@@ -230,7 +242,7 @@ fn write_integer(
     order: ByteOrder,
     out: &mut Vec<u8>,
 ) -> Result<(), DoesNotFit> {
-    let unsigned = matches!(vib.kind, Kind::Unsigned | Kind::Label | Kind::Identity | Kind::Manufacturer | Kind::Flags);
+    let unsigned = !matches!(vib.kind, Kind::Signed | Kind::Opaque | Kind::Moment);
     let bits = u32::try_from(8 * len).map_err(|_| DoesNotFit)?;
     match value {
         Value::Number(number) => {
@@ -352,6 +364,10 @@ fn write_variable(
         }
         (form, Value::Bytes(bytes)) if bytes.len() == form.len() => {
             out.extend_from_slice(bytes.wire());
+            Ok(())
+        }
+        (form, Value::Profile(profile)) if profile.octets().len() == form.len() => {
+            out.extend_from_slice(profile.octets().wire());
             Ok(())
         }
         (form, Value::None) if form.len() == 0 => Ok(()),

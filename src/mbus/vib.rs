@@ -8,7 +8,7 @@ use crate::mbus::octets::{ByteOrder, Octets};
 use crate::mbus::quantity::{Known, Quantity, Unit};
 use crate::mbus::record::StructureError;
 use crate::mbus::text::Text;
-use crate::mbus::vif::{Kind, Meaning, PRIMARY, TABLE_FB, TABLE_FD, TABLE_FDFD};
+use crate::mbus::vif::{Kind, Meaning, PRIMARY, RESERVED, TABLE_FB, TABLE_FD, TABLE_FDFD};
 use crate::mbus::vife::{Effect, Modifier, ProfileKind, ReportedError};
 
 /// Whether more bytes of the block follow.
@@ -168,8 +168,7 @@ impl Head {
 
     fn of(of_table: &[Meaning; 128], table: u16, byte: u8, len: usize) -> Self {
         let code = byte & !EXTENSION;
-        let reserved = Meaning { quantity: None, unit: Unit::None, exponent: 0, kind: Kind::Signed };
-        let meaning = of_table.get(usize::from(code)).copied().unwrap_or(reserved);
+        let meaning = of_table.get(usize::from(code)).copied().unwrap_or(RESERVED);
         let quantity = meaning.quantity.map_or(Quantity::Unknown { table, code }, Quantity::Known);
         Self { quantity, meaning, len, vifes_taken: len - 1, more: byte & EXTENSION != 0, plain_text: false }
     }

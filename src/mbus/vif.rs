@@ -35,13 +35,15 @@ pub enum Kind {
     Identity,
     /// Two bytes are the three letters of a manufacturer; else as a label.
     Manufacturer,
-    /// Signed integer in units of 2^-12.
+    /// Unsigned integer in units of 2^-12: a rating factor.
     Twelfth,
-    /// Bytes for somebody else: containers and manufacturer specific data.
+    /// For somebody else: containers, manufacturer specific data and reserved codes. Binary data is
+    /// shown as a signed integer that has no marker of no value.
     Opaque,
 }
 
-const RESERVED: Meaning = Meaning { quantity: None, unit: Unit::None, exponent: 0, kind: Kind::Signed };
+/// Passed on as it is: whoever gives the code a meaning chooses the coding, and its marker of no value.
+pub(crate) const RESERVED: Meaning = Meaning { quantity: None, unit: Unit::None, exponent: 0, kind: Kind::Opaque };
 
 /// The primary table, by VIF without its extension bit. 7B, 7D and 6F lead to other tables with
 /// the bit and are reserved without it; 7C is followed by its unit in plain text.
@@ -183,9 +185,9 @@ pub const TABLE_FD: [Meaning; 128] = {
     t = units(t, 0x6C, K::BatteryOperatingTime, &[U::Hour, U::Day, U::Month, U::Year]);
     t = one(t, 0x70, K::BatteryChangeTime, U::None, Kind::Moment);
     t = one(t, 0x71, K::RfLevel, U::DecibelMilliwatt, Kind::Signed);
-    // types K and L: their layout is not settled here, the integer is passed on as it is
-    t = one(t, 0x72, K::DaylightSaving, U::None, Kind::Unsigned);
-    t = one(t, 0x73, K::ListeningWindow, U::None, Kind::Unsigned);
+    // types K and L: their layout is not settled here, the data is passed on as it is
+    t = one(t, 0x72, K::DaylightSaving, U::None, Kind::Opaque);
+    t = one(t, 0x73, K::ListeningWindow, U::None, Kind::Opaque);
     t = one(t, 0x74, K::BatteryLife, U::Day, Kind::Unsigned);
     t = one(t, 0x75, K::MeterStops, U::None, Kind::Unsigned);
     t = one(t, 0x76, K::ManufacturerContainer, U::None, Kind::Opaque);

@@ -98,6 +98,12 @@ impl Modifier {
         }
     }
 
+    /// Whether it packs a series of values into the record.
+    #[must_use]
+    pub fn is_profile(self) -> bool {
+        matches!(self.effect(), Effect::Profile(_))
+    }
+
     pub(crate) fn effect(self) -> Effect {
         match self {
             Self::Combinable(code) => combinable_effect(code),

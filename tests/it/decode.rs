@@ -127,6 +127,12 @@ fn the_table_shows_bytes_meaning_and_value_side_by_side() {
 }
 
 #[test]
+fn two_frames_on_one_line_are_told_from_a_broken_one() {
+    let output = decode(&["--format", "jsonl", "-"], &format!("E5 {ATS}\n"));
+    assert_eq!(lines(&output)[0]["error"], "broken frame: 68 bytes, want 1; each frame has a line of its own");
+}
+
+#[test]
 fn text_from_a_meter_does_not_steer_the_terminal() {
     // customer: ESC [ 3 1 m
     let mut bytes = vec![0x08, 0x05, 0x78, 0x0D, 0xFD, 0x11, 0x05];

@@ -66,6 +66,36 @@ fn variable_length_bcd_counts_bytes_not_digits() {
 }
 
 #[test]
+fn a_floating_point_number_of_variable_length_is_believed_where_nothing_else_fits() {
+    assert_eq!(read("01 13 2A 0D 13 F4 00 00 20 41"), ["volume 0.042 m³", "volume 0.01 m³"]);
+    assert_eq!(read("0D 13 F8 00 00 00 00 00 00 24 40"), ["volume Bytes m³"], "a length that nobody describes");
+    let more = each("0D 13 F8 00 00 00 00 00 00 24 40 01 13 2A", |_| ());
+    assert_eq!(more, Some(StructureError::ReservedLvar { lvar: 0xF8 }));
+}
+
+#[test]
+fn numbers_that_name_a_thing_may_have_the_digits_a_to_e() {
+    assert_eq!(
+        read("0C 78 E5 02 00 05 0A FD 0D 0A 01 0C 78 FF FF FF FF 0C 78 FF 02 00 05 0C 13 E5 02 00 05"),
+        [
+            "fabrication_number 050002E5",
+            "hardware_version 010A",
+            "fabrication_number Invalid",
+            "fabrication_number invalid BCD",
+            "volume invalid BCD m³"
+        ]
+    );
+}
+
+#[test]
+fn what_is_for_somebody_else_stays_bytes_even_where_it_looks_like_text_or_a_number() {
+    assert_eq!(
+        read("0D FD 3B 03 41 42 43 0D FD 76 E2 01 02 0D FD 73 EB 01 02 03 04 05 06 07 08 09 0A 0B 01 FD 73 00"),
+        ["radio_container Bytes", "manufacturer_container Bytes", "listening_window Bytes", "listening_window 0"]
+    );
+}
+
+#[test]
 fn a_negative_bcd_is_a_value_and_an_invalid_one_costs_itself_alone() {
     assert_eq!(
         read("0A 5A 32 F1 0A 5E 5A E1 0C 13 FF FF FF FF 01 13 2A"),
@@ -129,6 +159,11 @@ fn corrections_are_applied_once_and_the_fb_table_is_known() {
             "phase_angle_current -12.5 °",
             "volume 77 m³"
         ]
+    );
+    assert_eq!(
+        read("02 FB 68 00 A0 02 FB 6A 00 10 02 FB 69 FF FE"),
+        ["hca_rating_k 10", "hca_rating_kc 1", "hca_rating_kq 65279 W"],
+        "rating factors are unsigned"
     );
 }
 
@@ -229,10 +264,10 @@ fn codes_that_old_tables_call_reserved_have_their_names() {
 #[test]
 fn an_unknown_code_stays_raw_and_the_next_record_is_read() {
     assert_eq!(
-        read("02 6F 05 00 01 FB 38 07 01 FD 7B 01 01 93 10 2A 01 EF 13 01 01 13 2A"),
+        read("02 6F 05 00 01 FB 38 80 01 FD 7B 01 01 93 10 2A 01 EF 13 01 01 13 2A"),
         [
             "unknown_6f 5",
-            "unknown_fb38 7",
+            "unknown_fb38 -128",
             "unknown_fd7b 1",
             "volume 0.042 m³ vife_10",
             "unknown_ef13 1",

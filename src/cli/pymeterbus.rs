@@ -59,8 +59,8 @@ pub(crate) enum NotDecoded {
     /// JSON has no NaN and no infinity.
     #[error("a real number without value (NaN or infinity), which JSON cannot hold")]
     NotANumber,
-    /// A variable length integer of more than 16 bytes where a level is expected.
-    #[error("a number of more than 16 bytes")]
+    /// A variable length integer of 16 bytes or more where a level is expected.
+    #[error("a number of 16 bytes or more")]
     TooLarge,
 }
 
@@ -261,8 +261,8 @@ impl<'a> Record<'a> {
             "MeasureUnit.DATE" => return date(&self.data).map(|date| text(&date)),
             "MeasureUnit.DATE_TIME" => return date_time(&self.data).map(|at| text(&at)),
             "MeasureUnit.DBM" => {
-                let level = integer(&self.data).ok_or(NotDecoded::TooLarge)?;
-                return Ok((2 * level - 130).to_string());
+                let level = integer(&self.data).and_then(|n| n.checked_mul(2)?.checked_sub(130));
+                return Ok(level.ok_or(NotDecoded::TooLarge)?.to_string());
             }
             _ => {}
         }

@@ -4,7 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use mbushat::mbus::compact::FormatStore;
 use mbushat::mbus::frame::{Control, Frame};
+use mbushat::mbus::octets::ByteOrder;
 use mbushat::mbus::telegram::Telegram;
+
+#[path = "../../tests/it/records.rs"]
+mod records;
 
 fuzz_target!(|input: (u8, &[u8], u8, &[u8])| {
     let (ci, data, next_ci, next) = input;
@@ -18,5 +22,10 @@ fuzz_target!(|input: (u8, &[u8], u8, &[u8])| {
         let _ = format!("{telegram:?} {:?}", telegram.status().map(|s| s.names().count()));
         // the heads of an expanded frame are those of the frame before
         assert!(telegram.records().count() <= input.1.len() + input.3.len() + 2);
+        let order = if telegram.ci == 0x76 { ByteOrder::MostFirst } else { ByteOrder::LeastFirst };
+        let from_meter = !matches!(telegram.ci, 0x51 | 0x52 | 0x5A | 0x5B);
+        for record in telegram.records().flatten() {
+            records::check(&record, order, from_meter);
+        }
     }
 });

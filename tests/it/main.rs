@@ -27,6 +27,7 @@ mod mutations;
 mod normalise;
 mod pitfalls;
 mod recorder;
+mod records;
 mod rooms;
 mod search;
 mod telegrams;

@@ -61,6 +61,7 @@ fn the_first_dife_shifts_the_storage_number_by_one() {
 fn variable_length_bcd_counts_bytes_not_digits() {
     assert_eq!(read("0D 06 C3 56 34 12 01 13 2A"), ["energy 123456000 Wh", "volume 0.042 m³"]);
     assert_eq!(read("0D 06 D2 21 43"), ["energy -4321000 Wh"]);
+    assert_eq!(read("0D 06 C2 21 F3"), ["energy invalid BCD Wh"], "the sign is in the LVAR");
     assert_eq!(read("0D 13 E5 4B 37 89 41 00"), ["volume 1099511.627 m³"]);
     assert_eq!(read("0D 78 00"), ["fabrication_number"]);
 }

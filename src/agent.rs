@@ -35,7 +35,7 @@ const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 const LINK_ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// How often the system is asked whether the clock is right.
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
-/// How long the outbox task may take to answer that it makes progress.
+/// How long a task may take to show that it makes progress.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent ended without being asked to.
@@ -144,18 +144,26 @@ impl Agent {
         }
     }
 
-    /// Says that the agent makes progress, if the outbox task answers. A bus task that hangs holds
-    /// no other: only its wait for the outbox could be endless, and all waits for a wire have an end.
+    /// Says that the agent makes progress, if every bus task and the outbox task do.
     async fn feed_watchdog(&self) {
+        match self.hanging().await {
+            None => system::notify_watchdog(),
+            Some(task) => tracing::error!("{task} makes no progress"),
+        }
+    }
+
+    /// The task that makes no progress.
+    async fn hanging(&self) -> Option<String> {
+        if let Some(bus) = self.buses.hanging(ANSWERS_WITHIN).await {
+            return Some(format!("the task of bus {bus}"));
+        }
         let (reply, answer) = oneshot::channel();
         let asked = async {
             self.reloads.send(Reload::Ping(reply)).await.ok()?;
             answer.await.ok()
         };
-        match timeout(ANSWERS_WITHIN, asked).await {
-            Ok(Some(())) => system::notify_watchdog(),
-            _ => tracing::error!("the outbox task makes no progress"),
-        }
+        let answered = timeout(ANSWERS_WITHIN, asked).await;
+        (answered != Ok(Some(()))).then(|| "the outbox task".to_owned())
     }
 
     /// Reads the configuration again. A bad one changes nothing.
@@ -225,5 +233,50 @@ fn credentials(config: &Config) -> Credentials {
     Credentials {
         client_id: client_id.unwrap_or_else(|| format!("{}-{}", topics.base().replace('/', "-"), system::machine())),
         will_topic: topics.bridge_state(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Agent, Buses, EVENTS, Reload};
+    use crate::config;
+    use tokio::sync::mpsc;
+
+    /// An agent whose buses have not been started, and whose outbox answers where `outbox`.
+    fn agent(outbox: bool) -> Agent {
+        let file = std::env::temp_dir().join(format!("mbushat-watchdog-{}-{outbox}", std::process::id()));
+        std::fs::write(&file, "[[bus]]\nname = \"cellar\"\nport = \"/dev/null\"\n").expect("a file");
+        let config = config::load(&file).expect("a configuration");
+        std::fs::remove_file(file).expect("a file");
+        let (events, _) = mpsc::channel(EVENTS);
+        let (reloads, mut asked) = mpsc::channel(1);
+        let answer = async move {
+            while let Some(Reload::Ping(reply)) = asked.recv().await {
+                if outbox {
+                    reply.send(()).expect("it waits");
+                }
+            }
+        };
+        Agent {
+            buses: Buses::new(&config, events),
+            config,
+            file: None,
+            outbox: tokio::spawn(answer),
+            link: tokio::spawn(std::future::pending()),
+            clock: tokio::spawn(std::future::pending()),
+            reload_asked: mpsc::channel(1).1,
+            reloads,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_fed_only_while_every_bus_and_the_outbox_move_on() {
+        let good = agent(true);
+        assert_eq!(good.hanging().await, None);
+        good.buses.promise(0);
+        assert_eq!(good.hanging().await, None, "as promised");
+        tokio::time::advance(super::ANSWERS_WITHIN * 2).await;
+        assert_eq!(good.hanging().await.as_deref(), Some("the task of bus cellar"));
+        assert_eq!(agent(false).hanging().await.as_deref(), Some("the outbox task"));
     }
 }

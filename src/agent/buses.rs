@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::bus::health::Health;
+use crate::bus::heartbeat::{Heartbeat, Promise, heartbeat};
 use crate::bus::task::{BusTask, Metered};
 use crate::bus::{BusEvent, Command, Machine};
 use crate::config::{Change, Changes, Config};
@@ -33,6 +34,7 @@ struct Running {
     name: String,
     task: Option<Id>,
     stop: watch::Sender<bool>,
+    heartbeat: Heartbeat,
     end: BusEnd,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
@@ -41,6 +43,7 @@ struct Running {
 struct Inner {
     commands: mpsc::Receiver<Command>,
     health: watch::Sender<Health>,
+    promise: Promise,
     stopped: watch::Receiver<bool>,
 }
 
@@ -49,8 +52,9 @@ impl Running {
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (writer, health) = watch::channel(Health::default());
         let (stop, stopped) = watch::channel(false);
-        let inner = Some(Inner { commands, health: writer, stopped });
-        Self { name: name.to_owned(), task: None, stop, end: BusEnd { commands: sender, health }, inner }
+        let (promise, heartbeat) = heartbeat();
+        let inner = Some(Inner { commands, health: writer, promise, stopped });
+        Self { name: name.to_owned(), task: None, stop, heartbeat, end: BusEnd { commands: sender, health }, inner }
     }
 }
 
@@ -69,7 +73,7 @@ impl Buses {
     /// Starts every bus that is not running.
     pub(super) fn start(&mut self, config: &Config, last_good: &BTreeMap<String, Timestamp>) {
         for (place, (running, bus)) in self.running.iter_mut().zip(&config.buses).enumerate() {
-            let Some(Inner { commands, health, stopped }) = running.inner.take() else { continue };
+            let Some(Inner { commands, health, promise, stopped }) = running.inner.take() else { continue };
             let task = BusTask {
                 place,
                 bus: bus.clone(),
@@ -79,10 +83,21 @@ impl Buses {
                 events: self.events.clone(),
                 commands,
                 health,
+                promise,
                 stop: stopped,
             };
             running.task = Some(self.tasks.spawn(task.run()).id());
         }
+    }
+
+    /// The first bus whose task hangs, `late` later than it promised to move on.
+    pub(super) async fn hanging(&self, late: Duration) -> Option<&str> {
+        for bus in &self.running {
+            if !bus.heartbeat.beats(late).await {
+                return Some(&bus.name);
+            }
+        }
+        None
     }
 
     /// Waits until a bus task ends by itself, which none should; its name.
@@ -133,6 +148,15 @@ impl Buses {
         let running = std::mem::take(&mut self.running);
         self.await_end(running).await;
         self.tasks.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+impl Buses {
+    /// What a bus task does that was to be back in a second and hangs.
+    pub(super) fn promise(&self, place: usize) {
+        let inner = self.running.get(place).and_then(|bus| bus.inner.as_ref());
+        inner.expect("not started").promise.within(Duration::from_secs(1));
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::heartbeat::WRITTEN_WITHIN;
 use super::line::{Arrived, Line, LineError};
 use crate::mbus::exchange::{Conversation, Step};
 
@@ -20,7 +21,7 @@ pub async fn drive<C: Conversation>(line: &mut Line, conversation: &mut C) -> Re
         match conversation.poll(Instant::now().into_std()) {
             Step::Transmit(bytes) => {
                 tracing::trace!("-> {}", Hex(&bytes));
-                line.transmit(&bytes).await?;
+                timeout(WRITTEN_WITHIN, line.transmit(&bytes)).await.unwrap_or_else(|_| Err(LineError::stuck()))?;
             }
             Step::WaitUntil(until) => {
                 let Ok(arrived) = timeout_at(until.into(), line.read(&mut buffer)).await else { continue };

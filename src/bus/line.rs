@@ -111,6 +111,13 @@ pub fn is_gone(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
+impl LineError {
+    /// The line takes no more bytes.
+    pub(super) fn stuck() -> Self {
+        Self::Lost(io::ErrorKind::TimedOut.into())
+    }
+}
+
 impl Line {
     /// Opens a port for this process alone. `device_tree` is the root that tells which Pi this is.
     ///

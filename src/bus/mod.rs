@@ -5,6 +5,7 @@ pub mod device_tree;
 pub mod drive;
 pub mod hat;
 pub mod health;
+pub mod heartbeat;
 pub mod line;
 mod power_cycle;
 mod scanning;

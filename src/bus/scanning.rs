@@ -2,6 +2,7 @@
 //!
 //! Not here: what to probe next (`mbus::search`), when a readout is due (`task`).
 
+use super::heartbeat::{Promise, Watched};
 use super::line::LineError;
 use super::session::{Session, character};
 use crate::config::Bus;
@@ -36,10 +37,16 @@ impl Scanning {
     }
 
     /// The next probe, at the rate of the bus; `false` where there is none left.
-    pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
+    pub(super) async fn probe(
+        &mut self,
+        session: &mut Session,
+        bus: &Bus,
+        promise: &Promise,
+    ) -> Result<bool, LineError> {
         let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
         let timing = LineTiming { baud: bus.baud, response_timeout, latency: session.latency(), retries: 0 };
-        let Some(mut probe) = self.search.next_probe(timing) else { return Ok(false) };
+        let Some(probe) = self.search.next_probe(timing) else { return Ok(false) };
+        let mut probe = Watched { conversation: probe, promise };
         let probed = session.converse(character(bus, None), &mut probe).await?;
         self.found.extend(self.search.take(probed));
         Ok(true)

@@ -106,13 +106,19 @@ impl Session {
     /// # Errors
     /// Where the line is gone. That a meter gave nothing is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
+        let (character, mut readout) = self.readout(query, link);
+        self.converse(character, &mut readout).await
+    }
+
+    /// One meter's turn on this line, and the characters it wants.
+    pub(super) fn readout(&self, query: Query, link: LinkState) -> (Character, Readout) {
         let timing = LineTiming {
             baud: query.character.baud,
             response_timeout: query.response_timeout,
             latency: self.latency(),
             retries: query.retries,
         };
-        self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
+        (query.character, Readout::new(query.turn, link, timing))
     }
 
     /// Any conversation, with characters like these.

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::health::{Health, Load};
+use super::heartbeat::{Promise, Watched};
 use super::line::LineError;
 use super::power_cycle::{OFF_FOR, PowerCycles};
 use super::scanning::Scanning;
@@ -28,6 +29,9 @@ use crate::mbus::readout::{LinkState, TurnOver};
 /// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
 /// is read again within five seconds, the time to power the bus included.
 const REOPEN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
+
+/// How long a line may take to open, beside the time that its meters take to start.
+const OPENED_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long the readout on the wire may take to finish once the task is told to stop.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
@@ -60,6 +64,8 @@ pub struct BusTask {
     pub commands: mpsc::Receiver<Command>,
     /// Takes the snapshot after each change.
     pub health: watch::Sender<Health>,
+    /// Takes by when the task moves on.
+    pub promise: Promise,
     /// Becomes true, or closes, when the task shall stop.
     pub stop: watch::Receiver<bool>,
 }
@@ -150,6 +156,7 @@ impl Running {
         let mut pauses = REOPEN_AFTER.into_iter();
         let mut pause = REOPEN_AFTER[0];
         loop {
+            self.task.promise.within(OPENED_WITHIN + self.task.bus.hat.map_or(Duration::ZERO, |hat| hat.power_settle));
             let opened = {
                 let (task, stop) = (&self.task, &mut self.task.stop.clone());
                 tokio::select! {
@@ -172,6 +179,7 @@ impl Running {
 
     /// Ends early, with an error, where the task shall stop.
     async fn pause(&mut self, pause: Duration) -> Result<(), Stop> {
+        self.task.promise.within(pause);
         tokio::select! {
             biased;
             () = told_to_stop(&mut self.task.stop) => Err(Stop),
@@ -218,6 +226,7 @@ impl Running {
 
     /// Waits for a slot, a wish, or the line's end.
     async fn wait(&mut self, session: &mut Session, until: Option<std::time::Instant>) -> Result<(), Interrupt> {
+        self.task.promise.by(until.map(Instant::from));
         let slot = async {
             match until {
                 Some(until) => sleep_until(until.into()).await,
@@ -267,7 +276,7 @@ impl Running {
         let goes_on = self.power_wanted
             && tokio::select! {
                 biased;
-                probed = scan.probe(session, &self.task.bus) => probed?,
+                probed = scan.probe(session, &self.task.bus, &self.task.promise) => probed?,
                 () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
             };
         // A probe resets the meter it finds.
@@ -293,9 +302,11 @@ impl Running {
         }
         let name = meter.name.clone();
         let started = Instant::now();
+        let (character, conversation) = session.readout(query, *link);
+        let mut readout = Watched { conversation, promise: &self.task.promise };
         let over = tokio::select! {
             biased;
-            over = session.read(query, *link) => over?,
+            over = session.converse(character, &mut readout) => over?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
         let read_at = SystemTime::now();
@@ -352,7 +363,9 @@ impl Running {
         });
     }
 
+    /// Waits for the outbox, which answers for itself.
     async fn emit(&mut self, what: Happened) -> Result<(), Stop> {
+        self.task.promise.by(None);
         self.task.events.send(BusEvent { bus: self.task.place, what }).await.map_err(|_| Stop)
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use mbushat::bus::hat::{PowerError, PowerPin};
 use mbushat::bus::health::Health;
+use mbushat::bus::heartbeat::{Heartbeat, heartbeat};
 use mbushat::bus::serve::{PtyPort, serve_tcp};
 use mbushat::bus::task::{BusTask, Metered};
 use mbushat::bus::{BusEvent, Command, Happened, Machine, MeterReadout};
@@ -189,6 +190,35 @@ async fn a_bus_on_which_nobody_answers_is_power_cycled() {
 }
 
 #[tokio::test]
+async fn a_bus_task_that_hangs_is_known_by_its_heartbeat() {
+    let place = Folder::new("hang").with_hat("0x0005");
+    let product = place.0.join("hat/product");
+    std::fs::remove_file(&product).expect("a property");
+    assert!(Program::new("mkfifo").arg(&product).status().expect("mkfifo").success());
+    let (task, bus) = Running::prepare(&place, "hat = true", &[("a", 5, "1s")]);
+    // A thread of its own, since it hangs as a whole: the device tree that it reads has no end.
+    let hanging = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(task.run());
+    });
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+    let writer = loop {
+        match rustix::fs::open(&product, flags, rustix::fs::Mode::empty()) {
+            Ok(writer) => break writer,
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    };
+    assert!(bus.heartbeat.beats(Duration::ZERO).await, "it may take its time");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert!(!bus.heartbeat.beats(Duration::from_secs(5)).await);
+    bus.stop.send(true).expect("still running");
+    drop(bus);
+    drop(writer);
+    hanging.join().expect("no panic");
+}
+
+#[tokio::test]
 async fn without_a_hat_the_bus_says_what_to_check() {
     let place = Folder::new("no-hat");
     let _wire = Wire::on_pty(&place.port(), &[5]);
@@ -292,13 +322,21 @@ struct Running {
     events: mpsc::Receiver<BusEvent>,
     commands: mpsc::Sender<Command>,
     health: watch::Receiver<Health>,
+    heartbeat: Heartbeat,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Running {
     /// Starts a bus on the folder's port, `extra` being more lines of its table.
     fn start(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> Self {
+        let (task, mut bus) = Self::prepare(place, extra, meters);
+        bus.task = Some(tokio::spawn(task.run()));
+        bus
+    }
+
+    /// The same, but the task is yet to run.
+    fn prepare(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> (BusTask, Self) {
         let mut text = format!("[[bus]]\nname = \"bus\"\nretries = 1\n{extra}\n");
         if !extra.contains("port =") {
             text.push_str(&format!("port = {:?}\n", place.port()));
@@ -318,6 +356,7 @@ impl Running {
         let (commands, commands_out) = mpsc::channel(16);
         let (health_in, health) = watch::channel(Health::default());
         let (stop, stop_out) = watch::channel(false);
+        let (promise, heartbeat) = heartbeat();
         let task = BusTask {
             place: 0,
             bus: config.buses.into_iter().next().expect("a bus"),
@@ -327,9 +366,10 @@ impl Running {
             events: events_in,
             commands: commands_out,
             health: health_in,
+            promise,
             stop: stop_out,
         };
-        Self { events, commands, health, stop, task: tokio::spawn(task.run()) }
+        (task, Self { events, commands, health, heartbeat, stop, task: None })
     }
 
     async fn next(&mut self) -> Happened {
@@ -338,6 +378,7 @@ impl Running {
 
     /// The first event that is wanted, in good time.
     async fn first<T>(&mut self, wanted: impl Fn(Happened) -> Option<T>) -> T {
+        let heartbeat = self.heartbeat.clone();
         let found = async {
             loop {
                 if let Some(found) = wanted(self.next().await) {
@@ -345,7 +386,10 @@ impl Running {
                 }
             }
         };
-        timeout(PATIENCE, found).await.expect("it happens in time")
+        tokio::select! {
+            found = timeout(PATIENCE, found) => found.expect("it happens in time"),
+            () = hangs(heartbeat) => panic!("the watchdog would bite"),
+        }
     }
 
     async fn next_readout(&mut self) -> MeterReadout {
@@ -376,7 +420,9 @@ impl Running {
     async fn stop(mut self) {
         self.stop.send(true).expect("still running");
         while timeout(PATIENCE, self.events.recv()).await.expect("its end").is_some() {}
-        self.task.await.expect("no panic");
+        if let Some(task) = self.task {
+            task.await.expect("no panic");
+        }
     }
 }
 
@@ -440,6 +486,13 @@ fn fake_pin(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
 
 fn levels(gpio: u8) -> Vec<bool> {
     LEVELS.lock().expect("levels").iter().filter(|(g, _)| *g == gpio).map(|(_, high)| *high).collect()
+}
+
+/// Ends when a bus task breaks its promise, by more than a loaded machine does.
+async fn hangs(heartbeat: Heartbeat) {
+    while heartbeat.beats(Duration::from_secs(3)).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn until(condition: impl Fn() -> bool) {

@@ -261,7 +261,7 @@ impl Running {
                 power.switch(on).map_err(Outage::from)?;
                 tracing::info!(bus = self.task.bus.name, "bus power {}", if on { "on" } else { "off" });
                 self.power_wanted = on;
-                self.links.fill(LinkState::default());
+                self.links.iter_mut().for_each(LinkState::doubt);
                 if on {
                     self.pause(hat.power_settle).await?;
                 }
@@ -280,7 +280,7 @@ impl Running {
                 () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
             };
         // A probe resets the meter it finds.
-        self.links.fill(LinkState::default());
+        self.links.iter_mut().for_each(LinkState::doubt);
         if goes_on {
             self.scan = Some(scan);
             return Ok(());
@@ -329,7 +329,7 @@ impl Running {
         power.switch(false).map_err(Outage::from)?;
         self.pause(OFF_FOR).await?;
         power.switch(true).map_err(Outage::from)?;
-        self.links.fill(LinkState::default());
+        self.links.iter_mut().for_each(LinkState::doubt);
         Ok(self.pause(hat.power_settle).await?)
     }
 

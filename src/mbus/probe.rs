@@ -5,11 +5,15 @@
 //! telegram does. Silence costs one reply timeout, unless the caller wants requests repeated that may
 //! have been lost on a noisy line; else a request is repeated only after noise.
 //!
+//! A primary address is asked for its data at once (REQ_UD2). A reset (SND_NKE) before it would prove
+//! nothing more where it is acknowledged, and there are meters that never acknowledge one: they would be
+//! passed over, or every empty address would cost two timeouts.
+//!
 //! Not here: which addresses and masks to try (`search`).
 
 use std::time::Instant;
 
-use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
+use crate::mbus::address::{BROADCAST, MeterAddress, SELECTED, SecondaryAddress};
 use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
 use crate::mbus::reply::identity_of;
 use crate::mbus::request::Request;
@@ -61,9 +65,11 @@ pub struct Probe {
     traffic: Traffic,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
-    /// SND_NKE to a primary address, or the selection.
+    /// SND_NKE to every meter of the segment.
+    Wake,
+    /// The selection.
     Knock,
     /// REQ_UD2.
     Ask,
@@ -79,31 +85,40 @@ impl Probe {
     /// A probe of an address or mask. `timing.retries` is how often silence is not believed.
     #[must_use]
     pub fn new(target: MeterAddress, timing: LineTiming) -> Self {
-        let exchange = Exchange::new(Self::knock(target), timing);
+        let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
         let (repeated, acknowledged, traffic) = (false, false, Traffic::default());
-        Self { target, timing, stage: Stage::Knock, exchange, repeated, acknowledged, traffic }
+        let mut probe = Self { target, timing, stage: Stage::Ask, exchange, repeated, acknowledged, traffic };
+        probe.enter(probe.first_stage());
+        probe
     }
 
-    fn knock(target: MeterAddress) -> Request {
-        match target {
-            MeterAddress::Primary(address) => Request::snd_nke(address.get()),
-            MeterAddress::Secondary(mask) => Request::select(mask),
+    /// Resets every meter of the segment first, for some give no data before; nobody is to answer that.
+    pub(super) fn after_waking_all(mut self) -> Self {
+        self.enter(Stage::Wake);
+        self
+    }
+
+    fn first_stage(&self) -> Stage {
+        match self.target {
+            MeterAddress::Primary(_) => Stage::Ask,
+            MeterAddress::Secondary(_) => Stage::Knock,
         }
     }
 
     fn enter(&mut self, stage: Stage) {
         let request = match (&stage, self.target) {
-            (Stage::Knock, target) => Self::knock(target),
+            (Stage::Wake, _) => Request::snd_nke(BROADCAST),
+            (Stage::Knock, MeterAddress::Secondary(mask)) => Request::select(mask),
             (Stage::Ask, MeterAddress::Primary(address)) => {
                 Request::req_ud2(address.get(), true, SecondaryAddress::ANY)
             }
             (Stage::Ask, MeterAddress::Secondary(mask)) => Request::req_ud2(SELECTED, true, mask),
             (Stage::Forget(_), MeterAddress::Primary(address)) => Request::snd_nke(address.get()),
-            (Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
+            (Stage::Knock | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
         };
-        let retries = if matches!(stage, Stage::Knock) { self.timing.retries } else { 0 };
+        let retries = if stage == self.first_stage() { self.timing.retries } else { 0 };
         self.exchange = Exchange::new(request, LineTiming { retries, ..self.timing });
-        if matches!(stage, Stage::Forget(Sight::Several)) {
+        if matches!(stage, Stage::Wake | Stage::Forget(Sight::Several)) {
             self.exchange.expect_several();
         }
         self.stage = stage;
@@ -120,6 +135,7 @@ impl Probe {
     fn after(&mut self, stage: Stage, exchanged: Exchanged) -> Stage {
         let clean = exchanged.traffic.noise == 0;
         match (stage, exchanged.reply) {
+            (Stage::Wake, _) => self.first_stage(),
             (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::Nobody),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
@@ -138,6 +154,14 @@ impl Probe {
                 self.repeated = true;
                 Stage::Deselect
             }
+            // A lone E5: the meter is there, and has no data.
+            (Stage::Ask, Ok(_)) if self.first_stage() == Stage::Ask => {
+                if clean {
+                    self.close(Sight::One(None))
+                } else {
+                    self.noise(Stage::Over(Sight::One(None)))
+                }
+            }
             (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
                 (true, true) => self.close(Sight::One(None)),
                 (true, false) => self.noise(Stage::Over(Sight::Several)),
@@ -154,7 +178,7 @@ impl Probe {
         match otherwise {
             _ if !self.repeated => {
                 self.repeated = true;
-                Stage::Knock
+                self.first_stage()
             }
             Stage::Over(sight) => self.close(sight),
             other => other,

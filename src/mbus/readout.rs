@@ -53,6 +53,13 @@ pub struct LinkState {
     repeats_first: bool,
 }
 
+impl LinkState {
+    /// The meter may have been reset or asked by another: its next frame count bit is in doubt.
+    pub fn doubt(&mut self) {
+        self.next_fcb = None;
+    }
+}
+
 /// How a meter's turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnOver {
@@ -262,7 +269,11 @@ impl Readout {
                 self.link.acknowledges_reset = Some(true);
                 self.ready()
             }
-            Err(ExchangeError::Silence) if self.acknowledges_reset() => self.end(Some(ReadoutError::Silence)),
+            Err(ExchangeError::Silence) if self.acknowledges_reset() => {
+                // Dead, or exchanged for one that never acknowledges: the next turn finds out.
+                self.link.acknowledges_reset = None;
+                self.end(Some(ReadoutError::Silence))
+            }
             Err(ExchangeError::Silence) => {
                 // Most likely dead; if it is one of those that never acknowledge, one request tells.
                 if self.link.acknowledges_reset.is_none() {

@@ -151,7 +151,9 @@ impl Search {
                 None => *masks.last()?,
             }),
         };
-        Some(Probe::new(target, timing))
+        let probe = Probe::new(target, timing);
+        let first = self.done == 0 && matches!(self.kind, Kind::Primary { .. });
+        Some(if first { probe.after_waking_all() } else { probe })
     }
 
     /// What the probe that was handed out last has found.

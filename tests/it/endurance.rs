@@ -107,7 +107,6 @@ fn a_strict_meter_is_never_stale_in_a_thousand_readouts() {
 }
 
 #[test]
-#[ignore = "the large run: a day of 60 meters at 2400 baud through mixed faults"]
 fn a_day_of_bus_time_misses_nothing_that_the_bus_could_deliver() {
     let late_by = Duration::from_millis(450);
     let mixture = Faults {
@@ -129,9 +128,12 @@ fn a_day_of_bus_time_misses_nothing_that_the_bus_could_deliver() {
             // what the schedule does with a meter that is known to be silent
             bench.timing.retries = if address % 20 == 0 && round > 0 { 0 } else { 2 };
             let over = bench.read(address);
-            let data = bench.segment.take_answers().into_iter().filter(|a| a.frame.len() > 1 && a.intact).count();
-            possible += u32::from(data > 0);
-            read += u32::from(over.frames.is_ok());
+            let answers: Vec<_> = bench.segment.take_answers().into_iter().filter(|a| a.frame.len() > 1).collect();
+            possible += u32::from(answers.iter().any(|a| a.intact));
+            for frame in over.frames.iter().flatten() {
+                read += 1;
+                assert!(answers.iter().any(|a| a.frame == *frame), "{address} gave an old reading");
+            }
             if address % 20 == 0 {
                 assert_eq!(over.frames, Err(ReadoutError::Silence));
             }
@@ -140,7 +142,7 @@ fn a_day_of_bus_time_misses_nothing_that_the_bus_could_deliver() {
         assert!(bench.now < slot, "the cycle ends before the next is due");
     }
     println!("a day: {read} of {possible} possible readings, {:?}", bench.segment.counts());
-    assert!(read >= possible * 99 / 100, "{read} of {possible}");
+    assert!(read >= possible, "{read} of {possible}");
 }
 
 #[test]

@@ -135,6 +135,20 @@ fn a_meter_that_never_acknowledges_a_reset_is_read_all_the_same() {
 }
 
 #[test]
+fn a_meter_exchanged_for_one_that_never_acknowledges_a_reset_is_read_in_its_second_turn() {
+    let mut bench = segment(vec![heat(1)]);
+    assert!(bench.read(1).frames.is_ok());
+    for next in [MeterPlan { silent: true, ..heat(1) }, MeterPlan { acknowledges_reset: false, ..heat(1) }] {
+        bench.segment = Segment::new(SegmentPlan::new(vec![next]), bench.now);
+        bench.read(1);
+    }
+    assert!(bench.read(1).frames.is_ok());
+    bench.timing.retries = 0; // as after a silence
+    bench.links.values_mut().for_each(LinkState::doubt);
+    assert!(bench.read(1).frames.is_ok());
+}
+
+#[test]
 fn a_meter_without_data_says_so() {
     let empty = MeterPlan { content: Content::Telegrams(Vec::new()), ..heat(1) };
     let mut bench = segment(vec![empty]);

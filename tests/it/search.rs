@@ -12,7 +12,7 @@ use mbushat::mbus::readout::{LinkState, Readout, Turn};
 use mbushat::mbus::search::{Finding, Search};
 use mbushat::mbus::timing::Baud;
 use mbushat::sim::model::Model;
-use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
+use mbushat::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;
 
 /// One probe for each mask.
@@ -200,6 +200,29 @@ fn every_primary_address_is_probed_once_and_shared_ones_are_named() {
     meters.push(meter(77, "99000077KAM0104"));
     let (findings, _) = search(meters, Faults::default(), Search::primary(at(70), at(80)));
     assert_eq!(findings, [Finding::Collision(MeterAddress::Primary(at(77)))]);
+}
+
+#[test]
+fn meters_that_never_acknowledge_a_reset_and_such_without_data_are_found_at_their_addresses() {
+    let deaf = |address: u8, fcb| {
+        let meter = meter(address, &format!("{address:08}KAM0104"));
+        MeterPlan { acknowledges_reset: false, fcb, ..meter }
+    };
+    let empty = MeterPlan { content: Content::Telegrams(Vec::new()), ..meter(9, "00000009KAM0104") };
+    let meters = vec![deaf(3, FcbHandling::Strict), deaf(5, FcbHandling::Ignored), empty];
+    let start = Instant::now();
+    let (mut now, mut found) = (start, Vec::new());
+    let mut segment = Segment::new(SegmentPlan::new(meters), now);
+    // The second time round the meters have been asked before.
+    for _ in 0..2 {
+        let findings = run(&mut Search::primary(at(0), at(10)), &mut segment, TIMING, &mut now);
+        found.extend(findings.into_iter().map(|finding| match finding {
+            Finding::Meter { address, frame, .. } => (address.to_string(), frame.is_some()),
+            Finding::Collision(address) => panic!("a collision at {address}"),
+        }));
+    }
+    let once = [("3", true), ("5", true), ("9", false)].map(|(address, data)| (address.to_owned(), data));
+    assert_eq!(found, [once.clone(), once].concat());
 }
 
 #[test]

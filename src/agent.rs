@@ -12,6 +12,7 @@ mod buses;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -95,7 +96,7 @@ struct Agent {
     link: JoinHandle<()>,
     clock: JoinHandle<()>,
     /// Somebody asks for a reload over MQTT.
-    reload_asked: mpsc::Receiver<()>,
+    reload_asked: mpsc::Receiver<Option<Box<RawValue>>>,
     reloads: mpsc::Sender<Reload>,
 }
 
@@ -134,8 +135,11 @@ impl Agent {
             tokio::select! {
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
-                _ = signals.hangup.recv() => self.reload().await,
-                Some(()) = self.reload_asked.recv() => self.reload().await,
+                _ = signals.hangup.recv() => drop(self.reload().await),
+                Some(transaction) = self.reload_asked.recv() => {
+                    let outcome = self.reload().await;
+                    _ = self.reloads.send(Reload::Answer { outcome, transaction }).await;
+                }
                 bus = self.buses.ended() => return ended(bus),
                 _ = &mut self.outbox => return ended("the outbox".to_owned()),
                 _ = &mut self.link => return ended("the link to the broker".to_owned()),
@@ -166,22 +170,24 @@ impl Agent {
         (answered != Ok(Some(()))).then(|| "the outbox task".to_owned())
     }
 
-    /// Reads the configuration again. A bad one changes nothing.
-    async fn reload(&mut self) {
+    /// Reads the configuration again. A bad one changes nothing: why, is logged and returned.
+    async fn reload(&mut self) -> Result<(), String> {
+        let outcome = self.try_reload().await;
+        if let Err(why) = &outcome {
+            tracing::error!("not reloaded, nothing is changed: {why}");
+        }
+        outcome
+    }
+
+    async fn try_reload(&mut self) -> Result<(), String> {
         let Some(file) = &self.file else {
-            return tracing::warn!("there is no configuration file to read again");
+            return Err("there is no configuration file to read again".to_owned());
         };
-        let new = match config::load(file) {
-            Ok(new) => new,
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                return tracing::error!("not reloaded, nothing is changed: {error}{why}");
-            }
-        };
-        let what = match changes(&self.config, &new) {
-            Ok(what) => what,
-            Err(error) => return tracing::error!("not reloaded, nothing is changed: {error}"),
-        };
+        let new = config::load(file).map_err(|error| {
+            let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            format!("{error}{why}")
+        })?;
+        let what = changes(&self.config, &new).map_err(|error| error.to_string())?;
         if what.log {
             tracing::warn!("[log] is only read at a start");
         }
@@ -194,6 +200,7 @@ impl Agent {
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }
+        Ok(())
     }
 
     async fn stop(self) {

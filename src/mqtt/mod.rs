@@ -8,5 +8,6 @@ mod presence;
 pub mod outbox;
 mod publisher;
 mod requests;
+mod request_json;
 pub mod link;
 pub mod task;

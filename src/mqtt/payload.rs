@@ -1,16 +1,17 @@
-//! What stands in our messages: the JSON of state, reading, events, requests and responses.
+//! What stands in our messages: the JSON of state, reading and events.
 //!
 //! A value is written from its decimal, digit by digit: no float is on its way. Shapes of the wire
 //! are their own types here, so that renaming a field of the core renames nothing in people's flows.
 //!
-//! Not here: topics (`topic`), Home Assistant's documents (`homeassistant`), `bridge/info` (`info`).
+//! Not here: topics (`topic`), requests and responses (`request_json`), Home Assistant's documents
+//! (`homeassistant`), `bridge/info` (`info`).
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::mbus::decimal::Decimal;
@@ -73,44 +74,6 @@ pub fn timestamp(at: SystemTime) -> String {
     };
     let at = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     if milliseconds % 1000 == 0 { at.to_string() } else { format!("{at:.3}") }
-}
-
-/// A message on `bridge/request/<verb>`; every field may be missing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Request {
-    /// Name of a configured meter.
-    pub meter: Option<String>,
-    /// Name of a bus.
-    pub bus: Option<String>,
-    /// For `power`: switch it on or off.
-    pub on: Option<bool>,
-    /// For `scan`: search by secondary address, among those that this mask matches.
-    pub secondary: Option<String>,
-    /// Whatever the asker wants to see again in the response.
-    pub transaction: Option<Box<RawValue>>,
-}
-
-/// Reads a request; an empty payload asks for nothing in particular.
-///
-/// # Errors
-/// Where it is no JSON object or a field has another type.
-pub fn request(payload: &[u8]) -> Result<Request, serde_json::Error> {
-    match payload.trim_ascii().first() {
-        None => Ok(Request::default()),
-        Some(b'{') => serde_json::from_slice(payload),
-        Some(_) => Err(serde::de::Error::custom("want a JSON object such as {\"meter\":\"cold_water\"}")),
-    }
-}
-
-/// `bridge/response/<verb>`: `data` is a JSON object, empty where there is nothing to tell.
-#[must_use]
-pub fn response(outcome: Result<serde_json::Value, &str>, transaction: Option<&RawValue>) -> String {
-    let empty = || serde_json::Value::Object(serde_json::Map::new());
-    json(&match outcome {
-        Ok(data) => ResponseJson { status: "ok", data, error: None, transaction },
-        Err(error) => ResponseJson { status: "error", data: empty(), error: Some(error), transaction },
-    })
 }
 
 /// What `bridge/event` tells.
@@ -212,14 +175,6 @@ struct FaultJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ResponseJson<'a> {
-    status: &'static str,
-    data: serde_json::Value,
-    error: Option<&'a str>,
-    transaction: Option<&'a RawValue>,
-}
-
-#[derive(Serialize)]
 struct EventJson<'a> {
     #[serde(flatten)]
     event: &'a Event,
@@ -295,7 +250,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Our own shapes have text keys and finite numbers only, so this cannot fail; an empty message
 /// would be the harmless outcome.
-fn json(value: &impl Serialize) -> String {
+pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -394,24 +349,6 @@ mod tests {
         assert!(super::reading(&reading, 7).contains(r#""due_at":null,"#));
         let numbers = numbers_of_state(state(&reading, 7).as_bytes()).expect("our own state");
         assert_eq!(numbers.into_keys().collect::<Vec<_>>(), ["volume"]);
-    }
-
-    #[test]
-    fn a_response_gives_back_the_transaction_as_it_came() {
-        let asked = request(br#"{"meter":"heat","transaction":{"n":1.10}}"#).expect("a request");
-        assert_eq!(asked.meter.as_deref(), Some("heat"));
-        assert_eq!(
-            response(Err("no such meter"), asked.transaction.as_deref()),
-            r#"{"status":"error","data":{},"error":"no such meter","transaction":{"n":1.10}}"#
-        );
-        let nothing = request(b" ").expect("an empty payload");
-        assert_eq!(
-            response(Ok(serde_json::json!({})), nothing.transaction.as_deref()),
-            r#"{"status":"ok","data":{},"error":null,"transaction":null}"#
-        );
-        for bad in [&b"[]"[..], b"{", b"{\"meter\":1}", b"\xFF"] {
-            assert!(request(bad).is_err());
-        }
     }
 
     #[test]

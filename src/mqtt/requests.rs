@@ -1,10 +1,10 @@
 //! Requests over MQTT: `<meter>/read` and `bridge/request/<verb>`, and their responses.
 //!
-//! Not here: doing it (the bus tasks, the agent), the JSON (`payload`).
+//! Not here: doing it (the bus tasks, the agent), the JSON (`request_json`).
 
 use serde_json::value::RawValue;
 
-use super::payload::{self, Request};
+use super::request_json::{self, Request};
 use crate::bus::Scan;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::medium;
@@ -85,7 +85,7 @@ impl Waiting {
     pub(super) fn answer_scan(&mut self, bus: usize, outcome: Result<&[Finding], &str>) -> Option<String> {
         let place = self.scans.iter().position(|(scanned, _)| *scanned == bus)?;
         let (_, transaction) = self.scans.swap_remove(place);
-        Some(payload::response(outcome.map(scan_result), transaction.as_deref()))
+        Some(request_json::response(outcome.map(scan_result), transaction.as_deref()))
     }
 
     /// The responses to everyone who waited for this meter.
@@ -94,7 +94,7 @@ impl Waiting {
         self.reads.retain(|(name, transaction)| {
             if name == meter {
                 let data = outcome.map(|seq| serde_json::json!({ "meter": meter, "seq": seq }));
-                answers.push(payload::response(data, transaction.as_deref()));
+                answers.push(request_json::response(data, transaction.as_deref()));
             }
             name != meter
         });
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn asked(verb: &str, payload: &str) -> Result<Wish, &'static str> {
-        wish(verb, &payload::request(payload.as_bytes()).expect("a request"))
+        wish(verb, &request_json::request(payload.as_bytes()).0.expect("a request"))
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod messages;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
@@ -58,8 +59,9 @@ pub struct Channels {
     pub clock_synced: watch::Receiver<Option<bool>>,
     /// From the agent.
     pub reload: mpsc::Receiver<Reload>,
-    /// Told when somebody asks for a reload over MQTT.
-    pub ask_reload: mpsc::Sender<()>,
+    /// Told when somebody asks for a reload over MQTT, with the transaction that [`Reload::Answer`]
+    /// brings back.
+    pub ask_reload: mpsc::Sender<Option<Box<RawValue>>>,
 }
 
 /// What the agent tells the outbox task.
@@ -67,6 +69,13 @@ pub struct Channels {
 pub enum Reload {
     /// Answer, to show that there is progress.
     Ping(oneshot::Sender<()>),
+    /// What came of a reload that was asked for over MQTT.
+    Answer {
+        /// Done, or why nothing is changed.
+        outcome: Result<(), String>,
+        /// Whatever the asker wants to see again.
+        transaction: Option<Box<RawValue>>,
+    },
     /// The configuration is another one now. The tasks of changed buses have ended.
     Config {
         /// The new one.
@@ -172,6 +181,7 @@ impl OutboxTask {
     fn reload(&mut self, reload: Reload) {
         match reload {
             Reload::Ping(reply) => _ = reply.send(()),
+            Reload::Answer { outcome, transaction } => self.reloaded(&outcome, transaction.as_deref()),
             Reload::Config { config, buses, reconnect, reply } => {
                 // What an exchanged bus task said last belongs to the old configuration.
                 self.catch_up();

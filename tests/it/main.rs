@@ -28,6 +28,7 @@ mod normalise;
 mod pitfalls;
 mod recorder;
 mod records;
+mod requests;
 mod rooms;
 mod search;
 mod telegrams;

@@ -1,12 +1,13 @@
 //! What arrives from the broker: Home Assistant's birth, and commands.
 //!
-//! Not here: the shapes of requests and responses (`requests`, `payload`).
+//! Not here: the shapes of requests and responses (`requests`, `request_json`).
 
 use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::super::payload::{self, Event, Request};
+use super::super::payload::Event;
+use super::super::request_json::{self, Request};
 use super::super::requests::{self, Wish};
 use super::super::topic;
 use super::OutboxTask;
@@ -19,6 +20,8 @@ enum Until {
     Now,
     /// The readout of this meter.
     Read(String),
+    /// The agent, when it has read its configuration again.
+    Reloaded,
     /// The end of this scan of this bus.
     Scanned(usize, Command),
 }
@@ -48,19 +51,21 @@ impl OutboxTask {
     }
 
     fn request(&mut self, verb: &str, payload: &[u8]) {
-        let (outcome, transaction) = match payload::request(payload) {
-            Err(error) => (Err(error.to_string()), None),
-            Ok(request) => (self.fulfil(verb, &request), request.transaction),
-        };
+        let (request, transaction) = request_json::request(payload);
+        let outcome = request.and_then(|request| self.fulfil(verb, &request));
         let response = match outcome {
             Ok(Until::Read(meter)) if self.waiting.push(&meter, transaction.clone()) => return,
-            Ok(Until::Read(_)) => payload::response(Err("too many requests wait"), transaction.as_deref()),
+            Ok(Until::Read(_)) => request_json::response(Err("too many requests wait"), transaction.as_deref()),
+            Ok(Until::Reloaded) => match self.channels.ask_reload.try_send(transaction) {
+                Ok(()) => return,
+                Err(full) => request_json::response(Err("too many requests wait"), full.into_inner().as_deref()),
+            },
             Ok(Until::Scanned(bus, command)) => match self.scan(bus, command, transaction.clone()) {
                 Ok(()) => return,
-                Err(error) => payload::response(Err(&error), transaction.as_deref()),
+                Err(error) => request_json::response(Err(&error), transaction.as_deref()),
             },
-            Ok(Until::Now) => payload::response(Ok(serde_json::json!({})), transaction.as_deref()),
-            Err(error) => payload::response(Err(&error), transaction.as_deref()),
+            Ok(Until::Now) => request_json::response(Ok(serde_json::json!({})), transaction.as_deref()),
+            Err(error) => request_json::response(Err(&error), transaction.as_deref()),
         };
         self.publisher.outbox.note(self.publisher.topics.response(verb), response.into());
     }
@@ -71,10 +76,13 @@ impl OutboxTask {
             Wish::Read(meter) => self.read_now(&meter).map(|()| Until::Read(meter)),
             Wish::Power { bus, on } => {
                 let place = self.bus_named(bus.as_deref())?;
+                if self.publisher.config.buses.get(place).is_some_and(|bus| bus.hat.is_none()) {
+                    return Err("no Hat powers this bus, so it cannot be switched".to_owned());
+                }
                 self.command(place, Command::Power(on)).map(|()| Until::Now)
             }
             Wish::Scan { bus, scan } => Ok(Until::Scanned(self.bus_named(bus.as_deref())?, Command::Scan(scan))),
-            Wish::Reload => self.channels.ask_reload.try_send(()).map(|()| Until::Now).map_err(|e| e.to_string()),
+            Wish::Reload => Ok(Until::Reloaded),
         }
     }
 
@@ -104,6 +112,13 @@ impl OutboxTask {
         if let Some(response) = self.waiting.answer_scan(bus, outcome) {
             self.publisher.outbox.note(self.publisher.topics.response("scan"), response.into());
         }
+    }
+
+    /// Whoever asked for a reload is told what came of it.
+    pub(super) fn reloaded(&mut self, outcome: &Result<(), String>, transaction: Option<&RawValue>) {
+        let outcome = outcome.as_ref().map(|()| serde_json::json!({})).map_err(String::as_str);
+        let response = request_json::response(outcome, transaction);
+        self.publisher.outbox.note(self.publisher.topics.response("reload"), response.into());
     }
 
     pub(super) fn read_now(&mut self, meter: &str) -> Result<(), String> {

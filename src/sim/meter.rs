@@ -200,7 +200,7 @@ impl Meter {
     }
 
     fn response(&mut self, records: &[u8]) -> Vec<u8> {
-        let (status, configuration) = (Status(0), Configuration(0));
+        let (status, configuration) = (Status(self.plan.status), Configuration(0));
         let short = ShortHeader { access_number: self.access_number, status, configuration };
         let header = Header { identity: Some(self.plan.identity), short: Some(short) };
         let mut data = Vec::new();

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::frame::Frame;
+use mbushat::mbus::header::Status;
 use mbushat::mbus::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
 use mbushat::mbus::request::Request;
 use mbushat::mbus::security::Key;
+use mbushat::mbus::telegram::Telegram;
 use mbushat::mbus::timing::Baud;
 use mbushat::sim::known::{ats, sdm220};
 use mbushat::sim::model::Model;
@@ -81,6 +84,17 @@ fn the_two_published_meters_are_read() {
         let lengths: Vec<usize> = over.frames.expect("an answer").iter().map(Vec::len).collect();
         assert_eq!(lengths, [99, 65]);
         assert!(over.unanswered.is_empty());
+    }
+}
+
+#[test]
+fn a_simulated_meter_says_its_status_encrypted_or_not() {
+    for key in [None, Some(Key::new([7; 16]))] {
+        let mut bench = segment(vec![MeterPlan { status: 0x14, key, ..heat(1) }]);
+        let frames = bench.read(1).frames.expect("an answer");
+        let frame = Frame::parse(&frames[0]).expect("a frame");
+        let telegram = Telegram::parse(&frame).expect("a telegram");
+        assert_eq!(telegram.status(), Some(Status(0x14)));
     }
 }
 

@@ -42,6 +42,13 @@ impl Failure {
         self
     }
 
+    /// Adds what to do about it.
+    #[must_use]
+    pub(crate) fn advise(mut self, advice: &str) -> Self {
+        self.message = format!("{}: {advice}", self.message);
+        self
+    }
+
     /// All was said on stdout; only the exit code is left to tell.
     pub(crate) fn said(code: u8) -> Self {
         Self { message: String::new(), causes: Vec::new(), code }

@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use failure::Failure;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, LoadError};
 
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/mbushat.toml";
@@ -127,7 +127,13 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
 
 /// The configuration, or every problem it has, with exit code 78.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    config::load(path).map_err(Failure::of_load)
+    config::load(path).map_err(|error| match &error {
+        LoadError::Unreadable { error: cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+            let advice = "write one (`mbushat man config` shows every setting) or name it with --config";
+            Failure::of_load(error).advise(advice)
+        }
+        _ => Failure::of_load(error),
+    })
 }
 
 /// Writes to stdout, as it is, at once.

@@ -1,12 +1,15 @@
 //! A configuration from its file: the one place of this room that touches the machine.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
-use super::problem::Problems;
+use super::problem::{Place, Problem, Problems};
 use super::{Config, file, profiles};
+
+/// A file with ten thousand meters has a quarter of this.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +35,8 @@ pub enum LoadError {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    let unreadable = |error| LoadError::Unreadable { file: path.to_owned(), error };
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let folder = std::path::absolute(path).map_err(unreadable)?;
+    let text = text(path)?;
+    let folder = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let surroundings = Surroundings {
         folder: folder.parent().unwrap_or(Path::new("/")),
@@ -44,6 +46,32 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     Ok(parse(&text, path, &surroundings)?)
+}
+
+/// The text of a file, which `path` names in messages.
+///
+/// # Errors
+/// Where the file cannot be read, is endless as a device can be, or is no text.
+pub(super) fn text(path: &Path) -> Result<String, LoadError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unreadable(path, error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|count| count > MOST_BYTES) {
+        return Err(unreadable(path, io::Error::other("it has more than 4 MiB, so it is something else")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good =
+            String::from_utf8_lossy(error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default());
+        let at = Place {
+            line: good.matches('\n').count() + 1,
+            column: good.chars().rev().take_while(|c| *c != '\n').count() + 1,
+        };
+        Problems::new(path, vec![Problem::new(at, "this is no UTF-8 text, want the file saved as UTF-8")]).into()
+    })
+}
+
+fn unreadable(path: &Path, error: io::Error) -> LoadError {
+    LoadError::Unreadable { file: path.to_owned(), error }
 }
 
 /// The configuration of a text, which `path` names in messages.

@@ -2,11 +2,11 @@
 //!
 //! Not here: what the meters do ([`sim`](crate::sim)).
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use super::file::{self, Table, Value};
+use super::load::text;
 use super::problem::{Place, Problem, Problems};
 use super::reader::{Kind, Reader};
 use super::{LoadError, spelling};
@@ -73,8 +73,7 @@ pub fn built_in() -> SegmentPlan {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has.
 pub fn load(path: &Path) -> Result<SegmentPlan, LoadError> {
-    let text = fs::read_to_string(path).map_err(|error| LoadError::Unreadable { file: path.to_owned(), error })?;
-    Ok(parse(&text, path)?)
+    Ok(parse(&text(path)?, path)?)
 }
 
 fn parse(text: &str, path: &Path) -> Result<SegmentPlan, Problems> {

@@ -61,7 +61,30 @@ fn a_missing_file_is_said_and_exit_78() {
     let output = check(Path::new("/nonexistent/mbushat.toml"));
     assert_eq!(output.status.code(), Some(78));
     let told = text(&output.stderr);
-    assert!(told.starts_with("error: cannot read the configuration /nonexistent/mbushat.toml\n  because "), "{told}");
+    assert!(told.contains("\n  because No such file"), "{told}");
+    assert!(told.starts_with("error: cannot read the configuration /nonexistent/mbushat.toml: write one"), "{told}");
+}
+
+#[test]
+fn what_is_no_text_is_said_where_and_a_device_is_not_read_for_ever() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("latin-1.toml");
+    fs::write(&file, b"[[meter]]\nname = \"a\"\ntitle = \"K\xFCche\"\n").expect("a writable folder");
+    let output = check(&file);
+    assert_eq!(output.status.code(), Some(78));
+    let told = text(&output.stderr);
+    assert!(told.contains("latin-1.toml:3:11: this is no UTF-8 text"), "{told}");
+    let output = check(Path::new("/dev/zero"));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("more than 4 MiB"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn ten_thousand_meters_with_one_name_and_address_are_told_once_each_and_soon() {
+    let file = written("many.toml", &"[[meter]]\nname = \"a\"\naddress = 1\n".repeat(10_000));
+    let start = std::time::Instant::now();
+    let told = text(&check(&file).stderr);
+    assert!(told.contains("has 19998 problems\n"), "{}", told.lines().next().unwrap_or_default());
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `[[meter]]`: who is read, when and how; and what several meters on one bus cannot have in common.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bus::{PARITY, SLUG, TIMEOUT_MS, millis};
@@ -72,18 +73,21 @@ pub(super) fn meters(
     problems: &mut Vec<Problem>,
 ) -> Vec<Meter> {
     let others = Others { buses, profiles, surroundings };
-    let mut names: Vec<(String, Place)> = Vec::new();
+    let mut names: HashMap<String, Place> = HashMap::new();
     let mut found: Vec<Found> = Vec::new();
     for table in tables {
         let mut keys = reader(&METER, table, problems);
         let enabled = keys.boolean("enabled").unwrap_or(true);
         let meter = meter(&mut keys, table.at, &others);
         let name_at = keys.at("name");
-        let taken = names.iter().find(|(other, _)| *other == meter.meter.name && !other.is_empty());
-        if let Some((other, at)) = taken {
-            keys.problem(name_at, format!("the name \"{other}\" is that of the meter of line {} too", at.line));
+        let name = &meter.meter.name;
+        match names.get(name) {
+            Some(at) => {
+                keys.problem(name_at, format!("the name \"{name}\" is that of the meter of line {} too", at.line));
+            }
+            None if name.is_empty() => {}
+            None => _ = names.insert(name.clone(), name_at),
         }
-        names.push((meter.meter.name.clone(), name_at));
         found.extend(enabled.then_some(meter));
     }
     shared_addresses(&found, problems);
@@ -169,9 +173,11 @@ fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
     if !align && keys.has("offset") {
         keys.problem(keys.at("offset"), "`offset` is of no use with align = false: reads then count from the start");
     }
-    let most = interval - 1;
-    let offset = keys.millis("offset", -most..=most).unwrap_or(0);
-    (millis(interval), align, offset)
+    let want = "a duration such as \"30s\" or \"-30s\", shorter than the interval";
+    let offset = keys.parsed("offset", want, |text| {
+        spelling::millis(text).filter(|offset| offset.unsigned_abs() < interval.unsigned_abs())
+    });
+    (millis(interval), align, offset.unwrap_or(0))
 }
 
 fn profile(keys: &mut Reader<'_, '_>, profiles: &[Profile]) -> Option<String> {
@@ -225,17 +231,17 @@ fn expose(keys: &mut Reader<'_, '_>) -> Expose {
 /// Two meters on a bus that would both answer when one is asked.
 fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
     for (place, later) in found.iter().enumerate() {
-        let earlier = found.iter().take(place).filter(|earlier| earlier.meter.bus == later.meter.bus);
-        for earlier in earlier.filter(|earlier| earlier.comparable && later.comparable) {
-            let both = match (earlier.meter.address, later.meter.address) {
+        let both_answer = |earlier: &&Found| {
+            let here = earlier.meter.bus == later.meter.bus && earlier.comparable && later.comparable;
+            here && match (earlier.meter.address, later.meter.address) {
                 (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
                 (a, b) => a == b,
-            };
-            if both {
-                let (name, line) = (&earlier.meter.name, earlier.address_at.line);
-                let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
-                problems.push(Problem::new(later.address_at, what));
             }
+        };
+        if let Some(earlier) = found.iter().take(place).find(both_answer) {
+            let (name, line) = (&earlier.meter.name, earlier.address_at.line);
+            let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
+            problems.push(Problem::new(later.address_at, what));
         }
     }
 }

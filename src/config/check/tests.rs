@@ -158,7 +158,7 @@ fn each_mistake_is_named_with_its_place() {
         ("interval = \"7m\"", 12, "does not divide 24 h"),
         ("interval = \"36h\"", 12, "does not divide 24 h"),
         ("interval = 15", 12, "`interval` is 15, want a duration"),
-        ("offset = \"15m\"", 10, "from -899999ms to 899999ms"),
+        ("offset = \"15m\"", 10, "shorter than the interval"),
         ("offset = \"1s\"\nalign = false", 10, "of no use with align = false"),
         ("parity = \"mark\"", 10, "\"even\", \"odd\" or \"none\""),
         ("align = \"true\"", 9, "without quotes"),

@@ -63,10 +63,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         Source::Stdin => printer.all(std::io::stdin().lock()),
     }?;
-    match printer.refused {
-        0 => Ok(()),
-        refused => Err(Failure::new(format!("{refused} of {} telegrams could not be decoded whole", printer.read))),
+    if printer.refused == 0 {
+        return Ok(());
     }
+    let read = printer.read;
+    Err(match args.input.as_slice() {
+        [name] if names_a_file(name) && !Path::new(name).exists() => Failure::new(format!("there is no file {name}")),
+        _ => Failure::new(format!("{} of {read} telegrams could not be decoded whole", printer.refused)),
+    })
 }
 
 enum Source {
@@ -80,9 +84,14 @@ fn source(input: &[String]) -> Source {
     match input {
         [] => Source::Stdin,
         [dash] if dash == "-" => Source::Stdin,
-        [name] if Path::new(name).is_file() => Source::File(PathBuf::from(name)),
+        [name] if Path::new(name).exists() => Source::File(PathBuf::from(name)),
         words => Source::Text(words.join(" ")),
     }
+}
+
+/// Whether an argument is more likely a file's name than digits with a slip among them.
+fn names_a_file(input: &str) -> bool {
+    input.contains('/') || Path::new(input).extension().is_some()
 }
 
 /// Prints telegrams one after the other and remembers what later ones need.

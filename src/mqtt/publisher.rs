@@ -255,7 +255,10 @@ impl Publisher {
                     tracing::error!("the store was damaged: {lost} lines of {file} cannot be read, {kept} are kept");
                 }
                 Notice::Trouble { error } => {
-                    tracing::error!("the store fails: {error}; readings are kept in memory until it works again");
+                    let store = self.config.store.directory.display();
+                    tracing::error!(
+                        "the store {store} fails: {error}; readings are kept in memory until it works again"
+                    );
                 }
                 Notice::Recovered => tracing::info!("the store works again"),
             }

@@ -122,6 +122,8 @@ fn read_of_a_silent_meter_or_an_unknown_name_says_so() {
     let no_port = place.mbushat(&["read", "48", "--port", "/nonexistent/tty"]);
     assert_eq!(no_port.status.code(), Some(1));
     assert!(text(&no_port.stderr).contains("cannot open /nonexistent/tty"), "{}", text(&no_port.stderr));
+    let file = place.mbushat(&["read", "48", "--port", &place.path("bus.toml")]);
+    assert!(text(&file.stderr).contains("bus.toml: this is no serial device"), "{}", text(&file.stderr));
     simulated.end();
 }
 

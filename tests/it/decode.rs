@@ -115,6 +115,18 @@ fn a_key_stands_behind_its_telegram_or_on_the_command_line() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_said_to_be_one() {
+    let missing = decode(&["nowhere/telegrams.hex"], "");
+    assert!(text(&missing.stderr).contains("error: there is no file nowhere/telegrams.hex"), "{missing:?}");
+    assert_eq!(missing.status.code(), Some(1));
+    let folder = decode(&[env!("CARGO_MANIFEST_DIR")], "");
+    assert!(text(&folder.stderr).contains("Is a directory"), "{folder:?}");
+    assert_eq!(folder.status.code(), Some(1));
+    let slip = decode(&["--format", "jsonl", "zz"], "");
+    assert_eq!(lines(&slip)[0]["error"], "`zz` is no hex digits");
+}
+
+#[test]
 fn hex_digits_come_from_arguments_a_file_or_standard_input() {
     let folder = std::env::temp_dir().join(format!("mbushat-decode-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use rustix::fd::OwnedFd;
@@ -123,6 +124,10 @@ fn boot_config_line(model: &str) -> &'static str {
     }
 }
 
+fn is_character_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device())
+}
+
 fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError {
     let hint = match (source.kind(), model) {
         (io::ErrorKind::ResourceBusy, _) => return LineError::Held { path: path.to_owned(), holder: None },
@@ -131,6 +136,7 @@ fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError 
             format!(": is the line {} in /boot/firmware/config.txt?", boot_config_line(model))
         }
         (io::ErrorKind::NotFound, _) => ": is the adapter plugged in?".to_owned(),
+        _ if !is_character_device(path) => ": this is no serial device".to_owned(),
         _ => String::new(),
     };
     LineError::Open { path: path.to_owned(), hint, source }

@@ -161,11 +161,7 @@ impl Announcer {
     #[must_use]
     pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
         let Some(identity) = meter.identity else { return format!("{}_{}", self.base, name::id(meter.name)) };
-        let id = if meter.shares_identity || is_useless(identity) {
-            name::id(meter.name)
-        } else {
-            format!("{:08X}", identity.id())
-        };
+        let id = if meter.is_known_by_name() { name::id(meter.name) } else { format!("{:08X}", identity.id()) };
         let manufacturer = name::id(&identity.manufacturer().to_string());
         format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
     }
@@ -268,9 +264,13 @@ impl Document {
     }
 }
 
-/// Identifications that more than one meter has: not set, or all wildcards.
-fn is_useless(identity: SecondaryAddress) -> bool {
-    matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF)
+impl MeterDevice<'_> {
+    /// Whether its identification tells it from no other meter: not set, all wildcards, or shared.
+    #[must_use]
+    pub fn is_known_by_name(&self) -> bool {
+        let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
+        self.shares_identity || self.identity.is_none_or(useless)
+    }
 }
 
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {

@@ -19,6 +19,7 @@ mod homeassistant_classes;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod homeassistant_documents;
 mod endurance;
+mod identity;
 mod keys;
 mod link;
 mod maintenance;

@@ -56,7 +56,7 @@ impl Publisher {
         if known.seen.is_empty() {
             return;
         }
-        let document = announcer.meter(&MeterDevice {
+        let device = MeterDevice {
             name,
             title: known.meter.title.as_deref(),
             identity: known.presence.identity(),
@@ -66,7 +66,8 @@ impl Publisher {
             availability_topic: &self.topics.availability(name),
             read_topic: &self.topics.read(name),
             measurements: &known.seen,
-        });
+        };
+        let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
         for (topic, components) in std::mem::take(&mut known.found) {
             if topic == document.topic {
                 known.had.extend(components);
@@ -81,8 +82,17 @@ impl Publisher {
         if document.left_out > 0 {
             tracing::warn!(meter = name, "{} entities are left out: too many for a message", document.left_out);
         }
-        if let Some(old) = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic) {
-            self.outbox.set(Class::Announcement, &old, Vec::new(), true);
+        let before = known.announced.replace(document.topic.clone());
+        if before.as_ref() != Some(&document.topic) {
+            if by_name {
+                tracing::warn!(
+                    meter = name,
+                    "its identification tells it from no other meter, so Home Assistant knows it by its name here: keep that"
+                );
+            }
+            if let Some(old) = before {
+                self.outbox.set(Class::Announcement, &old, Vec::new(), true);
+            }
         }
         let text = format!("{}\n{payload}", document.topic);
         self.spool.remember(Memo::Announcement, name, &text, self.now);

@@ -88,7 +88,7 @@ enum Command {
     Decode(decode::Args),
     /// Serve a simulated bus, for trying other software
     Simulate(simulate::Args),
-    /// List the built-in rules for meter models, or print one
+    /// The built-in rules for meter models, and what a meter sends without a name
     Profiles(profiles::Args),
     /// Print a manual page
     Man(man::Args),
@@ -119,7 +119,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Meter(args) => meter::run(args, &cli.config),
         Command::Decode(args) => decode::run(args),
         Command::Simulate(args) => simulate::run(args),
-        Command::Profiles(args) => profiles::run(args),
+        Command::Profiles(args) => profiles::run(args, &cli.config),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -1,30 +1,79 @@
-//! `mbushat profiles`: the rules for meter models that ship in the program.
+//! `mbushat profiles`: the rules for meter models that ship in the program, and the records of a
+//! meter that no rule names yet.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::runtime::run_until_interrupted;
 use super::table::Table;
-use super::{Failure, print};
-use crate::config::built_in_profiles;
+use super::{Failure, load, log, print};
+use crate::bus::Machine;
+use crate::bus::line::LineError;
+use crate::bus::session::{Outage, Query, Session};
+use crate::config::{Config, Log, LogFormat, Meter, built_in_profiles};
 use crate::mbus::medium;
+use crate::mbus::readout::LinkState;
+use crate::measure::normalise;
 use crate::measure::profile::Profile;
+use crate::measure::unnamed::{Unnamed, unnamed};
 
 /// Arguments of `mbushat profiles`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mbushat profiles\n  mbushat profiles eastron_sdm220 >> /etc/mbushat.toml")]
+#[command(after_help = "\
+Examples:
+  mbushat profiles
+  mbushat profiles show eastron_sdm220 >> /etc/mbushat.toml
+  mbushat profiles unknown cold_water")]
 pub(crate) struct Args {
-    /// Print this profile, in the form of the configuration file
-    name: Option<String>,
+    #[command(subcommand)]
+    what: Option<What>,
 }
 
-/// Prints the list, or one profile.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let profiles = built_in_profiles();
-    let Some(name) = &args.name else {
-        let mut table = Table::new(["NAME", "FOR", "WHAT THE METER SAYS OF ITSELF"]);
-        for (profile, _) in &profiles {
-            table.row([profile.name.clone(), profile.title.clone(), identity(profile)]);
-        }
-        return print(table);
-    };
-    match profiles.iter().find(|(profile, _)| profile.name == *name) {
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the built-in profiles; this is the default
+    #[command(after_help = "Example:\n  mbushat profiles list")]
+    List,
+    /// Print a profile, in the form of the configuration file
+    #[command(after_help = "Example:\n  mbushat profiles show eastron_sdm220 >> /etc/mbushat.toml")]
+    Show {
+        /// A name of the list
+        name: String,
+    },
+    /// Read a meter and print a `[[meter.record]]` for each record that nobody names
+    #[command(after_help = "\
+Example:
+  mbushat profiles unknown cold_water
+
+Paste the rules below the meter's [[meter]] and write what its manual says into
+them; as they are printed, they change nothing yet.")]
+    Unknown {
+        /// A name of the configuration
+        meter: String,
+    },
+}
+
+/// Prints the list, one profile, or the rules to complete.
+pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
+    match &args.what {
+        None | Some(What::List) => list(),
+        Some(What::Show { name }) => show(name),
+        Some(What::Unknown { meter }) => unknown(meter, &load(file)?),
+    }
+}
+
+fn list() -> Result<(), Failure> {
+    let mut table = Table::new(["NAME", "FOR", "WHAT THE METER SAYS OF ITSELF"]);
+    for (profile, _) in &built_in_profiles() {
+        table.row([profile.name.clone(), profile.title.clone(), identity(profile)]);
+    }
+    print(table)
+}
+
+fn show(name: &str) -> Result<(), Failure> {
+    match built_in_profiles().iter().find(|(profile, _)| profile.name == name) {
         Some((_, text)) => print(text),
         None => Err(Failure::new(format!("there is no profile \"{name}\": `mbushat profiles` lists them"))),
     }
@@ -37,4 +86,62 @@ fn identity(profile: &Profile) -> String {
         profile.medium.map(|code| medium::name(code).to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn unknown(name: &str, config: &Config) -> Result<(), Failure> {
+    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
+    let Some(meter) = config.meters.iter().find(|meter| meter.name == name) else {
+        let names: Vec<&str> = config.meters.iter().map(|meter| meter.name.as_str()).collect();
+        let want =
+            if names.is_empty() { "none is configured".to_owned() } else { format!("want {}", names.join(", ")) };
+        return Err(Failure::usage(format!("there is no meter {name}, {want}")));
+    };
+    let frames = match run_until_interrupted(read(meter, config))? {
+        None => return Err(Failure::new("interrupted")),
+        Some(frames) => frames?,
+    };
+    let described = normalise::Meter {
+        name,
+        key: meter.key.as_ref().map(|key| &key.0),
+        rules: &meter.records,
+        profile: meter.profile.as_deref(),
+        profiles: &config.profiles,
+        only: None,
+        units: &BTreeMap::new(),
+    };
+    match unnamed(&frames, &described).as_slice() {
+        [] => print(format!("# {name} sends nothing that is not named already\n")),
+        records => print(records.iter().map(|record| rule(name, record)).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+async fn read(meter: &Meter, config: &Config) -> Result<Vec<Vec<u8>>, Failure> {
+    let name = &meter.name;
+    let bus = config.buses.get(meter.bus).ok_or_else(|| Failure::new(format!("{name} has no bus")))?;
+    let opened = Session::open(bus, &Machine::here(), true).await;
+    let mut session = opened.map_err(|outage| match &outage {
+        Outage::Line(LineError::Held { .. }) => {
+            let instead = "stop what has the bus (the agent: sudo systemctl stop mbushat), and start it afterwards";
+            Failure::new(format!("cannot read {name} now: {instead}")).because(&outage)
+        }
+        _ => Failure::new(format!("cannot read {name}")).because(&outage),
+    })?;
+    let over = session.read(Query::new(bus, meter), LinkState::default()).await?;
+    over.frames.map_err(|error| Failure::new(format!("{name}: {error}")))
+}
+
+/// A rule that selects this record and gives it the name that it has anyway.
+fn rule(meter: &str, record: &Unnamed) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let (number, data) = (record.number, hex(&record.data));
+    let value = number.map_or_else(|| format!("bytes {data}"), |number| format!("{number}, bytes {data}"));
+    let index = if record.repeated { format!("index = {}\n", record.index) } else { String::new() };
+    format!(
+        "# record {} of {meter}: {value}\n[[meter.record]]\n{index}dif = \"{}\"\nvif = \"{}\"\nkey = \"{}\"\n\
+         # title = \"\"\n# unit = \"\"\n# scale = 1\n# hide = true\n",
+        record.index,
+        hex(&record.dib),
+        hex(&record.vib),
+        record.key
+    )
 }

@@ -1,7 +1,8 @@
 //! What a reading means: records become named, unit-tagged, exact measurements. Pure.
 //!
 //! `unit` holds the exact conversions and the one unit of each quantity, `normalise` makes a
-//! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds.
+//! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
+//! `unnamed` the records that wait for such a rule.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
@@ -10,6 +11,7 @@ pub mod medium;
 pub mod key;
 pub mod kind;
 pub mod normalise;
+pub mod unnamed;
 pub mod total;
 pub mod profile;
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub fn reading(frames: &[Vec<u8>], meter: &Meter<'_>, when: Occasion) -> Result<
 }
 
 /// The telegram of a frame; its records may still be encrypted.
-fn open(frame: &[u8]) -> Result<Telegram<'_>, String> {
+pub(super) fn open(frame: &[u8]) -> Result<Telegram<'_>, String> {
     let frame = Frame::parse(frame).map_err(|error| error.to_string())?;
     let telegram = Telegram::parse(&frame).map_err(|error| error.to_string())?;
     match telegram.content {
@@ -101,7 +101,7 @@ fn is_repeated(quantity: Quantity, function: Function, place: Place) -> bool {
     now && matches!(quantity, Quantity::Known(known) if head(known))
 }
 
-fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a>> + Clone) -> Device {
+pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a>> + Clone) -> Device {
     let find = |field: fn(&Telegram<'a>) -> Option<u8>| telegrams.clone().find_map(field).unwrap_or(0);
     Device {
         identity: telegrams.clone().find_map(|telegram| telegram.header.identity),
@@ -268,7 +268,7 @@ fn encrypted_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
 }
 
 /// Quantity and unit of a record; a plain text that spells a unit of ours is that unit.
-fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
+pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     let (quantity, unit) = (record.vib.quantity, record.vib.unit);
     let Some(text) = record.vib.text.map(|text| text.to_string()) else { return (quantity, unit) };
     match text.as_str() {
@@ -277,7 +277,7 @@ fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     }
 }
 
-fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
+pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
     Facts {
         quantity,
         function: record.dib.function,

@@ -67,23 +67,6 @@ fn the_manual_is_made_of_the_definitions() {
 }
 
 #[test]
-fn profiles_are_listed_and_each_is_a_good_configuration() {
-    let list = text(&mbushat(&["profiles"]).stdout);
-    let names: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["ats_ec20", "eastron_sdm220"]);
-    for name in names {
-        let profile = mbushat(&["profiles", name]);
-        let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{name}.toml"));
-        std::fs::write(&file, &profile.stdout).expect("a writable folder");
-        let file = file.to_str().expect("UTF-8");
-        assert_eq!(mbushat(&["check", file]).status.code(), Some(0), "{name}");
-    }
-    let output = mbushat(&["profiles", "nonesuch"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("error: there is no profile \"nonesuch\""));
-}
-
-#[test]
 fn a_closed_pipe_ends_quietly() {
     let script = format!("{{ sleep 0.5; {} completions bash; echo $? >&2; }} | true", env!("CARGO_BIN_EXE_mbushat"));
     let output = Command::new("sh").args(["-c", &script]).output().expect("sh");

@@ -27,6 +27,7 @@ mod maintenance;
 mod mutations;
 mod normalise;
 mod pitfalls;
+mod profiles;
 mod recorder;
 mod records;
 mod requests;

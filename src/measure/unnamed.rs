@@ -1,0 +1,96 @@
+//! Records whose meaning nobody has told: no rule is for them, and the telegram names a code that is
+//! reserved, the manufacturer's own, or without a dimension.
+//!
+//! Not here: what is done about them (`cli` prints rules to complete), how a reading is made
+//! (`normalise`, which publishes them under a key made of their code).
+
+use crate::mbus::decimal::Decimal;
+use crate::mbus::quantity::{Known, Quantity};
+use crate::mbus::record::DataRecord;
+use crate::mbus::security::{self, Key};
+use crate::mbus::vife::Modifier;
+use crate::measure::key::{self, Numbering, Place};
+use crate::measure::normalise::{Meter, device, facts, open, what};
+use crate::measure::profile::Rules;
+
+/// A record of a readout that wants a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Place in the whole readout, from 0.
+    pub index: usize,
+    /// DIF and DIFEs.
+    pub dib: Vec<u8>,
+    /// VIF and VIFEs.
+    pub vib: Vec<u8>,
+    /// Whether another record of the readout has the same two blocks.
+    pub repeated: bool,
+    /// What it is called as long as no rule names it.
+    pub key: String,
+    /// Its data bytes.
+    pub data: Vec<u8>,
+    /// Its number, where it carries one.
+    pub number: Option<Decimal>,
+}
+
+/// The unnamed records of the telegrams of one readout, in their order. What cannot be decrypted or
+/// parsed has none: `normalise` tells why.
+#[must_use]
+pub fn unnamed(frames: &[Vec<u8>], meter: &Meter<'_>) -> Vec<Unnamed> {
+    let telegrams: Vec<_> = frames.iter().filter_map(|frame| open(frame).ok()).collect();
+    let identity = device(telegrams.iter()).identity;
+    let rules = Rules::new(meter.rules, meter.profile, meter.profiles, identity);
+    let key = meter.key.map(|key| Key::new(*key));
+    let (mut found, mut blocks, mut numbering, mut before) = (Vec::new(), Vec::new(), Numbering::default(), 0);
+    for telegram in &telegrams {
+        let mut plain = Vec::new();
+        let Ok(telegram) = security::decrypt(telegram, key.as_ref(), identity, &mut plain) else { continue };
+        let mut count = 0;
+        for record in telegram.records().inspect(|_| count += 1).flatten() {
+            blocks.push((record.dib.bytes.to_vec(), record.vib.bytes.to_vec()));
+            let rule = rules.rule(&facts(&record, what(&record).0, before));
+            let key = match rule.and_then(|rule| rule.key.as_deref()) {
+                Some(key) => numbering.next_of_rule(key),
+                None => numbering.next(&key_of(&record)),
+            };
+            if rule.is_none() && is_unnamed(&record) {
+                found.push(of(&record, before, key));
+            }
+        }
+        before += count;
+    }
+    for one in &mut found {
+        one.repeated = blocks.iter().filter(|(dib, vib)| (dib, vib) == (&one.dib, &one.vib)).count() > 1;
+    }
+    found
+}
+
+fn of(record: &DataRecord<'_>, before: usize, key: String) -> Unnamed {
+    Unnamed {
+        index: before + record.index,
+        dib: record.dib.bytes.to_vec(),
+        vib: record.vib.bytes.to_vec(),
+        repeated: false,
+        key,
+        data: record.data.to_vec(),
+        number: record.number(),
+    }
+}
+
+fn key_of(record: &DataRecord<'_>) -> String {
+    let dib = &record.dib;
+    let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
+    let modifiers: Vec<&str> = record.vib.modifiers().filter_map(Modifier::name).collect();
+    key::of(what(record).0, dib.function, place, &modifiers)
+}
+
+/// Whether the codes of the record leave open what it measures.
+fn is_unnamed(record: &DataRecord<'_>) -> bool {
+    let open = |known| {
+        matches!(known, Known::Dimensionless | Known::PlainText | Known::ManufacturerSpecific | Known::AnyQuantity)
+    };
+    let quantity = match what(record).0 {
+        Quantity::Known(known) => open(known),
+        Quantity::Unknown { .. } => true,
+    };
+    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
+}

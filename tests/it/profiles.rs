@@ -1,0 +1,76 @@
+//! `mbushat profiles` at the process boundary: the built-in rules, and rules to complete for what a
+//! meter sends without a name.
+
+use crate::bus_commands::{Folder, Simulated, text};
+
+#[test]
+fn profiles_are_listed_and_each_is_a_good_configuration() {
+    let place = Folder::new("profiles");
+    let list = text(&place.mbushat(&["profiles"]).stdout);
+    assert_eq!(list, text(&place.mbushat(&["profiles", "list"]).stdout));
+    let names: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["ats_ec20", "eastron_sdm220"]);
+    for name in names {
+        let profile = place.mbushat(&["profiles", "show", name]);
+        place.write("profile.toml", &text(&profile.stdout));
+        assert_eq!(place.mbushat(&["check", &place.path("profile.toml")]).status.code(), Some(0), "{name}");
+    }
+    let output = place.mbushat(&["profiles", "show", "nonesuch"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: there is no profile \"nonesuch\""));
+}
+
+/// A volume, two equal counts without dimension, a reserved code, one that the manufacturer keeps to
+/// himself with a modifier of his, and one that is named by a rule already.
+const RECORDS: &str = "0C 14 05 00 00 00  0C FD 3A 07 00 00 00  0C FD 3A 08 00 00 00  \
+    02 FD 7B 34 12  02 FF 02 05 00  01 FD 3A 09";
+
+#[test]
+fn what_a_meter_sends_without_a_name_is_printed_as_rules_to_paste() {
+    let place = Folder::new("unknown");
+    let frame = format!("08 05 72 78 56 34 12 24 40 01 07 55 00 00 00 {RECORDS}");
+    let bytes: Vec<u8> = frame.split_whitespace().map(|b| u8::from_str_radix(b, 16).expect("hex")).collect();
+    let sum = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    let telegram = format!("68 {0:02X} {0:02X} 68 {frame} {sum:02X} 16", bytes.len());
+    place.write("bus.toml", &format!("baud = 9600\n[[meter]]\naddress = 5\ntelegrams = [\"{telegram}\"]\n"));
+    let bus = Simulated::start(&[&place.path("bus.toml")]);
+    let wire = format!("[[bus]]\nname = \"b\"\nport = \"{}\"\nbaud = 9600\nresponse_timeout = \"1s\"\n", bus.port);
+    let known = "[[meter.record]]\ndif = \"01\"\nvif = \"FD3A\"\nkey = \"pulses\"\n";
+    let config = format!("{wire}[[meter]]\nname = \"gas\"\naddress = 5\n{known}");
+    place.write("mbushat.toml", &config);
+    let output = place.mbushat(&["profiles", "unknown", "gas"]);
+    let rules = text(&output.stdout);
+    let blocks = [
+        ("1 of gas: 7, bytes 07000000", "index = 1\ndif = \"0C\"\nvif = \"FD3A\"\nkey = \"dimensionless\""),
+        ("2 of gas: 8, bytes 08000000", "index = 2\ndif = \"0C\"\nvif = \"FD3A\"\nkey = \"dimensionless_2\""),
+        ("3 of gas: 4660, bytes 3412", "dif = \"02\"\nvif = \"FD7B\"\nkey = \"unknown_fd7b\""),
+        ("4 of gas: 5, bytes 0500", "dif = \"02\"\nvif = \"FF02\"\nkey = \"manufacturer_specific_manufacturer_02\""),
+    ];
+    let todo = "# title = \"\"\n# unit = \"\"\n# scale = 1\n# hide = true\n";
+    let want = blocks.map(|(what, select)| format!("# record {what}\n[[meter.record]]\n{select}\n{todo}")).join("\n");
+    assert_eq!((rules.as_str(), output.status.code()), (want.as_str(), Some(0)), "{}", text(&output.stderr));
+    place.write("mbushat.toml", &format!("{config}{rules}"));
+    let checked = place.mbushat(&["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    let named = text(&place.mbushat(&["profiles", "unknown", "gas"]).stdout);
+    assert_eq!(named, "# gas sends nothing that is not named already\n");
+    bus.end();
+}
+
+#[test]
+fn only_a_meter_of_the_configuration_can_have_unknown_records() {
+    let place = Folder::new("unknown-name");
+    place.write("mbushat.toml", "[[meter]]\nname = \"gas\"\naddress = 5\n");
+    let output = place.mbushat(&["profiles", "unknown", "heat"]);
+    assert_eq!(
+        (text(&output.stderr).as_str(), output.status.code()),
+        ("error: there is no meter heat, want gas\n", Some(2))
+    );
+    place.write(
+        "mbushat.toml",
+        "[[bus]]\nname = \"b\"\nport = \"/dev/nonesuch\"\n[[meter]]\nname = \"gas\"\naddress = 5\n",
+    );
+    let output = place.mbushat(&["profiles", "unknown", "gas"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: cannot read gas\n  because "), "{}", text(&output.stderr));
+}

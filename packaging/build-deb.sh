@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build-deb.sh arm64|armhf|amd64 [OUT]: builds the program with Debian 13's own compiler (rustc
+# build-deb.sh arm64|armhf|amd64|all [OUT]: builds the program with Debian 13's own compiler (rustc
 # 1.85, the rust-version of Cargo.toml) and packs mbushat_VERSION_ARCH.deb into OUT (target/deb).
 #
 # The build runs in a Debian 13 root made with debootstrap, so it needs root; packing runs outside,
@@ -13,6 +13,7 @@ HERE=$(cd "$(dirname "$0")" && pwd); SRC=$(dirname "$HERE")
 . "$HERE/debian-root.sh"
 
 case ${1-} in
+  all) for arch in amd64 arm64 armhf; do "$0" "$arch" "${@:2}"; done; exit ;;
   arm64) TARGET=aarch64-unknown-linux-gnu; GNU=aarch64-linux-gnu; QEMU=qemu-aarch64 ;;
   armhf) TARGET=armv7-unknown-linux-gnueabihf; GNU=arm-linux-gnueabihf; QEMU=qemu-arm ;;
   amd64) TARGET=x86_64-unknown-linux-gnu; GNU=x86_64-linux-gnu; QEMU= ;;
@@ -26,6 +27,7 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$SRC" log -1 --format=%c
 # The compilers of all three architectures at once: Multi-Arch: same packages must be of one
 # version, so only trixie itself is used, whose indices move together.
 prepare_root() {
+  [ -z "${BUILD_ROOT-}" ] || return 0
   make_root trixie "$ROOT"
   [ -e "$ROOT/.compilers" ] && return
   say "installing the compilers in $ROOT"
@@ -80,7 +82,7 @@ try() {
   say "the program for $ARCH starts and decodes a telegram"
 }
 
-# What only the program itself knows: its man pages and completions.
+# What only the program itself knows: its man pages and completions, and whose crates are in it.
 generate() {
   local into=$RELEASE/package
   rm -rf "$into"; mkdir -p "$into"
@@ -89,6 +91,8 @@ generate() {
   mbushat completions fish >"$into/mbushat.fish"
   mbushat man | gzip -9n >"$into/mbushat.8.gz"
   mbushat man config | gzip -9n >"$into/mbushat.toml.5.gz"
+  in_build cargo metadata --format-version 1 --locked --no-default-features --filter-platform "$TARGET" |
+    "$HERE/deb/copyright.py" "$HERE/deb/copyright" "/cargo=$CACHE/cargo" >"$into/copyright"
   "$HERE/deb/changelog.sh" "$SRC/CHANGELOG.md" "$SOURCE_DATE_EPOCH" | gzip -9n >"$into/changelog.gz"
 }
 
@@ -102,6 +106,7 @@ pack() {
   CARGO_TARGET_DIR=$TARGET_DIR cargo-deb --manifest-path "$SRC/Cargo.toml" --no-build --no-strip --target "$TARGET" --output "$OUT/"
 }
 
+need python3 python3
 prepare_root
 build
 check_glibc

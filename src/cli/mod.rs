@@ -88,7 +88,7 @@ enum Command {
     Decode(decode::Args),
     /// Serve a simulated bus, for trying other software
     Simulate(simulate::Args),
-    /// The built-in rules for meter models, and what a meter sends without a name
+    /// Rules for meter models, and what a meter sends without a name
     Profiles(profiles::Args),
     /// Print a manual page
     Man(man::Args),

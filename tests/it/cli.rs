@@ -27,32 +27,36 @@ fn version_is_the_packages() {
 
 #[test]
 fn every_help_fits_80_columns_and_every_command_has_an_example() {
-    let help = text(&mbushat(&["--help"]).stdout);
-    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(names.contains(&"completions"), "{help}");
+    let (help, commands) = help_of(&[]);
+    assert!(commands.iter().any(|name| name == "completions"), "{help}");
     for step in help.lines().filter_map(|line| line.strip_prefix("  mbushat ")) {
-        assert!(names.iter().any(|name| step.starts_with(&format!("{name} "))), "{step} is no command");
+        assert!(commands.iter().any(|name| step.starts_with(&format!("{name} "))), "{step} is no command");
     }
-    for name in names.into_iter().filter(|name| *name != "help") {
-        let output = mbushat(&[name, "--help"]);
-        assert_eq!(output.status.code(), Some(0), "{name}");
-        let help = text(&output.stdout);
-        for line in help.lines() {
-            assert!(line.chars().count() <= 80, "{name}: {line}");
+    let mut nested = 0;
+    for name in commands {
+        let (_, below) = help_of(&[&name]);
+        for verb in below {
+            help_of(&[&name, &verb]);
+            nested += 1;
         }
-        assert!(help.contains(&format!("  mbushat {name}")), "{name} has no example:\n{help}");
     }
+    assert_eq!(nested, 8, "five orders to a meter, three verbs of profiles");
 }
 
-#[test]
-fn completions_know_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = mbushat(&["completions", shell]);
-        assert_eq!(output.status.code(), Some(0));
-        assert!(text(&output.stdout).contains("completions"), "{shell}");
+/// The help of a command, looked through, and the commands below it.
+fn help_of(words: &[&str]) -> (String, Vec<String>) {
+    let output = mbushat(&[words, &["--help"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{words:?}");
+    let help = text(&output.stdout);
+    for line in help.lines() {
+        assert!(line.chars().count() <= 80, "{words:?}: {line}");
     }
+    let example = format!("  mbushat {}", words.join(" "));
+    assert!(help.contains(&example), "{words:?} has no example:\n{help}");
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    (help.clone(), names.map(str::to_owned).collect())
 }
 
 #[test]

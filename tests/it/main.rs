@@ -26,6 +26,7 @@ mod maintenance;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod mutations;
 mod normalise;
+mod packaging;
 mod pitfalls;
 mod profiles;
 mod recorder;

@@ -11,6 +11,8 @@ use crate::bus::hat::POWER_GPIO;
 /// The boot folder of Raspberry Pi OS since Bookworm, then before.
 const CONFIG: [&str; 2] = ["/boot/firmware/config.txt", "/boot/config.txt"];
 const CMDLINE: [&str; 2] = ["/boot/firmware/cmdline.txt", "/boot/cmdline.txt"];
+/// The unit that attaches Bluetooth to the PL011, where the kernel does not.
+const HCIUART: [&str; 2] = ["/lib/systemd/system/hciuart.service", "/usr/lib/systemd/system/hciuart.service"];
 
 /// What the boot files ask for.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +38,7 @@ impl Boot {
     }
 
     /// Where a line is to be added.
-    fn config_path(&self) -> &'static str {
+    pub(super) fn config_path(&self) -> &'static str {
         self.config.as_ref().map_or(CONFIG[0], |(path, _)| path)
     }
 
@@ -52,9 +54,10 @@ impl Boot {
         })
     }
 
-    /// The lines that add `line` to `config.txt` and make it count.
-    fn add(&self, line: &str) -> [String; 2] {
-        [format!("echo {line} | sudo tee -a {}", self.config_path()), "sudo reboot".to_owned()]
+    /// The command that adds `line` to `config.txt`: for every model, and on a line of its own,
+    /// whichever section the file ends in and however its last line ends.
+    pub(super) fn add(&self, line: &str) -> String {
+        format!("sudo sed -i '$a[all]\\n{line}' {}", self.config_path())
     }
 }
 
@@ -140,8 +143,14 @@ fn without_bluetooth(root: &Root, boot: &Boot) -> Finding {
         (None, "ttyAMA0") => Finding::ok("UART", "the PL011 (ttyAMA0) is on the header"),
         (None, _) => {
             let found = "Bluetooth has the PL011; the header has the mini-UART (ttyS0), which has no parity bit";
+            let mut lines = vec![boot.add("dtoverlay=disable-bt")];
+            // Before Bookworm a service waits for Bluetooth on the UART that it loses here.
+            if HCIUART.iter().any(|unit| root.exists(unit)) {
+                lines.push("sudo systemctl disable hciuart".to_owned());
+            }
+            lines.push("sudo reboot".to_owned());
             Finding::failure("UART", found)
-                .mend("Give the PL011 to the header (this switches Bluetooth off):", boot.add("dtoverlay=disable-bt"))
+                .mend("Give the PL011 to the header (this switches Bluetooth off):", lines)
                 .advise("To keep Bluetooth, slower, take dtoverlay=miniuart-bt and core_freq=250 instead.")
         }
     }
@@ -159,7 +168,7 @@ fn on_pi_5(root: &Root, boot: &Boot) -> Finding {
             Finding::failure("UART", found).mend("Start it anew:", ["sudo reboot"])
         }
         (false, false) => Finding::failure("UART", "the header's UART (ttyAMA0) is off, as Pi 5 is delivered")
-            .mend("Switch it on:", boot.add("dtparam=uart0=on")),
+            .mend("Switch it on:", [boot.add("dtparam=uart0=on"), "sudo reboot".to_owned()]),
     }
 }
 
@@ -219,7 +228,7 @@ pub(super) fn power_pin(boot: &Boot, gpio: u8) -> Finding {
     )
     .mend(
         "Give gpio-poweroff a pin that is free on your header, here 17:",
-        [format!("sudo sed -i '/gpio-poweroff/a dtparam=gpiopin=17' {path}"), "sudo reboot".to_owned()],
+        [format!("sudo sed -i '/^dto.*poweroff/a dtparam=gpiopin=17' {path}"), "sudo reboot".to_owned()],
     )
 }
 

@@ -101,7 +101,7 @@ async fn examine_bus(ward: &Ward<'_>, report: Report<'_>) {
     let Ward { bus, patient: Patient { root, .. }, .. } = *ward;
     let mut powerable = true;
     if let Some(hat) = bus.hat {
-        let finding = pi::hat(root, hat);
+        let finding = pi::hat(root, ward.boot, hat);
         powerable = finding.verdict == Verdict::Ok;
         report(finding);
     }

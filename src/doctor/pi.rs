@@ -3,6 +3,7 @@
 use crate::bus::device_tree::{self, NoHat};
 use crate::config::Hat;
 
+use super::boot::Boot;
 use super::finding::Finding;
 use super::root::Root;
 
@@ -50,19 +51,19 @@ pub(super) fn model(root: &Root) -> Finding {
     }
 }
 
-pub(super) fn hat(root: &Root, configured: Hat) -> Finding {
+pub(super) fn hat(root: &Root, boot: &Boot, configured: Hat) -> Finding {
     let gpio = configured.power_gpio;
     match device_tree::mbus_master_hat(&root.path(device_tree::ROOT)) {
         Ok(hat) => Finding::ok("Hat", format!("Found M-Bus Master Hat version {}", hat.product_ver)),
         Err(NoHat::Other { product, vendor }) => {
             let found = format!("the Hat on this Pi is {product:?} by {vendor:?}, no M-Bus Master Hat");
-            no_eeprom(Finding::failure("Hat", found), gpio)
+            no_eeprom(Finding::failure("Hat", found), boot, gpio)
         }
         Err(NoHat::NoneFitted(_)) => {
             let check = "Check that it sits on all 40 pins, then take the Pi's power away and give it back; a \
                          reboot does not find a Hat:";
             let found = Finding::failure("Hat", "no Hat in the device tree (/proc/device-tree/hat)");
-            no_eeprom(found.mend(check, ["sudo poweroff"]), gpio)
+            no_eeprom(found.mend(check, ["sudo poweroff"]), boot, gpio)
         }
         Err(NoHat::NoDeviceTree(_)) => {
             let found = "/proc/device-tree cannot be read: no Raspberry Pi, or hidden from this process";
@@ -73,10 +74,10 @@ pub(super) fn hat(root: &Root, configured: Hat) -> Finding {
 }
 
 /// The author's own way to stack two Hats is to disable the EEPROM of one; then nothing names it.
-fn no_eeprom(finding: Finding, gpio: u8) -> Finding {
+fn no_eeprom(finding: Finding, boot: &Boot, gpio: u8) -> Finding {
     finding.mend("If its EEPROM is disabled (to stack it), say in [[bus]] of /etc/mbushat.toml:", ["hat = false"]).mend(
         format!("and let the firmware switch the bus on for ever, by its pin (here GPIO {gpio}):"),
-        [format!("echo gpio={gpio}=op,dh | sudo tee -a /boot/firmware/config.txt"), "sudo reboot".to_owned()],
+        [boot.add(&format!("gpio={gpio}=op,dh")), "sudo reboot".to_owned()],
     )
 }
 

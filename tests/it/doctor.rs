@@ -55,6 +55,39 @@ fn the_mini_uart_and_the_debug_connector_are_refused() {
 }
 
 #[test]
+fn before_bookworm_the_files_are_in_boot_and_a_service_holds_the_uart_for_bluetooth() {
+    let pi = Pi::three()
+        .without("boot/firmware")
+        .with("boot/config.txt", "enable_uart=1\n[pi4]\narm_boost=1")
+        .with("boot/cmdline.txt", "console=serial0,115200 console=tty1 root=PARTUUID=1 rootwait\n")
+        .with("lib/systemd/system/hciuart.service", "")
+        .link("dev/serial0", "ttyS0");
+    let Some(ward) = Ward::new(&pi) else { return };
+    assert_eq!(ward.examine("bullseye"), 1);
+    // What is told to paste does what it is told for, though the file ends in another model's section.
+    let told = String::from_utf8(ward.mbushat(&[]).stdout).expect("UTF-8");
+    for line in told.lines().filter_map(|line| line.strip_prefix("    sudo sed ")) {
+        let here = line.replace("/boot/", &ward.path("boot/").to_string_lossy());
+        assert!(Command::new("sh").args(["-c", &format!("sed {here}")]).status().expect("sh").success(), "{here}");
+    }
+    let mended = String::from_utf8(ward.mbushat(&[]).stdout).expect("UTF-8");
+    for found in ["dtoverlay=disable-bt is in /boot/config.txt, but this", "neither console nor login is on ttyAMA0"] {
+        let words: Vec<&str> = mended.split_whitespace().collect();
+        assert!(words.join(" ").contains(found), "{mended}");
+    }
+}
+
+#[test]
+fn a_hat_without_its_eeprom_below_another_one_is_told_how_to_get_its_power() {
+    let pi = Pi::three()
+        .with("proc/device-tree/hat/product", "Sense HAT\0")
+        .with("proc/device-tree/hat/vendor", "Raspberry Pi\0");
+    let Some(ward) = Ward::new(&pi) else { return };
+    ward.configure("[[bus]]\nname = \"hat\"\nhat = true\npower_gpio = 20\n");
+    assert_eq!(ward.examine("other_hat"), 1);
+}
+
+#[test]
 fn a_console_on_the_uart_is_found_with_the_line_that_takes_it_away() {
     let pi =
         Pi::three().with("boot/firmware/cmdline.txt", "console=serial0,115200 console=tty1 root=PARTUUID=1 rootwait\n");

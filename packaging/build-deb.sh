@@ -85,14 +85,14 @@ try() {
 # What only the program itself knows: its man pages and completions, and whose crates are in it.
 generate() {
   local into=$RELEASE/package
-  rm -rf "$into"; mkdir -p "$into"
+  rm -rf "$into"; mkdir -p "$into" "$SRC/target"
   mbushat completions bash >"$into/mbushat"
   mbushat completions zsh >"$into/_mbushat"
   mbushat completions fish >"$into/mbushat.fish"
   mbushat man | gzip -9n >"$into/mbushat.8.gz"
   mbushat man config | gzip -9n >"$into/mbushat.toml.5.gz"
   in_build cargo metadata --format-version 1 --locked --no-default-features --filter-platform "$TARGET" |
-    "$HERE/deb/copyright.py" "$HERE/deb/copyright" "/cargo=$CACHE/cargo" >"$into/copyright"
+    "$HERE/deb/copyright.py" "$HERE/deb/copyright" "/cargo=$CACHE/cargo" >"$SRC/target/copyright"
   "$HERE/deb/changelog.sh" "$SRC/CHANGELOG.md" "$SOURCE_DATE_EPOCH" | gzip -9n >"$into/changelog.gz"
 }
 

@@ -4,7 +4,7 @@
 LAB is a folder with boot.py, which boots qemu's Raspberry Pi 3 B with a Hat in its device tree;
 DEB the arm64 package; MBUSHAT a program of this machine, which simulates the meters behind the
 Pi's UART; ARMHF an armhf program, which is run there without systemd. A mosquitto on this machine
-gets the readings. Takes ten minutes. Exits 1 at the first thing that is not as promised."""
+gets the readings. Takes three to ten minutes. Exits 1 at the first thing that is not as promised."""
 import json
 import os
 import re

@@ -29,8 +29,10 @@ const METERS: [(&str, &str, u8); 4] = [
     ("warm_water", "Warm water", 8),
     ("electricity", "Electricity", 20),
 ];
-/// Measurements of a reading that are printed; the others are counted.
-const SHOWN: usize = 4;
+/// Columns that a terminal has. Measurements that do not fit are counted.
+const WIDTH: usize = 80;
+/// Room that is kept for their number.
+const MORE: &str = "  and 99 more";
 
 /// Why there is no demonstration.
 #[derive(Debug, thiserror::Error)]
@@ -207,10 +209,16 @@ fn line(payload: &[u8]) -> Option<String> {
     let reading: Reading<'_> = serde_json::from_slice(payload).ok()?;
     let time = reading.read_at.get(11..19)?;
     let mut line = format!("{time}Z  {:<12}", reading.meter);
-    for Measurement { key, value, unit } in reading.measurements.iter().take(SHOWN) {
-        line += format!("  {key} {} {unit}", value.get().trim_matches('"')).trim_end();
+    let mut left = reading.measurements.len();
+    for Measurement { key, value, unit } in &reading.measurements {
+        let next = format!("  {key} {} {unit}", value.get().trim_matches('"'));
+        if line.chars().count() + next.chars().count() + MORE.len() > WIDTH {
+            break;
+        }
+        line += next.trim_end();
+        left -= 1;
     }
-    match reading.measurements.len().saturating_sub(SHOWN) {
+    match left {
         0 => {}
         more => line += &format!("  and {more} more"),
     }

@@ -27,8 +27,9 @@ pub(crate) fn run(_: &Args) -> Result<(), Failure> {
 
 fn greeting(port: u16, base: &str) -> String {
     format!(
-        "Four simulated meters are read over a simulated bus at 2400 baud, every 10 seconds,\n\
-         and published to an MQTT broker in this program, on 127.0.0.1 port {port}.\n\
+        "Four simulated meters are read over a simulated bus at 2400 baud, every 10\n\
+         seconds, and published to an MQTT broker in this program, on 127.0.0.1 port\n\
+         {port}.\n\
          To see every message, paste this into another terminal:\n\n  \
          mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#' -t 'homeassistant/#'\n\n\
          Ctrl-C ends it. Readings, as a subscriber gets them:\n\n"

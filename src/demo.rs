@@ -254,6 +254,6 @@ mod tests {
         let payload = br#"{"meter":"heat","seq":1,"read_at":"2026-11-22T19:15:00.412Z","measurements":[
             {"key":"energy","value":0.050000000000000000001,"unit":"kWh"},{"key":"date","value":"2020-01-15","unit":""}]}"#;
         let line = line(payload).expect("a reading");
-        assert_eq!(line, "19:15:00Z  heat          energy 0.050000000000000000001 kWh  date 2020-01-15");
+        assert_eq!(line, "19:15:00Z  heat          energy 0.050000000000000000001 kWh  and 1 more");
     }
 }

@@ -131,18 +131,16 @@ fn slots(meter: &Meter, timezone: &TimeZone, mut now: Now) -> [Option<Timestamp>
     let plan =
         Plan { interval: meter.interval, aligned_offset_ms, offline_after: meter.offline_after, last_good: None };
     let mut schedule = Schedule::new(vec![plan], timezone.clone(), now);
-    let mut read = || {
-        if let Next::WaitUntil(due) = schedule.next(now) {
-            let wait = due.saturating_duration_since(now.monotonic);
-            now = Now { monotonic: due, wall: now.wall.saturating_add(wait).ok()? };
-            return match schedule.next(now) {
-                Next::Read(turn) => turn.due_at,
-                _ => None,
-            };
+    let mut read = || loop {
+        match schedule.next(now) {
+            Next::Read(turn) => return turn.due_at,
+            Next::WaitUntil(until) => {
+                let wait = until.saturating_duration_since(now.monotonic);
+                now = Now { monotonic: until, wall: now.wall.saturating_add(wait).ok()? };
+            }
+            Next::Idle => return None,
         }
-        None
     };
-    // the first call is the read at the start, which no `WaitUntil` precedes
     read();
     [read(), read()]
 }

@@ -117,12 +117,21 @@ impl Question<'_> {
             return Ok(Finding::warning(CHECK, found).advise("Ask it again later; it may be busy or must be woken up."));
         }
         for other in others(configured) {
-            if self.read(line, other, 0).await?.is_ok() {
+            if self.answers_at(line, other).await? {
                 return Ok(self.answers_otherwise(configured, other));
             }
         }
         let anybody = self.anybody(line, configured).await?;
         Ok(self.silent(configured, error, anybody))
+    }
+
+    /// Whether it gives a reading at the first try, or at the second where the first was damaged.
+    async fn answers_at(&self, line: &mut Line, character: Character) -> Result<bool, LineError> {
+        Ok(match self.read(line, character, 0).await? {
+            Err(ReadoutError::Silence) => false,
+            Err(_) => self.read(line, character, 0).await?.is_ok(),
+            Ok(_) => true,
+        })
     }
 
     /// A readout; what the meter says it is, or why there is none.

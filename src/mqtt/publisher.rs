@@ -5,6 +5,7 @@
 
 mod announce;
 mod known;
+mod lengths;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
 use crate::spool::{Entry, Memo, Notice, Spool};
 use known::Known;
+use lengths::Lengths;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(super) struct Publisher {
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
     pub(super) counts: Counts,
+    lengths: Lengths,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
 }
@@ -78,6 +81,7 @@ impl Publisher {
             meters,
             leaving: BTreeSet::new(),
             counts: Counts::default(),
+            lengths: Lengths::default(),
             now,
         };
         publisher.restore();
@@ -103,6 +107,13 @@ impl Publisher {
         let result = match frames {
             Err(error) => Err(error.to_string()),
             Ok(frames) => {
+                if let Some((bus, load)) = self.lengths.learn(&self.config, &meter, &frames) {
+                    tracing::warn!(
+                        bus,
+                        "its meters' telegrams need {:.0} % of the time: reads will be late, want longer intervals",
+                        load * 100.0
+                    );
+                }
                 let described = known.described(&self.config);
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 normalise::reading(&frames, &described, occasion).map_err(|fault| {

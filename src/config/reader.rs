@@ -136,22 +136,22 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.parsed(key, one_of(&spelled), |text| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value))
     }
 
-    /// A name of a long list: a wrong one is told the nearest.
+    /// A name of a long list: a wrong one is told the nearest, or all where none is near.
     pub(super) fn named<'n, T>(
         &mut self,
         key: &str,
         what: &str,
-        names: impl Iterator<Item = &'n str>,
+        names: impl Iterator<Item = &'n str> + Clone,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let text = self.item(key).and_then(|item| text_of(&item.value));
         if let Some(value) = text.and_then(&parse) {
             return Some(value);
         }
-        let near = text.and_then(|text| nearest(text, names));
+        let near = text.and_then(|text| nearest(text, names.clone()));
         let want = match near {
             Some(near) => format!("{what}, did you mean {near:?}?"),
-            None => format!("{what} of the list in the manual"),
+            None => format!("{what}: {}", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")),
         };
         self.parsed(key, want, parse)
     }

@@ -179,6 +179,7 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nkey = \"seq\"", 7, "not read_at, seq, status"),
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
+        ("index = 1\nunit = \"furlong\"", 8, "want a unit: Wh, kWh, "),
         ("index = 1\nscale = 0", 9, "not 0"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"", 7, "without `vif`"),

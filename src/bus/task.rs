@@ -133,7 +133,7 @@ impl Running {
         let mut session = self.open().await?;
         self.scan = None;
         self.links.fill(LinkState::default());
-        self.task.health.send_modify(|health| health.up = true);
+        self.task.health.send_modify(|health| health.up = self.power_wanted);
         if let Some(hat) = session.hat() {
             tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
         }
@@ -212,6 +212,7 @@ impl Running {
                 Next::Idle => None,
             };
             if self.scan.is_some() {
+                self.pause(Duration::ZERO).await?; // told to stop, the scan is given up
                 self.probe(session).await?;
             } else {
                 self.wait(session, until).await?;
@@ -259,6 +260,10 @@ impl Running {
                     return Ok(());
                 };
                 power.switch(on).map_err(Outage::from)?;
+                self.task.health.send_modify(|health| {
+                    health.up = on;
+                    health.last_error = (!on).then(|| "bus power was switched off".to_owned());
+                });
                 tracing::info!(bus = self.task.bus.name, "bus power {}", if on { "on" } else { "off" });
                 self.power_wanted = on;
                 self.links.iter_mut().for_each(LinkState::doubt);

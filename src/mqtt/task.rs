@@ -185,6 +185,9 @@ impl OutboxTask {
             Reload::Config { config, buses, reconnect, reply } => {
                 // What an exchanged bus task said last belongs to the old configuration.
                 self.catch_up();
+                for place in self.exchanged(&buses) {
+                    self.give_up(place, "the configuration was changed");
+                }
                 self.publisher.reconfigure(*config);
                 self.channels.buses = buses;
                 self.reconnect = reconnect.map(|who| (who, Instant::now() + GOODBYE_WITHIN));
@@ -213,7 +216,7 @@ impl OutboxTask {
             Happened::Scanned { .. } => return self.scanned(event.bus, Err("bus power went off")),
             other => {
                 if let Happened::Down { error } = &other {
-                    self.scanned(event.bus, Err(error));
+                    self.give_up(event.bus, error);
                 }
                 return self.publisher.happened(event.bus, &other);
             }

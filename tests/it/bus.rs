@@ -168,8 +168,10 @@ async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
     assert!(bus.readout_of("a").await.frames.is_ok());
     bus.commands.send(Command::Power(false)).await.expect("running");
     until(|| levels(12) == [true, false]).await;
+    assert!(!bus.health.borrow().up, "a bus without power is not up");
     bus.commands.send(Command::Power(true)).await.expect("running");
     until(|| levels(12) == [true, false, true]).await;
+    assert!(bus.health.borrow().up);
     drop(wire);
     bus.until_down().await;
     assert_eq!(levels(12), [true, false, true, false]);

@@ -10,7 +10,7 @@ use super::super::payload::Event;
 use super::super::request_json::{self, Request};
 use super::super::requests::{self, Wish};
 use super::super::topic;
-use super::OutboxTask;
+use super::{BusEnd, OutboxTask};
 use crate::bus::Command;
 use crate::mbus::search::Finding;
 
@@ -79,9 +79,17 @@ impl OutboxTask {
                 if self.publisher.config.buses.get(place).is_some_and(|bus| bus.hat.is_none()) {
                     return Err("no Hat powers this bus, so it cannot be switched".to_owned());
                 }
-                self.command(place, Command::Power(on)).map(|()| Until::Now)
+                self.command(place, Command::Power(on))?;
+                if !on {
+                    self.give_up(place, "bus power was switched off");
+                }
+                Ok(Until::Now)
             }
-            Wish::Scan { bus, scan } => Ok(Until::Scanned(self.bus_named(bus.as_deref())?, Command::Scan(scan))),
+            Wish::Scan { bus, scan } => {
+                let place = self.bus_named(bus.as_deref())?;
+                self.is_up(place)?;
+                Ok(Until::Scanned(place, Command::Scan(scan)))
+            }
             Wish::Reload => Ok(Until::Reloaded),
         }
     }
@@ -123,7 +131,33 @@ impl OutboxTask {
 
     pub(super) fn read_now(&mut self, meter: &str) -> Result<(), String> {
         let bus = self.publisher.bus_of(meter).ok_or("no such meter")?;
+        self.is_up(bus)?;
         self.command(bus, Command::ReadNow { meter: meter.to_owned() })
+    }
+
+    /// Whether a bus can do anything now; else why not.
+    fn is_up(&self, bus: usize) -> Result<(), String> {
+        let health = self.channels.buses.get(bus).ok_or("no such bus")?.health.borrow();
+        let why = || health.last_error.clone().unwrap_or_else(|| "it is not open yet".to_owned());
+        if health.up { Ok(()) } else { Err(format!("the bus is down: {}", why())) }
+    }
+
+    /// Nothing that waits for this bus will be done.
+    pub(super) fn give_up(&mut self, bus: usize, why: &str) {
+        self.scanned(bus, Err(why));
+        let meters = self.publisher.config.meters.iter().filter(|meter| meter.bus == bus);
+        let names: Vec<String> = meters.map(|meter| meter.name.clone()).collect();
+        for name in names {
+            self.answer(&name, Err(why));
+        }
+    }
+
+    /// Places of the buses whose tasks have ended for those of `new`.
+    pub(super) fn exchanged(&self, new: &[BusEnd]) -> Vec<usize> {
+        let lives =
+            |(place, old): (usize, &BusEnd)| new.get(place).is_some_and(|new| new.commands.same_channel(&old.commands));
+        let old = self.channels.buses.iter().enumerate();
+        old.filter(|(place, end)| !lives((*place, end))).map(|(place, _)| place).collect()
     }
 
     fn command(&self, bus: usize, command: Command) -> Result<(), String> {

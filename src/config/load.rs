@@ -1,6 +1,6 @@
 //! A configuration from its file: the one place of this room that touches the machine.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
         folder: folder.parent().unwrap_or(Path::new("/")),
         password_credential: credentials.map(|dir| dir.join("mqtt-password")).filter(|file| file.exists()),
         is_timezone: &|name| jiff::tz::TimeZone::get(name).is_ok(),
-        read: &|path| fs::read_to_string(path),
+        read: &|path| String::from_utf8(bytes(path)?).map_err(io::Error::other),
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     Ok(parse(&text, path, &surroundings)?)
@@ -53,12 +53,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 /// # Errors
 /// Where the file cannot be read, is endless as a device can be, or is no text.
 pub(super) fn text(path: &Path) -> Result<String, LoadError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| unreadable(path, error))?;
-    if u64::try_from(bytes.len()).is_ok_and(|count| count > MOST_BYTES) {
-        return Err(unreadable(path, io::Error::other("it has more than 4 MiB, so it is something else")));
-    }
+    let bytes = bytes(path).map_err(|error| unreadable(path, error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good =
             String::from_utf8_lossy(error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default());
@@ -68,6 +63,15 @@ pub(super) fn text(path: &Path) -> Result<String, LoadError> {
         };
         Problems::new(path, vec![Problem::new(at, "this is no UTF-8 text, want the file saved as UTF-8")]).into()
     })
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()) {
+        Ok(count) if count <= MOST_BYTES => Ok(bytes),
+        _ => Err(io::Error::other("it has more than 4 MiB, so it is something else")),
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> LoadError {

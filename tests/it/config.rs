@@ -73,9 +73,12 @@ fn what_is_no_text_is_said_where_and_a_device_is_not_read_for_ever() {
     assert_eq!(output.status.code(), Some(78));
     let told = text(&output.stderr);
     assert!(told.contains("latin-1.toml:3:11: this is no UTF-8 text"), "{told}");
-    let output = check(Path::new("/dev/zero"));
-    assert_eq!(output.status.code(), Some(78));
-    assert!(text(&output.stderr).contains("more than 4 MiB"), "{}", text(&output.stderr));
+    let key = written("key-of-zeros.toml", "[[meter]]\nname = \"a\"\naddress = 1\nkey_file = \"/dev/zero\"\n");
+    for endless in [Path::new("/dev/zero"), &key] {
+        let output = check(endless);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(text(&output.stderr).contains("more than 4 MiB"), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Nobody calls back up; a later stage knows an earlier one only through the value it received.
-//! Wishes from MQTT (read now, bus power) enter the bus task as values on a bounded channel.
+//! Wishes from MQTT (read now, scan, bus power) enter the bus task as values on a bounded channel.
 //! Shutdown follows the arrows: the buses stop (each finishes the exchange on the wire, then bus
 //! power off), their channels close, the outbox publishes what it can and `offline`, the link ends.
 //!

@@ -489,4 +489,8 @@ fn each_value_has_a_topic_of_its_own_where_that_is_asked_for() {
     let number: Decimal = value.payload.parse().expect("a plain number");
     assert!(number >= Decimal::new(1, -3), "{number}");
     assert!(payload_of(&retained(broker.port, "#"), "mbushat/w_m7/value/volume").is_some(), "retained");
+    std::fs::write(&file, text).expect("writable");
+    agent.hangup();
+    let gone = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/value/volume" && m.payload.is_empty());
+    assert!(gone.is_some(), "taken back where it is no longer asked for");
 }

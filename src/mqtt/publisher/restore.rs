@@ -79,6 +79,9 @@ impl Publisher {
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.meters.iter().any(|m| m.name == **name)).cloned().collect();
         gone.iter().for_each(|name| self.remove(name));
+        if self.config.mqtt.value_topics && !config.mqtt.value_topics {
+            self.take_values_back();
+        }
         for meter in &config.meters {
             match self.meters.get_mut(&meter.name) {
                 Some(known) => known.reconfigure(meter),
@@ -104,6 +107,16 @@ impl Publisher {
         }
         if !rebased {
             self.announce_all();
+        }
+    }
+
+    /// Nobody keeps the topics of single values right any more.
+    fn take_values_back(&mut self) {
+        for known in self.meters.values() {
+            for measurement in &known.seen {
+                let topic = self.topics.value(&known.meter.name, &measurement.key);
+                self.outbox.set(Class::State, &topic, Vec::new(), true);
+            }
         }
     }
 

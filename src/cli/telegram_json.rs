@@ -163,7 +163,7 @@ fn one_record(record: &DataRecord<'_>, base: Option<Decimal>, out: &mut String) 
 
 /// The unit as printed: the meter's own words for a plain text unit.
 pub(crate) fn unit_name(record: &DataRecord<'_>) -> String {
-    match (record.vib.text, record.vib.quantity, record.vib.unit) {
+    match (record.vib.text(), record.vib.quantity, record.vib.unit) {
         (Some(own), ..) => own.to_string(),
         // a remaining life is a count of days, not a duration that could be told in hours
         (None, Quantity::Known(Known::BatteryLife), Unit::Day) => "day".to_owned(),

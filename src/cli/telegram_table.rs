@@ -159,7 +159,7 @@ fn dib_meaning(dib: &Dib<'_>, data: &[u8]) -> String {
 
 fn vib_meaning(vib: &Vib<'_>) -> String {
     let mut text = vib.quantity.to_string();
-    let unit = vib.text.map_or(vib.unit.name().to_owned(), |own| clean(&own.to_string()));
+    let unit = vib.text().map_or(vib.unit.name().to_owned(), |own| clean(&own.to_string()));
     match (vib.exponent, unit.is_empty()) {
         (0, true) => {}
         (0, false) => {

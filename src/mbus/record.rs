@@ -54,7 +54,7 @@ impl<'a> DataRecord<'a> {
 
     /// One of the two counters of the fixed structure, which has no blocks.
     pub(crate) fn of_counter(index: usize, dib: Dib<'a>, vib: Vib<'a>, data: &'a [u8], order: ByteOrder) -> Self {
-        let value = value::read(dib.coding, &vib, Octets::new(data, order));
+        let value = value::read(dib.coding, vib.scaling(), Octets::new(data, order));
         Self { index, dib, vib, data, value, order }
     }
 }
@@ -206,7 +206,7 @@ impl<'a> Records<'a> {
         self.rest = behind;
         let value = match vib.reported {
             Some(error) if self.from_meter => Err(RecordError::Reported(error)),
-            _ => value::read(dib.coding, &vib, Octets::new(data, self.order)),
+            _ => value::read(dib.coding, vib.scaling(), Octets::new(data, self.order)),
         };
         let index = self.index;
         self.index += 1;

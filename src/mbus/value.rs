@@ -15,9 +15,8 @@ use crate::mbus::dib::Coding;
 use crate::mbus::lvar::{self, Lvar};
 use crate::mbus::octets::Octets;
 use crate::mbus::profile::Profile;
-use crate::mbus::quantity::{Known, Quantity};
 use crate::mbus::text::{Digits, Text};
-use crate::mbus::vib::Vib;
+use crate::mbus::vib::Scaling;
 use crate::mbus::vif::Kind;
 use crate::mbus::vife::ReportedError;
 
@@ -80,21 +79,21 @@ impl fmt::Display for RecordError {
 impl core::error::Error for RecordError {}
 
 /// Reads the data of a record. `data` is all of it; for LVAR data the first byte is the LVAR.
-pub(crate) fn read<'a>(coding: Coding, vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+pub(crate) fn read<'a>(coding: Coding, scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
     match coding {
         Coding::None | Coding::Selection => Ok(Value::None),
-        Coding::Integer(_) => read_integer(vib, data),
-        Coding::Real => read_real(vib, data),
-        Coding::Bcd(_) => read_bcd(vib, data, Sign::InTopDigit),
-        Coding::Variable => read_variable(vib, data),
+        Coding::Integer(_) => read_integer(scaling, data),
+        Coding::Real => read_real(scaling, data),
+        Coding::Bcd(_) => read_bcd(scaling, data, Sign::InTopDigit),
+        Coding::Variable => read_variable(scaling, data),
     }
 }
 
-fn read_integer<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
-    match vib.kind {
+fn read_integer<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    match scaling.kind {
         Kind::Moment => match decode(data) {
             Some(moment) => Ok(moment.into()),
-            None => signed(vib, data),
+            None => signed(scaling, data),
         },
         Kind::Flags => Ok(data.unsigned().and_then(|n| u64::try_from(n).ok()).map_or(Value::Bytes(data), Value::Flags)),
         Kind::Identity if data.len() == 8 => {
@@ -108,71 +107,71 @@ fn read_integer<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Record
             if data.all_ones() {
                 return Ok(Value::Invalid);
             }
-            integer(vib, data, data.unsigned().and_then(|n| i128::try_from(n).ok()))
+            integer(scaling, data, data.unsigned().and_then(|n| i128::try_from(n).ok()))
         }
         // the marker is only known for values whose coding the standard defines
-        Kind::Opaque => integer(vib, data, data.signed()),
-        Kind::Signed => signed(vib, data),
+        Kind::Opaque | Kind::Container => integer(scaling, data, data.signed()),
+        Kind::Signed => signed(scaling, data),
     }
 }
 
-fn signed<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
-    if data.most_negative() { Ok(Value::Invalid) } else { integer(vib, data, data.signed()) }
+fn signed<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+    if data.most_negative() { Ok(Value::Invalid) } else { integer(scaling, data, data.signed()) }
 }
 
-fn integer<'a>(vib: &Vib<'a>, data: Octets<'a>, integer: Option<i128>) -> Result<Value<'a>, RecordError> {
+fn integer<'a>(scaling: Scaling, data: Octets<'a>, integer: Option<i128>) -> Result<Value<'a>, RecordError> {
     match integer {
-        Some(mantissa) => scaled(vib, Decimal::new(mantissa, 0)),
+        Some(mantissa) => scaled(scaling, Decimal::new(mantissa, 0)),
         None => Ok(Value::Bytes(data)),
     }
 }
 
 /// Type H. What is no number (NaN, infinity) is no value.
-fn read_real<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+fn read_real<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
     match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
-        Some(real) => scaled(vib, real),
+        Some(real) => scaled(scaling, real),
         None => Ok(Value::Invalid),
     }
 }
 
 /// Type A. All ones is no value; what names a thing keeps its leading zeros.
-fn read_bcd<'a>(vib: &Vib<'a>, data: Octets<'a>, sign: Sign) -> Result<Value<'a>, RecordError> {
+fn read_bcd<'a>(scaling: Scaling, data: Octets<'a>, sign: Sign) -> Result<Value<'a>, RecordError> {
     if data.all_ones() {
         return Ok(Value::Invalid);
     }
-    if matches!(vib.kind, Kind::Label | Kind::Identity) && sign != Sign::Minus {
+    if matches!(scaling.kind, Kind::Label | Kind::Identity) && sign != Sign::Minus {
         return Digits::new(data).map(Value::Digits).ok_or(RecordError::InvalidBcd);
     }
     let number = bcd::read(data, sign).ok_or(RecordError::InvalidBcd)?;
-    scaled(vib, Decimal::from(number))
+    scaled(scaling, Decimal::from(number))
 }
 
-fn scaled<'a>(vib: &Vib<'a>, raw: Decimal) -> Result<Value<'a>, RecordError> {
-    let mut value = raw.shift(vib.exponent).ok_or(RecordError::TooLarge)?;
-    if vib.kind == Kind::Twelfth {
+fn scaled<'a>(scaling: Scaling, raw: Decimal) -> Result<Value<'a>, RecordError> {
+    let mut value = raw.shift(scaling.exponent).ok_or(RecordError::TooLarge)?;
+    if scaling.kind == Kind::Twelfth {
         // 2^-12 = 5^12 × 10^-12
         value = value.checked_mul(Decimal::new(244_140_625, -12)).ok_or(RecordError::TooLarge)?;
     }
-    if let Some(places) = vib.offset {
+    if let Some(places) = scaling.offset {
         value = value.checked_add(Decimal::new(1, places)).ok_or(RecordError::TooLarge)?;
     }
     Ok(Value::Number(value))
 }
 
-fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
+fn read_variable<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
     let Some((&byte, rest)) = data.wire().split_first() else {
         return Ok(Value::None);
     };
     let content = Octets::new(rest, data.order());
-    if let Some(profile) = vib.profile.and_then(|kind| Profile::new(kind, content, vib.exponent)) {
+    if let Some(profile) = scaling.profile.and_then(|kind| Profile::new(kind, content, scaling.exponent)) {
         return Ok(Value::Profile(profile));
     }
-    if matches!(vib.quantity, Quantity::Known(Known::RadioContainer | Known::ManufacturerContainer)) {
+    if scaling.kind == Kind::Container {
         return Ok(if rest.is_empty() { Value::None } else { Value::Bytes(content) });
     }
     if lvar::is_old_real(byte, rest.len()) {
         return match rest.len() {
-            4 => read_real(vib, content),
+            4 => read_real(scaling, content),
             // nobody has said how other lengths are coded
             _ => Ok(Value::Bytes(content)),
         };
@@ -180,14 +179,14 @@ fn read_variable<'a>(vib: &Vib<'a>, data: Octets<'a>) -> Result<Value<'a>, Recor
     match Lvar::of(byte) {
         Some(Lvar::Text(_)) => {
             let text = Text::new(content);
-            let container = vib.kind == Kind::Opaque && !text.is_printable();
-            Ok(if container || vib.kind == Kind::Moment { Value::Bytes(content) } else { Value::Text(text) })
+            let bytes = scaling.kind == Kind::Opaque && !text.is_printable();
+            Ok(if bytes || scaling.kind == Kind::Moment { Value::Bytes(content) } else { Value::Text(text) })
         }
         Some(Lvar::Bcd(0, _) | Lvar::Binary(0)) => Ok(Value::None),
-        Some(Lvar::Bcd(_, minus)) => read_bcd(vib, content, if minus { Sign::Minus } else { Sign::Plus }),
+        Some(Lvar::Bcd(_, minus)) => read_bcd(scaling, content, if minus { Sign::Minus } else { Sign::Plus }),
         // a number only where the VIF makes it one
-        Some(Lvar::Binary(_)) if matches!(vib.kind, Kind::Moment | Kind::Opaque) => Ok(Value::Bytes(content)),
-        Some(Lvar::Binary(_)) => read_integer(vib, content),
+        Some(Lvar::Binary(_)) if matches!(scaling.kind, Kind::Moment | Kind::Opaque) => Ok(Value::Bytes(content)),
+        Some(Lvar::Binary(_)) => read_integer(scaling, content),
         None => Ok(Value::Bytes(content)),
     }
 }

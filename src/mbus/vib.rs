@@ -29,14 +29,31 @@ pub struct Vib<'a> {
     pub offset: Option<i8>,
     /// How the data bytes become a value.
     pub kind: Kind,
-    /// The unit in the meter's own words (VIF 7C, FC).
-    pub text: Option<Text<'a>>,
     /// The data is a series of values.
     pub profile: Option<ProfileKind>,
     /// From a meter: the record has no usable value, and why.
     pub reported: Option<ReportedError>,
-    vifes: &'a [u8],
-    manufacturer: bool,
+    /// Places in `bytes`: of the characters of a plain text unit, and of the VIFEs.
+    text: Place,
+    vifes: Place,
+    order: ByteOrder,
+}
+
+/// Where a part of a block is. Places instead of slices keep a record small, for it is moved often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    start: u16,
+    len: u8,
+}
+
+/// How the data of a record becomes a value: all that `value` needs to know of a block, small enough
+/// for a register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scaling {
+    pub(crate) kind: Kind,
+    pub(crate) exponent: i8,
+    pub(crate) offset: Option<i8>,
+    pub(crate) profile: Option<ProfileKind>,
 }
 
 impl<'a> Vib<'a> {
@@ -48,40 +65,29 @@ impl<'a> Vib<'a> {
     pub fn parse(bytes: &'a [u8], order: ByteOrder) -> Result<(Self, &'a [u8]), StructureError> {
         let head = Head::parse(bytes)?;
         let mut at = head.len;
-        let (mut text, mut vifes) = (None, <&[u8]>::default());
+        let (mut text, mut vifes) = (None, Place::default());
         let string_first = head.plain_text && head.more && string_first(bytes.get(at..).unwrap_or_default());
         if string_first || (head.plain_text && !head.more) {
-            text = Some(take_text(bytes, &mut at, order)?);
+            text = Some(take_text(bytes, &mut at)?);
         }
         if head.more {
             vifes = take_vifes(bytes, &mut at, head.vifes_taken)?;
         }
         if head.plain_text && text.is_none() {
-            text = Some(take_text(bytes, &mut at, order)?);
+            text = Some(take_text(bytes, &mut at)?);
         }
         let (own, rest) = bytes.split_at_checked(at).ok_or(StructureError::CutInVib)?;
-        let Meaning { unit, exponent, kind, .. } = head.meaning;
-        let mut vib = Self {
-            bytes: own,
-            quantity: head.quantity,
-            unit,
-            exponent,
-            offset: None,
-            kind,
-            text,
-            profile: None,
-            reported: None,
-            vifes,
-            manufacturer: head.quantity == Quantity::Known(Known::ManufacturerSpecific),
-        };
-        if !vifes.is_empty() {
-            vib.modify();
-        }
-        Ok((vib, rest))
+        let text = text.unwrap_or_default();
+        let plain = Changed::from(head.meaning);
+        let changed = if vifes.len == 0 { plain } else { plain.by(modifiers(own, vifes, head.quantity)) };
+        let Changed { unit, exponent, offset, kind, profile, reported } = changed;
+        let quantity = head.quantity;
+        Ok((Self { bytes: own, quantity, unit, exponent, offset, kind, profile, reported, text, vifes, order }, rest))
     }
 
     /// The block of a value that a fixed structure or a profile holds: no bytes to take apart.
     pub(crate) const fn plain(bytes: &'a [u8], quantity: Quantity, unit: Unit, exponent: i8, kind: Kind) -> Self {
+        let none = Place { start: 0, len: 0 };
         Self {
             bytes,
             quantity,
@@ -89,23 +95,65 @@ impl<'a> Vib<'a> {
             exponent,
             offset: None,
             kind,
-            text: None,
             profile: None,
             reported: None,
-            vifes: &[],
-            manufacturer: false,
+            text: none,
+            vifes: none,
+            order: ByteOrder::LeastFirst,
         }
+    }
+
+    /// The unit in the meter's own words (VIF 7C, FC).
+    #[must_use]
+    pub fn text(&self) -> Option<Text<'a>> {
+        let is_plain_text = self.quantity == Quantity::Known(Known::PlainText);
+        is_plain_text.then(|| Text::new(Octets::new(self.text.of(self.bytes), self.order)))
     }
 
     /// The modifiers in wire order. Their names are part of the published key.
     #[must_use]
-    pub const fn modifiers(&self) -> Modifiers<'a> {
-        Modifiers { vifes: self.vifes, manufacturer: self.manufacturer }
+    pub fn modifiers(&self) -> Modifiers<'a> {
+        modifiers(self.bytes, self.vifes, self.quantity)
     }
 
-    /// Applies the modifiers to unit, exponent and kind.
-    fn modify(&mut self) {
-        for modifier in self.modifiers() {
+    /// How the data becomes a value.
+    pub(crate) const fn scaling(&self) -> Scaling {
+        Scaling { kind: self.kind, exponent: self.exponent, offset: self.offset, profile: self.profile }
+    }
+}
+
+fn modifiers(bytes: &[u8], vifes: Place, quantity: Quantity) -> Modifiers<'_> {
+    let manufacturer = quantity == Quantity::Known(Known::ManufacturerSpecific);
+    Modifiers { vifes: vifes.of(bytes), manufacturer }
+}
+
+impl Place {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let start = usize::from(self.start);
+        bytes.get(start..start + usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// What the modifiers change of a VIF's meaning.
+#[derive(Clone, Copy)]
+struct Changed {
+    unit: Unit,
+    exponent: i8,
+    offset: Option<i8>,
+    kind: Kind,
+    profile: Option<ProfileKind>,
+    reported: Option<ReportedError>,
+}
+
+impl From<Meaning> for Changed {
+    fn from(Meaning { unit, exponent, kind, .. }: Meaning) -> Self {
+        Self { unit, exponent, offset: None, kind, profile: None, reported: None }
+    }
+}
+
+impl Changed {
+    fn by(mut self, modifiers: Modifiers<'_>) -> Self {
+        for modifier in modifiers {
             match modifier.effect() {
                 Effect::Names => {}
                 Effect::Shift(places) => self.exponent = self.exponent.saturating_add(places),
@@ -120,6 +168,7 @@ impl<'a> Vib<'a> {
                 Effect::Error(error) => self.reported = Some(error),
             }
         }
+        self
     }
 
     /// The data is something about the quantity, no longer the quantity.
@@ -184,26 +233,26 @@ fn string_first(rest: &[u8]) -> bool {
     rest.get(..usize::from(length)).is_some_and(|text| text.iter().all(printable))
 }
 
-fn take_text<'a>(bytes: &'a [u8], at: &mut usize, order: ByteOrder) -> Result<Text<'a>, StructureError> {
-    let &length = bytes.get(*at).ok_or(StructureError::CutInVib)?;
-    let start = *at + 1;
-    let end = start + usize::from(length);
-    let text = bytes.get(start..end).ok_or(StructureError::CutInVib)?;
-    *at = end;
-    Ok(Text::new(Octets::new(text, order)))
+fn take_text(bytes: &[u8], at: &mut usize) -> Result<Place, StructureError> {
+    let &len = bytes.get(*at).ok_or(StructureError::CutInVib)?;
+    let text = Place { start: u16::try_from(*at + 1).map_err(|_| StructureError::CutInVib)?, len };
+    *at += 1 + usize::from(len);
+    // that the characters are all there is seen where the block is split off
+    Ok(text)
 }
 
-fn take_vifes<'a>(bytes: &'a [u8], at: &mut usize, taken: usize) -> Result<&'a [u8], StructureError> {
+fn take_vifes(bytes: &[u8], at: &mut usize, taken: usize) -> Result<Place, StructureError> {
     let rest = bytes.get(*at..).ok_or(StructureError::CutInVib)?;
     let limit = MAX_EXTENSIONS - taken;
-    let last = rest.iter().take(limit).position(|vife| vife & EXTENSION == 0);
-    let vifes = match last {
-        Some(last) => rest.get(..=last).ok_or(StructureError::CutInVib)?,
-        None if rest.len() < limit => return Err(StructureError::CutInVib),
-        None => return Err(StructureError::TooManyVifes),
-    };
-    *at += vifes.len();
-    Ok(vifes)
+    let start = u16::try_from(*at).map_err(|_| StructureError::CutInVib)?;
+    match (1_u8..).zip(rest).take(limit).find(|(_, vife)| **vife & EXTENSION == 0) {
+        Some((len, _)) => {
+            *at += usize::from(len);
+            Ok(Place { start, len })
+        }
+        None if rest.len() < limit => Err(StructureError::CutInVib),
+        None => Err(StructureError::TooManyVifes),
+    }
 }
 
 /// Iterates the modifiers of a [`Vib`].
@@ -288,7 +337,7 @@ mod tests {
             &[0xFC, 0x74, 0x03, 0x48, 0x52, 0x25],
         ] {
             let vib = vib(bytes);
-            assert_eq!(vib.text.expect("a text").to_string(), "%RH");
+            assert_eq!(vib.text().expect("a text").to_string(), "%RH");
             assert_eq!(vib.exponent, if bytes.len() == 6 { -2 } else { 0 });
         }
         let cut = Vib::parse(&[0x7C, 0x03, 0x48, 0x52], ByteOrder::LeastFirst);

@@ -37,9 +37,11 @@ pub enum Kind {
     Manufacturer,
     /// Unsigned integer in units of 2^-12: a rating factor.
     Twelfth,
-    /// For somebody else: containers, manufacturer specific data and reserved codes. Binary data is
-    /// shown as a signed integer that has no marker of no value.
+    /// For somebody else: manufacturer specific data and reserved codes. Binary data is shown as a
+    /// signed integer that has no marker of no value.
     Opaque,
+    /// The same; data of variable length is another protocol's bytes, even where it looks like text.
+    Container,
 }
 
 /// Passed on as it is: whoever gives the code a meaning chooses the coding, and its marker of no value.
@@ -169,7 +171,7 @@ pub const TABLE_FD: [Meaning; 128] = {
     t = times(t, 0x31, K::TariffDuration, &[U::Minute, U::Hour, U::Day], Kind::Unsigned);
     t = units(t, 0x34, K::TariffPeriod, &LONG_TIMES);
     t = one(t, 0x3A, K::Dimensionless, U::None, Kind::Signed);
-    t = one(t, 0x3B, K::RadioContainer, U::None, Kind::Opaque);
+    t = one(t, 0x3B, K::RadioContainer, U::None, Kind::Container);
     t = times(t, 0x3C, K::TransmissionPeriod, &SHORT_TIMES, Kind::Unsigned);
     t = decades(t, 0x40, 16, K::Voltage, U::Volt, -9, Kind::Signed);
     t = decades(t, 0x50, 16, K::Current, U::Ampere, -12, Kind::Signed);
@@ -190,7 +192,7 @@ pub const TABLE_FD: [Meaning; 128] = {
     t = one(t, 0x73, K::ListeningWindow, U::None, Kind::Opaque);
     t = one(t, 0x74, K::BatteryLife, U::Day, Kind::Unsigned);
     t = one(t, 0x75, K::MeterStops, U::None, Kind::Unsigned);
-    t = one(t, 0x76, K::ManufacturerContainer, U::None, Kind::Opaque);
+    t = one(t, 0x76, K::ManufacturerContainer, U::None, Kind::Container);
     t
 };
 

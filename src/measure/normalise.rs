@@ -270,7 +270,7 @@ fn encrypted_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
 /// Quantity and unit of a record; a plain text that spells a unit of ours is that unit.
 pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     let (quantity, unit) = (record.vib.quantity, record.vib.unit);
-    let Some(text) = record.vib.text.map(|text| text.to_string()) else { return (quantity, unit) };
+    let Some(text) = record.vib.text().map(|text| text.to_string()) else { return (quantity, unit) };
     match text.as_str() {
         "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
         other => (quantity, Unit::from_name(other).unwrap_or(unit)),

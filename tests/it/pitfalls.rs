@@ -41,7 +41,7 @@ fn read(records: &str) -> Vec<String> {
             Ok(other) => format!("{other:?}").split(['(', ' ']).next().unwrap_or_default().to_owned(),
             Err(error) => error.to_string(),
         };
-        let unit = record.vib.text.map_or(record.vib.unit.name().to_owned(), |own| own.to_string());
+        let unit = record.vib.text().map_or(record.vib.unit.name().to_owned(), |own| own.to_string());
         let modifiers: Vec<_> = record.vib.modifiers().filter_map(|m| m.name()).collect();
         told.push(format!("{} {value} {unit} {}", record.vib.quantity, modifiers.join(" ")).trim_end().to_owned());
     });

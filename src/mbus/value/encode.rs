@@ -53,13 +53,13 @@ fn write_integer(
     order: ByteOrder,
     out: &mut Vec<u8>,
 ) -> Result<(), DoesNotFit> {
-    let unsigned = !matches!(vib.kind, Kind::Signed | Kind::Opaque | Kind::Moment);
+    let unsigned = !matches!(vib.kind, Kind::Signed | Kind::Opaque | Kind::Container | Kind::Moment);
     let bits = u32::try_from(8 * len).map_err(|_| DoesNotFit)?;
     match value {
         Value::Number(number) => {
             let integer = unscaled(vib, *number)?.to_integer().ok_or(DoesNotFit)?;
             // the marker of "no value" is no number, but only the manufacturer knows its own markers
-            let lowest = if vib.kind == Kind::Opaque { bits } else { bits - 1 };
+            let lowest = if matches!(vib.kind, Kind::Opaque | Kind::Container) { bits } else { bits - 1 };
             let fits = match (bits, unsigned) {
                 // 16 bytes hold whatever an i128 holds
                 (128.., _) => true,
@@ -253,7 +253,7 @@ mod tests {
         ] {
             let bytes = written(coding, vif, &Value::Invalid).expect("a marker");
             let (vib, _) = Vib::parse(vif, ByteOrder::LeastFirst).expect("a block");
-            let back = read(coding, &vib, Octets::new(&bytes, ByteOrder::LeastFirst));
+            let back = read(coding, vib.scaling(), Octets::new(&bytes, ByteOrder::LeastFirst));
             assert_eq!(back, Ok(Value::Invalid), "{coding:?} {vif:02X?} {bytes:02X?}");
         }
     }
@@ -262,7 +262,8 @@ mod tests {
     fn rating_factors_count_in_parts_of_4096() {
         let bytes = [0x00, 0x18];
         let (vib, _) = Vib::parse(&[0xFB, 0x68], ByteOrder::LeastFirst).expect("a block");
-        let value = read(Coding::Integer(2), &vib, Octets::new(&bytes, ByteOrder::LeastFirst)).expect("a value");
+        let value =
+            read(Coding::Integer(2), vib.scaling(), Octets::new(&bytes, ByteOrder::LeastFirst)).expect("a value");
         assert_eq!(value, Value::Number(Decimal::new(15, -1)));
         assert_eq!(written(Coding::Integer(2), &[0xFB, 0x68], &value), Ok(bytes.to_vec()));
     }

@@ -1,6 +1,6 @@
 //! EN 13757-2 and -3, in wire order and pure: bytes and `now` come in, values and bytes go out.
 //!
-//! Encode and decode of a thing stand side by side in one file; the master, the simulator and the
+//! Encode and decode of a thing stand side by side; the master, the simulator and the
 //! command line share them. Not here: tokio, logs, files, a clock, serde.
 
 pub mod address;

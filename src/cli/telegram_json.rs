@@ -12,6 +12,7 @@ use crate::mbus::quantity::{Known, Quantity, Unit};
 use crate::mbus::record::DataRecord;
 use crate::mbus::telegram::Content;
 use crate::mbus::value::Value;
+use crate::mbus::vif::Kind;
 
 /// The object on one line. `records` hold only what was understood; `error` says what was not.
 pub(crate) fn line(explained: &Result<Explained<'_>, Faulty>) -> String {
@@ -183,6 +184,8 @@ fn value(record: &DataRecord<'_>) -> String {
         Ok(Value::Time(time)) => text(&time.to_string()),
         Ok(Value::Identity(id)) => text(&id.to_string()),
         Ok(Value::Manufacturer(letters)) => text(&letters.to_string()),
+        // another protocol's telegram in its own order, all else like the number that it may be
+        Ok(Value::Bytes(bytes)) if record.vib.kind == Kind::Container => or_null(hex(bytes.wire())),
         Ok(Value::Bytes(bytes)) => text(&bytes.ascending().rev().map(|b| format!("{b:02X}")).collect::<String>()),
         Ok(Value::None | Value::Invalid | Value::Periodic(_) | Value::Profile(_)) | Err(_) => "null".to_owned(),
     }

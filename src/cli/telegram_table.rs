@@ -246,9 +246,22 @@ const fn ci_name(ci: u8) -> &'static str {
         0x79 | 0x7B => "compact frame",
         0x76 => "records, most significant byte first (obsolete)",
         0x77 => "fixed structure, most significant byte first (obsolete)",
+        0x8A | 0x8B => "acknowledgement, header only",
         0x90 => "authentication layer",
         0xB8..=0xBF => "set bit rate",
-        _ => "not decoded",
+        0x00..=0x1F | 0x60 | 0x61 | 0x7C | 0x7D => "DLMS/COSEM, not decoded",
+        0x54 | 0x55 => "request of the selected application, not decoded",
+        0x66..=0x68 => "response of the selected application, not decoded",
+        0x5C => "synchronise action, not decoded",
+        0x6C | 0x6D => "clock synchronisation, not decoded",
+        0x64 | 0x65 | 0x7E | 0x7F => "OBIS type, not decoded",
+        0x81..=0x83 | 0x87..=0x89 => "network layer or management, not decoded",
+        0x80 | 0x84 | 0x85 => "transport layer, not decoded",
+        0x86 | 0x8C..=0x8F => "radio link layer, not decoded",
+        0xA0..=0xB7 => "manufacturer specific, not decoded",
+        0xC0..=0xC2 => "image transfer, not decoded",
+        0xC3..=0xC5 => "security information, not decoded",
+        _ => "reserved, not decoded",
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Not here: what to do when it fails (`task`, `cli`).
 
+use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -34,9 +35,26 @@ pub enum Outage {
     /// The Hat is there, its pin is not.
     #[error(transparent)]
     Power(#[from] PowerError),
+    /// A gateway takes requests, and nobody ever answers.
+    #[error("nobody answers through the gateway, so its connection is opened anew")]
+    Unanswered,
     /// The line.
     #[error(transparent)]
     Line(#[from] LineError),
+}
+
+impl Outage {
+    /// With all its causes.
+    pub(super) fn in_one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
 }
 
 /// How one meter is read.

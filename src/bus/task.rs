@@ -7,7 +7,6 @@
 //! Not here: when a meter is due (`schedule`), what to say to it (`mbus::readout`), what its
 //! telegrams mean and whether a meter counts as offline (the outbox).
 
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -17,18 +16,18 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::health::{Health, Load};
 use super::heartbeat::{Promise, Watched};
+use super::last_resort::{LastResort, OFF_FOR};
 use super::line::LineError;
-use super::power_cycle::{OFF_FOR, PowerCycles};
 use super::scanning::Scanning;
 use super::schedule::{Due, Next, Now, Plan, Schedule};
 use super::session::{Outage, Query, Session};
 use super::{BusEvent, Command, Happened, Machine, MeterReadout};
-use crate::config::{Bus, Meter};
-use crate::mbus::readout::{LinkState, TurnOver};
+use crate::config::{Bus, Meter, Port};
+use crate::mbus::readout::{LinkState, ReadoutError, TurnOver};
 
 /// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
-/// is read again within five seconds, the time to power the bus included.
-const REOPEN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
+/// is read again within five seconds, the time to power the bus or to give a connection up included.
+const REOPEN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// How long a line may take to open, beside the time that its meters take to start.
 const OPENED_WITHIN: Duration = Duration::from_secs(15);
@@ -78,9 +77,9 @@ impl BusTask {
         let links = vec![LinkState::default(); self.meters.len()];
         let failing = vec![false; self.meters.len()];
         let load = Load::new(Instant::now().into_std());
-        let cycles = PowerCycles::default();
+        let last_resort = LastResort::new(self.meters.len(), matches!(self.bus.port, Port::Tcp { .. }));
         let mut running =
-            Running { task: self, schedule, links, failing, load, cycles, power_wanted: true, scan: None };
+            Running { task: self, schedule, links, failing, load, last_resort, power_wanted: true, scan: None };
         while let Ok(()) = running.session().await {}
     }
 }
@@ -94,7 +93,7 @@ struct Running {
     /// Whether a meter's last readout failed: only the first failure in a row is logged.
     failing: Vec<bool>,
     load: Load,
-    cycles: PowerCycles,
+    last_resort: LastResort,
     power_wanted: bool,
     /// A search that goes on while nothing is due.
     scan: Option<Scanning>,
@@ -145,7 +144,7 @@ impl Running {
             Ok(()) | Err(Interrupt::Stop) => Err(Stop),
             Err(Interrupt::Outage(outage)) => {
                 self.task.health.send_modify(|health| health.line_losses += 1);
-                self.report_down(&chain(&outage)).await
+                self.report_down(&outage.in_one_line()).await
             }
         }
     }
@@ -166,7 +165,7 @@ impl Running {
             };
             let error = match opened {
                 Ok(opened) => return Ok(opened),
-                Err(outage) => chain(&outage),
+                Err(outage) => outage.in_one_line(),
             };
             if reported.as_ref() != Some(&error) {
                 self.report_down(&error).await?;
@@ -316,20 +315,24 @@ impl Running {
         };
         let read_at = SystemTime::now();
         let answered = over.frames.is_ok();
+        let alive = answered || matches!(over.frames, Err(ReadoutError::NoData | ReadoutError::Application(_)));
         self.schedule.finished(due, answered, now());
         self.record(due.meter, &name, &over, started.elapsed());
         let due_at = due.due_at.map(SystemTime::from);
         let readout = MeterReadout { meter: name, due_at, read_at, frames: over.frames };
         self.emit(Happened::Read(readout)).await?;
-        if self.cycles.after(answered, Instant::now().into_std()) {
-            self.power_cycle(session).await?;
+        if self.last_resort.after(alive, Instant::now().into_std()) {
+            self.take_last_resort(session).await?;
         }
         Ok(())
     }
 
-    /// Takes the power of a bus away on which nobody answers, and gives it back.
-    async fn power_cycle(&mut self, session: &Session) -> Result<(), Interrupt> {
-        let (Some(power), Some(hat)) = (session.power(), self.task.bus.hat) else { return Ok(()) };
+    /// Nobody answers: takes the power of the bus away and gives it back, or connects anew.
+    async fn take_last_resort(&mut self, session: &Session) -> Result<(), Interrupt> {
+        let (Some(power), Some(hat)) = (session.power(), self.task.bus.hat) else {
+            let gateway = matches!(self.task.bus.port, Port::Tcp { .. });
+            return if gateway { Err(Outage::Unanswered.into()) } else { Ok(()) };
+        };
         tracing::warn!(bus = self.task.bus.name, "nobody answers: bus power goes off for {OFF_FOR:?}");
         power.switch(false).map_err(Outage::from)?;
         self.pause(OFF_FOR).await?;
@@ -399,16 +402,4 @@ async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
 async fn stopped_for(stop: &mut watch::Receiver<bool>, grace: Duration) {
     told_to_stop(stop).await;
     sleep(grace).await;
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

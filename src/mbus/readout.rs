@@ -232,6 +232,7 @@ impl Readout {
     /// What follows an exchange.
     fn after(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
         match (self.stage, reply) {
+            (_, Err(ExchangeError::ReadTooLate)) if self.stale < MAX_STALE => self.start_again(),
             (Stage::Probe, Err(error)) => self.end(Some(error.into())),
             (Stage::Probe, Ok(_)) => Stage::Reset,
             (Stage::Reset, reply) => self.after_reset(reply),
@@ -297,6 +298,15 @@ impl Readout {
         let stale = self.stale < MAX_STALE && self.frames.iter().any(|earlier| earlier == frame);
         self.stale += u8::from(stale);
         stale
+    }
+
+    /// An old answer came of a stop of this program: a strict meter would repeat it, so it is reset.
+    fn start_again(&mut self) -> Stage {
+        self.stale += 1;
+        self.frames.clear();
+        self.unanswered.clear();
+        self.link.doubt();
+        self.first_stage()
     }
 
     fn after_data(&mut self, frame: Vec<u8>) -> Stage {

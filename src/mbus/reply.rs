@@ -50,6 +50,8 @@ pub enum ExchangeError {
     },
     /// The line never falls silent; nothing can be sent.
     NeverQuiet,
+    /// The answer lay unread long after its time, for this program was stopped: its values are old.
+    ReadTooLate,
 }
 
 impl fmt::Display for ExchangeError {
@@ -60,6 +62,7 @@ impl fmt::Display for ExchangeError {
             Self::WrongAddress { got, want } => write!(f, "the meter at {got} answered instead of the one at {want}"),
             Self::WrongIdentity { got, want } => write!(f, "meter {got} answered instead of {want}"),
             Self::NotAReply { control } => write!(f, "a telegram with C field {control:02X} came, which is no answer"),
+            Self::ReadTooLate => f.write_str("the answer was read long after it came, so its values are old"),
             Self::NeverQuiet => f.write_str("the line never falls silent"),
         }
     }

@@ -1,6 +1,5 @@
 //! The bus task on real pseudo-terminals and sockets.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command as Program, Stdio};
 use std::sync::Mutex;
@@ -67,37 +66,6 @@ async fn a_silent_meter_goes_alone_and_the_others_keep_their_times() {
         // A machine under load may cost a slot, a dead meter must not shift one.
         assert!(gap == 2000 || gap == 4000, "{gap} ms");
     }
-    bus.stop().await;
-}
-
-#[tokio::test]
-async fn an_unplugged_adapter_is_missed_and_read_again_when_it_is_back() {
-    let place = Folder::new("unplug");
-    let wire = Wire::on_pty(&place.port(), &[5]);
-    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
-    assert!(bus.readout_of("a").await.frames.is_ok());
-    drop(wire);
-    bus.until_down().await;
-    assert!(!bus.health.borrow().up);
-    let _wire = Wire::on_pty(&place.port(), &[5]);
-    let back = Instant::now();
-    bus.until_answered().await;
-    assert!(back.elapsed() < Duration::from_secs(8), "{:?}", back.elapsed());
-    assert_eq!(bus.health.borrow().line_losses, 1);
-    bus.stop().await;
-}
-
-#[tokio::test]
-async fn a_gateway_that_restarts_is_read_again() {
-    let place = Folder::new("gateway");
-    let (wire, address) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
-    let port = format!("port = \"tcp://{address}\"");
-    let mut bus = Running::start(&place, &port, &[("a", 5, "1s")]);
-    assert!(bus.readout_of("a").await.frames.is_ok());
-    drop(wire);
-    bus.until_down().await;
-    let (_wire, _) = Wire::on_tcp(address, &[5]);
-    bus.until_answered().await;
     bus.stop().await;
 }
 
@@ -176,48 +144,6 @@ async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
     bus.until_down().await;
     assert_eq!(levels(12), [true, false, true, false]);
     bus.stop().await;
-}
-
-#[tokio::test]
-async fn a_bus_on_which_nobody_answers_is_power_cycled() {
-    let place = Folder::new("power-cycle").with_hat("0x0005");
-    let _wire = Wire::on_pty(&place.port(), &[]);
-    let power = "hat = true\npower_gpio = 14\npower_settle = \"10ms\"\nresponse_timeout = \"10ms\"\nbaud = 38400";
-    let names: Vec<String> = (1..=10).map(|n| format!("dead_{n}")).collect();
-    let meters: Vec<(&str, u8, &str)> = (1..).zip(&names).map(|(n, name)| (name.as_str(), n, "1h")).collect();
-    let bus = Running::start(&place, power, &meters);
-    until(|| levels(14) == [true, false, true]).await;
-    bus.stop().await;
-    assert_eq!(levels(14), [true, false, true, false]);
-}
-
-#[tokio::test]
-async fn a_bus_task_that_hangs_is_known_by_its_heartbeat() {
-    let place = Folder::new("hang").with_hat("0x0005");
-    let product = place.0.join("hat/product");
-    std::fs::remove_file(&product).expect("a property");
-    assert!(Program::new("mkfifo").arg(&product).status().expect("mkfifo").success());
-    let (task, bus) = Running::prepare(&place, "hat = true", &[("a", 5, "1s")]);
-    // A thread of its own, since it hangs as a whole: the device tree that it reads has no end.
-    let hanging = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(task.run());
-    });
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-    let writer = loop {
-        match rustix::fs::open(&product, flags, rustix::fs::Mode::empty()) {
-            Ok(writer) => break writer,
-            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
-        }
-    };
-    assert!(bus.heartbeat.beats(Duration::ZERO).await, "it may take its time");
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(30)).await;
-    assert!(!bus.heartbeat.beats(Duration::from_secs(5)).await);
-    bus.stop.send(true).expect("still running");
-    drop(bus);
-    drop(writer);
-    hanging.join().expect("no panic");
 }
 
 #[tokio::test]
@@ -320,25 +246,25 @@ async fn told_to_stop_it_ends_soon_in_the_middle_of_a_readout() {
 }
 
 /// A bus task at work.
-struct Running {
-    events: mpsc::Receiver<BusEvent>,
-    commands: mpsc::Sender<Command>,
-    health: watch::Receiver<Health>,
-    heartbeat: Heartbeat,
-    stop: watch::Sender<bool>,
+pub(crate) struct Running {
+    pub(crate) events: mpsc::Receiver<BusEvent>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) health: watch::Receiver<Health>,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Running {
     /// Starts a bus on the folder's port, `extra` being more lines of its table.
-    fn start(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> Self {
+    pub(crate) fn start(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> Self {
         let (task, mut bus) = Self::prepare(place, extra, meters);
         bus.task = Some(tokio::spawn(task.run()));
         bus
     }
 
     /// The same, but the task is yet to run.
-    fn prepare(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> (BusTask, Self) {
+    pub(crate) fn prepare(place: &Folder, extra: &str, meters: &[(&str, u8, &str)]) -> (BusTask, Self) {
         let mut text = format!("[[bus]]\nname = \"bus\"\nretries = 1\n{extra}\n");
         if !extra.contains("port =") {
             text.push_str(&format!("port = {:?}\n", place.port()));
@@ -394,11 +320,11 @@ impl Running {
         }
     }
 
-    async fn next_readout(&mut self) -> MeterReadout {
+    pub(crate) async fn next_readout(&mut self) -> MeterReadout {
         self.first(|happened| if let Happened::Read(readout) = happened { Some(readout) } else { None }).await
     }
 
-    async fn readout_of(&mut self, meter: &str) -> MeterReadout {
+    pub(crate) async fn readout_of(&mut self, meter: &str) -> MeterReadout {
         self.first(|happened| match happened {
             Happened::Read(readout) if readout.meter == meter => Some(readout),
             _ => None,
@@ -406,20 +332,20 @@ impl Running {
         .await
     }
 
-    async fn until_answered(&mut self) {
+    pub(crate) async fn until_answered(&mut self) {
         self.first(|happened| matches!(happened, Happened::Read(readout) if readout.frames.is_ok()).then_some(()))
             .await;
     }
 
-    async fn until_up(&mut self) {
+    pub(crate) async fn until_up(&mut self) {
         self.first(|happened| matches!(happened, Happened::Up).then_some(())).await;
     }
 
-    async fn until_down(&mut self) -> String {
+    pub(crate) async fn until_down(&mut self) -> String {
         self.first(|happened| if let Happened::Down { error } = happened { Some(error) } else { None }).await
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.send(true).expect("still running");
         while timeout(PATIENCE, self.events.recv()).await.expect("its end").is_some() {}
         if let Some(task) = self.task {
@@ -429,16 +355,16 @@ impl Running {
 }
 
 /// A folder of its own, removed at the end: port, configuration and device tree.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("mbushat-bus-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
         Self(path)
     }
 
-    fn with_hat(self, version: &str) -> Self {
+    pub(crate) fn with_hat(self, version: &str) -> Self {
         let node = self.0.join("hat");
         std::fs::create_dir_all(&node).expect("a node");
         std::fs::write(node.join("product"), "M-Bus Master\0").expect("a property");
@@ -453,7 +379,7 @@ impl Folder {
         Segment::new(mbushat::config::simulation::load(&file).expect("a good file"), Instant::now())
     }
 
-    fn port(&self) -> PathBuf {
+    pub(crate) fn port(&self) -> PathBuf {
         self.0.join("port")
     }
 }
@@ -486,7 +412,7 @@ fn fake_pin(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
     Ok(Box::new(pin))
 }
 
-fn levels(gpio: u8) -> Vec<bool> {
+pub(crate) fn levels(gpio: u8) -> Vec<bool> {
     LEVELS.lock().expect("levels").iter().filter(|(g, _)| *g == gpio).map(|(_, high)| *high).collect()
 }
 
@@ -497,7 +423,7 @@ async fn hangs(heartbeat: Heartbeat) {
     }
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < end, "it did not happen in time");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::exchange::{Conversation, Exchange, ExchangeError, LineTiming, Reply, Step};
 use mbushat::mbus::frame::Frame;
 use mbushat::mbus::header::Status;
 use mbushat::mbus::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
@@ -160,6 +160,41 @@ fn a_meter_exchanged_for_one_that_never_acknowledges_a_reset_is_read_in_its_seco
     bench.timing.retries = 0; // as after a silence
     bench.links.values_mut().for_each(LinkState::doubt);
     assert!(bench.read(1).frames.is_ok());
+}
+
+#[test]
+fn an_answer_that_lay_unread_while_the_program_was_stopped_is_asked_for_again() {
+    for stopped_for in [Duration::from_secs(3), Duration::from_secs(600)] {
+        for bytes_before in [0, 20] {
+            let mut bench = segment(vec![heat(1)]);
+            bench.read(1).frames.expect("an answer");
+            let link = bench.links[&MeterAddress::Primary(at(1))];
+            let mut readout = Readout::new(Turn::new(MeterAddress::Primary(at(1))), link, bench.timing);
+            bench.segment.take_answers();
+            let (segment, now) = (&mut bench.segment, &mut bench.now);
+            let mut heard = 0;
+            while heard < bytes_before || heard == 0 && segment.take_answers().is_empty() {
+                match readout.poll(*now) {
+                    Step::Transmit(bytes) => segment.receive(&bytes, *now),
+                    Step::WaitUntil(until) => *now = segment.next_wake().map_or(until, |wake| wake.min(until)),
+                    Step::Done(over) => panic!("{over:?}"),
+                }
+                for byte in segment.poll(*now) {
+                    readout.receive(&[byte.byte], *now);
+                    heard += 1;
+                }
+            }
+            *now += stopped_for;
+            let old: Vec<u8> = segment.poll(*now).into_iter().map(|heard| heard.byte).collect();
+            assert!(!old.is_empty());
+            readout.receive(&old, *now);
+            let asked_again = *now;
+            let over = segment.converse(&mut readout, now);
+            let frames = over.frames.expect("a fresh answer");
+            let fresh = segment.take_answers().into_iter().find(|answer| answer.frame == frames[0]);
+            assert!(fresh.expect("an answer").at > asked_again, "{stopped_for:?}");
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod profiles;
 mod recorder;
 mod records;
 mod requests;
+mod recovery;
 mod rooms;
 mod search;
 mod telegrams;

@@ -16,6 +16,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 /// The other end of a wire; hung up when dropped.
 pub(crate) struct Wire {
     hung_up: Arc<AtomicBool>,
+    babbles: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,16 +50,22 @@ impl Wire {
         mut connect: impl FnMut() -> Option<S> + Send + 'static,
     ) -> Self {
         let hung_up = Arc::new(AtomicBool::new(false));
-        let (stop, addresses) = (hung_up.clone(), addresses.to_vec());
+        let babbles = Arc::new(AtomicBool::new(false));
+        let (stop, noise, addresses) = (hung_up.clone(), babbles.clone(), addresses.to_vec());
         let thread = std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 if let Some(stream) = connect() {
-                    converse(stream, &addresses, &stop);
+                    converse(stream, &addresses, &stop, &noise);
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        Self { hung_up, thread: Some(thread) }
+        Self { hung_up, babbles, thread: Some(thread) }
+    }
+
+    /// From now on it sends nothing but noise, without end, as a broken adapter does; or no longer.
+    pub(crate) fn babble(&self, babbles: bool) {
+        self.babbles.store(babbles, Ordering::Relaxed);
     }
 }
 
@@ -81,9 +88,15 @@ pub(crate) fn pty() -> (File, PathBuf) {
 }
 
 /// Answers until the other side is gone or the wire is hung up.
-fn converse(mut stream: impl Read + Write, addresses: &[u8], hung_up: &AtomicBool) {
+fn converse(mut stream: impl Read + Write, addresses: &[u8], hung_up: &AtomicBool, babbles: &AtomicBool) {
     let (mut unread, mut buffer) = (Vec::new(), [0; 64]);
     while !hung_up.load(Ordering::Relaxed) {
+        if babbles.load(Ordering::Relaxed) {
+            // What the other side does not read in time is lost, and nothing else gets through.
+            _ = stream.write(&[0x68, 0xF0, 0xF0, 0x68, 0x00, 0xE5, 0x10, 0x16]);
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        }
         match stream.read(&mut buffer) {
             Ok(0) => return,
             Ok(count) => unread.extend_from_slice(&buffer[..count]),

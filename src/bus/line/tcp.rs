@@ -5,16 +5,24 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::{LineError, is_gone};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the name service may take to tell a gateway's address.
+const FOUND_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a gateway may take to accept. One that comes back is asked again before the system would
+/// repeat its own request.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a gateway may be away before the connection counts as gone: a dead peer's requests stay
 /// unacknowledged, and between requests the keep-alive probes do.
-const GONE_AFTER: Duration = Duration::from_secs(10);
+const GONE_AFTER: Duration = Duration::from_secs(5);
+
+/// Reads of unread input before a request at most: a gateway that floods is not waited for.
+const DRAINED_IN: usize = 100;
 
 /// What a gateway adds at least: it collects bytes before it sends a packet, and networks wobble.
 const LEAST_LATENCY: Duration = Duration::from_millis(100);
@@ -31,12 +39,13 @@ pub struct TcpLine {
 impl TcpLine {
     pub(super) async fn connect(host: &str, port: u16) -> Result<Self, LineError> {
         let failed = |source| LineError::Connect { host: host.to_owned(), port, source };
+        let found = timeout(FOUND_WITHIN, lookup_host((host, port))).await;
+        let addresses = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        let addresses: Vec<_> = addresses.collect();
         let started = Instant::now();
-        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
-            .await
-            .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
-            .map_err(failed)?;
-        // Connecting takes one round trip and the name's look-up; jitter may double it.
+        let connected = timeout(CONNECTED_WITHIN, TcpStream::connect(&*addresses)).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        // Connecting takes one round trip; jitter may double it.
         let latency = (started.elapsed() * 2).clamp(LEAST_LATENCY, MOST_LATENCY);
         configure(&stream).map_err(failed)?;
         Ok(Self { stream, latency })
@@ -48,7 +57,7 @@ impl TcpLine {
 
     pub(super) async fn transmit(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut unread = [0; 512];
-        loop {
+        for _ in 0..DRAINED_IN {
             match self.stream.try_read(&mut unread) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -69,9 +78,9 @@ impl TcpLine {
 fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, GONE_AFTER / 2)?;
-    sockopt::set_tcp_keepintvl(stream, GONE_AFTER / 10)?;
-    sockopt::set_tcp_keepcnt(stream, 5)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(2))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(1))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
     sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE_AFTER.as_millis()).unwrap_or(u32::MAX))?;
     Ok(())
 }

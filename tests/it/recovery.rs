@@ -1,0 +1,178 @@
+//! The bus task after the worst that can happen to a line: it is unplugged, restarted, dead behind a
+//! gateway that acknowledges everything, full of noise, silent; and a task or the whole program that
+//! stands still.
+
+use std::net::SocketAddr;
+use std::process::Command as Program;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Subscriber, signal};
+use crate::bus::{Folder, Running, levels, until};
+use crate::bus_commands::{Folder as Place, Simulated};
+use crate::wire::Wire;
+
+/// After the return of a port or a gateway.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn an_unplugged_adapter_is_missed_and_read_again_when_it_is_back() {
+    let place = Folder::new("unplug");
+    let wire = Wire::on_pty(&place.port(), &[5]);
+    let mut bus = Running::start(&place, "", &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    drop(wire);
+    bus.until_down().await;
+    assert!(!bus.health.borrow().up);
+    let _wire = Wire::on_pty(&place.port(), &[5]);
+    let back = Instant::now();
+    bus.until_answered().await;
+    assert!(back.elapsed() < BACK_WITHIN, "{:?}", back.elapsed());
+    assert_eq!(bus.health.borrow().line_losses, 1);
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_restarts_is_read_again() {
+    let place = Folder::new("gateway");
+    let (wire, address) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
+    let port = format!("port = \"tcp://{address}\"");
+    let mut bus = Running::start(&place, &port, &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    drop(wire);
+    bus.until_down().await;
+    let (_wire, _) = Wire::on_tcp(address, &[5]);
+    let back = Instant::now();
+    bus.until_answered().await;
+    assert!(back.elapsed() < BACK_WITHIN, "{:?}", back.elapsed());
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_and_acknowledges_everything_is_connected_to_anew() {
+    let place = Folder::new("half-open");
+    let (_wire, meters) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = format!("response_timeout = \"50ms\"\nport = \"tcp://{}\"", listener.local_addr().expect("its address"));
+    let (hang, mut hung) = watch::channel(false);
+    let gateway = tokio::spawn(async move {
+        let mut dead = Vec::new();
+        loop {
+            let (mut near, _) = listener.accept().await.expect("a connection");
+            let mut far = TcpStream::connect(meters).await.expect("the meters");
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                _ = hung.wait_for(|hung| *hung), if dead.is_empty() => dead.push(near),
+            }
+        }
+    });
+    let mut bus = Running::start(&place, &port, &[("a", 5, "1s")]);
+    assert!(bus.readout_of("a").await.frames.is_ok());
+    hang.send(true).expect("a gateway");
+    let error = bus.until_down().await;
+    assert!(error.contains("nobody answers through the gateway"), "{error}");
+    let connected = Instant::now();
+    bus.until_answered().await;
+    assert!(connected.elapsed() < BACK_WITHIN, "{:?}", connected.elapsed());
+    bus.stop().await;
+    gateway.abort();
+}
+
+#[tokio::test]
+async fn an_adapter_that_sends_noise_without_end_is_waited_out() {
+    let (place, on_tcp) = (Folder::new("noise-without-end"), Folder::new("flood"));
+    let (gateway, address) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
+    let port = format!("baud = 38400\nport = \"tcp://{address}\"");
+    let wire = Wire::on_pty(&place.port(), &[5]);
+    for (place, extra, wire) in [(&place, "baud = 38400", wire), (&on_tcp, port.as_str(), gateway)] {
+        let mut bus = Running::start(place, extra, &[("a", 5, "1s")]);
+        assert!(bus.readout_of("a").await.frames.is_ok());
+        wire.babble(true);
+        while bus.readout_of("a").await.frames.is_ok() {}
+        assert!(bus.health.borrow().up, "noise closes no port");
+        wire.babble(false);
+        let quiet = Instant::now();
+        bus.until_answered().await;
+        assert!(quiet.elapsed() < BACK_WITHIN, "{:?}", quiet.elapsed());
+        wire.babble(true);
+        while bus.readout_of("a").await.frames.is_ok() {}
+        bus.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bus_on_which_nobody_answers_is_power_cycled() {
+    let place = Folder::new("power-cycle").with_hat("0x0005");
+    let _wire = Wire::on_pty(&place.port(), &[]);
+    let power = "hat = true\npower_gpio = 14\npower_settle = \"10ms\"\nresponse_timeout = \"10ms\"\nbaud = 38400";
+    let names: Vec<String> = (1..=10).map(|n| format!("dead_{n}")).collect();
+    let meters: Vec<(&str, u8, &str)> = (1..).zip(&names).map(|(n, name)| (name.as_str(), n, "1h")).collect();
+    let bus = Running::start(&place, power, &meters);
+    until(|| levels(14) == [true, false, true]).await;
+    bus.stop().await;
+    assert_eq!(levels(14), [true, false, true, false]);
+}
+
+#[tokio::test]
+async fn a_bus_task_that_hangs_is_known_by_its_heartbeat() {
+    let place = Folder::new("hang").with_hat("0x0005");
+    let product = place.0.join("hat/product");
+    std::fs::remove_file(&product).expect("a property");
+    assert!(Program::new("mkfifo").arg(&product).status().expect("mkfifo").success());
+    let (task, bus) = Running::prepare(&place, "hat = true", &[("a", 5, "1s")]);
+    // A thread of its own, since it hangs as a whole: the device tree that it reads has no end.
+    let hanging = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(task.run());
+    });
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+    let writer = loop {
+        match rustix::fs::open(&product, flags, rustix::fs::Mode::empty()) {
+            Ok(writer) => break writer,
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    };
+    assert!(bus.heartbeat.beats(Duration::ZERO).await, "it may take its time");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert!(!bus.heartbeat.beats(Duration::from_secs(5)).await);
+    bus.stop.send(true).expect("still running");
+    drop(bus);
+    drop(writer);
+    hanging.join().expect("no panic");
+}
+
+#[test]
+fn an_agent_that_was_stopped_for_a_while_reads_on_and_makes_no_slot_up() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/water/reading") else { return };
+    let place = Place::new("stopped");
+    place.write("bus.toml", "baud = 9600\n[[meter]]\nmodel = \"cold_water\"\naddress = 5\nid = \"21880341\"\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let bus = format!("[[bus]]\nname = \"cellar\"\nport = \"{}\"\nbaud = 9600\nhat = false\n", simulated.port);
+    let meter = "[[meter]]\nname = \"water\"\naddress = 5\ninterval = \"1s\"\n";
+    let agent = Agent::start(broker.port, &format!("{bus}{meter}"));
+    for _ in 0..2 {
+        subscriber.wait_for(SOON, |_| true).expect("a reading");
+    }
+    signal(agent.pid(), "STOP");
+    std::thread::sleep(Duration::from_secs(6));
+    subscriber.until_quiet(Duration::from_millis(100));
+    let stopped_until = jiff::Timestamp::now();
+    signal(agent.pid(), "CONT");
+    let mut slots = Vec::new();
+    while slots.len() < 4 {
+        let reading = subscriber.wait_for(SOON, |_| true).expect("a reading").payload;
+        let reading: serde_json::Value = serde_json::from_str(&reading).expect("JSON");
+        let time = |key: &str| reading[key].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+        assert!(time("read_at") >= stopped_until, "{reading}");
+        slots.push(time("due_at"));
+    }
+    let past = slots.iter().filter(|due| **due < stopped_until).count();
+    assert!(past <= 2, "the one that was due, and the latest: {slots:?}, stopped until {stopped_until}");
+    assert!(slots.windows(2).all(|pair| pair[0] < pair[1]), "{slots:?}");
+    simulated.end();
+}

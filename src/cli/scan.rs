@@ -129,9 +129,10 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Fa
 /// The same meter, or the same collision, at the same address.
 fn is_same(a: &Finding, b: &Finding) -> bool {
     match (a, b) {
-        (Finding::Meter { address: a, identity: x, .. }, Finding::Meter { address: b, identity: y, .. }) => {
-            a == b && x == y
-        }
+        (
+            Finding::Meter { address: a, identity: x, fabrication_number: m, .. },
+            Finding::Meter { address: b, identity: y, fabrication_number: n, .. },
+        ) => a == b && x == y && m == n,
         (Finding::Collision(a), Finding::Collision(b)) => a == b,
         _ => false,
     }

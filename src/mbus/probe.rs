@@ -23,6 +23,8 @@ use crate::mbus::request::Request;
 pub struct Probed {
     /// What was probed.
     pub target: MeterAddress,
+    /// The fabrication number that was asked for too, eight BCD digits, nibbles F for any.
+    pub fabrication_number: Option<u32>,
     /// Who is there.
     pub sight: Sight,
     /// What it took.
@@ -55,6 +57,7 @@ impl Sight {
 #[derive(Clone, Debug)]
 pub struct Probe {
     target: MeterAddress,
+    fabrication_number: Option<u32>,
     timing: LineTiming,
     stage: Stage,
     exchange: Exchange,
@@ -87,9 +90,18 @@ impl Probe {
     pub fn new(target: MeterAddress, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
         let (repeated, acknowledged, traffic) = (false, false, Traffic::default());
-        let mut probe = Self { target, timing, stage: Stage::Ask, exchange, repeated, acknowledged, traffic };
+        let stage = Stage::Ask;
+        let fabrication_number = None;
+        let mut probe = Self { target, fabrication_number, timing, stage, exchange, repeated, acknowledged, traffic };
         probe.enter(probe.first_stage());
         probe
+    }
+
+    /// Only among the meters with this fabrication number; others, and those that have none, are silent.
+    pub(super) fn with_fabrication_number(mut self, number: u32) -> Self {
+        self.fabrication_number = Some(number);
+        self.enter(self.first_stage());
+        self
     }
 
     /// Resets every meter of the segment first, for some give no data before; nobody is to answer that.
@@ -108,7 +120,10 @@ impl Probe {
     fn enter(&mut self, stage: Stage) {
         let request = match (&stage, self.target) {
             (Stage::Wake, _) => Request::snd_nke(BROADCAST),
-            (Stage::Knock, MeterAddress::Secondary(mask)) => Request::select(mask),
+            (Stage::Knock, MeterAddress::Secondary(mask)) => match self.fabrication_number {
+                Some(number) => Request::select_fabrication(mask, number),
+                None => Request::select(mask),
+            },
             (Stage::Ask, MeterAddress::Primary(address)) => {
                 Request::req_ud2(address.get(), true, SecondaryAddress::ANY)
             }
@@ -199,7 +214,8 @@ impl Conversation for Probe {
     fn poll(&mut self, now: Instant) -> Step<Probed> {
         loop {
             if let Stage::Over(sight) = &self.stage {
-                return Step::Done(Probed { target: self.target, sight: sight.clone(), traffic: self.traffic });
+                let Self { target, fabrication_number, traffic, .. } = *self;
+                return Step::Done(Probed { target, fabrication_number, sight: sight.clone(), traffic });
             }
             match self.exchange.poll(now) {
                 Step::Transmit(bytes) => return Step::Transmit(bytes),

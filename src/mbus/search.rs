@@ -24,11 +24,11 @@
 //! ```
 //!
 //! The tree (EN 13757-3 clause 11.5): a mask that several meters match is divided by its next digit.
-//! Where all eight digits are equal, the device type, the version and the manufacturer divide it.
+//! Where all eight digits are equal, the device type, the version and the manufacturer divide it, and
+//! where these are equal too, the digits of the fabrication number (clause 11.4), of meters that have one.
 //! Digits A to E are tried only where 0 to 9 do not explain who answered.
 //!
-//! Not here: the probe itself (`probe`), and meters that differ in nothing but their fabrication
-//! number: they are reported as a collision.
+//! Not here: the probe itself (`probe`).
 
 use std::time::Duration;
 
@@ -40,6 +40,11 @@ use crate::mbus::probe::{Probe, Probed, Sight};
 const SELECTION_LEN: usize = 17;
 /// Device types that EN 13757-7 table 13 gives a meaning.
 const DEVICE_TYPES: u16 = 0x40;
+
+/// No meter's fabrication number. One that is selected by it does not look at that part of a selection.
+const NO_FABRICATION_NUMBER: u32 = 0xEEEE_EEEE;
+/// Any fabrication number.
+const ANY_FABRICATION_NUMBER: u32 = 0xFFFF_FFFF;
 
 /// Makers that a selection tries where meters share identification number, type and version: those
 /// found on the segment come first. The field has no wildcard for a part of it.
@@ -55,10 +60,14 @@ pub enum Finding {
         address: MeterAddress,
         /// The identity in its telegram.
         identity: Option<SecondaryAddress>,
+        /// The digits of its fabrication number, from the first on, that tell it from another meter with
+        /// the very same identity; nibbles F for those that do not matter. `None`: there is no other.
+        fabrication_number: Option<u32>,
         /// Its telegram; `None` where it acknowledges but gives no data.
         frame: Option<Vec<u8>>,
     },
-    /// Several meters that cannot be told apart, or a line too noisy to tell.
+    /// Several meters that cannot be told apart, or a line too noisy to tell. A secondary address
+    /// without wildcards: several meters have it, a duplicate id.
     Collision(MeterAddress),
 }
 
@@ -106,6 +115,7 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Branch {
     mask: SecondaryAddress,
+    fabrication_number: Option<u32>,
     field: Field,
     next: u16,
     /// Children that are one meter, and children that are several.
@@ -120,6 +130,8 @@ enum Field {
     Medium,
     Version,
     Manufacturer,
+    /// A digit of the fabrication number; before the first one, a number that no meter has.
+    Fabrication(u32),
 }
 
 impl Search {
@@ -143,17 +155,23 @@ impl Search {
     /// The next probe; `None` at the end. It is the same one until its outcome is taken.
     #[must_use]
     pub fn next_probe(&self, timing: LineTiming) -> Option<Probe> {
-        let target = match &self.kind {
+        let (masks, branches) = match &self.kind {
             Kind::Primary { next, last } if *next > *last => return None,
-            Kind::Primary { next, .. } => MeterAddress::Primary(PrimaryAddress::new(*next)?),
-            Kind::Secondary { masks, branches } => MeterAddress::Secondary(match branches.last() {
-                Some(branch) => branch.child(&self.manufacturers)?,
-                None => *masks.last()?,
-            }),
+            Kind::Primary { next, .. } => {
+                let probe = Probe::new(MeterAddress::Primary(PrimaryAddress::new(*next)?), timing);
+                return Some(if self.done == 0 { probe.after_waking_all() } else { probe });
+            }
+            Kind::Secondary { masks, branches } => (masks, branches),
         };
-        let probe = Probe::new(target, timing);
-        let first = self.done == 0 && matches!(self.kind, Kind::Primary { .. });
-        Some(if first { probe.after_waking_all() } else { probe })
+        let (mask, fabrication_number) = match branches.last() {
+            Some(branch) => branch.child(&self.manufacturers)?,
+            None => (*masks.last()?, None),
+        };
+        let probe = Probe::new(MeterAddress::Secondary(mask), timing);
+        Some(match fabrication_number {
+            Some(number) => probe.with_fabrication_number(number),
+            None => probe,
+        })
     }
 
     /// What the probe that was handed out last has found.
@@ -172,14 +190,18 @@ impl Search {
             Some(branch) => branch.count(&probed.sight),
             None => masks.truncate(masks.len().saturating_sub(1)),
         }
+        let real = probed.fabrication_number != Some(NO_FABRICATION_NUMBER);
         let divided = match probed.target {
-            MeterAddress::Secondary(mask) if probed.sight == Sight::Several => Branch::of(mask),
+            MeterAddress::Secondary(mask) if real && probed.sight == Sight::Several => {
+                Branch::of(mask, probed.fabrication_number)
+            }
             _ => None,
         };
         let mut findings = Vec::new();
         match divided {
             Some(branch) => branches.push(branch),
-            None => findings.extend(report(probed)),
+            None if real => findings.extend(report(probed)),
+            None => {}
         }
         while branches.last().is_some_and(|branch| branch.child(&self.manufacturers).is_none()) {
             let Some(branch) = branches.pop() else { break };
@@ -212,9 +234,17 @@ fn report(probed: Probed) -> Option<Finding> {
     };
     match probed.sight {
         Sight::Nobody => None,
-        Sight::One(frame) => Some(Finding::Meter { address, identity, frame }),
+        Sight::One(frame) => {
+            Some(Finding::Meter { address, identity, fabrication_number: probed.fabrication_number, frame })
+        }
         Sight::Several => Some(Finding::Collision(address)),
     }
+}
+
+/// Eight digits of which one is exchanged; 0 is the first.
+fn with_digit(digits: u32, place: u32, value: u16) -> u32 {
+    let shift = 28 - 4 * place;
+    (digits & !(0xF << shift)) | (u32::from(value & 0xF) << shift)
 }
 
 /// The makers found, then the common ones that are not among them.
@@ -225,13 +255,15 @@ fn makers(found: &[Manufacturer]) -> impl Iterator<Item = Manufacturer> {
 
 impl Branch {
     /// Divides `mask` by its first field that is a wildcard; `None`: there is none left.
-    fn of(mask: SecondaryAddress) -> Option<Self> {
-        let digit = (0..8).find(|digit| (mask.id() >> (28 - 4 * digit)) & 0xF == 0xF).map(Field::Digit);
+    fn of(mask: SecondaryAddress, fabrication_number: Option<u32>) -> Option<Self> {
+        let any_digit = |of: u32| (0..8).find(|digit| (of >> (28 - 4 * digit)) & 0xF == 0xF);
+        let digit = any_digit(mask.id()).map(Field::Digit);
         let medium = (mask.medium() == 0xFF).then_some(Field::Medium);
         let version = (mask.version() == 0xFF).then_some(Field::Version);
         let manufacturer = (mask.manufacturer().0 == 0xFFFF).then_some(Field::Manufacturer);
-        let field = digit.or(medium).or(version).or(manufacturer)?;
-        Some(Self { mask, field, next: 0, single: 0, several: 0 })
+        let fabrication = any_digit(fabrication_number.unwrap_or(ANY_FABRICATION_NUMBER)).map(Field::Fabrication);
+        let field = digit.or(medium).or(version).or(manufacturer).or(fabrication)?;
+        Some(Self { mask, fabrication_number, field, next: 0, single: 0, several: 0 })
     }
 
     /// How many values its field is tried with.
@@ -242,6 +274,8 @@ impl Branch {
             Field::Digit(_) if self.next < 10 => 10,
             Field::Digit(_) => 15,
             Field::Medium => DEVICE_TYPES,
+            Field::Fabrication(0) => 11,
+            Field::Fabrication(_) => 10,
             Field::Version => 0xFF,
             Field::Manufacturer => u16::try_from(makers(manufacturers).count()).unwrap_or(u16::MAX),
         }
@@ -252,7 +286,7 @@ impl Branch {
     }
 
     /// The mask to try next; `None`: the branch is done.
-    fn child(&self, manufacturers: &[Manufacturer]) -> Option<SecondaryAddress> {
+    fn child(&self, manufacturers: &[Manufacturer]) -> Option<(SecondaryAddress, Option<u32>)> {
         if self.next >= self.values(manufacturers) {
             return None;
         }
@@ -260,9 +294,12 @@ impl Branch {
         let mut id = u32::from_le_bytes([a, b, c, d]);
         let [value, _] = self.next.to_le_bytes();
         match self.field {
-            Field::Digit(digit) => {
-                let shift = 28 - 4 * digit;
-                id = (id & !(0xF << shift)) | (u32::from(value) << shift);
+            Field::Digit(digit) => id = with_digit(id, digit, self.next),
+            Field::Fabrication(0) if self.next == 0 => return Some((self.mask, Some(NO_FABRICATION_NUMBER))),
+            Field::Fabrication(digit) => {
+                let number = self.fabrication_number.unwrap_or(ANY_FABRICATION_NUMBER);
+                let value = if digit == 0 { self.next - 1 } else { self.next };
+                return Some((self.mask, Some(with_digit(number, digit, value))));
             }
             Field::Medium => medium = value,
             Field::Version => version = value,
@@ -271,10 +308,15 @@ impl Branch {
             }
         }
         let [a, b, c, d] = id.to_le_bytes();
-        Some(SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium]))
+        Some((SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium]), None))
     }
 
     fn count(&mut self, sight: &Sight) {
+        if self.field == Field::Fabrication(0) && self.next == 0 && *sight != Sight::Nobody {
+            // They do not look at the number, so no number tells them apart.
+            self.next = 11;
+            return;
+        }
         self.next += 1;
         match sight {
             Sight::Nobody => {}

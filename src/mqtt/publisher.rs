@@ -303,7 +303,7 @@ impl Publisher {
         let here: Vec<MeterAddress> =
             self.config.meters.iter().filter(|meter| meter.bus == bus).map(|meter| meter.address).collect();
         let unknown = |finding: &Finding| {
-            let Finding::Meter { address, identity, frame } = finding else { return None };
+            let Finding::Meter { address, identity, frame, .. } = finding else { return None };
             let primary = frame.as_deref().and_then(primary_address);
             let is_it = |known: &MeterAddress| match known {
                 MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),

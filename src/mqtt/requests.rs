@@ -108,8 +108,9 @@ fn scan_result(found: &[Finding]) -> serde_json::Value {
     for finding in found {
         match finding {
             Finding::Collision(address) => collisions.push(address.to_string()),
-            Finding::Meter { address, identity, .. } => meters.push(serde_json::json!({
+            Finding::Meter { address, identity, fabrication_number, .. } => meters.push(serde_json::json!({
                 "address": address.to_string(),
+                "fabrication_number": fabrication_number.map(|number| format!("{number:08X}")),
                 "id": identity.map(|identity| format!("{:08X}", identity.id())),
                 "manufacturer": identity.map(|identity| identity.manufacturer().to_string()),
                 "version": identity.map(SecondaryAddress::version),
@@ -137,7 +138,10 @@ mod tests {
         assert!(!waiting.push_scan(0, None) && waiting.push_scan(1, None));
         let identity = SecondaryAddress::parse("30137315ATS0104").expect("an identity");
         let address = MeterAddress::Secondary(identity);
-        let found = [Finding::Meter { address, identity: Some(identity), frame: None }, Finding::Collision(address)];
+        let found = [
+            Finding::Meter { address, identity: Some(identity), fabrication_number: None, frame: None },
+            Finding::Collision(address),
+        ];
         let answer = waiting.answer_scan(0, Ok(&found)).expect("someone waits");
         assert!(answer.contains(r#""id":"30137315""#) && answer.contains(r#""medium":"heat""#), "{answer}");
         assert!(answer.contains(r#""collisions":["3013731593060104"]"#), "{answer}");

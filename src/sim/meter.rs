@@ -131,6 +131,7 @@ impl Meter {
     fn is_fabricated(&self, record: &[u8]) -> bool {
         match (record, self.plan.fabrication_number) {
             ([], _) => true,
+            _ if !self.plan.heeds_fabrication_number => true,
             (&[0x0C, 0x78, a, b, c, d], Some(number)) => {
                 let mask = SecondaryAddress::from_wire([a, b, c, d, 0xFF, 0xFF, 0xFF, 0xFF]);
                 let [e, f, g, h] = number.to_le_bytes();

@@ -40,6 +40,8 @@ pub struct MeterPlan {
     pub identity: SecondaryAddress,
     /// Eight BCD digits that an enhanced selection may ask for; `None`: it ignores those selections.
     pub fabrication_number: Option<u32>,
+    /// Whether it looks at what an enhanced selection asks for; some take any for a plain selection.
+    pub heeds_fabrication_number: bool,
     /// First access number of its header.
     pub access_number: u8,
     /// Status byte of its header (EN 13757-3 clause 5.8).
@@ -71,6 +73,7 @@ impl MeterPlan {
             address,
             identity,
             fabrication_number: None,
+            heeds_fabrication_number: true,
             access_number: 0,
             status: 0,
             counts_access: true,

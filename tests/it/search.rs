@@ -149,6 +149,51 @@ fn meters_that_nothing_tells_apart_are_named_as_a_collision() {
     assert!(matches!(findings.as_slice(), [Finding::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
 }
 
+/// Meters with the very same identity and these fabrication numbers, and what a search makes of them.
+fn fabricated(numbers: &[Option<u32>], looks: bool) -> (BTreeSet<String>, usize) {
+    let twin = |(address, number): (u8, &Option<u32>)| {
+        let delay = Duration::from_millis(20 + 7 * u64::from(address));
+        MeterPlan {
+            fabrication_number: *number,
+            heeds_fabrication_number: looks,
+            access_number: address,
+            delay,
+            ..meter(address, "30137315KAM0104")
+        }
+    };
+    let mask = vec![SecondaryAddress::parse("30137315KAM0104").expect("a mask")];
+    let meters: Vec<MeterPlan> = (1..).zip(numbers).map(twin).collect();
+    let mut search = Search::secondary(mask);
+    let mut now = Instant::now();
+    let findings = run(&mut search, &mut Segment::new(SegmentPlan::new(meters), now), TIMING, &mut now);
+    assert!(search.progress().done < 100, "{:?}", search.progress());
+    let numbers = findings.iter().filter_map(|finding| match finding {
+        Finding::Meter { fabrication_number, .. } => fabrication_number.map(|number| format!("{number:08X}")),
+        Finding::Collision(_) => None,
+    });
+    let collisions = findings.iter().filter(|finding| matches!(finding, Finding::Collision(_))).count();
+    (numbers.collect(), collisions)
+}
+
+#[test]
+fn meters_with_one_identity_are_told_apart_by_their_fabrication_numbers() {
+    let set = |numbers: &[&str]| numbers.iter().map(|number| (*number).to_owned()).collect::<BTreeSet<_>>();
+    let some = |numbers: &[u32]| numbers.iter().copied().map(Some).collect::<Vec<_>>();
+    let far = fabricated(&some(&[0x1234_5678, 0x0234_5678]), true);
+    assert_eq!(far, (set(&["1FFFFFFF", "0FFFFFFF"]), 0));
+    let near = fabricated(&some(&[0x1234_5678, 0x1234_5679, 0x9000_0000]), true);
+    assert_eq!(near, (set(&["12345678", "12345679", "9FFFFFFF"]), 0));
+}
+
+#[test]
+fn meters_that_no_fabrication_number_tells_apart_are_a_duplicate_id() {
+    let one = Some(0x1234_5678);
+    assert_eq!(fabricated(&[one, one], true).1, 1, "the same number");
+    assert_eq!(fabricated(&[None, None], true), (BTreeSet::new(), 1), "no number");
+    assert_eq!(fabricated(&[one, None], true).1, 1, "one without");
+    assert_eq!(fabricated(&[one, Some(1)], false), (BTreeSet::new(), 1), "they do not look at it");
+}
+
 #[test]
 fn twins_of_makers_that_nobody_knows_are_not_passed_over() {
     let twins = ["30137315ZZY0104", "30137315ZZX0104"].map(|id| meter(0, id)).to_vec();

@@ -29,7 +29,10 @@ pub(super) fn table(found: &[Found]) -> String {
     let mut meters = 0;
     for Found { what, baud } in found {
         match what {
-            Finding::Meter { address, identity, frame } => {
+            Finding::Meter { address, identity, fabrication_number, frame } => {
+                if let Some(number) = fabrication_number {
+                    let _ = writeln!(text, "duplicate id {address}: {}", shared(*number, frame.as_deref()));
+                }
                 let measures = frame.as_ref().map_or_else(|| "gives no data".to_owned(), |f| quantities(f).join(", "));
                 table.row(row(*address, *identity, *baud, measures));
                 meters += 1;
@@ -65,9 +68,19 @@ const fn advice(address: MeterAddress) -> &'static str {
             "several meters have it, or the line is noisy;\n  `mbushat scan --secondary` tells them apart"
         }
         MeterAddress::Secondary(_) => {
-            "meters that differ in nothing, or a noisy line;\n  connect them one at a time to learn who they are"
+            "a duplicate id, or a noisy line;\n  connect them one at a time to learn who they are"
         }
     }
+}
+
+/// Which of several meters with one identity this is, and how it can be read all the same.
+fn shared(fabrication_number: u32, frame: Option<&[u8]>) -> String {
+    let number = format!("{fabrication_number:08X}").replace('F', "?");
+    let primary = match frame.map(Frame::parse) {
+        Some(Ok(Frame::Long { a, .. })) => format!(" (now {a})"),
+        _ => String::new(),
+    };
+    format!("fabrication number {number};\n  read it by a primary address of its own{primary}")
 }
 
 /// A row that does not fit loses the end of what the meter measures.
@@ -102,7 +115,11 @@ pub(super) fn toml(found: &[Found], wire: &Wire) -> String {
                 let advice = advice(*address).replace("\n ", "\n#");
                 let _ = writeln!(text, "# collision at {address}: {advice}\n");
             }
-            Finding::Meter { address, identity, frame } => {
+            Finding::Meter { address, identity, fabrication_number: Some(number), frame } => {
+                let _ = writeln!(text, "# {}", describe(*identity, "shares its address with another meter"));
+                let _ = writeln!(text, "# {address}: {}\n", shared(*number, frame.as_deref()).replace("\n ", "\n#"));
+            }
+            Finding::Meter { address, identity, frame, .. } => {
                 let measures = frame.as_deref().map(quantities).unwrap_or_default().join(", ");
                 let _ = writeln!(text, "# {}", describe(*identity, &measures));
                 if let Some(name) = configured(*address, wire) {

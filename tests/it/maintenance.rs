@@ -85,6 +85,27 @@ fn a_secondary_scan_tells_meters_of_one_address_apart_and_takes_a_mask() {
 }
 
 #[test]
+fn meters_with_one_identity_are_listed_by_their_fabrication_numbers() {
+    let twin = |address, number: &str| {
+        let meter = "model = \"cold_water\"\nid = \"21880341\"";
+        format!("[[meter]]\n{meter}\naddress = {address}\nfabrication_number = \"{number}\"\n")
+    };
+    let bench = Bench::new("twins", &format!("baud = 9600\n{}{}", twin(7, "00067512"), twin(8, "10067512")));
+    let config = std::fs::read_to_string(bench.place.path("mbushat.toml")).expect("the configuration");
+    bench.place.write("mbushat.toml", &config.replace(PATIENT, ""));
+    let (table, _, code) = bench.mbushat(&["scan", "--secondary", "218803412D4D0116"]);
+    let by_number = |number: &str, now| {
+        let advice = format!("fabrication number {number};\n  read it by a primary address of its own (now {now})\n");
+        format!("duplicate id 218803412D4D0116: {advice}")
+    };
+    assert!(table.contains(&by_number("0???????", 7)) && table.contains(&by_number("1???????", 8)), "{table}");
+    assert_eq!(code, Some(0));
+    let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "218803412D4D0116"]);
+    assert!(pasted.lines().all(|line| line.is_empty() || line.starts_with('#')), "{pasted}");
+    bench.bus.end();
+}
+
+#[test]
 fn what_a_scan_prints_to_paste_is_a_good_configuration() {
     let bench = Bench::new("scan-toml", BUS);
     let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--from", "3", "--to", "7"]);

@@ -110,6 +110,24 @@ fn read_gives_the_telegram_by_primary_and_secondary_address_and_by_name() {
 }
 
 #[test]
+fn simulate_serves_hundreds_of_meters_on_a_pty_and_behind_tcp() {
+    let place = Folder::new("hundreds");
+    let meter =
+        |address| format!("[[meter]]\nmodel = \"heat\"\naddress = {address}\nid = \"{:08}\"\n", 67_000_000 + address);
+    place.write("bus.toml", &format!("baud = 38400\n{}", (1..=250).map(meter).collect::<String>()));
+    for more in [&[][..], &["--tcp", "127.0.0.1:0"]] {
+        let file = place.path("bus.toml");
+        let simulated = Simulated::start(&[&[file.as_str()], more].concat());
+        let args = ["read", "1", "125", "250", "--port", &simulated.port, "--baud", "38400", "--format", "hex"];
+        let output = place.mbushat(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let addresses: Vec<String> = text(&output.stdout).lines().map(|line| line[15..17].to_owned()).collect();
+        assert_eq!(addresses, ["01", "7D", "FA"]);
+        simulated.end();
+    }
+}
+
+#[test]
 fn read_of_a_silent_meter_or_an_unknown_name_says_so() {
     let place = Folder::new("read-silent");
     place.write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");

@@ -48,6 +48,32 @@ impl Bench {
         self.segment.converse(&mut Exchange::new(request, self.timing), &mut self.now).reply
     }
 
+    /// A turn, and what the master sends in it: how long the line was quiet before, and the frame.
+    fn sent(&mut self, turn: Turn) -> (TurnOver, Vec<(Duration, Vec<u8>)>) {
+        let link = self.links.get(&turn.address).copied().unwrap_or_default();
+        let address = turn.address;
+        let (mut readout, mut sent, mut heard) = (Readout::new(turn, link, self.timing), Vec::new(), self.now);
+        loop {
+            match readout.poll(self.now) {
+                Step::Transmit(bytes) => {
+                    self.segment.receive(&bytes, self.now);
+                    sent.push((self.now - heard, bytes));
+                }
+                Step::WaitUntil(until) => {
+                    self.now = self.segment.next_wake().map_or(until, |wake| wake.min(until)).max(self.now);
+                    for byte in self.segment.poll(self.now) {
+                        heard = self.now;
+                        readout.receive(&[byte.byte], self.now);
+                    }
+                }
+                Step::Done(over) => {
+                    self.links.insert(address, over.link);
+                    return (over, sent);
+                }
+            }
+        }
+    }
+
     /// How long `what` takes.
     fn time<T>(&mut self, what: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
         let start = self.now;
@@ -195,6 +221,68 @@ fn an_answer_that_lay_unread_while_the_program_was_stopped_is_asked_for_again() 
             assert!(fresh.expect("an answer").at > asked_again, "{stopped_for:?}");
         }
     }
+}
+
+/// `10 C A CS 16`.
+fn short(c: u8, a: u8) -> Vec<u8> {
+    vec![0x10, c, a, c.wrapping_add(a), 0x16]
+}
+
+#[test]
+fn the_frame_count_bit_toggles_after_an_answer_and_a_repeat_keeps_it() {
+    let mut bench = segment(vec![heat(1)]);
+    let turn = Turn::new(MeterAddress::Primary(at(1)));
+    let frames = |bench: &mut Bench| bench.sent(turn.clone()).1.into_iter().map(|(_, frame)| frame).collect::<Vec<_>>();
+    assert_eq!(frames(&mut bench), [short(0x40, 1), short(0x7B, 1)]);
+    assert_eq!(frames(&mut bench), [short(0x5B, 1)]);
+    assert_eq!(frames(&mut bench), [short(0x7B, 1)]);
+    let faults = Faults { wrong_checksum_per_mille: 1000, ..Faults::default() };
+    let (good, bad) = (SegmentPlan::new(vec![heat(1)]), SegmentPlan { faults, ..SegmentPlan::new(vec![heat(1)]) });
+    bench.segment = Segment::new(bad, bench.now);
+    assert_eq!(frames(&mut bench), [short(0x5B, 1), short(0x5B, 1), short(0x5B, 1)], "the same three times");
+    bench.segment = Segment::new(good, bench.now);
+    assert_eq!(frames(&mut bench), [short(0x40, 1), short(0x7B, 1)], "in doubt after a failure");
+}
+
+#[test]
+fn a_broken_answer_is_followed_by_33_bit_times_of_silence() {
+    let faults = Faults { wrong_checksum_per_mille: 1000, ..Faults::default() };
+    let mut bench = faulty(vec![heat(1)], faults, 1);
+    // So short that the answer ends after it.
+    bench.timing.response_timeout = Duration::from_millis(60);
+    let (over, sent) = bench.sent(Turn::new(MeterAddress::Primary(at(1))));
+    assert!(over.frames.is_err());
+    let repeats: Vec<Duration> = sent.windows(2).filter(|two| two[0].1 == two[1].1).map(|two| two[1].0).collect();
+    assert_eq!(repeats.len(), 2);
+    assert!(repeats.iter().all(|quiet| *quiet >= Baud::DEFAULT.bits(33)), "{repeats:?}");
+}
+
+#[test]
+fn an_application_is_selected_after_the_reset_and_before_the_data() {
+    let mut bench = segment(vec![heat(1)]);
+    let turn = Turn { application_select: Some(0x50), ..Turn::new(MeterAddress::Primary(at(1))) };
+    for _ in 0..2 {
+        let (over, sent) = bench.sent(turn.clone());
+        assert!(over.frames.is_ok());
+        let select = vec![0x68, 4, 4, 0x68, 0x53, 0x01, 0x50, 0x50, 0xF4, 0x16];
+        let frames: Vec<Vec<u8>> = sent.into_iter().map(|(_, frame)| frame).collect();
+        assert_eq!(frames, [short(0x40, 1), select, short(0x7B, 1)]);
+    }
+}
+
+#[test]
+fn an_alarm_is_asked_for_and_a_broadcast_is_obeyed_unanswered() {
+    let mut bench = segment(vec![heat(1)]);
+    assert_eq!(bench.ask(Request::req_ud1(1)), Ok(Reply::Ack), "no alarm");
+    assert!(
+        matches!(bench.ask(Request::req_ud2(254, true, SecondaryAddress::ANY)), Ok(Reply::Data(frame)) if frame[5] == 1)
+    );
+    let (reply, took) = bench.time(|bench| bench.ask(Request::snd_ud(255, false, 0x51, &[0x01, 0x7A, 9])));
+    assert_eq!(reply, Ok(Reply::None));
+    assert!(took < Duration::from_millis(100), "nobody is waited for: {took:?}");
+    assert_eq!(bench.ask(Request::snd_nke(9)), Ok(Reply::Ack), "its new address");
+    let mut two = segment(vec![heat(1), MeterPlan { delay: Duration::from_millis(50), ..heat(2) }]);
+    assert!(matches!(two.ask(Request::req_ud2(254, true, SecondaryAddress::ANY)), Err(ExchangeError::Garbled { .. })));
 }
 
 #[test]

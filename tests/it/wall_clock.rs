@@ -1,16 +1,16 @@
 //! What the wire costs against the clock: cycle time over the physical bound, processor time and
-//! memory, with simulated segments behind real TCP ports. Simulators and master are in one process
-//! and in two threads, so that each thread's processor time is its own.
+//! memory, with simulated segments on real pseudo-terminals and TCP ports. Simulators and master are in
+//! one process and in two threads, so that each thread's processor time is its own.
 //!
-//! `cargo test --release --test it -- --ignored --nocapture wall_clock::` prints the tables; on a
-//! loaded machine they are those of the load.
+//! `cargo test --release --test it -- --ignored --nocapture --test-threads=1 wall_clock::` prints all
+//! tables in some eight minutes; on a loaded machine they are those of the load.
 
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mbushat::bus::Machine;
-use mbushat::bus::serve::serve_tcp;
+use mbushat::bus::serve::{PtyPort, serve_tcp};
 use mbushat::bus::session::{Query, Session};
 use mbushat::config::{Bus, Port};
 use mbushat::mbus::address::MeterAddress;
@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::bus_commands::{Folder, Simulated, text};
 use crate::link::{Bench, at, heat};
 
 /// What the second cycle of all buses took.
@@ -40,15 +41,16 @@ fn plan(baud: Baud, meters: u8) -> SegmentPlan {
     SegmentPlan { baud, ..SegmentPlan::new((1..=meters).map(heat).collect()) }
 }
 
-/// The ports of that many segments, served for ever by a thread of their own.
-fn serve(count: usize, baud: Baud, meters: u8) -> Vec<u16> {
+/// The TCP ports of that many segments, served for ever by a thread of their own.
+fn serve(count: usize, baud: Baud, meters: u8) -> Vec<Port> {
     let (ready, ports) = mpsc::channel();
     thread::spawn(move || {
         LocalSet::new().block_on(&runtime(), async move {
             let mut segments = JoinSet::new();
             for _ in 0..count {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-                ready.send(listener.local_addr().expect("an address").port()).expect("a listener");
+                let port = listener.local_addr().expect("an address").port();
+                ready.send(Port::Tcp { host: "127.0.0.1".to_owned(), port }).expect("a listener");
                 let mut segment = Segment::new(plan(baud, meters), Instant::now());
                 segments.spawn_local(async move { serve_tcp(&listener, &mut segment).await });
             }
@@ -59,11 +61,25 @@ fn serve(count: usize, baud: Baud, meters: u8) -> Vec<u16> {
     ports.iter().collect()
 }
 
+/// A pseudo-terminal with a segment on it, served in the same way.
+fn serve_pty(baud: Baud, meters: u8) -> Vec<Port> {
+    let (ready, ports) = mpsc::channel();
+    thread::spawn(move || {
+        runtime().block_on(async move {
+            let port = PtyPort::open(baud).expect("a pty");
+            ready.send(Port::Serial(port.path().to_owned())).expect("a listener");
+            drop(ready);
+            port.serve(&mut Segment::new(plan(baud, meters), Instant::now())).await
+        })
+    });
+    ports.iter().collect()
+}
+
 /// Two cycles of one bus: the first resets its meters, the second is timed.
-async fn two_cycles(port: u16, baud: Baud, meters: u8) -> (Duration, usize) {
+async fn two_cycles(port: Port, baud: Baud, meters: u8) -> (Duration, usize) {
     let bus = Bus {
         name: "bus".to_owned(),
-        port: Port::Tcp { host: "127.0.0.1".to_owned(), port },
+        port,
         baud,
         parity: Parity::Even,
         stop_bits: 1,
@@ -87,8 +103,7 @@ async fn two_cycles(port: u16, baud: Baud, meters: u8) -> (Duration, usize) {
     (start.elapsed(), read)
 }
 
-fn measure(count: usize, baud: Baud, meters: u8) -> Figures {
-    let ports = serve(count, baud, meters);
+fn measure(ports: Vec<Port>, baud: Baud, meters: u8) -> Figures {
     LocalSet::new().block_on(&runtime(), async move {
         let before = processor_time();
         let mut buses = JoinSet::new();
@@ -127,14 +142,61 @@ fn bound(baud: Baud, meters: u8) -> Duration {
 #[test]
 #[ignore = "takes minutes, and its figures are those of the machine's load"]
 fn figures_of_cycles() {
-    println!("{:>6} {:>6} {:>10} {:>10} {:>7} {:>14}", "baud", "meters", "cycle", "bound", "ratio", "processor");
-    for (rate, meters) in [(2400, 20), (2400, 60), (9600, 20), (9600, 60), (9600, 250)] {
+    println!(
+        "{:>6} {:>6} {:>5} {:>10} {:>10} {:>7} {:>24}",
+        "baud", "meters", "line", "cycle", "bound", "ratio", "processor a ten meters"
+    );
+    for baud in [2400, 9600].map(|rate| Baud::new(rate).expect("a rate")) {
+        for meters in [1, 10, 20, 60, 250] {
+            let bound = bound(baud, meters);
+            let on_pty = thread::spawn(move || measure(serve_pty(baud, meters), baud, meters));
+            let on_tcp = measure(serve(1, baud, meters), baud, meters);
+            for (line, figures) in [("pty", on_pty.join().expect("no panic")), ("tcp", on_tcp)] {
+                let Figures { cycle, processor, read } = figures;
+                assert_eq!(read, usize::from(meters), "on {line}");
+                let ratio = cycle.as_secs_f64() / bound.as_secs_f64();
+                let ten = processor * 10 / u32::from(meters);
+                println!("{baud:>6} {meters:>6} {line:>5} {cycle:>10.3?} {bound:>10.3?} {ratio:>7.3} {ten:>24.3?}");
+            }
+        }
+    }
+}
+
+/// The middle one of nine times that the program takes to do this.
+fn time_of(place: &Folder, args: &[&str]) -> Duration {
+    let once = |_| {
+        let start = Instant::now();
+        let output = place.mbushat(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        start.elapsed()
+    };
+    let mut times: Vec<Duration> = (0..9).map(once).collect();
+    times.sort();
+    times.get(4).copied().unwrap_or_default()
+}
+
+#[test]
+#[ignore = "takes half a minute, and its figures are those of the machine's load"]
+fn figures_of_a_single_read() {
+    println!("{:>6} {:>5} {:>10} {:>10} {:>10} {:>7}", "baud", "line", "read", "start", "bound", "ratio");
+    let place = Folder::new("single-read");
+    for rate in [2400, 9600] {
         let baud = Baud::new(rate).expect("a rate");
-        let Figures { cycle, processor, read } = measure(1, baud, meters);
-        assert_eq!(read, usize::from(meters));
-        let bound = bound(baud, meters);
-        let ratio = cycle.as_secs_f64() / bound.as_secs_f64();
-        println!("{rate:>6} {meters:>6} {cycle:>10.3?} {bound:>10.3?} {ratio:>7.3} {processor:>14.3?}");
+        // A program that has just started does not know the frame count bit: reset and request.
+        let mut bench = Bench::new(SegmentPlan { baud, ..SegmentPlan::new(vec![heat(1)]) });
+        assert!(bench.read(1).frames.is_ok());
+        let bound = bench.segment.counts().bound;
+        place.write("bus.toml", &format!("baud = {rate}\n[[meter]]\nmodel = \"heat\"\naddress = 1\n"));
+        let start = time_of(&place, &["--version"]);
+        for (line, more) in [("pty", &[][..]), ("tcp", &["--tcp", "127.0.0.1:0"])] {
+            let file = place.path("bus.toml");
+            let simulated = Simulated::start(&[&[file.as_str()], more].concat());
+            let (port, rate) = (simulated.port.as_str(), rate.to_string());
+            let read = time_of(&place, &["read", "1", "--port", port, "--baud", &rate, "--format", "hex"]);
+            let ratio = read.saturating_sub(start).as_secs_f64() / bound.as_secs_f64();
+            println!("{baud:>6} {line:>5} {read:>10.3?} {start:>10.3?} {bound:>10.3?} {ratio:>7.3}");
+            simulated.end();
+        }
     }
 }
 
@@ -144,7 +206,7 @@ fn figures_of_many_buses() {
     println!("{:>6} {:>9} {:>10} {:>16} {:>20}", "buses", "read", "cycle", "processor a bus", "memory of all, KiB");
     for count in [10, 100, 1000] {
         let before = resident();
-        let Figures { cycle, processor, read } = measure(count, Baud::DEFAULT, 10);
+        let Figures { cycle, processor, read } = measure(serve(count, Baud::DEFAULT, 10), Baud::DEFAULT, 10);
         let one = processor / u32::try_from(count).unwrap_or(u32::MAX);
         let memory = resident().saturating_sub(before);
         println!("{count:>6} {read:>9} {cycle:>10.3?} {one:>16.3?} {memory:>20}");

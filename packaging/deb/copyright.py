@@ -15,6 +15,7 @@ TITLE = re.compile(r"(?i)^\W*(the )?(mit|isc|bsd)[\w\s-]*licen[cs]e\W*(\(.*\))?\
 # crates that ship no text of theirs: Debian has it, for every package
 COMMON = {"Apache-2.0": "On Debian systems the text of this license is in\n/usr/share/common-licenses/Apache-2.0.",
           "MPL-2.0": "On Debian systems the text of this license is in\n/usr/share/common-licenses/MPL-2.0."}
+APACHE = re.compile(r"\n *Apache License\s+Version 2\.0.*?END OF TERMS AND CONDITIONS", re.DOTALL)
 
 
 def linked(metadata):
@@ -57,7 +58,9 @@ def terms(package, folder, mit):
         return wants, COMMON[wants] + ("\n\n" + notice if notice else "")
     if not wants or not files:
         sys.exit(f"copyright.py: {package['name']} {package['version']} does not tell its terms ({wants or 'no license'})")
-    return wants.replace(" AND ", " and "), "\n\n".join(files.values())
+    # Debian's policy wants the long Apache text named, not repeated
+    text = APACHE.sub(lambda _: "\n" + COMMON["Apache-2.0"], "\n\n".join(files.values()))
+    return wants.replace(" AND ", " and "), text
 
 
 def split(text):

@@ -90,6 +90,12 @@ fn mask(text: &str) -> Result<SecondaryAddress, String> {
 /// Scans, then prints all that was found, also where it was interrupted or the line went away.
 pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
+    if args.from > args.to {
+        return Err(Failure::usage(format!(
+            "--from {} is behind --to {}: there is nothing between",
+            args.from, args.to
+        )));
+    }
     let wire = args.wire.choose(file)?;
     let mut found = Vec::new();
     let ended = run_until_interrupted(scan(args, &wire, &mut found))?;

@@ -1,5 +1,6 @@
 //! `mbushat check`: is the configuration good, and what will be read when?
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use jiff::tz::TimeZone;
 use super::table::Table;
 use super::{Failure, load, print};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
-use crate::config::{Bus, Config, Meter, PasswordSource, Port, bus_load, duration, simulation, turn_time};
+use crate::config::{Bus, Config, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::Parity;
 use crate::measure::medium;
+use crate::spool::{self, Memo};
 
 /// Characters of a telegram whose size is not known.
 const USUAL_REPLY: usize = 100;
@@ -43,34 +45,53 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
         None => TimeZone::system(),
     };
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
-    print(format_args!("{} is good.\n{}", file.display(), report(&config, &timezone, now)))?;
-    for warning in warnings(&config).into_iter().chain(readable_password(file, &config)) {
+    let learnt = Learnt::of(&config);
+    print(format_args!("{} is good.\n{}", file.display(), report(&config, &learnt, &timezone, now)))?;
+    for warning in warnings(&config, &learnt).into_iter().chain(readable_password(file, &config)) {
         eprintln!("warning: {warning}");
     }
     Ok(())
 }
 
-fn report(config: &Config, timezone: &TimeZone, now: Now) -> String {
+/// What each meter answered when the agent read it.
+struct Learnt(BTreeMap<String, Replies>);
+
+impl Learnt {
+    /// A store that is not there yet, or not ours to read, has learnt nothing.
+    fn of(config: &Config) -> Self {
+        let texts = spool::peek(&config.store.directory, Memo::Replies).unwrap_or_default();
+        Self(texts.into_iter().filter_map(|(meter, text)| Some((meter, Replies::from_text(&text)?))).collect())
+    }
+
+    fn replies(&self, meter: &Meter) -> Replies {
+        self.0.get(&meter.name).copied().unwrap_or_else(|| Replies::each(meter, USUAL_REPLY))
+    }
+}
+
+fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> String {
     let mqtt = &config.mqtt;
     let tls = if mqtt.tls.is_some() { " with TLS" } else { "" };
     let announced = if config.homeassistant.enabled { ", announced to Home Assistant" } else { "" };
     let base = &mqtt.base_topic;
     let mut text = format!("Publishes {base}/# to {} port {}{tls}{announced}.\n\n", mqtt.host, mqtt.port);
-    let _ = write!(text, "{}", buses(config));
+    let _ = write!(text, "{}", buses(config, learnt));
     if config.meters.is_empty() {
         text += "\nNo meter is configured: add a [[meter]] with a name and an address.\n";
         return text;
     }
-    let _ = write!(text, "\n{}", meters(config, timezone, now));
-    text += "\nTimes are those of a meter that answers with 100 bytes. At the start each meter is\n\
-             read at once, unless its last reading is younger than its interval.\n";
+    let _ = write!(text, "\n{}", meters(config, learnt, timezone, now));
+    if config.meters.iter().any(|meter| !learnt.0.contains_key(&meter.name)) {
+        text += "\n~ is the time of a meter that answers with 100 bytes: it was not read here yet.\n";
+    }
+    text += "\nAt the start each meter is read at once, unless its last reading is younger than its\n\
+             interval.\n";
     text
 }
 
-fn buses(config: &Config) -> Table<6> {
+fn buses(config: &Config, learnt: &Learnt) -> Table<6> {
     let mut table = Table::new(["BUS", "PORT", "LINE", "POWER", " METERS", " LOAD"]);
     for (place, bus) in config.buses.iter().enumerate() {
-        let (meters, load) = here(config, place, bus);
+        let (meters, load) = here(config, learnt, place, bus);
         table.row([
             bus.name.clone(),
             port(&bus.port),
@@ -84,9 +105,9 @@ fn buses(config: &Config) -> Table<6> {
 }
 
 /// How many meters a bus has, and the part of its time that they take.
-fn here(config: &Config, place: usize, bus: &Bus) -> (usize, f64) {
+fn here(config: &Config, learnt: &Learnt, place: usize, bus: &Bus) -> (usize, f64) {
     let meters = config.meters.iter().filter(|meter| meter.bus == place);
-    meters.fold((0, 0.0), |(count, load), meter| (count + 1, load + bus_load(meter, bus, USUAL_REPLY)))
+    meters.fold((0, 0.0), |(count, load), meter| (count + 1, load + bus_load(meter, bus, learnt.replies(meter))))
 }
 
 fn port(port: &Port) -> String {
@@ -106,10 +127,11 @@ const fn letter(parity: Parity) -> char {
     }
 }
 
-fn meters(config: &Config, timezone: &TimeZone, now: Now) -> Table<7> {
+fn meters(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> Table<7> {
     let mut table = Table::new(["METER", "BUS", "ADDRESS", " EVERY", " NEXT", " THEN", " WIRE"]);
     for meter in &config.meters {
         let Some(bus) = config.buses.get(meter.bus) else { continue };
+        let guess = if learnt.0.contains_key(&meter.name) { "" } else { "~" };
         let [next, then] =
             slots(meter, timezone, now).map(|slot| slot.map_or(String::new(), |s| clock(s, timezone, now)));
         table.row([
@@ -119,7 +141,7 @@ fn meters(config: &Config, timezone: &TimeZone, now: Now) -> Table<7> {
             duration(i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX)),
             next,
             then,
-            format!("{:.1} s", turn_time(meter, bus, USUAL_REPLY).as_secs_f64()),
+            format!("{guess}{:.1} s", turn_time(meter, bus, learnt.replies(meter)).as_secs_f64()),
         ]);
     }
     table
@@ -153,7 +175,7 @@ fn clock(slot: Timestamp, timezone: &TimeZone, now: Now) -> String {
 }
 
 /// What is allowed, but perhaps not meant.
-fn warnings(config: &Config) -> Vec<String> {
+fn warnings(config: &Config, learnt: &Learnt) -> Vec<String> {
     let mut warnings = Vec::new();
     let often: Vec<&str> = config
         .meters
@@ -166,11 +188,11 @@ fn warnings(config: &Config) -> Vec<String> {
         warnings.push(format!("read oftener than every 15m, which a battery pays for: {names}"));
     }
     for (place, bus) in config.buses.iter().enumerate() {
-        let (_, load) = here(config, place, bus);
+        let (_, load) = here(config, learnt, place, bus);
         if load > 1.0 {
             let percent = load * 100.0;
             warnings.push(format!(
-                "bus {} would be busy {percent:.0} % of the time with telegrams of {USUAL_REPLY} bytes: reads will be late",
+                "bus {} would be busy {percent:.0} % of the time, by the telegrams learnt (else of {USUAL_REPLY} bytes): reads will be late",
                 bus.name
             ));
         }
@@ -201,9 +223,9 @@ fn may_have_battery(meter: &Meter, config: &Config) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{report, warnings};
+    use super::{Learnt, report, warnings};
     use crate::bus::schedule::Now;
-    use crate::config::{Config, load};
+    use crate::config::{Config, Replies, load};
     use jiff::tz::TimeZone;
     use std::time::Instant;
 
@@ -248,7 +270,8 @@ mod tests {
     #[test]
     fn the_plan_tells_who_is_read_when_and_for_how_long() {
         let now = Now { monotonic: Instant::now(), wall: "2026-11-22T21:40:20Z".parse().expect("a time") };
-        let report = report(&config("plan", TWO_BUSES), &TimeZone::UTC, now);
+        let learnt = Learnt([("heat".to_owned(), Replies { telegrams: 2, characters: 162 })].into());
+        let report = report(&config("plan", TWO_BUSES), &learnt, &TimeZone::UTC, now);
         let expected = "\
 Publishes mbushat/# to localhost port 1883, announced to Home Assistant.
 
@@ -256,11 +279,11 @@ BUS     PORT                  LINE      POWER         METERS    LOAD
 hat     /dev/ttyAMA0          2400 8E1  Hat, GPIO 26       2   0.2 %
 cellar  tcp://10.0.0.1:10001  300 8E1   its own            2  38.9 %
 
-METER       BUS     ADDRESS           EVERY      NEXT            THEN   WIRE
-cold_water  hat     48                  15m  22:00:00        22:15:00  0.5 s
-heat        cellar  3013731593060104     4h  23:59:30  11-23 03:59:30  4.6 s
-power       cellar  1                   10s  21:40:30        21:40:40  3.9 s
-gas         hat     1234567824400103     5m  21:45:00        21:50:00  0.6 s
+METER       BUS     ADDRESS           EVERY      NEXT            THEN    WIRE
+cold_water  hat     48                  15m  22:00:00        22:15:00  ~0.5 s
+heat        cellar  3013731593060104     4h  23:59:30  11-23 03:59:30   7.1 s
+power       cellar  1                   10s  21:40:30        21:40:40  ~3.9 s
+gas         hat     1234567824400103     5m  21:45:00        21:50:00  ~0.6 s
 ";
         assert!(report.starts_with(expected), "{report}");
         assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
@@ -268,7 +291,7 @@ gas         hat     1234567824400103     5m  21:45:00        21:50:00  0.6 s
 
     #[test]
     fn short_intervals_of_what_may_have_a_battery_and_full_buses_are_warned_of() {
-        let warnings = warnings(&config("warnings", &TWO_BUSES.replace("\"10s\"", "\"3s\"")));
+        let warnings = warnings(&config("warnings", &TWO_BUSES.replace("\"10s\"", "\"3s\"")), &Learnt([].into()));
         let [battery, load] = warnings.as_slice() else { panic!("two: {warnings:?}") };
         assert!(battery.ends_with(": gas"), "{battery}");
         assert!(load.starts_with("bus cellar would be busy 13"), "{load}");

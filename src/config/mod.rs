@@ -25,7 +25,7 @@ pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;
 pub use spelling::duration;
-pub use turn::{load as bus_load, turn_time};
+pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
 use crate::mbus::timing::{Baud, Parity};

@@ -1,5 +1,6 @@
 //! How long a meter's turn takes on the wire, as far as its configuration tells.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Bus, Meter};
@@ -13,13 +14,53 @@ const CONTROL: usize = 9;
 const APPLICATION_SELECT: usize = CONTROL + 1;
 const SELECTION: usize = CONTROL + 8;
 
-/// The least time that a meter's turn takes when each of its replies has `reply` characters and
-/// every answer comes after the least pause, 11 bit times (EN 13757-2 clause 5.5).
+/// What a meter answers in one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replies {
+    /// Telegrams.
+    pub telegrams: usize,
+    /// Characters of all of them.
+    pub characters: usize,
+}
+
+impl Replies {
+    /// One telegram of so many characters to each of the meter's requests.
+    #[must_use]
+    pub fn each(meter: &Meter, characters: usize) -> Self {
+        let telegrams = 1 + meter.requests.len();
+        Self { telegrams, characters: telegrams * characters }
+    }
+
+    /// These telegrams.
+    #[must_use]
+    pub fn of(frames: &[Vec<u8>]) -> Self {
+        Self { telegrams: frames.len(), characters: frames.iter().map(Vec::len).sum() }
+    }
+
+    /// From the form in which they are stored.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (telegrams, characters) = text.split_once(' ')?;
+        Some(Self { telegrams: telegrams.parse().ok()?, characters: characters.parse().ok()? })
+    }
+}
+
+/// The form in which they are stored.
+impl fmt::Display for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.telegrams, self.characters)
+    }
+}
+
+/// The least time that a meter's turn takes with these replies, when every answer comes after the
+/// least pause, 11 bit times (EN 13757-2 clause 5.5).
 #[must_use]
-pub fn turn_time(meter: &Meter, bus: &Bus, reply: usize) -> Duration {
+pub fn turn_time(meter: &Meter, bus: &Bus, replies: Replies) -> Duration {
     let baud = meter.baud.unwrap_or(bus.baud);
     let exchange = |request: usize, reply: usize| baud.characters(request + reply) + baud.bits(11);
-    let mut time = exchange(SHORT, reply) + bus.idle;
+    let requests = replies.telegrams * SHORT + meter.requests.len() * (CONTROL - SHORT);
+    let pauses = u32::try_from(replies.telegrams).unwrap_or(u32::MAX);
+    let mut time = baud.characters(requests + replies.characters) + baud.bits(11) * pauses + bus.idle;
     if meter.reset {
         time += exchange(SHORT, ACK);
     }
@@ -29,11 +70,11 @@ pub fn turn_time(meter: &Meter, bus: &Bus, reply: usize) -> Duration {
     if meter.application_select.is_some() {
         time += exchange(APPLICATION_SELECT, ACK);
     }
-    meter.requests.iter().fold(time, |time, _| time + exchange(CONTROL, reply))
+    time
 }
 
 /// The part of the time that a bus is busy with one of its meters, 1 for all of it.
 #[must_use]
-pub fn load(meter: &Meter, bus: &Bus, reply: usize) -> f64 {
-    turn_time(meter, bus, reply).as_secs_f64() / meter.interval.as_secs_f64()
+pub fn load(meter: &Meter, bus: &Bus, replies: Replies) -> f64 {
+    turn_time(meter, bus, replies).as_secs_f64() / meter.interval.as_secs_f64()
 }

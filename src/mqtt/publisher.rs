@@ -114,6 +114,9 @@ impl Publisher {
                         load * 100.0
                     );
                 }
+                if let Some(longest) = self.lengths.of(&meter) {
+                    self.spool.remember(Memo::Replies, &meter, &longest.to_string(), self.now);
+                }
                 let described = known.described(&self.config);
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 normalise::reading(&frames, &described, occasion).map_err(|fault| {

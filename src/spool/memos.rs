@@ -14,6 +14,16 @@ const STATES_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The others change when something is configured or installed.
 const OTHERS_AFTER: Duration = Duration::from_secs(10);
 
+/// What a store remembers of one kind, by name, looked at from outside while its owner may be at work.
+///
+/// # Errors
+/// Where its file cannot be read; one that is not there remembers nothing.
+pub fn peek(folder: &Path, memo: Memo) -> io::Result<BTreeMap<String, String>> {
+    let (lines, _) = disk::read_lines(&path(folder, memo == Memo::State))?;
+    let texts = lines.iter().filter_map(|line| parse(line)).filter(|(kind, ..)| *kind == memo);
+    Ok(texts.map(|(_, name, text)| (name, text)).collect())
+}
+
 /// Everything remembered, and since when it is not on disk.
 #[derive(Debug, Default)]
 pub(super) struct Memos {

@@ -38,6 +38,7 @@ mod store;
 use std::path::PathBuf;
 
 pub use disk::DiskWork;
+pub use memos::peek;
 pub use store::{InUse, Spool};
 
 /// One reading that waits for its acknowledgement.
@@ -62,10 +63,12 @@ pub enum Memo {
     Identity,
     /// The first unit of a key, by `meter/key`.
     Unit,
+    /// The most that a meter answered in one turn since the agent's start, by meter: telegrams and characters.
+    Replies,
 }
 
 impl Memo {
-    const ALL: [Self; 4] = [Self::State, Self::Announcement, Self::Identity, Self::Unit];
+    const ALL: [Self; 5] = [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Replies];
 
     fn name(self) -> &'static str {
         match self {
@@ -73,6 +76,7 @@ impl Memo {
             Self::Announcement => "announcement",
             Self::Identity => "identity",
             Self::Unit => "unit",
+            Self::Replies => "replies",
         }
     }
 

@@ -238,6 +238,31 @@ fn a_running_agent_scans_its_bus_on_request_and_goes_on_reading() {
 }
 
 #[test]
+fn check_counts_with_the_replies_that_the_agent_has_learnt() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let bench = Bench::new("learnt", BUS);
+    let port = &bench.bus.port;
+    let bus = format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\nhat = false\n{PATIENT}");
+    let meters = "[[meter]]\nname = \"ats\"\naddress = 3\n[[meter]]\nname = \"absent\"\naddress = 99\n";
+    let mut agent = Agent::start(broker.port, &format!("{bus}{meters}"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/ats/reading").expect("a reading");
+    assert!(agent.end("TERM").0.success());
+    let file = agent.folder().join("mbushat.toml");
+    let slow = std::fs::read_to_string(&file).expect("the configuration").replace("baud = 9600", "baud = 300");
+    std::fs::write(&file, slow).expect("the configuration");
+    let (plan, error, code) = bench.mbushat(&["check", &file.to_string_lossy()]);
+    assert_eq!(code, Some(0), "{error}");
+    let wire = |meter: &str| {
+        let row = plan.lines().find(|line| line.starts_with(meter)).expect("its row");
+        row.rsplit("  ").next().expect("a last column").trim().to_owned()
+    };
+    // 5 + 67 characters of 11 bits and a pause of 11 bits, at 300 baud; 5 + 100 where nothing is known
+    assert_eq!((wire("ats"), wire("absent")), ("2.7 s".to_owned(), "~3.9 s".to_owned()), "{plan}");
+    bench.bus.end();
+}
+
+#[test]
 fn wrong_words_are_exit_2_with_what_was_wanted() {
     let bench = Bench::new("wrong-words", "baud = 9600\n");
     for (args, want) in [

@@ -250,7 +250,7 @@ fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
 fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
     for (place, bus) in buses.iter().enumerate() {
         let here = || found.iter().filter(|found| found.comparable && found.meter.bus == place);
-        let load = |found: &Found| turn::load(&found.meter, bus, SHORTEST_REPLY);
+        let load = |found: &Found| turn::load(&found.meter, bus, turn::Replies::each(&found.meter, SHORTEST_REPLY));
         let percent = here().map(load).sum::<f64>() * 100.0;
         if percent <= 100.0 {
             continue;

@@ -200,10 +200,14 @@ impl Display {
     }
 }
 
-/// `  34 %  1:28 left  2 found`
+/// Characters of the bar.
+const BAR: u64 = 20;
+
+/// `[######--------------]  34 %  1:28 left  2 found`
 fn line(progress: Progress, timing: LineTiming, found: usize) -> String {
     let percent = u64::from(progress.done) * 100 / u64::from((progress.done + progress.left).max(1));
-    format!("{percent:>4} %  {} left  {found} found", clock(time_left(progress, timing)))
+    let bar: String = (0..BAR).map(|place| if place * 100 < percent * BAR { '#' } else { '-' }).collect();
+    format!("[{bar}] {percent:>3} %  {} left  {found} found", clock(time_left(progress, timing)))
 }
 
 /// Silence is believed after every repeat only.
@@ -228,10 +232,12 @@ mod tests {
         let timing = LineTiming { retries: 0, ..LineTiming::new(Baud::DEFAULT) };
         let progress = Progress { done: 50, left: 200 };
         // 200 silent probes of 0.5 s and 19 characters each
-        assert_eq!(line(progress, timing, 2), "  20 %  1:57 left  2 found");
+        assert_eq!(line(progress, timing, 2), "[####----------------]  20 %  1:57 left  2 found");
         let patient = LineTiming { retries: 1, ..timing };
-        assert_eq!(line(progress, patient, 0), "  20 %  3:54 left  0 found");
-        assert_eq!(line(Progress { done: 0, left: 0 }, timing, 0), "   0 %  0:00 left  0 found");
+        assert_eq!(line(progress, patient, 0), "[####----------------]  20 %  3:54 left  0 found");
+        let whole = line(Progress { done: 251, left: 0 }, timing, 3);
+        assert_eq!(whole, "[####################] 100 %  0:00 left  3 found");
+        assert_eq!(line(Progress { done: 0, left: 0 }, timing, 0), "[--------------------]   0 %  0:00 left  0 found");
     }
 
     #[test]

@@ -85,11 +85,11 @@ fn key_of(record: &DataRecord<'_>) -> String {
 
 /// Whether the codes of the record leave open what it measures.
 fn is_unnamed(record: &DataRecord<'_>) -> bool {
-    let open = |known| {
+    let says_nothing = |known| {
         matches!(known, Known::Dimensionless | Known::PlainText | Known::ManufacturerSpecific | Known::AnyQuantity)
     };
     let quantity = match what(record).0 {
-        Quantity::Known(known) => open(known),
+        Quantity::Known(known) => says_nothing(known),
         Quantity::Unknown { .. } => true,
     };
     quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))

@@ -97,7 +97,7 @@ fn write_integer(
                 (true, ..) => -1,
                 (false, Kind::Moment, 6) => 0x8000,
                 (false, Kind::Moment, 4) => 0x80,
-                _ => -(1_i128 << (bits.min(126) - 1)),
+                _ => i128::MIN >> (128 - bits.clamp(1, 128)),
             };
             push_integer(out, marker, len, order);
             Ok(())
@@ -243,6 +243,7 @@ mod tests {
             (Coding::Integer(1), &[0x6D]),
             (Coding::Integer(8), &[0x6D]),
             (Coding::Integer(8), &[0x13]),
+            (Coding::Integer(16), &[0x13]),
             (Coding::Integer(4), &[0x78]),
             (Coding::Integer(2), &[0x6C]),
             (Coding::Integer(3), &[0x6D]),

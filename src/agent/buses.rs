@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
@@ -78,7 +77,7 @@ impl Buses {
                 place,
                 bus: bus.clone(),
                 meters: meters(config, place, last_good),
-                timezone: timezone(config),
+                timezone: config.time_zone(),
                 machine: Machine::here(),
                 events: self.events.clone(),
                 commands,
@@ -198,10 +197,4 @@ fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
 fn meters(config: &Config, bus: usize, last_good: &BTreeMap<String, Timestamp>) -> Vec<Metered> {
     let own = config.meters.iter().filter(|meter| meter.bus == bus);
     own.map(|meter| Metered { meter: meter.clone(), last_good: last_good.get(&meter.name).copied() }).collect()
-}
-
-/// The checked configuration has only names that exist; a zone that vanished since is the system's.
-fn timezone(config: &Config) -> TimeZone {
-    let named = config.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
-    named.unwrap_or_else(TimeZone::system)
 }

@@ -19,6 +19,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 pub use changes::{Change, Changes, NeedsRestart, changes};
 pub use check::bus_at;
 pub use load::{LoadError, load};
@@ -50,6 +52,16 @@ pub struct Config {
     pub meters: Vec<Meter>,
     /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
     pub profiles: Vec<Profile>,
+}
+
+impl Config {
+    /// The zone of slots and of the meters' clocks. The checked configuration has only names that
+    /// exist; a zone that vanished since is the system's.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        let named = self.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        named.unwrap_or_else(TimeZone::system)
+    }
 }
 
 /// How to reach the broker.

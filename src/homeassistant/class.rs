@@ -108,6 +108,12 @@ fn device_class(measurement: &Measurement, kind: Kind) -> Option<&'static str> {
     })
 }
 
+/// Whether a text is a time of a meter's clock: Home Assistant must be told its offset.
+#[must_use]
+pub fn is_time(text: &str) -> bool {
+    class_of_time(text) == Some("timestamp")
+}
+
 /// The class of a meter's date (`2020-01-15`) or time (`2024-03-31T02:15`); a text that is neither
 /// has none.
 fn class_of_time(text: &str) -> Option<&'static str> {

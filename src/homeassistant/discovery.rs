@@ -10,13 +10,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::medium;
 use crate::measure::Measurement;
 
 use super::class::{self, Shown};
-use super::document::{Availability, Component, Device, Origin, Root, json};
+use super::document::{Availability, Component, Device, Origin, Root, text, value};
 use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
@@ -82,8 +84,8 @@ pub struct Document {
     pub topic: String,
     /// JSON.
     pub payload: String,
-    /// Every component and its platform.
-    pub components: BTreeMap<String, String>,
+    /// Every component as it stands there.
+    pub components: BTreeMap<String, Value>,
     /// Components left out for the size of the document.
     pub left_out: usize,
 }
@@ -93,8 +95,10 @@ pub struct Document {
 pub struct Announced {
     /// State topic of the meter; `None`: the agent itself.
     pub state_topic: Option<String>,
-    /// Every component and its platform, without those that the document removes.
-    pub components: BTreeMap<String, String>,
+    /// The meter's identification.
+    pub serial: Option<String>,
+    /// Every component as it stands there, without those that the document removes.
+    pub components: BTreeMap<String, Value>,
 }
 
 impl Announcer {
@@ -120,19 +124,20 @@ impl Announcer {
     /// taken back although our own list of it is lost.
     #[must_use]
     pub fn recognise(&self, payload: &[u8]) -> Option<Announced> {
-        let document: serde_json::Value = serde_json::from_slice(payload).ok()?;
-        let text = |pointer: &str| document.pointer(pointer).and_then(serde_json::Value::as_str);
+        let document: Value = serde_json::from_slice(payload).ok()?;
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
         let bridge = self.bridge_id();
         let ours = text("/dev/via_device") == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
         if !ours || text("/o/name") != Some(PROGRAM) {
             return None;
         }
-        let live = |(id, component): (&String, &serde_json::Value)| {
-            component.get("uniq_id")?;
-            Some((id.clone(), component.get("p")?.as_str()?.to_owned()))
-        };
-        let components = document.get("cmps")?.as_object()?.iter().filter_map(live).collect();
-        Some(Announced { state_topic: text("/stat_t").map(str::to_owned), components })
+        let is_live = |component: &Value| component.get("uniq_id").is_some() && component.get("p").is_some();
+        let components = document.get("cmps")?.as_object()?.iter().filter(|(_, component)| is_live(component));
+        Some(Announced {
+            state_topic: text("/stat_t").map(str::to_owned),
+            serial: text("/dev/sn").map(str::to_owned),
+            components: components.map(|(id, component)| (id.clone(), component.clone())).collect(),
+        })
     }
 
     /// The document of a meter.
@@ -171,16 +176,16 @@ impl Announcer {
     }
 
     pub(super) fn document(&self, id: &str, mut root: Root<'_>) -> Document {
-        let mut payload = json(&root);
+        let mut payload = text(&root);
         let mut left_out = 0;
         while payload.len() > MAX_BYTES {
             let disabled = root.cmps.iter().rev().find(|(_, component)| component.en == Some(false));
             let Some(key) = disabled.or(root.cmps.iter().next_back()).map(|(key, _)| key.clone()) else { break };
             root.cmps.remove(&key);
             left_out += 1;
-            payload = json(&root);
+            payload = text(&root);
         }
-        let components = root.cmps.iter().map(|(key, component)| (key.clone(), component.p.to_owned())).collect();
+        let components = root.cmps.iter().map(|(key, component)| (key.clone(), value(component))).collect();
         Document { topic: format!("{}/device/{id}/config", self.prefix), payload, components, left_out }
     }
 
@@ -247,20 +252,30 @@ impl Announcer {
 }
 
 impl Document {
-    /// The document to send where `previous` had components that this one has not: they are named
-    /// with their platform alone, which removes them. The next document need not name them again.
+    /// This document where `before` was announced on the same topic. Of what it lacks it keeps the
+    /// components that `keeps` names, as far as its size allows, and names the others with their
+    /// platform alone, which removes them. The next document need not name those again.
     #[must_use]
-    pub fn removing(&self, previous: &BTreeMap<String, String>) -> Option<String> {
-        let gone: Vec<_> = previous.iter().filter(|(id, _)| !self.components.contains_key(*id)).collect();
-        if gone.is_empty() {
-            return None;
+    pub fn after(self, before: &BTreeMap<String, Value>, keeps: impl Fn(&str) -> bool) -> Self {
+        let lacking: Vec<_> = before.iter().filter(|(id, _)| !self.components.contains_key(*id)).collect();
+        if lacking.is_empty() {
+            return self;
         }
-        let mut document: serde_json::Value = serde_json::from_str(&self.payload).ok()?;
-        let components = document.get_mut("cmps")?.as_object_mut()?;
-        for (id, platform) in gone {
-            components.insert(id.clone(), serde_json::json!({ "p": platform }));
-        }
-        Some(document.to_string())
+        let with = |keeps: &dyn Fn(&str) -> bool| {
+            let mut document: Value = serde_json::from_str(&self.payload).ok()?;
+            let all = document.get_mut("cmps")?.as_object_mut()?;
+            let mut components = self.components.clone();
+            for &(id, component) in &lacking {
+                let kept = keeps(id);
+                all.insert(id.clone(), if kept { component.clone() } else { json!({ "p": component.get("p")? }) });
+                if kept {
+                    components.insert(id.clone(), component.clone());
+                }
+            }
+            Some(Self { payload: document.to_string(), components, topic: self.topic.clone(), ..self })
+        };
+        let kept = with(&keeps).filter(|document| document.payload.len() <= MAX_BYTES);
+        kept.or_else(|| with(&|_| false)).unwrap_or(self)
     }
 }
 
@@ -294,12 +309,19 @@ fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
     format!("{platform}.{}_{key}{id}", meter.name)
 }
 
+/// Where a `state` has the time of `key` once more, with its offset: a hyphen is in no other key.
+#[must_use]
+pub fn zoned_key(key: &str) -> String {
+    format!("{key}-zoned")
+}
+
 /// `default('')` keeps the last value silently where this telegram lacked the record; `null` (the
-/// meter says invalid) becomes unknown. A meter's clock has no zone: Home Assistant's own is added.
+/// meter says invalid) becomes unknown, and so does a time without an offset.
 fn value_template(key: &str, device_class: Option<&str>) -> String {
     let value = format!("value_json['{key}'] | default('')");
     if device_class == Some("timestamp") {
-        return format!("{{% set t = {value} %}}{{{{ (t | as_datetime | as_local).isoformat() if t else t }}}}");
+        let zoned = format!("value_json['{}'] | default(none)", zoned_key(key));
+        return format!("{{% set t = {value} %}}{{{{ ({zoned}) if t else t }}}}");
     }
     format!("{{{{ {value} }}}}")
 }

@@ -101,6 +101,11 @@ impl Component<'_> {
 }
 
 /// These shapes have text keys only, so this cannot fail.
-pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+pub(super) fn text(document: &Root<'_>) -> String {
+    serde_json::to_string(document).unwrap_or_default()
+}
+
+/// A component alone, as it stands in the text.
+pub(super) fn value(component: &Component<'_>) -> serde_json::Value {
+    serde_json::to_value(component).unwrap_or_default()
 }

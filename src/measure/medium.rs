@@ -5,9 +5,9 @@
 /// What a meter's values are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Cold, warm, hot, dual or waste water.
+    /// Water of any kind, and what logs it.
     Water,
-    /// Gas.
+    /// Gas, and what logs or converts it.
     Gas,
     /// Electricity.
     Electricity,
@@ -21,8 +21,8 @@ pub enum Kind {
 #[must_use]
 pub const fn kind(medium: u8) -> Kind {
     match medium {
-        0x06 | 0x07 | 0x10 | 0x15..=0x17 | 0x28 => Kind::Water,
-        0x03 => Kind::Gas,
+        0x06 | 0x07 | 0x10 | 0x11 | 0x15..=0x17 | 0x28 => Kind::Water,
+        0x03 | 0x12 | 0x13 => Kind::Gas,
         0x02 => Kind::Electricity,
         0x04 | 0x0A..=0x0D => Kind::Heat,
         _ => Kind::Other,

@@ -9,11 +9,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::homeassistant::{class, discovery};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
@@ -38,10 +40,19 @@ pub fn reading(reading: &Reading, seq: u64) -> String {
     })
 }
 
-/// `<meter>/state`: flat JSON, one key for each measurement.
+/// `<meter>/state`: flat JSON, one key for each measurement. With a `zone` each time of the meter's
+/// clock is there once more, with that zone's offset, for Home Assistant.
 #[must_use]
-pub fn state(reading: &Reading, seq: u64) -> String {
-    json(&StateJson { reading, seq })
+pub fn state(reading: &Reading, seq: u64, zone: Option<&TimeZone>) -> String {
+    json(&StateJson { reading, seq, zone })
+}
+
+/// A time of the meter's clock with its offset; `None` for another text. Of an hour that comes
+/// twice it is the first, and a time that summer time leaves out is that much later.
+fn zoned(text: &str, zone: &TimeZone) -> Option<String> {
+    let civil: civil::DateTime = text.parse().ok().filter(|_| class::is_time(text))?;
+    let zoned = zone.to_ambiguous_zoned(civil).compatible().ok()?;
+    Some(zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }
 
 /// One value alone, for the one-value-per-topic mode: a plain number or text, empty where invalid.
@@ -184,14 +195,19 @@ struct EventJson<'a> {
 struct StateJson<'a> {
     reading: &'a Reading,
     seq: u64,
+    zone: Option<&'a TimeZone>,
 }
 
 impl Serialize for StateJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { reading, seq } = self;
-        let mut map = serializer.serialize_map(Some(reading.measurements.len() + key::RESERVED.len()))?;
+        let Self { reading, seq, zone } = self;
+        let mut map = serializer.serialize_map(None)?;
         for measurement in &reading.measurements {
             map.serialize_entry(&measurement.key, &value(&measurement.value))?;
+            if let (Some(zone), Measured::Text(text)) = (zone, &measurement.value) {
+                let zoned = zoned(text, zone).map(|zoned| (discovery::zoned_key(&measurement.key), zoned));
+                zoned.map_or(Ok(()), |(key, zoned)| map.serialize_entry(&key, &zoned))?;
+            }
         }
         map.serialize_entry("read_at", &timestamp(reading.read_at))?;
         map.serialize_entry("seq", seq)?;
@@ -255,121 +271,4 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mbus::address::SecondaryAddress;
-    use crate::mbus::quantity::{Function, Known, Quantity, Unit};
-    use crate::measure::profile::Presentation;
-    use std::time::Duration;
-
-    fn volume(key: &str, value: Measured) -> Measurement {
-        Measurement {
-            key: key.to_owned(),
-            quantity: Quantity::Known(Known::Volume),
-            value,
-            unit: Unit::CubicMetre,
-            function: Function::Instantaneous,
-            storage_number: 0,
-            tariff: 0,
-            subunit: 0,
-            modifiers: Vec::new(),
-            digits: Some(2),
-            presentation: Presentation::default(),
-        }
-    }
-
-    fn sample() -> Reading {
-        let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_374_900);
-        Reading {
-            meter: "cold_water".to_owned(),
-            due_at: Some(midnight),
-            read_at: midnight + Duration::from_millis(412),
-            clock_synced: Some(true),
-            device: Device {
-                identity: Some(SecondaryAddress::parse("30137315ATS0104").expect("an address")),
-                address: 48,
-                access_number: 112,
-                status: Vec::new(),
-            },
-            measurements: vec![volume("volume", Measured::Number(Decimal::new(5, -2)))],
-            errors: vec![RecordFault {
-                index: 7,
-                dib: vec![0x3C],
-                vib: vec![0x2B],
-                data: vec![0xBD, 0xEB, 0xDD, 0xDD],
-                error: "invalid BCD".to_owned(),
-            }],
-        }
-    }
-
-    #[test]
-    fn a_reading_is_the_contracts_sample_byte_for_byte() {
-        let want = concat!(
-            r#"{"meter":"cold_water","seq":1842,"due_at":"2026-11-22T19:15:00Z","read_at":"2026-11-22T19:15:00.412Z","clock_synced":true,"#,
-            r#""device":{"id":"30137315","manufacturer":"ATS","version":1,"medium":"heat","address":48,"access_number":112,"status":[]},"#,
-            r#""measurements":[{"key":"volume","quantity":"volume","value":0.05,"unit":"m³","function":"instantaneous","storage":0,"tariff":0,"subunit":0}],"#,
-            r#""errors":[{"index":7,"dib":"3C","vib":"2B","data":"BDEBDDDD","error":"invalid BCD"}]}"#
-        );
-        assert_eq!(reading(&sample(), 1842), want);
-    }
-
-    #[test]
-    fn every_digit_of_a_value_arrives() {
-        let mut reading = sample();
-        for (mantissa, exponent, text) in [
-            (5, -2, "0.05"),
-            (500, -2, "5"),
-            (999_999_999_999, -3, "999999999.999"),
-            (i128::from(u64::MAX), 0, "18446744073709551615"),
-            (-12_345_678_901_234_567_890, -9, "-12345678901.23456789"),
-            (23_010, -2, "230.1"),
-            (1, 12, "1000000000000"),
-            (1, -29, "0.00000000000000000000000000001"),
-        ] {
-            let number = Decimal::new(mantissa, exponent);
-            reading.measurements = vec![volume("volume", Measured::Number(number))];
-            assert!(super::reading(&reading, 1).contains(&format!(r#""value":{text},"#)), "{text}");
-            let state = state(&reading, 1);
-            assert!(state.starts_with(&format!(r#"{{"volume":{text},"#)), "{state}");
-            assert_eq!(numbers_of_state(state.as_bytes()).expect("our own state").get("volume"), Some(&number));
-        }
-    }
-
-    #[test]
-    fn a_state_is_flat_with_null_for_invalid() {
-        let mut reading = sample();
-        reading.device.status = vec!["low_power"];
-        reading.due_at = None;
-        reading.measurements.push(volume("volume_2", Measured::Invalid));
-        reading.measurements.push(volume("date", Measured::Text("2020-01-15".to_owned())));
-        assert_eq!(
-            state(&reading, 7),
-            r#"{"volume":0.05,"volume_2":null,"date":"2020-01-15","read_at":"2026-11-22T19:15:00.412Z","seq":7,"status":["low_power"]}"#
-        );
-        assert!(super::reading(&reading, 7).contains(r#""due_at":null,"#));
-        let numbers = numbers_of_state(state(&reading, 7).as_bytes()).expect("our own state");
-        assert_eq!(numbers.into_keys().collect::<Vec<_>>(), ["volume"]);
-    }
-
-    #[test]
-    fn an_event_names_itself_first() {
-        let fell = Event::CounterFell {
-            meter: "heat".to_owned(),
-            key: "energy".to_owned(),
-            from: Number(Decimal::new(12_345, -1)),
-            to: Number(Decimal::ZERO),
-            unit: "kWh",
-        };
-        assert_eq!(
-            event(&fell, SystemTime::UNIX_EPOCH),
-            r#"{"event":"counter_fell","meter":"heat","key":"energy","from":1234.5,"to":0,"unit":"kWh","at":"1970-01-01T00:00:00Z"}"#
-        );
-    }
-
-    #[test]
-    fn times_outside_the_calendar_do_not_panic() {
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_millis(1)), "1969-12-31T23:59:59.999Z");
-        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
-        assert_eq!(timestamp(far), "1970-01-01T00:00:00Z");
-    }
-}
+mod tests;

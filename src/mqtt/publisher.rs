@@ -11,6 +11,9 @@ mod restore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
 use super::link::Publish;
 use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, Number, OFFLINE, ONLINE};
@@ -35,6 +38,10 @@ pub(super) struct Publisher {
     pub(super) config: Config,
     pub(super) topics: Topics,
     announcer: Option<Announcer>,
+    /// Components of the agent's own device announced so far.
+    agent_before: BTreeMap<String, Value>,
+    /// Of the meters' clocks.
+    zone: TimeZone,
     pub(super) outbox: Outbox,
     pub(super) spool: Spool,
     meters: BTreeMap<String, Known>,
@@ -72,10 +79,13 @@ impl Publisher {
         let topics = Topics::new(&config.mqtt.base_topic);
         let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
         let outbox = Outbox::new(spool.cursor());
+        let zone = config.time_zone();
         let mut publisher = Self {
             config,
             topics,
             announcer: None,
+            agent_before: BTreeMap::new(),
+            zone,
             outbox,
             spool,
             meters,
@@ -149,11 +159,7 @@ impl Publisher {
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
         let former = known.presence.replaced_by(reading.device.identity);
         if former.is_some() {
-            known.replaces_another = true;
-            known.last.clear();
-            known.seen.clear();
-            known.had.clear();
-            known.doubtful = None;
+            known.replace();
         }
         let first = known.doubtful.take();
         let verdict = total::judge(&known.last, first.as_ref(), &reading);
@@ -197,8 +203,7 @@ impl Publisher {
     fn identified(&mut self, reading: &Reading, former: Option<SecondaryAddress>) {
         let Some(identity) = reading.device.identity else { return };
         let Some(known) = self.meters.get(&reading.meter) else { return };
-        let mark = if known.replaces_another { " replaced" } else { "" };
-        self.spool.remember(Memo::Identity, &reading.meter, &format!("{identity}{mark}"), self.now);
+        known.remember_identity(&mut self.spool, self.now);
         if let Some(former) = former {
             let (from, to) = (former.to_string(), identity.to_string());
             tracing::warn!(meter = reading.meter, "another meter answers: {to} instead of {from}");
@@ -211,7 +216,7 @@ impl Publisher {
         let name = &reading.meter;
         let seq = self.spool.append(name, self.now, |seq| payload::reading(reading, seq));
         self.counts.taken += 1;
-        let state = payload::state(reading, seq);
+        let state = payload::state(reading, seq, self.announcer.is_some().then_some(&self.zone));
         self.spool.remember(Memo::State, name, &state, self.now);
         let numbers = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
         self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
@@ -220,9 +225,7 @@ impl Publisher {
         }
         let Some(known) = self.meters.get_mut(name) else { return seq };
         known.last.extend(numbers);
-        for measurement in &reading.measurements {
-            known.see(measurement, &mut self.spool, self.now);
-        }
+        known.see_all(&reading.measurements, &mut self.spool, self.now);
         let change = known.presence.answered();
         if change != Change::None {
             self.outbox.set(Class::Availability, &self.topics.availability(name), ONLINE.into(), true);
@@ -340,3 +343,6 @@ fn fell_event(meter: &str, fall: &Fall) -> Event {
         unit: fall.unit.name(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,8 @@ pub struct Entry {
 pub enum Memo {
     /// A meter's last `state` document, by meter.
     State,
-    /// A meter's announcement, by meter: topic, line feed, document.
+    /// A meter's announcement, by meter: topic, mark of the rules it was made with, document, a line
+    /// feed between them. The agent's own stands under `bridge`.
     Announcement,
     /// Who answers, by meter: its identity, followed by ` replaced` where it was another before.
     Identity,

@@ -7,6 +7,8 @@ API, what it made of that. Parts, in this order where none is named:
 
   entities   every measurement an entity with the unit and class of the document, values right
   life       a meter silent, back, renamed, swapped, removed: what Home Assistant shows at each step
+  restarts   the same while the agent is down, with its store and without it
+  controls   scan and bus power pressed in Home Assistant; times of the meter's clock
   orders     Home Assistant, broker and agent restarted in every order (needs the restart commands)
   burst      twenty announcements in a burst leave all components equal
   statistics the recorder has statistics of every counter and measurement, and the energy dashboard
@@ -18,21 +20,23 @@ A Home Assistant to throw away: `pip install homeassistant`, `hass -c DIR`, onbo
 integration with the broker, and make a long-lived token on the profile page. Standard library only,
 plus mosquitto_pub and mosquitto_sub."""
 import argparse
-import base64
+import datetime
 import itertools
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-PARTS = ["entities", "life", "orders", "burst", "statistics"]
+from ha_api import HomeAssistant
+
+PARTS = ["entities", "life", "restarts", "controls", "orders", "burst", "statistics"]
 LIVE = ["heat", "cooling", "cold_water", "warm_water", "gas", "heat_cost_allocator", "pulse_converter", "room_sensor"]
 KNOWN = {"ats_ec20": 48, "eastron_sdm220": 1}
 # device class, unit and state class that the users of each model expect
@@ -66,106 +70,31 @@ FOUR_TARIFFS = telegram(30, "010000202D2C1D02",
                         "04833B40E20100 04833C10270000 8410833B47F41000 8420833B8EE82100 8430833B01000000"
                         "848010833B02000000 042BDC050000 04ABFC01DC050000 02FDC8FC01FD08 02FDD9FC018F19 02FB2EF401"
                         "04FB82751E140000 04FB14E1100000 04FBB475CD810100")
-HEAT_AND_COOLING = telegram(31, "020000202D2C1D0D",
-                            "040640E20100 8410064F000000 0C1432547698 023BE204 022D6903 025A8D02 025EA501 0262E800"
-                            "046D2D2D1D32 426C8F21 4406C0D40100 0C7802000020 01FD1700")
+HEAT_RECORDS = ("0406{energy} 8410064F000000 0C1432547698 023BE204 022D6903 025A8D02 025EA501 0262E800"
+                "046D{clock} 426C8F21 4406C0D40100 0C7802000020 01FD1700")
 
 
-# ---------------------------------------------------------------- Home Assistant
-class HomeAssistant:
-    """A small client of its WebSocket API."""
+def heat_and_cooling(number="02000020", energy="40E20100", clock="2D2D1D32"):
+    return telegram(31, f"{number}2D2C1D0D", HEAT_RECORDS.format(energy=energy, clock=clock))
 
-    def __init__(self, where, token):
-        self.where, self.token, self.socket, self.ids = where, token, None, itertools.count(1)
 
-    def connect(self):
-        host, port = self.where.split(":")
-        self.socket = socket.create_connection((host, int(port)), 20)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((f"GET /api/websocket HTTP/1.1\r\nHost: {self.where}\r\nUpgrade: websocket\r\nConnection: "
-                             f"Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
-        self.buffer = b""
-        while b"\r\n\r\n" not in self.buffer:
-            self.buffer += self.more()
-        self.buffer = self.buffer.split(b"\r\n\r\n", 1)[1]
-        self.ids = itertools.count(1)
-        self.receive()
-        self.send({"type": "auth", "access_token": self.token})
-        if self.receive()["type"] != "auth_ok":
-            fail("Home Assistant does not take the token")
-
-    def more(self):
-        data = self.socket.recv(65536)
-        if not data:
-            raise ConnectionError("Home Assistant closed the connection")
-        return data
-
-    def take(self, count):
-        while len(self.buffer) < count:
-            self.buffer += self.more()
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
-
-    def send(self, message):
-        data, mask = json.dumps(message).encode(), os.urandom(4)
-        length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data)) \
-            if len(data) < 65536 else b"\xff" + struct.pack(">Q", len(data))
-        self.socket.sendall(b"\x81" + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
-
-    def receive(self):
-        text = b""
-        while True:
-            first, length = self.take(2)
-            length = {126: lambda: struct.unpack(">H", self.take(2))[0],
-                      127: lambda: struct.unpack(">Q", self.take(8))[0]}.get(length & 127, lambda: length & 127)()
-            data = self.take(length)
-            if first & 15 in (0, 1):
-                text += data
-                if first & 0x80:
-                    return json.loads(text)
-
-    def __call__(self, kind, **arguments):
-        for attempt in (1, 2):
-            try:
-                if self.socket is None:
-                    self.connect()
-                number = next(self.ids)
-                self.send({"id": number, "type": kind, **arguments})
-                while (answer := self.receive()).get("id") != number or answer["type"] != "result":
-                    pass
-                break
-            except OSError:
-                self.socket = None
-                if attempt == 2:
-                    raise
-        if not answer["success"]:
-            raise RuntimeError(f"{kind}: {answer['error']}")
-        return answer["result"]
-
-    def entities(self):
-        """unique_id -> registry entry with its state object, of the MQTT integration."""
-        states = {state["entity_id"]: state for state in self("get_states")}
-        entries = [entry for entry in self("config/entity_registry/list") if entry["platform"] == "mqtt"]
-        return {entry["unique_id"]: {**entry, "state": states.get(entry["entity_id"])} for entry in entries}
-
-    def devices(self):
-        return {pair[1]: device for device in self("config/device_registry/list")
-                for pair in device["identifiers"] if pair[0] == "mqtt"}
-
-    def log(self):
-        """What it complained about, of MQTT and what MQTT feeds."""
-        with open(args.log, errors="replace") as file:
-            lines = file.read().splitlines()
-        about = re.compile(r"mqtt|recorder|energy|components\.(binary_)?sensor|components\.button", re.I)
-        loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
-        # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
-        # counters begin anew when this script starts the simulator again
-        ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
-                          rf"sensor\.({'|'.join(LIVE)})_\S+ from .* not strictly increasing")
-        return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
+ZONE = "Asia/Kolkata"  # not Home Assistant's own
 
 
 # ---------------------------------------------------------------- broker, agent, checks
+def complaints():
+    """What it complained about, of MQTT and what MQTT feeds."""
+    with open(args.log, errors="replace") as file:
+        lines = file.read().splitlines()
+    about = re.compile(r"mqtt|recorder|energy|components\.(binary_)?sensor|components\.button", re.I)
+    loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+    # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
+    # counters begin anew when this script starts the simulator again
+    ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
+                      rf"sensor\.({'|'.join(LIVE)})_\S+ from .* not strictly increasing")
+    return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
+
+
 def mosquitto(program, *arguments):
     host, port = args.broker.split(":")
     command = [program, "-h", host, "-p", port, "-V", "mqttv311", *arguments]
@@ -215,13 +144,13 @@ def meters():
     table = {model: (10 + n, f'model = "{model}"\naddress = {10 + n}\nid = "1000000{n}"') for n, model in enumerate(LIVE)}
     table |= {model: (at, f'model = "{model}"\naddress = {at}') for model, at in KNOWN.items()}
     table["four_tariffs"] = (30, f'telegrams = ["{FOUR_TARIFFS}"]')
-    table["heat_and_cooling"] = (31, f'telegrams = ["{HEAT_AND_COOLING}"]')
+    table["heat_and_cooling"] = (31, f'telegrams = ["{heat_and_cooling()}"]')
     return table
 
 
-def configure(table, titles=None):
+def configure(table, titles=None, more=""):
     host, port = args.broker.split(":")
-    text = f'[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n'
+    text = f'[agent]\ntimezone = "{ZONE}"\n[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n{more}'
     text += f'[[bus]]\nname = "wire"\nport = "tcp://127.0.0.1:{simulator_port}"\nbaud = 9600\n'
     for name, (address, _) in table.items():
         title = (titles or {}).get(name)
@@ -257,9 +186,11 @@ def agent_stop(how=signal.SIGTERM):
     agent = None
 
 
-def agent_restart(table, titles=None, how=signal.SIGTERM):
+def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_store=False):
     agent_stop(how)
-    configure(table, titles)
+    if lose_the_store:
+        shutil.rmtree(os.path.join(folder, "store"))
+    configure(table, titles, more)
     agent_start()
 
 
@@ -279,7 +210,7 @@ def announced(names):
 
 
 def quiet(since):
-    check("Home Assistant's log has no warning or error about MQTT", ha.log()[since:] == [], "\n".join(ha.log()[since:]))
+    check("Home Assistant's log has no warning or error about MQTT", complaints()[since:] == [], "\n".join(complaints()[since:]))
 
 
 # ---------------------------------------------------------------- parts
@@ -310,7 +241,8 @@ def part_entities():
               if not topic.startswith("mbushat/bridge/")}
     names = by_name(found)
     for name, values in states.items():
-        missing = set(values) - set(names[name]["cmps"]) - {"read_at", "seq", "status"}
+        known = set(names[name]["cmps"]) | {f"{key}-zoned" for key in names[name]["cmps"]} | {"read_at", "seq", "status"}
+        missing = set(values) - known
         check_quietly(f"every measurement of {name} is a component", not missing, str(missing))
         for key, (device_class, unit, state_class) in EXPECTED.get(name, {}).items():
             component = names[name]["cmps"].get(key) or fail(f"{name} has no {key}")
@@ -378,6 +310,112 @@ def part_life():
     until("killed: everything is unavailable", lambda: shown("heat", "energy") == "unavailable", 90)
     agent_restart(meters())
     until("started again: everything is right", all_right, 60)
+
+
+def part_restarts():
+    running()
+    heat, gas, room = ha_id("heat_and_cooling"), ha_id("gas"), ha_id("room_sensor")
+    old = ha.entities()[component_id("heat_and_cooling", "energy")]["entity_id"]
+    began = time.time()
+    agent_stop()
+    # a new meter that has counted one kilowatt-hour
+    swapped = changed("heat_and_cooling", lambda _: f'telegrams = ["{heat_and_cooling("99000020", "01000000")}"]')
+    simulate(swapped)
+    with Listener("mbushat/bridge/event") as events:
+        agent_restart(swapped)
+        until("swapped while the agent was down: there is a new device", lambda: ha_id("heat_and_cooling") not in (None, heat), 60)
+        until("swapped: the old device is gone", lambda: heat not in ha.devices(), 30)
+        told = [event for event in events.heard() if event.get("event") == "meter_replaced"]
+        check("swapped: the event says so", [event["meter"] for event in told] == ["heat_and_cooling"], str(told))
+    new = component_id("heat_and_cooling", "energy")
+    until("swapped: the new entity has the new meter's value", lambda: shown("heat_and_cooling", "energy") in ("1", "1.0"), 30)
+    new = ha.entities()[new]["entity_id"]
+    check("swapped: its id ends in the new meter's", new.endswith("_20000099") and new != old, new)
+    time.sleep(3)
+    history = ha("history/history_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began - 3600)),
+                 entity_ids=[old], minimal_response=True, no_attributes=True)
+    values = {float(state["s"]) for state in history.get(old, []) if state["s"] not in (None, "unavailable", "unknown", "")}
+    check("swapped: the old entity's history has only the old meter's values", values == {123456}, str(values))
+    simulate(meters())
+    agent_restart(meters())
+    until("swapped back: the first device is there again", lambda: ha_id("heat_and_cooling") == heat, 90)
+    volume = ha.entities()[component_id("gas", "volume")]["entity_id"]
+    for lost in (False, True):
+        how = "without the store" if lost else "with the store"
+        names = {("town_gas" if name == "gas" else name): plan for name, plan in meters().items() if name != "room_sensor"}
+        agent_restart(names, more=SECOND_BUS, lose_the_store=lost)
+        until(f"renamed {how}: it is the same device", lambda: ha_id("town_gas") == gas, 90)
+        until(f"renamed {how}: its values are there", lambda: shown("town_gas", "volume") not in (None, "unavailable", "unknown"), 60)
+        check(f"renamed {how}: its entities kept their ids", ha.entities()[component_id("town_gas", "volume")]["entity_id"] == volume)
+        check(f"renamed {how}: nothing of the old name is retained", not retained("mbushat/gas/#"))
+        until(f"removed {how}: no device, no entity", lambda: room not in ha.devices() and not any(
+            room in unique_id for unique_id in ha.entities()), 60)
+        check(f"removed {how}: nothing of it is retained", not retained("mbushat/room_sensor/#"))
+        until(f"a second bus {how}: it is on the agent's device", lambda: "mbushat_bridge_attic_scan" in ha.entities(), 30)
+        agent_restart(meters(), lose_the_store=lost)
+        until(f"removed bus {how}: no entity of it", lambda: not any("attic" in unique_id for unique_id in ha.entities()), 30)
+        until(f"all as before {how}: every meter has its values", all_right, 150)
+
+
+SECOND_BUS = '[[bus]]\nname = "attic"\nport = "/dev/no_such_uart"\nhat = true\n'
+
+
+def part_controls():
+    running()
+    agent_restart(meters(), more=SECOND_BUS)
+    agent_id = "mbushat_bridge"
+    until("the second bus is on the agent's device", lambda: f"{agent_id}_attic_power" in ha.entities(), 30)
+    power = ha.entities()[f"{agent_id}_attic_power"]
+    check("bus power is disabled at first", power["disabled_by"] == "integration" and power["state"] is None)
+    clock = ha.entities()[component_id("heat_and_cooling", "date_time")]
+    for entity in (power, clock):
+        ha("config/entity_registry/update", entity_id=entity["entity_id"], disabled_by=None)
+    state_of = lambda unique_id: (ha.entities()[unique_id]["state"] or {}).get("state")
+    until("enabled: the switch is there", lambda: state_of(power["unique_id"]) not in (None, "unavailable"), 90)
+    zoned = json.loads(retained("mbushat/heat_and_cooling/state")["mbushat/heat_and_cooling/state"])["date_time-zoned"]
+    check("the time of the meter's clock has the offset of the configured zone", zoned.endswith("+05:30"), zoned)
+    instant = datetime.datetime.fromisoformat(zoned).astimezone(datetime.timezone.utc).isoformat()
+    until(f"enabled: the time of the meter's clock is {instant}", lambda: state_of(clock["unique_id"]) == instant, 60)
+    simulate(changed("heat_and_cooling", lambda _: f'telegrams = ["{heat_and_cooling(clock="FFFFFFFF")}"]'))
+    until("a time that the meter calls invalid is unknown", lambda: state_of(clock["unique_id"]) == "unknown", 60)
+    stranger = {**meters(), "stranger": (60, 'model = "cold_water"\naddress = 60\nid = "60000000"')}
+    simulate(stranger)
+    for on in (False, True):
+        with Listener("mbushat/bridge/request/power", "mbushat/bridge/response/power") as heard:
+            ha("call_service", domain="switch", service="turn_on" if on else "turn_off", target={"entity_id": power["entity_id"]})
+            until(f"bus power {on}: asked for and accepted", lambda: [
+                message for message in heard.heard() if message in ({"bus": "attic", "on": on},) or message.get("status") == "ok"][1:], 20)
+    with Listener("mbushat/bridge/event") as events:
+        press(f"{agent_id}_wire_scan")
+        until("Scan pressed: its result is on the agent's device", lambda: state_of(f"{agent_id}_found") == str(len(stranger)), 300)
+        check("Scan: the meter nobody configured is an event", {"event": "meter_found", "bus": "wire", "address": "60"}.items() <= next(
+            (event for event in events.heard() if event.get("event") == "meter_found"), {}).items(), str(events.heard()))
+    attributes = ha.entities()[f"{agent_id}_found"]["state"]["attributes"]
+    check("Scan: which ones is in the attributes", "60" in json.dumps(attributes["found"]), json.dumps(attributes))
+    simulate(meters())
+    agent_restart(meters())
+
+
+class Listener:
+    """The JSON messages on some topics while it is open."""
+
+    def __init__(self, *topics):
+        host, port = args.broker.split(":")
+        filters = [word for topic in topics for word in ("-t", topic)]
+        self.file = os.path.join(folder, "heard")
+        with open(self.file, "wb") as file:
+            self.process = subprocess.Popen(["mosquitto_sub", "-h", host, "-p", port, "-R", *filters], stdout=file)
+        time.sleep(1)
+
+    def __enter__(self):
+        return self
+
+    def heard(self):
+        with open(self.file, encoding="utf-8") as file:
+            return [json.loads(line) for line in file.read().splitlines()]
+
+    def __exit__(self, *_):
+        end(self.process)
 
 
 def running():
@@ -474,7 +512,7 @@ def part_statistics():
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("mbushat")
-parser.add_argument("part", nargs="*", choices=PARTS, default=[])
+parser.add_argument("part", nargs="*", help=", ".join(PARTS))
 parser.add_argument("--broker", default="127.0.0.1:1883", help="host:port of the broker, without a password")
 parser.add_argument("--ha", default="127.0.0.1:8123", help="host:port of Home Assistant")
 parser.add_argument("--token", required=True, help="a long-lived access token")
@@ -482,7 +520,9 @@ parser.add_argument("--log", required=True, help="Home Assistant's log file")
 parser.add_argument("--restart-ha", help="command that restarts Home Assistant and returns when it is born again")
 parser.add_argument("--stop-broker", help="command that ends the broker")
 parser.add_argument("--start-broker", help="command that starts it and returns when Home Assistant is connected again")
-args = parser.parse_args()
+args = parser.parse_intermixed_args()
+if unknown := set(args.part) - set(PARTS):
+    parser.error(f"no such part: {', '.join(unknown)}")
 agent = simulator = None
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
@@ -496,7 +536,7 @@ for leftover in [*(f"homeassistant/device/{key}/config" for key in documents()),
 try:
     for part in args.part or PARTS:
         print(f"--- {part}", flush=True)
-        before = len(ha.log())
+        before = len(complaints())
         globals()[f"part_{part}"]()
         quiet(before)
 finally:

@@ -412,7 +412,8 @@ fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_
     publish(broker.port, "mbushat/removed/state", "{}", true);
     publish(broker.port, "mbushat/removed/availability", "online", true);
     publish(broker.port, &topic(former), &document(former, "w_m7", ""), true);
-    let vanished = format!(r#""power":{{"p":"sensor","uniq_id":"{same}_power"}},"#);
+    let component = |key: &str| format!(r#""{key}":{{"p":"sensor","uniq_id":"{same}_{key}"}},"#);
+    let vanished = component("power") + &component("old-one");
     publish(broker.port, &topic(same), &document(same, "w_m7", &vanished), true);
     let others = document(foreign, "w_m7", "").replace(r#""mbushat_bridge""#, r#""mbushat_house7_bridge""#);
     publish(broker.port, &topic(foreign), &others, true);
@@ -422,8 +423,10 @@ fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_
     let right = || {
         let kept = retained(broker.port, "#");
         let ours = payload_of(&kept, &topic(same)).unwrap_or_default();
-        ours.contains(r#""power":{"p":"sensor"}"#)
+        // one telegram without it is no proof that it is gone
+        ours.contains(r#""power":{"p":"sensor","uniq_id""#)
             && ours.contains("read-now")
+            && ours.contains(r#""old-one":{"p":"sensor"}"#)
             && payload_of(&kept, &topic(gone)).is_none()
             && payload_of(&kept, &topic(former)).is_none()
             && !kept.iter().any(|m| m.topic.starts_with("mbushat/removed/"))

@@ -195,19 +195,39 @@ fn a_meter_in_the_place_of_another_gets_entity_ids_of_its_own() {
 }
 
 #[test]
-fn components_that_vanish_are_removed_by_their_platform_alone() {
+fn components_that_vanish_are_removed_by_their_platform_alone_or_kept_as_they_were() {
     let reading = read(0x1234_5678, HEAT);
     let before = document("heat", &reading, |_| ());
-    let fewer: Vec<Measurement> = reading.measurements.iter().filter(|m| m.key != "power").cloned().collect();
+    let gone = ["power", "volume_flow"];
+    let fewer = reading.measurements.iter().filter(|m| !gone.contains(&m.key.as_str())).cloned().collect();
     let fewer = Reading { measurements: fewer, ..reading.clone() };
-    let after = document("heat", &fewer, |_| ());
-    assert_eq!(before.removing(&before.components), None);
-    let removal = after.removing(&before.components).expect("power is gone");
-    let value: Value = serde_json::from_str(&removal).expect("JSON");
+    assert_eq!(before.clone().after(&before.components, |_| false), before);
+    let after = document("heat", &fewer, |_| ()).after(&before.components, |key| key == "volume_flow");
+    let value: Value = serde_json::from_str(&after.payload).expect("JSON");
     assert_eq!(value["cmps"]["power"], serde_json::json!({ "p": "sensor" }));
-    assert!(!after.payload.contains("heat_power\""));
-    let found = announcer("mbushat").recognise(removal.as_bytes()).expect("ours");
+    assert_eq!(value["cmps"]["volume_flow"], before.components["volume_flow"]);
+    let found = announcer("mbushat").recognise(after.payload.as_bytes()).expect("ours");
     assert_eq!(found.components, after.components, "what a document removes is not there any more");
+    assert!(after.components.contains_key("volume_flow") && !after.components.contains_key("power"));
+}
+
+#[test]
+fn a_document_keeps_nothing_for_which_it_has_no_room() {
+    let mut reading = read(0x1234_5678, HEAT);
+    let energy = reading.measurements[0].clone();
+    let stored = |from: u64| (from..from + 200).map(|n| (n, format!("energy_storage_{n}")));
+    let with = |reading: &mut Reading, from| {
+        let more = stored(from).map(|(storage_number, key)| Measurement { key, storage_number, ..energy.clone() });
+        reading.measurements.extend(more);
+    };
+    let mut other = reading.clone();
+    with(&mut reading, 1);
+    with(&mut other, 1000);
+    let before = document("heat", &reading, |_| ());
+    let after = document("heat", &other, |_| ()).after(&before.components, |_| true);
+    // naming what it removes takes a little more
+    assert!(after.payload.len() <= 70_000, "{}", after.payload.len());
+    assert!(after.payload.contains(r#""energy_storage_1":{"p":"sensor"}"#));
 }
 
 #[test]

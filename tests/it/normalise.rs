@@ -125,7 +125,7 @@ fn negative_values_stay_and_invalid_ones_are_null_never_zero() {
             "volume_2 null m³",
         ]
     );
-    assert!(payload::state(&reading, 1).contains("\"power\":null,"));
+    assert!(payload::state(&reading, 1, None).contains("\"power\":null,"));
 }
 
 #[test]

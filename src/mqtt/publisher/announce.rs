@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 
 use super::super::outbox::Class;
 use super::Publisher;
-use super::known::Known;
-use crate::homeassistant::discovery::{AgentTopics, Announcer, MeterDevice};
+use super::known::{self, Known};
+use crate::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
 use crate::spool::Memo;
 
+/// The agent's own announcement in the store: no meter may have this name.
+pub(super) const AGENT: &str = "bridge";
+
 impl Publisher {
-    pub(super) fn announce_agent(&mut self) {
-        let homeassistant = &self.config.homeassistant;
-        if !homeassistant.enabled {
-            return;
-        }
-        let topics = &self.topics;
+    /// Who makes the documents; `None` where Home Assistant is not wanted.
+    pub(super) fn new_announcer(&self) -> Option<Announcer> {
+        let (homeassistant, topics) = (&self.config.homeassistant, &self.topics);
         let own = AgentTopics {
             state: topics.bridge_state(),
             info: topics.bridge_info(),
@@ -24,12 +24,24 @@ impl Publisher {
             scanned: topics.response("scan"),
             power: topics.request("power"),
         };
-        let announcer = Announcer::new(homeassistant, topics.base(), own);
-        let document = announcer.agent(&self.config.buses);
-        if self.outbox.get(Class::AgentAnnouncement, &document.topic) != Some(document.payload.as_bytes()) {
-            self.outbox.set(Class::AgentAnnouncement, &document.topic, document.payload.into(), true);
+        homeassistant.enabled.then(|| Announcer::new(homeassistant, topics.base(), own))
+    }
+
+    /// The agent's own announcement; what belongs to a bus that is gone is removed.
+    pub(super) fn announce_agent(&mut self) {
+        let Some(announcer) = &self.announcer else { return };
+        let document = announcer.agent(&self.config.buses).after(&self.agent_before, |_| false);
+        self.agent_before.extend(document.components.clone());
+        self.set_announcement(Class::AgentAnnouncement, AGENT, "", document);
+    }
+
+    /// Publishes a document that says something new, and remembers it.
+    fn set_announcement(&mut self, class: Class, name: &str, rules: &str, document: Document) {
+        let Document { topic, payload, .. } = document;
+        if self.outbox.get(class, &topic) != Some(payload.as_bytes()) {
+            self.spool.remember(Memo::Announcement, name, &format!("{topic}\n{rules}\n{payload}"), self.now);
+            self.outbox.set(class, &topic, payload.into(), true);
         }
-        self.announcer = Some(announcer);
     }
 
     /// The agent's own announcement, and those of all meters seen so far.
@@ -56,6 +68,9 @@ impl Publisher {
         if known.seen.is_empty() {
             return;
         }
+        if known.learn_from_found() {
+            known.remember_identity(&mut self.spool, self.now);
+        }
         let device = MeterDevice {
             name,
             title: known.meter.title.as_deref(),
@@ -68,35 +83,17 @@ impl Publisher {
             measurements: &known.seen,
         };
         let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
-        for (topic, components) in std::mem::take(&mut known.found) {
-            if topic == document.topic {
-                known.had.extend(components);
-            } else {
-                self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
-            }
+        let mut wrong = known.settle_found(&document.topic);
+        let document = document.after(&known.before, |component| known.keeps(component));
+        known.told(document.components.clone());
+        let before = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic);
+        if self.outbox.get(Class::Announcement, &document.topic).is_none() {
+            say_first(name, by_name, document.left_out);
         }
-        let payload = document.removing(&known.had).unwrap_or(document.payload);
-        if self.outbox.get(Class::Announcement, &document.topic) == Some(payload.as_bytes()) {
-            return;
-        }
-        if document.left_out > 0 {
-            tracing::warn!(meter = name, "{} entities are left out: too many for a message", document.left_out);
-        }
-        let before = known.announced.replace(document.topic.clone());
-        if before.as_ref() != Some(&document.topic) {
-            if by_name {
-                tracing::warn!(
-                    meter = name,
-                    "its identification tells it from no other meter, so Home Assistant knows it by its name here: keep that"
-                );
-            }
-            if let Some(old) = before {
-                self.outbox.set(Class::Announcement, &old, Vec::new(), true);
-            }
-        }
-        let text = format!("{}\n{payload}", document.topic);
-        self.spool.remember(Memo::Announcement, name, &text, self.now);
-        self.outbox.set(Class::Announcement, &document.topic, payload.into(), true);
+        wrong.extend(before);
+        wrong.iter().for_each(|topic| self.outbox.set(Class::Announcement, topic, Vec::new(), true));
+        let rules = known::rules_mark(&known.meter, &self.config);
+        self.set_announcement(Class::Announcement, name, &rules, document);
     }
 
     /// A retained announcement on the broker. One of ours that is no longer right is taken back,
@@ -105,24 +102,50 @@ impl Publisher {
         let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
             return;
         };
-        let Some(state_topic) = announced.state_topic else { return };
+        let Some(state_topic) = announced.state_topic.clone() else {
+            announced.components.into_iter().for_each(|(id, c)| _ = self.agent_before.entry(id).or_insert(c));
+            return self.announce_agent();
+        };
         // already taken back: Home Assistant warns of a second time
         if self.outbox.get(Class::Announcement, topic).is_some_and(<[u8]>::is_empty) {
             return;
         }
-        let Some(known) = self.meters.values_mut().find(|k| self.topics.state(&k.meter.name) == state_topic) else {
+        let own = self.topics.meter_of_state(&state_topic).filter(|name| self.meters.contains_key(*name));
+        if own.is_none() {
+            self.take_back_found(&state_topic);
+        }
+        // announced anew already, perhaps by a meter under another name
+        let now = self.meters.values().find(|k| k.announced.as_deref() == Some(topic)).map(|k| k.meter.name.as_str());
+        let Some(name) = now.or(own).map(str::to_owned) else {
             tracing::info!(topic, "takes back the announcement of a meter that is not configured");
-            self.outbox.set(Class::Announcement, topic, Vec::new(), true);
-            if let Some(name) = self.topics.meter_of_state(&state_topic) {
-                self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
-            }
-            return self.outbox.set(Class::State, &state_topic, Vec::new(), true);
+            return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
         };
+        let Some(known) = self.meters.get_mut(&name) else { return };
         if known.announced.as_deref().is_some_and(|current| current != topic) {
             return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
         }
-        known.found.insert(topic.to_owned(), announced.components);
-        let name = known.meter.name.clone();
+        known.found.insert(topic.to_owned(), announced);
         self.announce(&name);
+    }
+
+    /// The other topics of a meter that was found announced but is not configured.
+    fn take_back_found(&mut self, state_topic: &str) {
+        if let Some(name) = self.topics.meter_of_state(state_topic) {
+            self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
+        }
+        self.outbox.set(Class::State, state_topic, Vec::new(), true);
+    }
+}
+
+/// What is said once, when a device is announced for the first time.
+fn say_first(meter: &str, by_name: bool, left_out: usize) {
+    if by_name {
+        tracing::warn!(
+            meter,
+            "its identification tells it from no other meter, so Home Assistant knows it by its name here: keep that"
+        );
+    }
+    if left_out > 0 {
+        tracing::warn!(meter, "{left_out} entities are left out: too many for a message");
     }
 }

@@ -1,13 +1,17 @@
 //! What the publisher knows of one meter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
+
+use serde_json::Value;
 
 use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
+use crate::homeassistant::discovery::Announced;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::quantity::Unit;
-use crate::measure::{Measurement, Reading, normalise};
+use crate::measure::{Measured, Measurement, Reading, normalise};
 use crate::spool::{Memo, Spool};
 
 /// One configured meter.
@@ -20,7 +24,7 @@ pub(super) struct Known {
     pub(super) last: BTreeMap<String, Decimal>,
     /// The unit in which each key was first published.
     pub(super) units: BTreeMap<String, Unit>,
-    /// Everything it was seen to measure.
+    /// Everything it was seen to measure since the start, or since its rules changed.
     pub(super) seen: Vec<Measurement>,
     /// A reading with a total too low, after which the meter is read again.
     pub(super) doubtful: Option<Reading>,
@@ -28,11 +32,20 @@ pub(super) struct Known {
     pub(super) replaces_another: bool,
     /// Topic of its announcement.
     pub(super) announced: Option<String>,
-    /// Components of earlier announcements there: those that are gone must be named to be removed.
-    pub(super) had: BTreeMap<String, String>,
-    /// Its announcements on the broker of which the store knows nothing: components by topic.
-    pub(super) found: BTreeMap<String, BTreeMap<String, String>>,
+    /// Components announced there so far: one that is gone must be named to be removed.
+    pub(super) before: BTreeMap<String, Value>,
+    /// In how many good readouts in a row each component was missing.
+    missed: BTreeMap<String, u8>,
+    /// What it was announced with belongs to other rules: what is missing now is missing for good.
+    other_rules: bool,
+    /// Its announcements on the broker of which the store knows nothing, by topic.
+    pub(super) found: BTreeMap<String, Announced>,
 }
+
+/// A component that was missing in so many good readouts in a row is gone. Fewer mean nothing: some
+/// meters send their records by turns, and in a fault leave some out. At the usual quarter of an
+/// hour it is five hours.
+pub(super) const MISSES: u8 = 20;
 
 impl Known {
     pub(super) fn new(meter: &Meter) -> Self {
@@ -45,7 +58,9 @@ impl Known {
             doubtful: None,
             replaces_another: false,
             announced: None,
-            had: BTreeMap::new(),
+            before: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            other_rules: false,
             found: BTreeMap::new(),
         }
     }
@@ -58,6 +73,7 @@ impl Known {
         if !same {
             self.seen.clear();
             self.last.clear();
+            self.other_rules = true;
         }
         self.presence.tolerate(meter.offline_after);
         self.meter = meter.clone();
@@ -78,10 +94,88 @@ impl Known {
         }
     }
 
-    /// Keeps what is measured, and the first unit of each key.
-    pub(super) fn see(&mut self, measurement: &Measurement, spool: &mut Spool, now: Instant) {
+    /// Another meter has its place: nothing of the former one holds.
+    pub(super) fn replace(&mut self) {
+        self.replaces_another = true;
+        self.last.clear();
+        self.seen.clear();
+        self.before.clear();
+        self.missed.clear();
+        self.doubtful = None;
+    }
+
+    /// Takes over what was announced on `topic` before this start, under rules with this mark.
+    pub(super) fn resume(&mut self, topic: &str, announced: Announced, same_rules: bool) {
+        self.announced = Some(topic.to_owned());
+        self.before = announced.components;
+        self.other_rules = !same_rules;
+    }
+
+    /// An announcement with another meter's number under this name: that meter was replaced while
+    /// nobody looked. Whether that is news.
+    pub(super) fn learn_from_found(&mut self) -> bool {
+        let own = self.presence.identity().map(|identity| format!("{:08X}", identity.id()));
+        let other = self.found.values().any(|found| found.serial.is_some() && found.serial != own);
+        other && !std::mem::replace(&mut self.replaces_another, true)
+    }
+
+    /// For the next start: who answers, and whether it was another one before.
+    pub(super) fn remember_identity(&self, spool: &mut Spool, now: Instant) {
+        let Some(identity) = self.presence.identity() else { return };
+        let mark = if self.replaces_another { " replaced" } else { "" };
+        spool.remember(Memo::Identity, &self.meter.name, &format!("{identity}{mark}"), now);
+    }
+
+    /// Its announcements on the broker that are to be taken back, now that it is announced on `topic`.
+    pub(super) fn settle_found(&mut self, topic: &str) -> Vec<String> {
+        let (same, other) = std::mem::take(&mut self.found).into_iter().partition(|(found, _)| found == topic);
+        let same: BTreeMap<String, Announced> = same;
+        for (id, component) in same.into_values().flat_map(|found| found.components) {
+            self.before.entry(id).or_insert(component);
+        }
+        let other: BTreeMap<String, Announced> = other;
+        other.into_keys().collect()
+    }
+
+    /// Whether a component that the last readouts did not give stays announced. One with a hyphen is
+    /// no measurement.
+    pub(super) fn keeps(&self, component: &str) -> bool {
+        let missed = self.missed.get(component).is_some_and(|&missed| missed >= MISSES);
+        !self.other_rules && !missed && !component.contains('-')
+    }
+
+    /// It is announced with these components.
+    pub(super) fn told(&mut self, components: BTreeMap<String, Value>) {
+        for id in self.before.keys().filter(|id| !components.contains_key(*id)) {
+            self.missed.insert(id.clone(), MISSES);
+        }
+        self.before.extend(components);
+        self.other_rules = false;
+    }
+
+    /// Keeps what is measured, and counts what is missing.
+    pub(super) fn see_all(&mut self, measurements: &[Measurement], spool: &mut Spool, now: Instant) {
+        let there: BTreeSet<&str> = measurements.iter().map(|measurement| measurement.key.as_str()).collect();
+        for key in self.seen.iter().map(|seen| &seen.key).chain(self.before.keys()) {
+            if !there.contains(key.as_str()) && !self.missed.contains_key(key) {
+                self.missed.insert(key.clone(), 0);
+            }
+        }
+        self.missed.retain(|key, _| !there.contains(key.as_str()));
+        self.missed.values_mut().for_each(|missed| *missed = missed.saturating_add(1));
+        self.seen.retain(|seen| self.missed.get(&seen.key).is_none_or(|&missed| missed < MISSES));
+        measurements.iter().for_each(|measurement| self.see(measurement, spool, now));
+    }
+
+    /// What decides how it is shown must not go to and fro with its value: a valid one tells more
+    /// than an invalid one, a negative one more than a positive one, fine steps more than coarse ones.
+    fn see(&mut self, measurement: &Measurement, spool: &mut Spool, now: Instant) {
         match self.seen.iter_mut().find(|seen| seen.key == measurement.key) {
-            Some(seen) => seen.clone_from(measurement),
+            Some(seen) => {
+                let keeps = measurement.value == Measured::Invalid || is_negative(&seen.value);
+                let value = if keeps { seen.value.clone() } else { measurement.value.clone() };
+                *seen = Measurement { value, digits: seen.digits.max(measurement.digits), ..measurement.clone() };
+            }
             None => self.seen.push(measurement.clone()),
         }
         if !self.units.contains_key(&measurement.key) {
@@ -90,4 +184,15 @@ impl Known {
             spool.remember(Memo::Unit, &name, measurement.unit.name(), now);
         }
     }
+}
+
+fn is_negative(value: &Measured) -> bool {
+    matches!(value, Measured::Number(number) if number.mantissa() < 0)
+}
+
+/// A mark of everything in the configuration that decides which keys a meter's records get.
+pub(super) fn rules_mark(meter: &Meter, config: &Config) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", (&meter.records, &meter.expose, &meter.profile, &config.profiles)).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }

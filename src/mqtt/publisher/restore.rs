@@ -8,7 +8,8 @@ use super::super::outbox::Class;
 use super::super::payload::{self, OFFLINE, ONLINE};
 use super::super::topic::Topics;
 use super::Publisher;
-use super::known::Known;
+use super::announce::AGENT;
+use super::known::{self, Known};
 use crate::config::Config;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::quantity::Unit;
@@ -18,9 +19,10 @@ impl Publisher {
     /// Sets every document that is known without a readout.
     pub(super) fn restore(&mut self) {
         self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
-        self.announce_agent();
+        self.announcer = self.new_announcer();
         self.restore_states();
         self.restore_announcements();
+        self.announce_agent();
         for known in self.meters.values() {
             let payload = if known.presence.is_online() { ONLINE } else { OFFLINE };
             let topic = self.topics.availability(&known.meter.name);
@@ -56,20 +58,21 @@ impl Publisher {
 
     /// Announces what the store knows; takes back what is no longer configured.
     fn restore_announcements(&mut self) {
-        for (name, announcement) in self.spool.remembered(Memo::Announcement) {
-            let Some((topic, payload)) = announcement.split_once('\n') else { continue };
-            let known = self.meters.get_mut(name).filter(|_| self.announcer.is_some());
-            let payload = if known.is_some() { payload } else { "" };
-            self.outbox.set(Class::Announcement, topic, payload.into(), true);
-            if let Some(known) = known {
-                known.announced = Some(topic.to_owned());
-                let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
-                known.had = announced.map(|announced| announced.components).unwrap_or_default();
+        for (name, text) in self.spool.remembered(Memo::Announcement) {
+            let Some((topic, rules, payload)) = announcement(text) else { continue };
+            let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
+            match (announced, self.meters.get_mut(name)) {
+                (Some(announced), Some(known)) => {
+                    self.outbox.set(Class::Announcement, topic, payload.into(), true);
+                    known.resume(topic, announced, rules == known::rules_mark(&known.meter, &self.config));
+                }
+                (Some(announced), None) if name == AGENT => self.agent_before = announced.components,
+                _ => self.outbox.set(Class::Announcement, topic, Vec::new(), true),
             }
         }
         let remembered = self.spool.remembered(Memo::State).chain(self.spool.remembered(Memo::Announcement));
-        let gone: BTreeSet<String> =
-            remembered.map(|(name, _)| name.to_owned()).filter(|name| !self.meters.contains_key(name)).collect();
+        let names = remembered.map(|(name, _)| name).filter(|name| *name != AGENT);
+        let gone: BTreeSet<String> = names.filter(|name| !self.meters.contains_key(*name)).map(str::to_owned).collect();
         gone.iter().for_each(|name| self.take_back(name));
     }
 
@@ -101,8 +104,9 @@ impl Publisher {
             self.outbox.clear(|_| true);
         }
         self.config = config;
+        self.zone = self.config.time_zone();
         if announced_otherwise {
-            self.announcer = None;
+            self.announcer = self.new_announcer();
             self.meters.values_mut().for_each(|known| known.announced = None);
         }
         if !rebased {
@@ -127,7 +131,7 @@ impl Publisher {
         }
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.outbox.forget_documents();
-        self.announcer = None;
+        self.agent_before.clear();
         self.restore();
         self.announce_all();
     }
@@ -158,8 +162,8 @@ impl Publisher {
             if meters.contains_key(name) {
                 return false;
             }
-            let announcement = spool.remembered(Memo::Announcement).find(|(other, _)| other == name);
-            let announcement = announcement.and_then(|(_, text)| text.split_once('\n')).map_or("", |(topic, _)| topic);
+            let remembered = spool.remembered(Memo::Announcement).find(|(other, _)| other == name);
+            let announcement = remembered.and_then(|(_, text)| announcement(text)).map_or("", |(topic, ..)| topic);
             let gone = outbox.has_arrived(Class::State, &topics.state(name))
                 && outbox.has_arrived(Class::Availability, &topics.availability(name))
                 && outbox.has_arrived(Class::Announcement, announcement);
@@ -177,6 +181,13 @@ impl Publisher {
         let states = self.spool.remembered(Memo::State);
         states.filter_map(|(name, state)| Some((name.to_owned(), last_good(state)?))).collect()
     }
+}
+
+/// Topic, mark of the rules and document of a remembered announcement.
+fn announcement(text: &str) -> Option<(&str, &str, &str)> {
+    let (topic, rest) = text.split_once('\n')?;
+    let (rules, document) = rest.split_once('\n')?;
+    Some((topic, rules, document))
 }
 
 /// `read_at` of a `state` document.

@@ -1,0 +1,147 @@
+//! The shapes byte by byte.
+
+use super::*;
+use crate::mbus::address::SecondaryAddress;
+use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::measure::profile::Presentation;
+use std::time::Duration;
+
+fn volume(key: &str, value: Measured) -> Measurement {
+    Measurement {
+        key: key.to_owned(),
+        quantity: Quantity::Known(Known::Volume),
+        value,
+        unit: Unit::CubicMetre,
+        function: Function::Instantaneous,
+        storage_number: 0,
+        tariff: 0,
+        subunit: 0,
+        modifiers: Vec::new(),
+        digits: Some(2),
+        presentation: Presentation::default(),
+    }
+}
+
+fn sample() -> Reading {
+    let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_374_900);
+    Reading {
+        meter: "cold_water".to_owned(),
+        due_at: Some(midnight),
+        read_at: midnight + Duration::from_millis(412),
+        clock_synced: Some(true),
+        device: Device {
+            identity: Some(SecondaryAddress::parse("30137315ATS0104").expect("an address")),
+            address: 48,
+            access_number: 112,
+            status: Vec::new(),
+        },
+        measurements: vec![volume("volume", Measured::Number(Decimal::new(5, -2)))],
+        errors: vec![RecordFault {
+            index: 7,
+            dib: vec![0x3C],
+            vib: vec![0x2B],
+            data: vec![0xBD, 0xEB, 0xDD, 0xDD],
+            error: "invalid BCD".to_owned(),
+        }],
+    }
+}
+
+#[test]
+fn a_reading_is_the_contracts_sample_byte_for_byte() {
+    let want = concat!(
+        r#"{"meter":"cold_water","seq":1842,"due_at":"2026-11-22T19:15:00Z","read_at":"2026-11-22T19:15:00.412Z","clock_synced":true,"#,
+        r#""device":{"id":"30137315","manufacturer":"ATS","version":1,"medium":"heat","address":48,"access_number":112,"status":[]},"#,
+        r#""measurements":[{"key":"volume","quantity":"volume","value":0.05,"unit":"m³","function":"instantaneous","storage":0,"tariff":0,"subunit":0}],"#,
+        r#""errors":[{"index":7,"dib":"3C","vib":"2B","data":"BDEBDDDD","error":"invalid BCD"}]}"#
+    );
+    assert_eq!(reading(&sample(), 1842), want);
+}
+
+#[test]
+fn every_digit_of_a_value_arrives() {
+    let mut reading = sample();
+    for (mantissa, exponent, text) in [
+        (5, -2, "0.05"),
+        (500, -2, "5"),
+        (999_999_999_999, -3, "999999999.999"),
+        (i128::from(u64::MAX), 0, "18446744073709551615"),
+        (-12_345_678_901_234_567_890, -9, "-12345678901.23456789"),
+        (23_010, -2, "230.1"),
+        (1, 12, "1000000000000"),
+        (1, -29, "0.00000000000000000000000000001"),
+    ] {
+        let number = Decimal::new(mantissa, exponent);
+        reading.measurements = vec![volume("volume", Measured::Number(number))];
+        assert!(super::reading(&reading, 1).contains(&format!(r#""value":{text},"#)), "{text}");
+        let state = state(&reading, 1, None);
+        assert!(state.starts_with(&format!(r#"{{"volume":{text},"#)), "{state}");
+        assert_eq!(numbers_of_state(state.as_bytes()).expect("our own state").get("volume"), Some(&number));
+    }
+}
+
+#[test]
+fn a_time_has_the_offset_that_the_zone_had_then() {
+    let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+    for (text, want) in [
+        ("2026-01-15T10:00", Some("2026-01-15T10:00:00+01:00")),
+        ("2026-07-15T10:00:30", Some("2026-07-15T10:00:30+02:00")),
+        // left out in spring
+        ("2024-03-31T02:15", Some("2024-03-31T03:15:00+02:00")),
+        // twice in autumn
+        ("2024-10-27T02:15", Some("2024-10-27T02:15:00+02:00")),
+        ("2024-02-30T02:15", None),
+        ("2020-01-15", None),
+        ("30137315", None),
+        ("", None),
+    ] {
+        assert_eq!(zoned(text, &berlin).as_deref(), want, "{text}");
+    }
+    let mut reading = sample();
+    let at = |value| volume("date_time", value);
+    reading.measurements = vec![at(Measured::Text("2026-07-15T10:00".to_owned()))];
+    let start = r#"{"date_time":"2026-07-15T10:00","#;
+    let own = state(&reading, 1, Some(&berlin));
+    assert!(own.starts_with(&format!(r#"{start}"date_time-zoned":"2026-07-15T10:00:00+02:00","read_at""#)), "{own}");
+    let without = state(&reading, 1, None);
+    assert!(without.starts_with(&format!(r#"{start}"read_at""#)), "{without}");
+    reading.measurements = vec![at(Measured::Invalid)];
+    assert!(state(&reading, 1, Some(&berlin)).starts_with(r#"{"date_time":null,"read_at""#));
+}
+
+#[test]
+fn a_state_is_flat_with_null_for_invalid() {
+    let mut reading = sample();
+    reading.device.status = vec!["low_power"];
+    reading.due_at = None;
+    reading.measurements.push(volume("volume_2", Measured::Invalid));
+    reading.measurements.push(volume("date", Measured::Text("2020-01-15".to_owned())));
+    assert_eq!(
+        state(&reading, 7, None),
+        r#"{"volume":0.05,"volume_2":null,"date":"2020-01-15","read_at":"2026-11-22T19:15:00.412Z","seq":7,"status":["low_power"]}"#
+    );
+    assert!(super::reading(&reading, 7).contains(r#""due_at":null,"#));
+    let numbers = numbers_of_state(state(&reading, 7, None).as_bytes()).expect("our own state");
+    assert_eq!(numbers.into_keys().collect::<Vec<_>>(), ["volume"]);
+}
+
+#[test]
+fn an_event_names_itself_first() {
+    let fell = Event::CounterFell {
+        meter: "heat".to_owned(),
+        key: "energy".to_owned(),
+        from: Number(Decimal::new(12_345, -1)),
+        to: Number(Decimal::ZERO),
+        unit: "kWh",
+    };
+    assert_eq!(
+        event(&fell, SystemTime::UNIX_EPOCH),
+        r#"{"event":"counter_fell","meter":"heat","key":"energy","from":1234.5,"to":0,"unit":"kWh","at":"1970-01-01T00:00:00Z"}"#
+    );
+}
+
+#[test]
+fn times_outside_the_calendar_do_not_panic() {
+    assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_millis(1)), "1969-12-31T23:59:59.999Z");
+    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
+    assert_eq!(timestamp(far), "1970-01-01T00:00:00Z");
+}

@@ -1,0 +1,255 @@
+//! What Home Assistant is told over restarts of the agent, by a publisher without a broker.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::super::outbox::{Class, Next};
+use super::{Outcome, Publisher, known};
+use crate::bus::MeterReadout;
+use crate::config;
+use crate::spool::Spool;
+
+const HAT: &str = "[[bus]]\nname = \"hat\"\nport = \"sim:a\"\n";
+const GAS: &str = "[[meter]]\nname = \"gas\"\nbus = \"hat\"\naddress = 5\n";
+/// Volume, flow.
+const BOTH: &str = "0C 13 45 23 01 00 02 3B 10 00";
+const VOLUME: &str = "0C 13 45 23 01 00";
+
+/// A folder with a configuration and a store.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mbushat-publisher-{}-{name}", std::process::id()));
+        _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn start(&self, buses_and_meters: &str) -> Publisher {
+        let store = self.0.join("store");
+        let file = self.0.join("mbushat.toml");
+        fs::write(&file, format!("[store]\ndirectory = {store:?}\n{buses_and_meters}")).expect("written");
+        let config = config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        let spool = Spool::open(&config.store, Instant::now()).expect("nobody else has it");
+        Publisher::new(config, spool, Instant::now())
+    }
+
+    fn lose_the_store(&self) {
+        fs::remove_dir_all(self.0.join("store")).expect("it was there");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn stop(publisher: Publisher) {
+    publisher.spool.close(Instant::now());
+}
+
+/// A gas meter with this number answers under this name.
+fn read(publisher: &mut Publisher, meter: &str, id: u32, records: &str) {
+    let [a, b, c, d] = id.to_le_bytes();
+    let mut body = vec![0x08, 0x05, 0x72, a, b, c, d, 0x2D, 0x2C, 0x1D, 0x03, 1, 0, 0, 0];
+    body.extend(records.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex")));
+    let length = u8::try_from(body.len()).expect("one frame");
+    let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
+    let (meter, frames) = (meter.to_owned(), Ok(vec![frame]));
+    let readout = MeterReadout { meter, due_at: None, read_at: SystemTime::now(), frames };
+    // a total that fell is believed when it is read again
+    let taken = (0..2).any(|_| matches!(publisher.readout(readout.clone(), None), Outcome::Taken(_)));
+    assert!(taken, "{readout:?}");
+}
+
+fn topic(id: u32) -> String {
+    format!("homeassistant/device/mbushat_{id:08X}_KAM_1d_03/config")
+}
+
+/// What is to stand on a topic; null for nothing.
+fn document(publisher: &Publisher, class: Class, topic: &str) -> Value {
+    let payload = publisher.outbox.get(class, topic).unwrap_or_default();
+    serde_json::from_slice(payload).unwrap_or_default()
+}
+
+fn component(publisher: &Publisher, id: u32, key: &str) -> Value {
+    document(publisher, Class::Announcement, &topic(id))["cmps"][key].clone()
+}
+
+/// Everything that a broker would get now, acknowledged at once: topic and payload.
+fn published(publisher: &mut Publisher) -> Vec<(String, String)> {
+    publisher.outbox.up();
+    let mut all = Vec::new();
+    loop {
+        let message = match publisher.outbox.next(Instant::now()) {
+            Next::Publish(message) => message,
+            Next::Subscribe => continue,
+            Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
+                Some(message) => message,
+                None => return all,
+            },
+            Next::ReadingAgain(_) | Next::Wait => return all,
+        };
+        publisher.outbox.acked(message.id);
+        all.push((message.topic, String::from_utf8(message.payload).expect("text")));
+    }
+}
+
+#[test]
+fn a_component_missing_from_the_first_telegram_after_a_restart_stays() {
+    let place = Place::new("missing");
+    let config = format!("{HAT}{GAS}");
+    let mut before = place.start(&config);
+    read(&mut before, "gas", 0x1001, BOTH);
+    let flow = component(&before, 0x1001, "volume_flow");
+    assert_eq!(flow["uniq_id"], "mbushat_00001001_KAM_1d_03_volume_flow");
+    stop(before);
+    let mut after = place.start(&config);
+    for n in 1..known::MISSES {
+        read(&mut after, "gas", 0x1001, VOLUME);
+        assert_eq!(component(&after, 0x1001, "volume_flow"), flow, "missing {n} times");
+    }
+    read(&mut after, "gas", 0x1001, VOLUME);
+    assert_eq!(component(&after, 0x1001, "volume_flow"), json!({ "p": "sensor" }), "missing too often");
+    assert_eq!(component(&after, 0x1001, "volume")["dev_cla"], "gas");
+    // the broker may still have what stood there before
+    let old = json!({ "dev": { "ids": ["x"], "via_device": "mbushat_bridge", "sn": "00001001" }, "o": { "name": "mbushat" },
+        "stat_t": "mbushat/gas/state", "cmps": { "volume_flow": flow } });
+    after.found(&topic(0x1001), old.to_string().as_bytes());
+    read(&mut after, "gas", 0x1001, VOLUME);
+    assert_eq!(component(&after, 0x1001, "volume_flow"), json!({ "p": "sensor" }));
+    read(&mut after, "gas", 0x1001, BOTH);
+    assert_eq!(component(&after, 0x1001, "volume_flow"), flow, "there again");
+}
+
+#[test]
+fn a_component_that_misses_now_and_then_stays_for_ever() {
+    let place = Place::new("turns");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    for n in 0..5 * u32::from(known::MISSES) {
+        read(&mut publisher, "gas", 0x1001, if n % 7 == 0 { BOTH } else { VOLUME });
+        assert!(component(&publisher, 0x1001, "volume_flow")["uniq_id"].is_string(), "readout {n}");
+    }
+}
+
+#[test]
+fn what_a_new_rule_hides_is_gone_with_the_first_readout() {
+    let place = Place::new("rule");
+    let mut before = place.start(&format!("{HAT}{GAS}"));
+    read(&mut before, "gas", 0x1001, BOTH);
+    stop(before);
+    let hide = "[[meter.record]]\nquantity = \"volume_flow\"\nhide = true\n";
+    let mut after = place.start(&format!("{HAT}{GAS}{hide}"));
+    assert!(component(&after, 0x1001, "volume_flow")["uniq_id"].is_string());
+    read(&mut after, "gas", 0x1001, BOTH);
+    assert_eq!(component(&after, 0x1001, "volume_flow"), json!({ "p": "sensor" }));
+}
+
+#[test]
+fn another_meter_after_a_restart_is_another_device_with_entity_ids_of_its_own() {
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "swap-lost" } else { "swap" });
+        let config = format!("{HAT}{GAS}");
+        let mut before = place.start(&config);
+        read(&mut before, "gas", 0x1001, BOTH);
+        let old = document(&before, Class::Announcement, &topic(0x1001)).to_string();
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(&config);
+        if store_is_lost {
+            after.found(&topic(0x1001), old.as_bytes());
+        }
+        read(&mut after, "gas", 0x2002, BOTH);
+        let sent = published(&mut after);
+        let place_of = |wanted: &str| sent.iter().position(|(topic, _)| topic == wanted).expect("published");
+        assert_eq!(sent[place_of(&topic(0x1001))].1, "", "the old device is taken back");
+        let first_value = place_of("mbushat/gas/state");
+        assert!(place_of(&topic(0x1001)) < first_value, "before it could take the new meter's values for its own");
+        assert_eq!(component(&after, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
+        let replaced = sent.iter().any(|(_, text)| text.starts_with(r#"{"event":"meter_replaced","meter":"gas""#));
+        assert_eq!(replaced, !store_is_lost, "whom it replaces only the store knows");
+        let fell = sent.iter().any(|(_, text)| text.contains("counter_fell"));
+        assert!(!fell, "another meter's total is no fall");
+        stop(after);
+        // and remains one
+        let mut again = place.start(&config);
+        read(&mut again, "gas", 0x2002, BOTH);
+        assert_eq!(component(&again, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
+    }
+}
+
+#[test]
+fn a_renamed_meter_keeps_its_device_though_the_broker_shows_the_old_name_late() {
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "name-lost" } else { "name" });
+        let mut before = place.start(&format!("{HAT}{GAS}"));
+        read(&mut before, "gas", 0x1001, BOTH);
+        let old = document(&before, Class::Announcement, &topic(0x1001)).to_string();
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(&format!("{HAT}{}", GAS.replace("\"gas\"", "\"cellar\"")));
+        read(&mut after, "cellar", 0x1001, BOTH);
+        after.found(&topic(0x1001), old.as_bytes());
+        let now = document(&after, Class::Announcement, &topic(0x1001));
+        assert_eq!(now["stat_t"], "mbushat/cellar/state", "store lost: {store_is_lost}");
+        let sent = published(&mut after);
+        for gone in ["mbushat/gas/state", "mbushat/gas/availability"] {
+            assert!(sent.contains(&(gone.to_owned(), String::new())), "{gone}, store lost: {store_is_lost}");
+        }
+    }
+}
+
+#[test]
+fn a_removed_bus_takes_its_entities_off_the_agents_device() {
+    let agent = "homeassistant/device/mbushat_bridge/config";
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "bus-lost" } else { "bus" });
+        let before = place.start(&format!("{HAT}[[bus]]\nname = \"attic\"\nport = \"sim:b\"\n{GAS}"));
+        let old = document(&before, Class::AgentAnnouncement, agent);
+        assert!(old["cmps"]["attic_scan"]["uniq_id"].is_string());
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(&format!("{HAT}{GAS}"));
+        if store_is_lost {
+            after.found(agent, old.to_string().as_bytes());
+        }
+        let now = document(&after, Class::AgentAnnouncement, agent);
+        assert_eq!(now["cmps"]["attic_scan"], json!({ "p": "button" }), "store lost: {store_is_lost}");
+        assert_eq!(now["cmps"]["attic_load"], json!({ "p": "sensor" }));
+        assert!(now["cmps"]["hat_scan"]["uniq_id"].is_string());
+    }
+}
+
+#[test]
+fn an_announcement_does_not_go_to_and_fro_with_the_values() {
+    let place = Place::new("still");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    // a date, invalid, a date; a power of 5 W, -5 W, 5 W in two scales
+    let records =
+        ["44 6D 2D 2D 1D 32 04 2B 88 13 00 00", "44 6D FF FF FF FF 02 2E 05 00", "44 6D 2D 2D 1D 32 04 2B 88 13 00 00"];
+    let mut told = Vec::new();
+    for records in records {
+        read(&mut publisher, "gas", 0x1001, records);
+        told.push(document(&publisher, Class::Announcement, &topic(0x1001)).to_string());
+    }
+    assert_eq!(told[1..], told[..2]);
+    // energy that turned negative once may do so again
+    let mut states = Vec::new();
+    for energy in ["04 06 05 00 00 00", "04 06 FB FF FF FF", "04 06 06 00 00 00"] {
+        read(&mut publisher, "gas", 0x1001, energy);
+        states.push(component(&publisher, 0x1001, "energy")["stat_cla"].clone());
+    }
+    assert_eq!(states, ["total_increasing", "total", "total"]);
+}

@@ -288,11 +288,27 @@ impl MeterDevice<'_> {
     }
 }
 
+fn device_name(name: &str, title: Option<&str>) -> String {
+    title.map_or_else(|| name::title(name), str::to_owned)
+}
+
+/// The document of a meter called `name` with the title that it has now.
+#[must_use]
+pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
+    let document = serde_json::from_str(payload).ok().and_then(|mut document: Value| {
+        let shown = document.pointer_mut("/dev/name")?;
+        let wanted = device_name(name, title);
+        (shown.as_str() != Some(&wanted)).then(|| *shown = wanted.into())?;
+        Some(document.to_string())
+    });
+    document.unwrap_or_else(|| payload.to_owned())
+}
+
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     let identity = meter.identity;
     Device {
         ids: [id],
-        name: meter.title.map_or_else(|| name::title(meter.name), str::to_owned),
+        name: device_name(meter.name, meter.title),
         mf: identity.map(|i| i.manufacturer().to_string()),
         mdl: identity.map(|i| name::title(medium::name(i.medium()))),
         sw: identity.map(|i| i.version().to_string()),

@@ -21,7 +21,7 @@ use super::presence::Change;
 use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
-use crate::homeassistant::discovery::Announcer;
+use crate::homeassistant::discovery::{Announced, Announcer};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::frame::Frame;
 use crate::mbus::search::Finding;
@@ -47,6 +47,9 @@ pub(super) struct Publisher {
     meters: BTreeMap<String, Known>,
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
+    /// Announcements of meters that are not configured under that name, by topic: taken back once it
+    /// is clear that none of them is a renamed meter, which keeps its device.
+    held: BTreeMap<String, Announced>,
     pub(super) counts: Counts,
     lengths: Lengths,
     /// Set by the task at each of its turns.
@@ -90,6 +93,7 @@ impl Publisher {
             spool,
             meters,
             leaving: BTreeSet::new(),
+            held: BTreeMap::new(),
             counts: Counts::default(),
             lengths: Lengths::default(),
             now,
@@ -135,13 +139,16 @@ impl Publisher {
                 })
             }
         };
-        match result {
+        let outcome = match result {
             Ok(reading) => self.judge(reading),
             Err(error) => {
                 self.failed(&meter, &error);
                 Outcome::Failed(error)
             }
-        }
+        };
+        self.meters.get_mut(&meter).into_iter().for_each(|known| known.tried = true);
+        self.release_held();
+        outcome
     }
 
     fn failed(&mut self, name: &str, error: &str) {

@@ -83,6 +83,9 @@ impl Publisher {
             measurements: &known.seen,
         };
         let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
+        if let Some(former) = self.held.remove(&document.topic) {
+            known.found.insert(document.topic.clone(), former);
+        }
         let mut wrong = known.settle_found(&document.topic);
         let document = document.after(&known.before, |component| known.keeps(component));
         known.told(document.components.clone());
@@ -117,8 +120,8 @@ impl Publisher {
         // announced anew already, perhaps by a meter under another name
         let now = self.meters.values().find(|k| k.announced.as_deref() == Some(topic)).map(|k| k.meter.name.as_str());
         let Some(name) = now.or(own).map(str::to_owned) else {
-            tracing::info!(topic, "takes back the announcement of a meter that is not configured");
-            return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
+            self.held.insert(topic.to_owned(), announced);
+            return self.release_held();
         };
         let Some(known) = self.meters.get_mut(&name) else { return };
         if known.announced.as_deref().is_some_and(|current| current != topic) {
@@ -126,6 +129,19 @@ impl Publisher {
         }
         known.found.insert(topic.to_owned(), announced);
         self.announce(&name);
+    }
+
+    /// Takes back the announcements of meters that are not configured, unless one of those not yet
+    /// read may be the same meter under another name.
+    pub(super) fn release_held(&mut self) {
+        let is_new = |known: &Known| !known.tried && known.announced.is_none();
+        if self.meters.values().any(is_new) {
+            return;
+        }
+        for topic in std::mem::take(&mut self.held).into_keys() {
+            tracing::info!(topic, "takes back the announcement of a meter that is not configured");
+            self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
+        }
     }
 
     /// The other topics of a meter that was found announced but is not configured.

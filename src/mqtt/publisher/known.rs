@@ -30,6 +30,8 @@ pub(super) struct Known {
     pub(super) doubtful: Option<Reading>,
     /// Another meter answered under this name before.
     pub(super) replaces_another: bool,
+    /// Whether it was read since the start, with whatever outcome.
+    pub(super) tried: bool,
     /// Topic of its announcement.
     pub(super) announced: Option<String>,
     /// Components announced there so far: one that is gone must be named to be removed.
@@ -57,6 +59,7 @@ impl Known {
             seen: Vec::new(),
             doubtful: None,
             replaces_another: false,
+            tried: false,
             announced: None,
             before: BTreeMap::new(),
             missed: BTreeMap::new(),

@@ -11,6 +11,7 @@ use super::Publisher;
 use super::announce::AGENT;
 use super::known::{self, Known};
 use crate::config::Config;
+use crate::homeassistant::discovery::{self, Announced};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::quantity::Unit;
 use crate::spool::Memo;
@@ -63,13 +64,17 @@ impl Publisher {
             let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
             match (announced, self.meters.get_mut(name)) {
                 (Some(announced), Some(known)) => {
+                    let payload = discovery::retitled(payload, name, known.meter.title.as_deref());
                     self.outbox.set(Class::Announcement, topic, payload.into(), true);
                     known.resume(topic, announced, rules == known::rules_mark(&known.meter, &self.config));
                 }
                 (Some(announced), None) if name == AGENT => self.agent_before = announced.components,
-                _ => self.outbox.set(Class::Announcement, topic, Vec::new(), true),
+                (Some(announced), None) => _ = self.held.insert(topic.to_owned(), announced),
+                (None, _) => self.outbox.set(Class::Announcement, topic, Vec::new(), true),
             }
         }
+        self.held.retain(|topic, _| !self.meters.values().any(|known| known.announced.as_ref() == Some(topic)));
+        self.release_held();
         let remembered = self.spool.remembered(Memo::State).chain(self.spool.remembered(Memo::Announcement));
         let names = remembered.map(|(name, _)| name).filter(|name| *name != AGENT);
         let gone: BTreeSet<String> = names.filter(|name| !self.meters.contains_key(*name)).map(str::to_owned).collect();
@@ -112,6 +117,7 @@ impl Publisher {
         if !rebased {
             self.announce_all();
         }
+        self.release_held();
     }
 
     /// Nobody keeps the topics of single values right any more.
@@ -139,9 +145,9 @@ impl Publisher {
     /// Takes a meter that is no longer configured back from the broker.
     fn remove(&mut self, name: &str) {
         let Some(known) = self.meters.remove(name) else { return };
-        for topic in known.announced.into_iter().chain(known.found.into_keys()) {
-            self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
-        }
+        let announced = Announced { state_topic: None, serial: None, components: known.before };
+        self.held.extend(known.announced.map(|topic| (topic, announced)));
+        self.held.extend(known.found);
         for measurement in known.seen.iter().filter(|_| self.config.mqtt.value_topics) {
             self.outbox.set(Class::State, &self.topics.value(name, &measurement.key), Vec::new(), true);
         }
@@ -157,7 +163,7 @@ impl Publisher {
     /// Forgets meters that are no longer configured, once the broker has forgotten them: else a
     /// restart without a broker would leave them there for ever.
     pub(in super::super) fn forget_gone(&mut self) {
-        let Self { leaving, outbox, spool, topics, meters, now, .. } = self;
+        let Self { leaving, held, outbox, spool, topics, meters, now, .. } = self;
         leaving.retain(|name| {
             if meters.contains_key(name) {
                 return false;
@@ -166,6 +172,7 @@ impl Publisher {
             let announcement = remembered.and_then(|(_, text)| announcement(text)).map_or("", |(topic, ..)| topic);
             let gone = outbox.has_arrived(Class::State, &topics.state(name))
                 && outbox.has_arrived(Class::Availability, &topics.availability(name))
+                && !held.contains_key(announcement)
                 && outbox.has_arrived(Class::Announcement, announcement);
             if gone {
                 for memo in [Memo::State, Memo::Announcement, Memo::Identity] {

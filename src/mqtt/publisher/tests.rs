@@ -198,14 +198,52 @@ fn a_renamed_meter_keeps_its_device_though_the_broker_shows_the_old_name_late() 
             place.lose_the_store();
         }
         let mut after = place.start(&format!("{HAT}{}", GAS.replace("\"gas\"", "\"cellar\"")));
-        read(&mut after, "cellar", 0x1001, BOTH);
+        let cleared = (topic(0x1001), String::new());
+        assert!(!published(&mut after).contains(&cleared), "it may be the one with a new name");
+        read(&mut after, "cellar", 0x1001, VOLUME);
+        assert!(store_is_lost || component(&after, 0x1001, "volume_flow")["uniq_id"].is_string());
         after.found(&topic(0x1001), old.as_bytes());
         let now = document(&after, Class::Announcement, &topic(0x1001));
         assert_eq!(now["stat_t"], "mbushat/cellar/state", "store lost: {store_is_lost}");
+        assert!(now["cmps"]["volume_flow"].is_object(), "the device is as whole as before");
         let sent = published(&mut after);
+        assert!(!sent.contains(&cleared), "store lost: {store_is_lost}");
         for gone in ["mbushat/gas/state", "mbushat/gas/availability"] {
             assert!(sent.contains(&(gone.to_owned(), String::new())), "{gone}, store lost: {store_is_lost}");
         }
+    }
+}
+
+#[test]
+fn another_title_is_shown_from_the_start() {
+    let place = Place::new("title");
+    let mut before = place.start(&format!("{HAT}{GAS}"));
+    read(&mut before, "gas", 0x1001, BOTH);
+    assert_eq!(document(&before, Class::Announcement, &topic(0x1001))["dev"]["name"], "Gas");
+    stop(before);
+    let after = place.start(&format!("{HAT}{GAS}title = \"Kitchen\"\n"));
+    assert_eq!(document(&after, Class::Announcement, &topic(0x1001))["dev"]["name"], "Kitchen");
+}
+
+#[test]
+fn a_removed_meter_is_taken_back_at_once_or_when_no_new_one_can_be_it() {
+    let cleared = (topic(0x1001), String::new());
+    for with_a_new_one in [false, true] {
+        let place = Place::new(if with_a_new_one { "gone-new" } else { "gone" });
+        let mut before = place.start(&format!("{HAT}{GAS}"));
+        read(&mut before, "gas", 0x1001, BOTH);
+        stop(before);
+        let other = "[[meter]]\nname = \"other\"\nbus = \"hat\"\naddress = 6\n";
+        let mut after = place.start(&format!("{HAT}{}", if with_a_new_one { other } else { "" }));
+        assert_eq!(published(&mut after).contains(&cleared), !with_a_new_one);
+        if with_a_new_one {
+            read(&mut after, "other", 0x2002, BOTH);
+            assert!(published(&mut after).contains(&cleared));
+        }
+        after.forget_gone();
+        stop(after);
+        let mut again = place.start(&format!("{HAT}{}", if with_a_new_one { other } else { "" }));
+        assert!(!published(&mut again).contains(&cleared), "Home Assistant warns of a second time");
     }
 }
 

@@ -1,4 +1,4 @@
-"""A small client of Home Assistant's WebSocket API, for the acceptance scripts. Standard library only."""
+"""WebSockets, and a small client of Home Assistant's API over one, for the acceptance scripts. Standard library only."""
 import base64
 import itertools
 import json
@@ -7,32 +7,24 @@ import socket
 import struct
 
 
-class HomeAssistant:
-    """`ha(type, **fields)` sends a command and returns its result."""
+class WebSocket:
+    """JSON messages over a WebSocket."""
 
-    def __init__(self, where, token):
-        self.where, self.token, self.socket, self.ids = where, token, None, itertools.count(1)
-
-    def connect(self):
-        host, port = self.where.split(":")
+    def __init__(self, where, path):
+        host, port = where.split(":")
         self.socket = socket.create_connection((host, int(port)), 20)
         key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((f"GET /api/websocket HTTP/1.1\r\nHost: {self.where}\r\nUpgrade: websocket\r\nConnection: "
+        self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: {where}\r\nUpgrade: websocket\r\nConnection: "
                              f"Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
         self.buffer = b""
         while b"\r\n\r\n" not in self.buffer:
             self.buffer += self.more()
         self.buffer = self.buffer.split(b"\r\n\r\n", 1)[1]
-        self.ids = itertools.count(1)
-        self.receive()
-        self.send({"type": "auth", "access_token": self.token})
-        if self.receive()["type"] != "auth_ok":
-            raise SystemExit("Home Assistant does not take the token")
 
     def more(self):
         data = self.socket.recv(65536)
         if not data:
-            raise ConnectionError("Home Assistant closed the connection")
+            raise ConnectionError("the other end closed the connection")
         return data
 
     def take(self, count):
@@ -59,14 +51,28 @@ class HomeAssistant:
                 if first & 0x80:
                     return json.loads(text)
 
+
+class HomeAssistant:
+    """`ha(type, **fields)` sends a command and returns its result."""
+
+    def __init__(self, where, token):
+        self.where, self.token, self.socket, self.ids = where, token, None, itertools.count(1)
+
+    def connect(self):
+        self.socket, self.ids = WebSocket(self.where, "/api/websocket"), itertools.count(1)
+        self.socket.receive()
+        self.socket.send({"type": "auth", "access_token": self.token})
+        if self.socket.receive()["type"] != "auth_ok":
+            raise SystemExit("Home Assistant does not take the token")
+
     def __call__(self, kind, **arguments):
         for attempt in (1, 2):
             try:
                 if self.socket is None:
                     self.connect()
                 number = next(self.ids)
-                self.send({"id": number, "type": kind, **arguments})
-                while (answer := self.receive()).get("id") != number or answer["type"] != "result":
+                self.socket.send({"id": number, "type": kind, **arguments})
+                while (answer := self.socket.receive()).get("id") != number or answer["type"] != "result":
                     pass
                 break
             except OSError:

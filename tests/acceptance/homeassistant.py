@@ -154,7 +154,7 @@ def configure(table, titles=None, more=""):
     text += f'[[bus]]\nname = "wire"\nport = "tcp://127.0.0.1:{simulator_port}"\nbaud = 9600\n'
     for name, (address, _) in table.items():
         title = (titles or {}).get(name)
-        text += f'[[meter]]\nname = "{name}"\naddress = {address}\ninterval = "30s"\n' + (f'title = "{title}"\n' if title else "")
+        text += f'[[meter]]\nname = "{name}"\nbus = "wire"\naddress = {address}\ninterval = "30s"\n' + (f'title = "{title}"\n' if title else "")
     write("mbushat.toml", text)
 
 
@@ -195,9 +195,11 @@ def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_stor
 
 
 def documents():
-    """device id -> document, of everything this agent announces."""
+    """device id -> document, of everything this agent announces; without the components that it removes."""
     topics = retained("homeassistant/device/+/config")
     found = {topic.split("/")[2]: json.loads(payload) for topic, payload in topics.items() if payload}
+    for value in found.values():
+        value["cmps"] = {key: component for key, component in value["cmps"].items() if "uniq_id" in component}
     return {key: value for key, value in found.items() if value["o"]["name"] == "mbushat"}
 
 

@@ -473,7 +473,7 @@ def part_orders():
     for order in itertools.permutations(steps):
         for step in order:
             steps[step]()
-        until(f"right again after {', '.join(order)}", all_right, 15 + 5)
+        until(f"right again after {', '.join(order)}", all_right, 15)
 
 
 def part_burst():

@@ -76,6 +76,14 @@ pub fn numbers_of_state(state: &[u8]) -> Result<BTreeMap<String, Decimal>, serde
     Ok(fields.into_iter().filter(|(key, _)| !reserved(key)).filter_map(number).collect())
 }
 
+/// The keys of the measurements in a `state` document; none where it is no JSON object.
+#[must_use]
+pub fn keys_of_state(state: &str) -> Vec<String> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(state).unwrap_or_default();
+    let is_key = |key: &String| !key::RESERVED.contains(&key.as_str()) && !key.contains('-');
+    fields.into_keys().filter(is_key).collect()
+}
+
 /// RFC 3339 in UTC: to the millisecond, or to the second where there are no milliseconds.
 #[must_use]
 pub fn timestamp(at: SystemTime) -> String {

@@ -148,13 +148,15 @@ impl Publisher {
         let announced = Announced { state_topic: None, serial: None, components: known.before };
         self.held.extend(known.announced.map(|topic| (topic, announced)));
         self.held.extend(known.found);
-        for measurement in known.seen.iter().filter(|_| self.config.mqtt.value_topics) {
-            self.outbox.set(Class::State, &self.topics.value(name, &measurement.key), Vec::new(), true);
-        }
         self.take_back(name);
     }
 
     fn take_back(&mut self, name: &str) {
+        let state = self.spool.remembered(Memo::State).find(|(meter, _)| *meter == name);
+        let keys = state.map(|(_, state)| payload::keys_of_state(state)).unwrap_or_default();
+        for key in keys.iter().filter(|_| self.config.mqtt.value_topics) {
+            self.outbox.set(Class::State, &self.topics.value(name, key), Vec::new(), true);
+        }
         self.outbox.set(Class::State, &self.topics.state(name), Vec::new(), true);
         self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
         self.leaving.insert(name.to_owned());

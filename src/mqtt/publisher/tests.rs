@@ -248,6 +248,19 @@ fn a_removed_meter_is_taken_back_at_once_or_when_no_new_one_can_be_it() {
 }
 
 #[test]
+fn the_values_of_a_removed_meter_are_taken_back_too() {
+    let place = Place::new("values");
+    let values = "[mqtt]\nvalue_topics = true\n";
+    let mut before = place.start(&format!("{values}{HAT}{GAS}"));
+    read(&mut before, "gas", 0x1001, BOTH);
+    let value = |text: &str| ("mbushat/gas/value/volume".to_owned(), text.to_owned());
+    assert!(published(&mut before).contains(&value("12.345")));
+    stop(before);
+    let mut after = place.start(&format!("{values}{HAT}"));
+    assert!(published(&mut after).contains(&value("")));
+}
+
+#[test]
 fn a_removed_bus_takes_its_entities_off_the_agents_device() {
     let agent = "homeassistant/device/mbushat_bridge/config";
     for store_is_lost in [false, true] {

@@ -440,17 +440,23 @@ def component_id(name, key):
 
 
 def all_right():
-    """Whether every enabled entity has a state and every meter's values are there."""
+    """Whether every enabled entity has a state and every meter's values are there, the newest ones."""
     found, got = documents(), ha.entities()
+    newest = {topic.split("/")[1]: json.loads(payload) for topic, payload in retained("mbushat/+/state").items() if payload[0] == "{"}
     for value in found.values():
-        for component in value["cmps"].values():
+        for key, component in value["cmps"].items():
             entity = got.get(component["uniq_id"])
-            if entity is None or component.get("en") is False:
+            if entity is None:
+                return False
+            if component.get("en") is False:
                 continue
             state = entity["state"]
             if state is None or state["state"] == "unavailable":
                 return False
-            if component["p"] == "sensor" and component.get("stat_cla") and state["state"] == "unknown":
+            if component["p"] != "sensor" or not component.get("stat_cla"):
+                continue
+            told = newest.get(value.get("stat_t", "/").split("/")[1], {}).get(key)
+            if state["state"] == "unknown" or told is not None and float(state["state"]) != float(told):
                 return False
     return len(found) == len(meters()) + 1
 
@@ -474,6 +480,8 @@ def part_orders():
         for step in order:
             steps[step]()
         until(f"right again after {', '.join(order)}", all_right, 15)
+        time.sleep(3)
+        until("and stays right", all_right, 5)
 
 
 def part_burst():

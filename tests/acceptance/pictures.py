@@ -95,12 +95,13 @@ def start_agent(folder):
 
 # ---------------------------------------------------------------- Home Assistant
 def dashboard(ha):
-    """Every enabled entity of each meter on a card of its own, and two graphs."""
+    """The values of each meter and what reads it on a card of its own, and two graphs."""
     devices = {device["id"]: device["name"] for device in ha.devices().values()}
     of = {title: {} for title, _ in METERS.values()}
     for entity in sorted(ha.entities().values(), key=lambda entity: entity["entity_category"] or ""):
         title = devices.get(entity["device_id"])
-        if title in of and entity["disabled_by"] is None:
+        wanted = entity["entity_category"] is None or entity["original_name"] in ("Last read", "Read now")
+        if title in of and entity["disabled_by"] is None and wanted:
             of[title][entity["original_name"]] = entity["entity_id"]
     cards = [{"type": "entities", "title": title, "entities": [{"entity": id, "name": name} for name, id in names.items()]}
              for title, names in of.items()]
@@ -122,15 +123,16 @@ def home_assistant(folder):
     if not any(board["url_path"] == "mbus-meters" for board in ha("lovelace/dashboards/list")):
         ha("lovelace/dashboards/create", url_path="mbus-meters", title="Meters", mode="storage", icon="mdi:gauge")
     ha("lovelace/config/save", url_path="mbus-meters", config=dashboard(ha))
-    browser = Browser(folder, 1280, 800)
+    browser = Browser(folder, 1560, 900)
     try:
         url = f"http://{args.home_assistant}"
         token = {"access_token": args.token, "token_type": "Bearer", "expires_in": 10**9, "hassUrl": url, "clientId": f"{url}/",
                  "expires": 10**15, "refresh_token": ""}
         browser.open(f"{url}/manifest.json", 2)
         browser.run(f"localStorage.setItem('hassTokens', JSON.stringify({json.dumps(token)}))")
-        browser.run("localStorage.setItem('dockedSidebar', '\"always_hidden\"')")
-        browser.open(f"{url}/mbus-meters/0", 20)
+        browser.open(f"{url}/mbus-meters/0", 1)
+        until("the dashboard is there", lambda: browser.run("document.getElementById('ha-launch-screen') === null"))
+        time.sleep(15)
         browser.picture("home-assistant.png")
     finally:
         browser.close()

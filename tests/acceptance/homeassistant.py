@@ -481,7 +481,7 @@ def part_orders():
             steps[step]()
         until(f"right again after {', '.join(order)}", all_right, 15)
         time.sleep(3)
-        until("and stays right", all_right, 5)
+        until("and stays right", all_right, 10)
 
 
 def part_burst():

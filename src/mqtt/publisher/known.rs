@@ -131,13 +131,10 @@ impl Known {
 
     /// Its announcements on the broker that are to be taken back, now that it is announced on `topic`.
     pub(super) fn settle_found(&mut self, topic: &str) -> Vec<String> {
-        let (same, other) = std::mem::take(&mut self.found).into_iter().partition(|(found, _)| found == topic);
-        let same: BTreeMap<String, Announced> = same;
-        for (id, component) in same.into_values().flat_map(|found| found.components) {
-            self.before.entry(id).or_insert(component);
+        if let Some(same) = self.found.remove(topic) {
+            same.components.into_iter().for_each(|(id, component)| _ = self.before.entry(id).or_insert(component));
         }
-        let other: BTreeMap<String, Announced> = other;
-        other.into_keys().collect()
+        std::mem::take(&mut self.found).into_keys().collect()
     }
 
     /// Whether a component that the last readouts did not give stays announced. One with a hyphen is

@@ -109,7 +109,7 @@ def dashboard(ha):
                                       "entities": [{"entity": of[meter][name], "name": label} for meter, name, label in entities]}
     graphs = [graph("Heating", ("Heat meter", "Flow temperature", "Flow"), ("Heat meter", "Return temperature", "Return")),
               graph("Power", ("Heat meter", "Power", "Heat"), ("Electricity", "Power", "Electricity"))]
-    columns = [[cards[0]], [cards[3], graphs[1]], [cards[1], cards[2], graphs[0]]]
+    columns = [[cards[0], graphs[0]], [cards[3], graphs[1]], [cards[1], cards[2]]]
     return {"title": "Meters", "views": [{"title": "Meters", "type": "sections", "max_columns": 3, "sections": [
         {"type": "grid", "cards": [{**card, "grid_options": {"columns": 12}} for card in column]} for column in columns]}]}
 
@@ -123,7 +123,7 @@ def home_assistant(folder):
     if not any(board["url_path"] == "mbus-meters" for board in ha("lovelace/dashboards/list")):
         ha("lovelace/dashboards/create", url_path="mbus-meters", title="Meters", mode="storage", icon="mdi:gauge")
     ha("lovelace/config/save", url_path="mbus-meters", config=dashboard(ha))
-    browser = Browser(folder, 1560, 900)
+    browser = Browser(folder, 1560, 960)
     try:
         url = f"http://{args.home_assistant}"
         token = {"access_token": args.token, "token_type": "Bearer", "expires_in": 10**9, "hassUrl": url, "clientId": f"{url}/",

@@ -274,9 +274,9 @@ impl Publisher {
                     tracing::warn!("the last stop was no clean one: the numbers {from} to {to} are skipped");
                     self.tell(&Event::UncleanStart { from, to });
                 }
-                Notice::Damaged { file, kept, lost } => {
+                Notice::Damaged { file, kept, bad } => {
                     let file = file.display();
-                    tracing::error!("the store was damaged: {lost} lines of {file} cannot be read, {kept} are kept");
+                    tracing::error!("the store was damaged: {bad} lines of {file} are bad, {kept} good ones are kept");
                 }
                 Notice::Trouble { error } => {
                     let store = self.config.store.directory.display();

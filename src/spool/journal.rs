@@ -81,7 +81,7 @@ impl Journal {
                 disk::replace(&path, &bytes)?;
             }
             let kept = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-            notices.push(Notice::Damaged { file: aside, kept, lost: bad });
+            notices.push(Notice::Damaged { file: aside, kept, bad });
         } else if entries.is_empty() {
             fs::remove_file(&path)?;
         }

@@ -47,7 +47,7 @@ impl Memos {
             }
             if bad > 0 {
                 let kept = u64::try_from(memos.texts.len()).unwrap_or(u64::MAX);
-                notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept, lost: bad });
+                notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept, bad });
             }
         }
         Ok(memos)

@@ -111,8 +111,8 @@ pub enum Notice {
         file: PathBuf,
         /// Good lines, which are kept.
         kept: u64,
-        /// Lines that could not be read.
-        lost: u64,
+        /// Pieces that are no good line: none, or part of one, or two of which the end was hit.
+        bad: u64,
     },
     /// The disk fails; what comes now is kept in memory.
     Trouble {

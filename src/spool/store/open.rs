@@ -79,7 +79,7 @@ impl Spool {
             None if lines.is_empty() && bad == 0 && journal.last().is_none() && self.memos.is_empty() => {}
             None => {
                 if path.exists() {
-                    self.notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept: 0, lost: bad.max(1) });
+                    self.notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept: 0, bad: bad.max(1) });
                 }
                 self.next = above_disk.max(clock_number());
             }

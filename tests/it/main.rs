@@ -34,8 +34,10 @@ mod records;
 mod requests;
 mod recovery;
 mod rooms;
+mod scripted;
 mod search;
 mod telegrams;
+mod tls;
 mod tools;
 mod wall_clock;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

@@ -7,14 +7,19 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
+use jiff::Timestamp;
 use mbushat::mbus::decimal::Decimal;
 
-/// A reading as it was published: number, meter, litres.
+/// A reading as it was published.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Delivered {
     pub(crate) seq: u64,
     pub(crate) meter: String,
     pub(crate) litres: u64,
+    /// The slot it is for.
+    pub(crate) due_at: Option<Timestamp>,
+    /// What the agent's wall clock said.
+    pub(crate) read_at: Timestamp,
 }
 
 /// What has passed.
@@ -123,7 +128,7 @@ fn pump(mut from: TcpStream, mut into: TcpStream, mut budget: Option<usize>, mut
 }
 
 /// Bytes of the first packet, if it is whole.
-fn packet_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn packet_length(bytes: &[u8]) -> Option<usize> {
     let (remaining, header) = variable(bytes.get(1..)?)?;
     let length = 1 + header + remaining;
     (bytes.len() >= length).then_some(length)
@@ -158,5 +163,7 @@ fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
     let cubic_metres: Decimal = json.pointer("/measurements/0/value")?.to_string().parse().ok()?;
     let litres = cubic_metres.shift(3)?.to_string().parse().ok()?;
     let meter = json.get("meter")?.as_str()?.to_owned();
-    Some((id, Delivered { seq: json.get("seq")?.as_u64()?, meter, litres }))
+    let time = |name: &str| json.get(name)?.as_str()?.parse().ok();
+    let (due_at, read_at) = (time("due_at"), time("read_at")?);
+    Some((id, Delivered { seq: json.get("seq")?.as_u64()?, meter, litres, due_at, read_at }))
 }

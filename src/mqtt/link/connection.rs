@@ -87,7 +87,7 @@ pub(super) fn keep_alive(config: &Mqtt) -> Duration {
 }
 
 fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, transport: Transport) -> (Client, Wire) {
-    let mut options = v5::MqttOptions::new(identity.client_id, host(config), config.port);
+    let mut options = v5::MqttOptions::new(identity.client_id, &config.host, config.port);
     options.set_keep_alive(keep_alive(config));
     options.set_clean_start(true);
     options.set_max_packet_size(Some(MAX_PACKET_BYTES));
@@ -106,7 +106,7 @@ fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, tran
 }
 
 fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, transport: Transport) -> (Client, Wire) {
-    let mut options = rumqttc::MqttOptions::new(identity.client_id, host(config), config.port);
+    let mut options = rumqttc::MqttOptions::new(identity.client_id, &config.host, config.port);
     options.set_keep_alive(keep_alive(config));
     options.set_clean_session(true);
     let bytes = usize::try_from(MAX_PACKET_BYTES).unwrap_or(usize::MAX);
@@ -129,11 +129,6 @@ fn network() -> rumqttc::NetworkOptions {
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(CONNECT_TIMEOUT_SECONDS);
     network
-}
-
-/// rumqttc joins host and port with a colon, so an IPv6 address needs its brackets.
-fn host(config: &Mqtt) -> String {
-    if config.host.contains(':') { format!("[{}]", config.host) } else { config.host.clone() }
 }
 
 fn password(config: &Mqtt) -> Result<Option<String>, Fault> {
@@ -275,12 +270,6 @@ mod tests {
             retain_state: true,
             value_topics: false,
         }
-    }
-
-    #[test]
-    fn an_ipv6_address_gets_its_brackets() {
-        assert_eq!(host(&config("::1", None)), "[::1]");
-        assert_eq!(host(&config("broker.local", None)), "broker.local");
     }
 
     #[test]

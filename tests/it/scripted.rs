@@ -1,0 +1,86 @@
+//! The link to a broker that says what mosquitto cannot be made to say: packets by hand.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use mbushat::config::{Mqtt, Protocol};
+use mbushat::mqtt::link::{LinkEvent, Refusal, Version};
+
+use crate::mqtt::{Running, config};
+use crate::recorder::packet_length;
+
+/// Where a broker listens that gives `answer` to each packet, one connection after another; an `Err`
+/// is its last word on that one.
+fn scripted(answer: impl Fn(&[u8]) -> Result<Vec<u8>, Vec<u8>> + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    let port = listener.local_addr().expect("its address").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let (mut buffer, mut chunk) = (Vec::new(), [0; 4096]);
+            'connection: while let Ok(count @ 1..) = stream.read(&mut chunk) {
+                buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                while let Some(length) = packet_length(&buffer) {
+                    let rest = buffer.split_off(length);
+                    let answer = answer(&buffer);
+                    let (Ok(bytes) | Err(bytes)) = &answer;
+                    if stream.write_all(bytes).is_err() || answer.is_err() {
+                        break 'connection;
+                    }
+                    buffer = rest;
+                }
+            }
+        }
+    });
+    port
+}
+
+/// The protocol level of a CONNECT: 4 is MQTT 3.1.1.
+fn level(packet: &[u8]) -> Option<u8> {
+    let name = packet.windows(6).position(|bytes| bytes == b"\x00\x04MQTT")?;
+    packet.get(name + 6).copied().filter(|_| packet.first() == Some(&0x10))
+}
+
+const CONNACK_3: [u8; 4] = [0x20, 2, 0, 0];
+const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
+
+#[tokio::test]
+async fn a_broker_of_3_1_1_alone_is_spoken_to_in_3_1_1_however_it_refuses_5() {
+    for refusal in [vec![0x20, 2, 0, 1], vec![0x20, 3, 0, 0x84, 0], Vec::new()] {
+        let said = refusal.clone();
+        let port = scripted(move |packet| match level(packet) {
+            Some(4) => Ok(CONNACK_3.to_vec()),
+            Some(_) => Err(refusal.clone()),
+            None => Ok(Vec::new()),
+        });
+        assert_eq!(Running::start(config(port)).up().await.1, Version::V3, "{said:?}");
+        let fault = Running::start(Mqtt { protocol: Protocol::V5, ..config(port) }).down().await;
+        assert!(!fault.to_string().is_empty(), "asked for 5 it stays with 5");
+    }
+}
+
+#[tokio::test]
+async fn each_reason_code_of_a_puback_is_told_with_its_message() {
+    let codes = [
+        (0x00, None),
+        (0x10, None),
+        (0x87, Some(Refusal::NotAuthorized)),
+        (0x90, Some(Refusal::Topic)),
+        (0x97, Some(Refusal::Quota)),
+        (0x80, Some(Refusal::Other)),
+        (0x99, Some(Refusal::Other)),
+    ];
+    for (code, refusal) in codes {
+        let port = scripted(move |packet| match packet {
+            [0x10, ..] => Ok(CONNACK_5.to_vec()),
+            // topic "t", then the packet id
+            [0x32, _, 0, 1, b't', high, low, ..] => Ok(vec![0x40, 3, *high, *low, code]),
+            _ => Ok(Vec::new()),
+        });
+        let mut link = Running::start(config(port));
+        let (connection, _) = link.up().await;
+        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+        let event = link.next().await;
+        assert_eq!(event, refusal.map_or(LinkEvent::Acked(7), |refusal| LinkEvent::Refused(7, refusal)), "{code:02X}");
+    }
+}

@@ -1,0 +1,145 @@
+//! The link to the broker over TLS, against a real mosquitto; the certificates are made by openssl.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use mbushat::config::{Mqtt, Tls};
+use mbushat::mqtt::link::{Fault, Version};
+
+use crate::broker::{Broker, Folder, free_port};
+use crate::mqtt::{Running, config};
+use crate::tools::tool;
+
+/// Two authorities and what they have signed, in a folder.
+struct Certificates(Folder);
+
+impl Certificates {
+    /// `None` where openssl is missing.
+    fn new() -> Option<Self> {
+        tool("openssl")?;
+        let made = Self(Folder::new());
+        for authority in ["ca", "other"] {
+            made.openssl(&format!(
+                "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={authority} -keyout {authority}.key -out \
+                 {authority}.pem -addext basicConstraints=critical,CA:TRUE"
+            ));
+        }
+        made.sign("server", "ca", "subjectAltName=DNS:localhost,IP:::1");
+        made.sign("client", "ca", "extendedKeyUsage=clientAuth");
+        made.sign("stranger", "other", "extendedKeyUsage=clientAuth");
+        Some(made)
+    }
+
+    /// A key and a certificate with this extension.
+    fn sign(&self, name: &str, authority: &str, extension: &str) {
+        self.0.write("extensions", extension);
+        self.openssl(&format!("req -newkey rsa:2048 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA {authority}.pem -CAkey {authority}.key -CAcreateserial -days 2 -extfile \
+             extensions -out {name}.pem"
+        ));
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let mut openssl = Command::new("openssl");
+        let output = openssl.args(arguments.split(' ')).current_dir(self.0.path()).output().expect("openssl runs");
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The lines of a mosquitto that shows `server` and wants a certificate of `ca`.
+    fn lines(&self) -> String {
+        let [ca, certificate, key] = ["ca.pem", "server.pem", "server.key"].map(|name| self.path(name));
+        format!(
+            "allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n",
+            ca.display(),
+            certificate.display(),
+            key.display()
+        )
+    }
+
+    /// What a client needs.
+    fn client(&self, name: &str) -> Tls {
+        let client = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
+        Tls { ca_file: Some(self.path("ca.pem")), client: Some(client) }
+    }
+}
+
+fn with(host: &str, port: u16, tls: &Tls) -> Mqtt {
+    Mqtt { host: host.to_owned(), tls: Some(tls.clone()), ..config(port) }
+}
+
+#[tokio::test]
+async fn tls_works_with_the_right_authority_name_and_client_certificate_only() {
+    let Some(certificates) = Certificates::new() else { return };
+    let Some(broker) = Broker::start_with(&certificates.lines()) else { return };
+    let right = certificates.client("client");
+    assert_eq!(Running::start(with("localhost", broker.port, &right)).up().await.1, Version::V5);
+
+    let wrong_ca = Tls { ca_file: Some(certificates.path("other.pem")), ..right.clone() };
+    let no_client = Tls { client: None, ..right.clone() };
+    let stranger = certificates.client("stranger");
+    for (host, tls, words) in [
+        ("localhost", &wrong_ca, "unknown authority"),
+        ("127.0.0.1", &right, "another name"),
+        ("localhost", &no_client, "wants a client certificate"),
+        ("localhost", &stranger, "refuses the client certificate"),
+    ] {
+        let fault = Running::start(with(host, broker.port, tls)).down().await;
+        assert!(fault.to_string().contains(words), "{words}: {fault:?}");
+    }
+    let fault = Running::start(Mqtt { host: "localhost".to_owned(), ..config(broker.port) }).down().await;
+    assert!(fault.to_string().contains("mqtts://"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_bare_ipv6_address_is_checked_against_a_certificate_for_it() {
+    let Some(certificates) = Certificates::new() else { return };
+    let Some(mut broker) = Broker::prepare("") else { return };
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("SKIPPED: this machine has no IPv6 loopback");
+        return;
+    }
+    let port = free_port();
+    let plain = format!("user root\nallow_anonymous true\nlistener {} 127.0.0.1\n", broker.port);
+    broker.folder().write("mosquitto.conf", &format!("{plain}listener {port} ::1\n{}", certificates.lines()));
+    broker.run();
+    let right = certificates.client("client");
+    assert_eq!(Running::start(with("::1", port, &right)).up().await.1, Version::V5);
+    certificates.sign("server", "ca", "subjectAltName=DNS:localhost,IP:::2");
+    broker.kill();
+    broker.run();
+    let fault = Running::start(with("::1", port, &right)).down().await;
+    assert!(fault.to_string().contains("another name"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn renewed_files_are_read_without_a_restart() {
+    let Some(certificates) = Certificates::new() else { return };
+    let Some(broker) = Broker::start_with(&certificates.lines()) else { return };
+    let used = certificates.client("used");
+    let authority = certificates.path("authority.pem");
+    let copy =
+        |from: &str, to: &str| _ = std::fs::copy(certificates.path(from), certificates.path(to)).expect("a copy");
+    copy("other.pem", "authority.pem");
+    copy("stranger.pem", "used.pem");
+    copy("stranger.key", "used.key");
+    let mut link = Running::start(with("localhost", broker.port, &Tls { ca_file: Some(authority), ..used }));
+    assert!(link.down().await.to_string().contains("unknown authority"));
+    copy("ca.pem", "authority.pem");
+    assert!(link.down().await.to_string().contains("refuses the client certificate"));
+    copy("client.pem", "used.pem");
+    copy("client.key", "used.key");
+    assert_eq!(link.up().await.1, Version::V5);
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_said_to_be_one() {
+    let Some(broker) = Broker::start() else { return };
+    let mut link = Running::start(Mqtt { tls: Some(Tls::default()), ..config(broker.port) });
+    let fault = link.down().await;
+    assert!(matches!(fault, Fault::Tls(_) | Fault::Closed | Fault::Silent), "{fault:?}");
+}

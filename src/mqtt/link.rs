@@ -145,7 +145,12 @@ pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Orde
             asked = until_asked(&mut orders) => asked,
             connected = link.connect() => match connected {
                 Err(fault) => End::Fault(fault),
-                Ok(session) => session.serve(&mut orders, &events).await,
+                Ok(session) => {
+                    let since = Instant::now();
+                    let end = session.serve(&mut orders, &events).await;
+                    link.back_off.lasted(since.elapsed());
+                    end
+                }
             },
         };
         let next = match end {
@@ -207,7 +212,6 @@ impl Link {
         match &result {
             Ok(session) => {
                 self.dialect.succeeded(session.version, std::time::Instant::now());
-                self.back_off.reset();
             }
             Err(fault) if fault.may_be_an_old_broker() => self.dialect.failed(),
             Err(_) => {}

@@ -32,6 +32,8 @@ use crate::status::Status;
 const INFO_EVERY: Duration = Duration::from_secs(60);
 /// Events taken at one turn, at most.
 const CATCH_UP: usize = 256;
+/// Different reasons for one outage that are said.
+const FAULTS: usize = 10;
 /// How long the last messages may take at the end.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
@@ -96,8 +98,8 @@ pub struct OutboxTask {
     channels: Channels,
     waiting: Waiting,
     connection: Option<u64>,
-    /// What the link reported last: said once.
-    fault: Option<Fault>,
+    /// Why there is no connection, each reason once: said already.
+    faults: Vec<Fault>,
     started: Instant,
     info_at: Instant,
     /// Connect anew as this, once everything of before is said, or at the latest at this time.
@@ -114,7 +116,7 @@ impl OutboxTask {
             channels,
             waiting: Waiting::default(),
             connection: None,
-            fault: None,
+            faults: Vec::new(),
             started: now,
             info_at: now,
             reconnect: None,
@@ -266,7 +268,7 @@ impl OutboxTask {
             Version::V3 => "3.1.1",
         };
         tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
-        self.fault = None;
+        self.faults.clear();
         self.connection = Some(connection);
         self.publisher.outbox.up();
     }
@@ -277,10 +279,10 @@ impl OutboxTask {
         if let Some(verdict) = self.publisher.outbox.down(by_the_broker) {
             self.obey(&verdict);
         }
-        if self.fault.as_ref() != Some(&fault) {
+        if !self.faults.contains(&fault) && self.faults.len() < FAULTS {
             let mqtt = &self.publisher.config.mqtt;
             tracing::warn!("the broker {}:{} {fault}", mqtt.host, mqtt.port);
-            self.fault = Some(fault);
+            self.faults.push(fault);
         }
     }
 

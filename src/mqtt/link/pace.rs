@@ -19,23 +19,36 @@ const FORGET_FALLBACK: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct BackOff {
     failures: u32,
+    /// How long the connection lasted that failed last, where there was one.
+    lasted: Duration,
     random: u64,
 }
 
 impl BackOff {
     /// `seed` must differ between agents.
     pub(super) fn new(seed: u64) -> Self {
-        Self { failures: 0, random: seed | 1 }
+        Self { failures: 0, lasted: Duration::ZERO, random: seed | 1 }
     }
 
-    /// A connection came up: the next failure starts at the first wait again.
+    /// Another broker: the next failure starts at the first wait again.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
+        self.lasted = Duration::ZERO;
     }
 
-    /// How long to wait after one more failure.
+    /// A connection was up for so long.
+    pub(super) fn lasted(&mut self, time: Duration) {
+        self.lasted = time;
+    }
+
+    /// How long to wait after one more failure. One after a connection that lasted longer than the
+    /// longest wait starts at the first wait again: two agents that take one id from each other are
+    /// both let in each time.
     pub(super) fn next(&mut self, refused: bool) -> Duration {
         let (first, most) = if refused { LATER } else { SOON };
+        if std::mem::take(&mut self.lasted) >= most {
+            self.failures = 0;
+        }
         let full = first.saturating_mul(1 << self.failures.min(8)).min(most);
         self.failures = self.failures.saturating_add(1);
         // xorshift64
@@ -106,6 +119,24 @@ mod tests {
         assert!(last.is_some_and(|w| w > Duration::from_secs(40) && w <= Duration::from_secs(60)));
         soon.reset();
         assert!(soon.next(false) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn only_a_connection_that_lasted_starts_the_waits_again() {
+        let mut refused = BackOff::new(7);
+        for _ in 0..10 {
+            refused.lasted(Duration::from_secs(1));
+            refused.next(true);
+        }
+        refused.lasted(Duration::from_secs(59));
+        assert!(refused.next(true) > Duration::from_secs(40), "let in and thrown out again");
+        refused.lasted(Duration::from_secs(60));
+        assert!(refused.next(true) <= Duration::from_secs(2));
+        assert!(refused.next(true) > Duration::from_secs(2), "it counts once");
+        let mut closed = BackOff::new(7);
+        (0..10).for_each(|_| _ = closed.next(false));
+        closed.lasted(Duration::from_secs(6));
+        assert!(closed.next(false) <= Duration::from_secs(1));
     }
 
     #[test]

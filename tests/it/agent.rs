@@ -19,9 +19,14 @@ pub(crate) struct Agent {
 impl Agent {
     /// `rest` are the buses and meters, and more tables.
     pub(crate) fn start(broker_port: u16, rest: &str) -> Self {
+        Self::start_with(broker_port, rest, &[])
+    }
+
+    /// The same, started by another program.
+    pub(crate) fn start_with(broker_port: u16, rest: &str, starter: &[&str]) -> Self {
         let folder = Folder::new();
         configure(&folder, broker_port, rest);
-        let child = spawn(&folder, &[]);
+        let child = spawn(&folder, starter);
         Self { child, folder }
     }
 

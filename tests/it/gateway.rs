@@ -6,12 +6,15 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Instant;
 
 /// What the meters do.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
     /// Answers given, by address: the volume of the last one, in litres.
     pub(crate) served: BTreeMap<u8, u64>,
+    /// When each of them was given, by address.
+    pub(crate) times: BTreeMap<u8, Vec<Instant>>,
     /// Addresses that do not answer.
     pub(crate) silent: BTreeSet<u8>,
     /// The next answers of this address say these litres instead.
@@ -70,6 +73,7 @@ fn serve(mut stream: TcpStream, meters: &Mutex<Meters>) {
             let count = meters.served.entry(address).or_default();
             *count += 1;
             let count = *count;
+            meters.times.entry(address).or_default().push(Instant::now());
             let instead =
                 meters.instead.get_mut(&address).and_then(|values| (!values.is_empty()).then(|| values.remove(0)));
             telegram(address, instead.unwrap_or(count))

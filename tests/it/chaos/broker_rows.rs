@@ -1,0 +1,88 @@
+//! The broker and the connection to it fail.
+
+use std::time::{Duration, Instant};
+
+use super::scene::{Scene, buses, count};
+use super::{ANONYMOUS, OUTAGE, PERSISTENT, Row};
+use crate::broker::Broker;
+
+pub(super) fn killed() -> Option<Row> {
+    killed_thirty_times("broker killed, session and all else forgotten", ANONYMOUS)
+}
+
+pub(super) fn killed_with_persistence() -> Option<Row> {
+    killed_thirty_times("broker killed, with persistence", PERSISTENT)
+}
+
+fn killed_thirty_times(fault: &'static str, broker: &str) -> Option<Row> {
+    let mut scene = Scene::new(broker, OUTAGE)?;
+    for _ in 0..30 {
+        scene.pause(1000, 1500);
+        scene.broker.kill();
+        scene.pause(0, 1000);
+        scene.broker.run();
+    }
+    let (mut row, scene) = scene.settle(fault, 30);
+    nothing_lost(&mut row);
+    let connections = scene.recorder.record().connections;
+    row.remark = format!("{connections} connections");
+    row.promise(connections > 30, "it did not come back every time");
+    Some(row)
+}
+
+fn nothing_lost(row: &mut Row) {
+    row.promise(row.lost == 0 && row.taken > 0, "readings are lost");
+}
+
+pub(super) fn frozen() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    scene.pause(2000, 1000);
+    scene.broker.signal("STOP");
+    std::thread::sleep(Duration::from_secs(60));
+    scene.broker.signal("CONT");
+    let (mut row, scene) = scene.settle("broker frozen for 60 s", 1);
+    nothing_lost(&mut row);
+    let said = scene.agent.log().matches(" WARN ").count();
+    row.remark = format!("{said} warnings in the log");
+    row.promise(said <= 10, "the log repeats itself");
+    Some(row)
+}
+
+pub(super) fn connection_cut() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    let budgets: Vec<usize> = (0..101).map(|_| usize::try_from(scene.random(30_000)).expect("small") + 200).collect();
+    scene.recorder.record().budgets = budgets;
+    // the connection that is up already has no budget
+    scene.broker.kill();
+    scene.broker.run();
+    let end = Instant::now() + Duration::from_secs(600);
+    while scene.recorder.record().cuts < 100 && Instant::now() < end {
+        scene.pause(500, 100);
+    }
+    let cuts = scene.recorder.record().cuts;
+    scene.recorder.record().budgets.clear();
+    let (mut row, scene) = scene.settle("connection cut in the middle of a packet", cuts);
+    nothing_lost(&mut row);
+    row.promise(cuts >= 100, "cut too seldom");
+    row.remark = format!("{} connections", scene.recorder.record().connections);
+    Some(row)
+}
+
+pub(super) fn topic_refused() -> Option<Row> {
+    let mut broker = Broker::prepare("allow_anonymous true\nacl_file FOLDER/acl\n")?;
+    broker.folder().write("acl", "topic readwrite #\ntopic deny mbushat/a_m3/reading\n");
+    broker.run();
+    let scene = Scene::with(broker, &[], |gateways| OUTAGE.to_owned() + &buses(gateways, 10));
+    std::thread::sleep(Duration::from_secs(20));
+    let (mut row, scene) = scene.settle("broker refuses one topic", 1);
+    let aside = std::fs::read_to_string(scene.agent.folder().join("store/aside.log")).unwrap_or_default();
+    let kept = count(aside.lines().filter(|line| line.contains(" a_m3 ")).count());
+    let said = scene.agent.log().matches("does not take this").count();
+    let tries = scene.recorder.record().refused.len();
+    row.lost -= kept;
+    row.remark = format!("{kept} set aside after {tries} tries, said {said} time(s)");
+    nothing_lost(&mut row);
+    row.promise(kept > 0 && said == 1, "not kept, or not said once");
+    row.promise(count(tries) <= kept + 5, "it loops");
+    Some(row)
+}

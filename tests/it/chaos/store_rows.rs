@@ -1,0 +1,120 @@
+//! The disk fails, or what is on it is damaged.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::scene::{Answer, Scene, count};
+use super::{ALWAYS, ANONYMOUS, Row};
+use mbushat::mbus::decimal::Decimal;
+
+pub(super) fn disk_full() -> Option<Row> {
+    disk("disk full, broker away for a minute", "size=128k")
+}
+
+pub(super) fn disk_read_only() -> Option<Row> {
+    disk("disk read-only, broker away for a minute", "ro")
+}
+
+/// `options` of a small filesystem that the agent alone sees, in a mount namespace of its own.
+fn disk(fault: &'static str, options: &str) -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;
+    let store = scene.agent.folder().join("store");
+    scene.kill_agent();
+    std::fs::create_dir_all(&store).expect("a folder");
+    let mount = format!("mount -t tmpfs -o {options} tmpfs {}", store.display());
+    let can = std::process::Command::new("unshare").args(["-rm", "sh", "-c", &mount]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("MBUSHAT_NEED_TOOLS").is_none(), "this user may not mount a small filesystem");
+        println!("SKIPPED: this user may not mount a small filesystem");
+        return None;
+    }
+    scene.agent.restart_with(&["unshare", "-rm", "sh", "-c", &format!("{mount}; exec \"$@\""), "sh"]);
+    scene.pause(3000, 1);
+    scene.broker.kill();
+    std::thread::sleep(Duration::from_secs(60));
+    scene.broker.run();
+    let (mut row, scene) = scene.settle(fault, 1);
+    scene.excuse_the_wire(&mut row, &BTreeSet::new());
+    let said = scene.agent.log().matches("the store fails").count();
+    row.remark = format!("said {said} time(s)");
+    row.promise(row.lost == 0 && row.taken > 0, "readings are lost");
+    row.promise((1..=2).contains(&said), "not said, or again and again");
+    Some(row)
+}
+
+/// What the damage of one file left whole, and what it hit.
+#[derive(Default)]
+struct Damage {
+    whole: BTreeSet<Answer>,
+    hit: BTreeSet<Answer>,
+}
+
+pub(super) fn damaged() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;
+    let (mut times, mut all) = (0, Damage::default());
+    for round in 0..20 {
+        scene.broker.kill();
+        scene.pause(3000, 1000);
+        scene.kill_agent();
+        let store = scene.agent.folder().join("store");
+        let names = std::fs::read_dir(&store).expect("a store").map(|file| file.expect("a file").path());
+        let readings = |path: &std::path::PathBuf| path.to_string_lossy().contains("/readings-");
+        let newest = names.filter(readings).filter(|path| path.extension().is_some_and(|e| e == "log")).max();
+        if let Some(path) = newest {
+            let mut bytes = std::fs::read(&path).expect("readable");
+            let at = usize::try_from(scene.random(count(bytes.len().max(1)))).expect("small");
+            let damage = damage(&mut bytes, at, round % 2 == 1);
+            std::fs::write(&path, bytes).expect("writable");
+            all.whole.extend(damage.whole);
+            all.hit.extend(damage.hit);
+            times += 1;
+        }
+        scene.broker.run();
+        scene.agent.restart();
+        scene.pause(1500, 500);
+    }
+    let (mut row, scene) = scene.settle("store files truncated and bit-flipped", times);
+    let said = scene.agent.log().matches("the store was damaged").count();
+    let wire = scene.excuse_the_wire(&mut row, &all.hit);
+    let delivered = scene.delivered_answers();
+    let (kept, whole) = (all.whole.intersection(&delivered).count(), all.whole.len());
+    let gone = count(all.hit.difference(&delivered).count());
+    row.remark = format!(
+        "{kept} of {whole} whole readings of damaged files delivered; {gone} hit and not sent before; {wire} died on \
+         the wire; damage said {said} time(s)"
+    );
+    row.promise(times == 20, "a store was not there to damage");
+    row.promise(kept == whole && whole > 0, "whole readings are lost");
+    row.promise(row.lost == gone, "more is lost than was hit");
+    Some(row)
+}
+
+/// Turns a bit at this place, or cuts the file there. A line is whole as long as its text is.
+fn damage(bytes: &mut Vec<u8>, at: usize, cut: bool) -> Damage {
+    let (mut damage, mut start) = (Damage::default(), 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let text = start..start + line.len() - 1;
+        let is_hit = if cut { at < text.end } else { text.contains(&at) };
+        start += line.len();
+        let answer = answer(line).expect("a line of the store");
+        if is_hit {
+            damage.hit.insert(answer)
+        } else {
+            damage.whole.insert(answer)
+        };
+    }
+    if cut {
+        bytes.truncate(at);
+    } else if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 0x10;
+    }
+    damage
+}
+
+/// The reading in a line of the store.
+fn answer(line: &[u8]) -> Option<Answer> {
+    let payload = line.get(line.iter().position(|byte| *byte == b'{')?..)?;
+    let json: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let cubic_metres: Decimal = json.pointer("/measurements/0/value")?.to_string().parse().ok()?;
+    Some((json.get("meter")?.as_str()?.to_owned(), cubic_metres.shift(3)?.to_string().parse().ok()?))
+}

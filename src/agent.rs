@@ -36,6 +36,8 @@ const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 const LINK_ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// How often the system is asked whether the clock is right.
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
+/// How long the first reading may be put off until the system has said whether the clock is right.
+const CLOCK_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a task may take to show that it makes progress.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -63,7 +65,8 @@ pub enum AgentError {
 pub async fn run(config: Config, file: Option<PathBuf>) -> Result<(), AgentError> {
     let mut signals = Signals::new().map_err(AgentError::Signals)?;
     let spool = Spool::open(&config.store, Instant::now())?;
-    let mut agent = Agent::start(config, spool, file);
+    let clock_synced = timeout(CLOCK_ANSWERS_WITHIN, ask_clock()).await.unwrap_or_default();
+    let mut agent = Agent::start(config, spool, file, clock_synced);
     system::notify_ready();
     let outcome = agent.watch(&mut signals).await;
     system::notify_stopping();
@@ -101,11 +104,11 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: Config, spool: Spool, file: Option<PathBuf>) -> Self {
+    fn start(config: Config, spool: Spool, file: Option<PathBuf>, clock_synced: Option<bool>) -> Self {
         let (events, happened) = mpsc::channel(EVENTS);
         let (orders, for_link) = mpsc::channel(MESSAGES);
         let (from_link, link_events) = mpsc::channel(MESSAGES);
-        let (clock, clock_synced) = watch::channel(None);
+        let (clock, clock_synced) = watch::channel(clock_synced);
         let (ask_reload, reload_asked) = mpsc::channel(1);
         let (reloads, reload) = mpsc::channel(1);
 
@@ -227,11 +230,13 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
 
 async fn watch_clock(clock: watch::Sender<Option<bool>>) {
     loop {
-        if let Ok(synced) = tokio::task::spawn_blocking(system::clock_synced).await {
-            clock.send_replace(synced);
-        }
         sleep(CLOCK_EVERY).await;
+        clock.send_replace(ask_clock().await);
     }
+}
+
+async fn ask_clock() -> Option<bool> {
+    tokio::task::spawn_blocking(system::clock_synced).await.ok().flatten()
 }
 
 fn credentials(config: &Config) -> Credentials {

@@ -52,6 +52,8 @@ pub(super) struct Publisher {
     held: BTreeMap<String, Announced>,
     pub(super) counts: Counts,
     lengths: Lengths,
+    /// Readings dropped that no event has told yet: how many, the first and the last number.
+    drops: Option<(u64, u64, u64)>,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
 }
@@ -96,6 +98,7 @@ impl Publisher {
             held: BTreeMap::new(),
             counts: Counts::default(),
             lengths: Lengths::default(),
+            drops: None,
             now,
         };
         publisher.restore();
@@ -265,11 +268,7 @@ impl Publisher {
     pub(super) fn tell_notices(&mut self) {
         for notice in self.spool.notices() {
             match notice {
-                Notice::Dropped { count, from, to } => {
-                    self.counts.dropped += count;
-                    tracing::warn!("the store is full: {count} readings dropped, numbers {from} to {to}");
-                    self.tell(&Event::ReadingsDropped { count, from, to });
-                }
+                Notice::Dropped { count, from, to } => self.dropped(count, from, to),
                 Notice::UncleanStart { from, to } => {
                     tracing::warn!("the last stop was no clean one: the numbers {from} to {to} are skipped");
                     self.tell(&Event::UncleanStart { from, to });
@@ -286,6 +285,26 @@ impl Publisher {
                 }
                 Notice::Recovered => tracing::info!("the store works again"),
             }
+        }
+    }
+
+    /// In a long outage a full store drops again and again: said at the first time.
+    fn dropped(&mut self, count: u64, from: u64, to: u64) {
+        self.counts.dropped += count;
+        if let Some((sum, _, last)) = &mut self.drops {
+            *sum += count;
+            *last = to;
+        } else {
+            tracing::warn!("the store is full: the oldest readings are dropped, beginning with number {from}");
+            self.drops = Some((count, from, to));
+        }
+    }
+
+    /// All that were dropped since the last call, in one event: there is a broker to hear it.
+    pub(super) fn tell_drops(&mut self) {
+        if let Some((count, from, to)) = self.drops.take() {
+            tracing::warn!("{count} readings were dropped, numbers {from} to {to}");
+            self.tell(&Event::ReadingsDropped { count, from, to });
         }
     }
 

@@ -317,6 +317,7 @@ impl OutboxTask {
         }
         self.reconnect(now);
         let Some(connection) = self.connection else { return };
+        self.publisher.tell_drops();
         while let Ok(place) = self.channels.orders.try_reserve() {
             let publisher = &mut self.publisher;
             let message = match publisher.outbox.next(now) {

@@ -16,8 +16,9 @@ use super::memos::Memos;
 use super::numbers::{Kind, Numbers};
 use super::{Entry, Memo, Notice, line};
 
-/// With `outage`: how long a reading may wait for its acknowledgement before it goes to disk.
-const TO_DISK_AFTER: Duration = Duration::from_secs(2);
+/// With `outage`: how long a reading may wait for its acknowledgement before it goes to disk. Within two
+/// seconds it must be there, and a busy machine or a slow card takes its part of them.
+const TO_DISK_AFTER: Duration = Duration::from_millis(1500);
 /// How often a failing disk is tried again.
 const TRY_DISK_AGAIN: Duration = Duration::from_secs(30);
 /// How long the cursor on disk may lag behind: after a crash so much is sent twice.

@@ -122,7 +122,7 @@ pub(crate) fn litres(message: &Received) -> Option<(String, u64, u64)> {
     Some((meter, seq, cubic_metres.shift(3)?.to_string().parse().ok()?))
 }
 
-fn payload_of(messages: &[Received], topic: &str) -> Option<String> {
+pub(crate) fn payload_of(messages: &[Received], topic: &str) -> Option<String> {
     messages.iter().find(|m| m.topic == topic).map(|m| m.payload.clone())
 }
 

@@ -57,7 +57,7 @@ impl fmt::Display for Row {
 /// A row's name for `MBUSHAT_CHAOS`, and what runs it: `None` where the machine lacks something.
 type Fault = (&'static str, fn() -> Option<Row>);
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     ("killed broker forgotten session", broker_rows::killed),
     ("killed broker persistent", broker_rows::killed_with_persistence),
     ("frozen broker", broker_rows::frozen),
@@ -67,6 +67,7 @@ const FAULTS: [Fault; 14] = [
     ("killed agent outage", agent_rows::killed_outage),
     ("full disk", store_rows::disk_full),
     ("read-only disk", store_rows::disk_read_only),
+    ("full store", store_rows::full),
     ("damaged store", store_rows::damaged),
     ("set clock", clock_row::clock_set),
     ("reload", agent_rows::reloads),

@@ -21,6 +21,7 @@ mod homeassistant_documents;
 mod endurance;
 mod identity;
 mod keys;
+mod life_cycle;
 mod link;
 mod maintenance;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

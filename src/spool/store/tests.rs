@@ -71,10 +71,10 @@ fn with_outage_a_prompt_broker_costs_no_write_and_a_slow_one_does() {
     let mut spool = folder.open(Durability::Outage);
     let start = Instant::now();
     let taken = take(&mut spool, 3, start);
-    work(&mut spool, start + Duration::from_millis(1900));
+    work(&mut spool, start + Duration::from_millis(1400));
     assert!(folder.files("readings-").is_empty());
     spool.ack(taken[1], start);
-    work(&mut spool, start + Duration::from_millis(2100));
+    work(&mut spool, start + Duration::from_millis(1600));
     assert_eq!(folder.files("readings-").len(), 1);
     assert_eq!(all(&mut spool), [taken[2]]);
     spool.ack(taken[2], start);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::scene::{Scene, buses};
 use super::{ALWAYS, ANONYMOUS, OUTAGE, Row};
 
-/// With `outage`: what was taken this long before the kill, and is unacknowledged, may be lost. The
-/// quarter of a second is the agent's way from the answer to the disk.
-const MAY_BE_LOST: Duration = Duration::from_millis(2250);
+/// With `outage`: what was taken this long before the kill, and is unacknowledged, may be lost.
+const MAY_BE_LOST: Duration = Duration::from_secs(2);
 
 pub(super) fn killed_always() -> Option<Row> {
     let mut scene = Scene::new(ANONYMOUS, ALWAYS)?;

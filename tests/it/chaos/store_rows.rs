@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::scene::{Answer, Scene, count};
+use super::scene::{Answer, Scene, buses, count};
 use super::{ALWAYS, ANONYMOUS, Row};
+use crate::broker::Broker;
 use mbushat::mbus::decimal::Decimal;
 
 pub(super) fn disk_full() -> Option<Row> {
@@ -40,6 +41,34 @@ fn disk(fault: &'static str, options: &str) -> Option<Row> {
     row.promise(row.lost == 0 && row.taken > 0, "readings are lost");
     row.promise((1..=2).contains(&said), "not said, or again and again");
     Some(row)
+}
+
+/// The broker is away for longer than `max_size` lasts.
+pub(super) fn full() -> Option<Row> {
+    let config = |gateways: &_| format!("[store]\nmax_size = \"1MiB\"\n{}", buses(gateways, 60));
+    let mut scene = Scene::with(Broker::start_with(ANONYMOUS)?, &[], config);
+    scene.pause(3000, 1);
+    scene.broker.kill();
+    std::thread::sleep(Duration::from_secs(90));
+    let files = std::fs::read_dir(scene.agent.folder().join("store")).expect("a store").filter_map(Result::ok);
+    let disk: u64 = files.map(|file| file.metadata().map_or(0, |data| data.len())).sum();
+    scene.broker.run();
+    let (mut row, scene) = scene.settle("max_size reached, broker away for 90 s", 1);
+    let log = scene.agent.log();
+    let totals: Vec<u64> = log.lines().filter_map(dropped).collect();
+    let dropped = totals.iter().sum::<u64>();
+    let (first, said) = (log.matches("the store is full").count(), totals.len());
+    row.lost = row.lost.abs_diff(dropped);
+    row.remark = format!("{dropped} dropped and counted, {} KiB on disk", disk >> 10);
+    row.promise(row.lost == 0 && dropped > 0, "the count of the dropped is not what is missing");
+    row.promise((first, said) == (1, 1), format!("said {first} and {said} times"));
+    row.promise(disk <= (1 << 20) + (64 << 10), "more on disk than max_size");
+    Some(row)
+}
+
+/// The number in `… WARN 4711 readings were dropped, numbers 1 to 4711`.
+fn dropped(line: &str) -> Option<u64> {
+    line.split_once(" readings were dropped")?.0.rsplit(' ').next()?.parse().ok()
 }
 
 /// What the damage of one file left whole, and what it hit.

@@ -1,0 +1,113 @@
+//! The agent from its start to its end, where something around it is not as it should be.
+//!
+//! Not here: what it publishes when all is well (`agent`), the losses of long outages (`chaos`).
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::agent::{Agent, SOON, litres, payload_of};
+use crate::broker::{Broker, Folder, Subscriber, retained};
+use crate::gateway::Gateway;
+
+#[test]
+fn a_frozen_broker_and_a_readout_on_the_wire_together_leave_the_stop_in_time_and_every_reading() {
+    let Some(mut broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let slow = gateway.config("w", [1, 2], "1s").replace("port =", "response_timeout = \"30s\"\nport =");
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let mut agent = Agent::start(broker.port, &slow);
+    subscriber.wait_for(SOON, |m| m.topic.ends_with("w_m2/reading")).expect("a reading");
+    broker.signal("STOP");
+    std::thread::sleep(Duration::from_millis(1500));
+    gateway.meters().silent.extend([1, 2]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let (status, took) = agent.end("TERM");
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
+
+    broker.kill();
+    broker.run();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let served = gateway.meters().served.clone();
+    agent.restart();
+    let mut missing: Vec<(String, u64)> = served.iter().map(|(meter, count)| (format!("w_m{meter}"), *count)).collect();
+    subscriber.wait_for(SOON, |message| {
+        let (meter, _, last) = litres(message).expect("our meters");
+        missing.retain(|known| *known != (meter.clone(), last));
+        missing.is_empty()
+    });
+    assert!(missing.is_empty(), "the last readings {missing:?} were not kept\n{}", agent.log());
+}
+
+#[test]
+fn a_reload_that_would_change_the_store_changes_nothing_and_names_the_way() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    subscriber.wait_for(SOON, |_| true).expect("a reading");
+    let other = format!("[store]\ndurability = \"always\"\n{}", gateway.config("w", [1, 2], "1s"));
+    agent.configure(broker.port, &other);
+    agent.hangup();
+    let new = subscriber.wait_for(Duration::from_secs(3), |m| m.topic.contains("w_m2"));
+    assert_eq!(new, None, "the new meter is read");
+    subscriber.wait_for(SOON, |_| true).expect("the old one still is");
+    assert_eq!(agent.log().matches("needs a restart").count(), 1, "{}", agent.log());
+}
+
+/// What the first reading of an agent says of its clock, if `timedatectl` is this script.
+fn clock_synced(script: Option<&str>) -> Option<String> {
+    let broker = Broker::start()?;
+    let gateway = Gateway::start();
+    let folder = Folder::new();
+    if let Some(script) = script {
+        let program = folder.write("timedatectl", &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+    let subscriber = Subscriber::new(broker.port, "mbushat/+/reading")?;
+    let path = format!("PATH={}", folder.path().display());
+    let mut agent = Agent::start_with(broker.port, &gateway.config("w", [1], "1h"), &["/usr/bin/env", &path]);
+    let reading = subscriber.wait_for(SOON, |_| true).expect("a reading");
+    let (status, took) = agent.end("TERM");
+    assert!(status.success() && took < Duration::from_secs(3), "{script:?}: {status} {took:?}");
+    let reading: serde_json::Value = serde_json::from_str(&reading.payload).expect("JSON");
+    Some(reading.get("clock_synced").expect("said").to_string())
+}
+
+#[test]
+fn the_first_reading_says_whether_the_clock_is_right_or_that_nobody_knows() {
+    if Path::new("/run/systemd/timesync/synchronized").exists() {
+        assert!(clock_synced(Some("echo no")).is_none_or(|said| said == "true"), "the file wins");
+        return;
+    }
+    let scripts = [
+        (Some("echo yes"), "true"),
+        (Some("echo no"), "false"),
+        (Some("exit 1"), "null"),
+        (Some("exec /bin/sleep 100"), "null"),
+        (None, "null"),
+    ];
+    for (script, says) in scripts {
+        let Some(said) = clock_synced(script) else { return };
+        assert_eq!(said, says, "{script:?}");
+    }
+}
+
+#[test]
+fn a_broker_that_stays_away_is_one_line_in_the_log() {
+    let Some(mut broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    subscriber.wait_for(SOON, |_| true).expect("a reading");
+    let lines = |agent: &Agent| agent.log().lines().count();
+    let before = lines(&agent);
+    broker.kill();
+    std::thread::sleep(Duration::from_secs(12));
+    // closed first, then nobody there
+    assert!(lines(&agent) - before <= 2, "{}", agent.log());
+    broker.run();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    subscriber.wait_for(SOON, |_| true).expect("a reading");
+    assert_eq!(payload_of(&retained(broker.port, "mbushat/#"), "mbushat/bridge/state").as_deref(), Some("online"));
+}

@@ -9,11 +9,12 @@
 mod messages;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep_until, timeout};
 
 use super::link::{Credentials, Fault, LinkEvent, Order, Version};
@@ -100,6 +101,8 @@ pub struct OutboxTask {
     connection: Option<u64>,
     /// Why there is no connection, each reason once: said already.
     faults: Vec<Fault>,
+    /// What the blocking pool does for the spool.
+    disk_work: Option<JoinHandle<io::Result<()>>>,
     started: Instant,
     info_at: Instant,
     /// Connect anew as this, once everything of before is said, or at the latest at this time.
@@ -117,6 +120,7 @@ impl OutboxTask {
             waiting: Waiting::default(),
             connection: None,
             faults: Vec::new(),
+            disk_work: None,
             started: now,
             info_at: now,
             reconnect: None,
@@ -132,7 +136,7 @@ impl OutboxTask {
     /// Runs until every bus task has ended, then says goodbye.
     pub async fn run(mut self) {
         loop {
-            self.store().await;
+            self.store();
             self.pump();
             let wake = self.wake_at();
             tokio::select! {
@@ -142,6 +146,7 @@ impl OutboxTask {
                 },
                 Some(event) = self.channels.link.recv() => self.linked(event),
                 Some(reload) = self.channels.reload.recv() => self.reload(reload),
+                outcome = ended(&mut self.disk_work) => self.stored(outcome),
                 () = sleep_until(wake.into()) => {}
             }
             self.catch_up();
@@ -169,15 +174,19 @@ impl OutboxTask {
         }
     }
 
-    /// What is due for the disk, done where it delays no bus.
-    async fn store(&mut self) {
+    /// What is due for the disk. The slow part is done where it delays neither a bus nor the link.
+    fn store(&mut self) {
         self.publisher.now = Instant::now();
         if let Some(work) = self.publisher.spool.work(self.publisher.now) {
-            let outcome = spawn_blocking(|| work.run()).await;
-            self.publisher.spool.done(outcome.unwrap_or_else(|error| Err(error.into())), Instant::now());
+            self.disk_work = Some(spawn_blocking(|| work.run()));
         }
         self.publisher.tell_notices();
         self.publisher.forget_gone();
+    }
+
+    fn stored(&mut self, outcome: io::Result<()>) {
+        self.disk_work = None;
+        self.publisher.spool.done(outcome, Instant::now());
     }
 
     fn reload(&mut self, reload: Reload) {
@@ -212,6 +221,8 @@ impl OutboxTask {
     }
 
     fn happened(&mut self, event: BusEvent) {
+        // The turn began before the wait for this.
+        self.publisher.now = Instant::now();
         let readout = match event.what {
             Happened::Read(readout) => readout,
             Happened::Scanned { found, complete: true } => return self.scanned(event.bus, Ok(&found)),
@@ -367,6 +378,10 @@ impl OutboxTask {
     }
 
     async fn goodbye(mut self) {
+        if self.disk_work.is_some() {
+            let outcome = ended(&mut self.disk_work).await;
+            self.stored(outcome);
+        }
         let topic = self.publisher.topics.bridge_state();
         self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
         let told = timeout(GOODBYE_WITHIN, async {
@@ -388,5 +403,13 @@ impl OutboxTask {
     /// Everything that can be said has been said, `offline` last of all.
     fn is_done(&self, bridge_state: &str) -> bool {
         self.publisher.outbox.has_arrived(Class::BridgeState, bridge_state)
+    }
+}
+
+/// Ends with the work, if there is any.
+async fn ended(work: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    match work {
+        Some(work) => work.await.unwrap_or_else(|error| Err(error.into())),
+        None => std::future::pending().await,
     }
 }

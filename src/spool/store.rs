@@ -58,6 +58,8 @@ pub struct Spool {
     synced: u64,
     /// What the work that is going on will have synced.
     syncing: u64,
+    /// It is going on.
+    working: bool,
 }
 
 #[derive(Debug)]
@@ -236,17 +238,22 @@ impl Spool {
         self.disk.as_ref()?;
         let fresh = self.fresh.front().map(|fresh| fresh.taken + TO_DISK_AFTER);
         let cursor = self.saved_cursor.1.map(|at| at + SAVE_CURSOR_AFTER);
-        let next = fresh.into_iter().chain(cursor).chain(self.memos.wake_at()).min()?;
+        let later = cursor.into_iter().chain(self.memos.wake_at()).filter(|_| !self.working);
+        let next = fresh.into_iter().chain(later).min()?;
         Some(self.trouble.map_or(next, |again| next.max(again)))
     }
 
     /// Writes what is due, and gives what is left to the blocking pool; then call [`done`](Self::done).
+    /// Until then it only writes.
     pub fn work(&mut self, now: Instant) -> Option<DiskWork> {
         if self.trouble.is_some_and(|again| now < again) {
             return None;
         }
         if self.fresh.front().is_some_and(|fresh| self.always || fresh.taken + TO_DISK_AFTER <= now) {
             self.write_fresh(now);
+        }
+        if self.working {
+            return None;
         }
         let cursor_is_due = self.saved_cursor.1.is_some_and(|at| at + SAVE_CURSOR_AFTER <= now);
         let disk = self.disk.as_mut()?;
@@ -266,15 +273,20 @@ impl Spool {
             work.replace.push((disk.folder.join("numbers"), numbers.to_bytes()));
             self.saved_cursor = (self.cursor, None);
         }
-        (!work.sync.is_empty() || !work.replace.is_empty()).then_some(work)
+        self.working = !work.sync.is_empty() || !work.replace.is_empty();
+        self.working.then_some(work)
     }
 
     /// The outcome of [`DiskWork::run`].
     pub fn done(&mut self, outcome: io::Result<()>, now: Instant) {
+        self.working = false;
         match outcome {
             Ok(()) => {
                 self.synced = self.synced.max(self.syncing);
-                self.recover();
+                // what was written meanwhile may have failed
+                if self.trouble.is_some_and(|again| again <= now) {
+                    self.recover();
+                }
             }
             Err(error) => self.fail(&error, now),
         }

@@ -40,6 +40,30 @@ fn a_frozen_broker_and_a_readout_on_the_wire_together_leave_the_stop_in_time_and
 }
 
 #[test]
+fn with_a_prompt_broker_readings_do_not_touch_the_disk() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let agent = Agent::start(broker.port, &gateway.config("w", [1], "3s"));
+    subscriber.wait_for(SOON, |_| true).expect("a reading");
+    let store = agent.folder().join("store");
+    // what is known of the meter is written ten seconds after it was learnt
+    for _ in 0..200 {
+        if store.join("memos").exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let changed = || store.metadata().and_then(|data| data.modified()).expect("a store");
+    let (before, served) = (changed(), gateway.meters().served.get(&1).copied());
+    let later = served.map(|count| count + 2);
+    let came = subscriber.wait_for(SOON, |message| litres(message).map(|(_, _, litres)| litres) == later);
+    assert!(came.is_some(), "{}", agent.log());
+    assert_eq!(changed(), before, "a file came or went with a reading that was acknowledged at once");
+}
+
+#[test]
 fn a_reload_that_would_change_the_store_changes_nothing_and_names_the_way() {
     let Some(broker) = Broker::start() else { return };
     let gateway = Gateway::start();

@@ -37,6 +37,7 @@ impl Spool {
             trouble: None,
             synced: 0,
             syncing: 0,
+            working: false,
         };
         let lock = lock(&store.directory)?;
         if let Err(error) = spool.load(&store.directory, lock) {

@@ -82,6 +82,21 @@ fn with_outage_a_prompt_broker_costs_no_write_and_a_slow_one_does() {
 }
 
 #[test]
+fn a_slow_sync_keeps_no_reading_from_the_disk() {
+    let folder = Folder::new("slow");
+    let mut spool = folder.open(Durability::Outage);
+    let start = Instant::now();
+    take(&mut spool, 1, start);
+    let first = spool.work(start + Duration::from_millis(1600)).expect("a sync");
+    take(&mut spool, 1, start + Duration::from_secs(2));
+    assert!(spool.work(start + Duration::from_secs(4)).is_none(), "one at a time");
+    assert_eq!(spool.wake_at(), None, "nothing to do before it ends");
+    drop(spool);
+    assert_eq!(all(&mut folder.open(Durability::Outage)).len(), 2, "both are in the file");
+    first.run().expect("still there");
+}
+
+#[test]
 fn with_always_nothing_comes_out_before_it_is_on_disk() {
     let folder = Folder::new("always");
     let mut spool = folder.open(Durability::Always);

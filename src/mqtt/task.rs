@@ -6,6 +6,7 @@
 //!
 //! Not here: what a readout becomes (`publisher`), the order of messages (`outbox`).
 
+mod goodbye;
 mod messages;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,10 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use super::link::{Credentials, Fault, LinkEvent, Order, Version};
 use super::outbox::{Class, Next, Verdict};
-use super::payload::OFFLINE;
 use super::publisher::{Outcome, Publisher};
 use super::requests::Waiting;
 use super::{info, publisher};
@@ -375,34 +375,6 @@ impl OutboxTask {
         let info = info::info(&self.status(), buses);
         let topic = self.publisher.topics.bridge_info();
         self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
-    }
-
-    async fn goodbye(mut self) {
-        if self.disk_work.is_some() {
-            let outcome = ended(&mut self.disk_work).await;
-            self.stored(outcome);
-        }
-        let topic = self.publisher.topics.bridge_state();
-        self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
-        let told = timeout(GOODBYE_WITHIN, async {
-            while self.connection.is_some() && !self.is_done(&topic) {
-                self.pump();
-                match self.channels.link.recv().await {
-                    Some(event) => self.linked(event),
-                    None => return,
-                }
-            }
-        });
-        if told.await.is_err() {
-            tracing::warn!("the broker did not acknowledge the last messages");
-        }
-        _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(Order::Disconnect)).await;
-        self.publisher.spool.close(Instant::now());
-    }
-
-    /// Everything that can be said has been said, `offline` last of all.
-    fn is_done(&self, bridge_state: &str) -> bool {
-        self.publisher.outbox.has_arrived(Class::BridgeState, bridge_state)
     }
 }
 

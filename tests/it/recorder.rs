@@ -146,7 +146,7 @@ fn variable(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// The packet id and the reading of an MQTT 5 PUBLISH with QoS 1 on a `reading` topic.
+/// The packet id and the reading of a PUBLISH with QoS 1 on a `reading` topic.
 fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
     if packet.first()? & 0xF6 != 0x32 {
         return None;
@@ -157,8 +157,13 @@ fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
     let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
     let [high, low, rest @ ..] = rest else { return None };
     let id = u16::from_be_bytes([*high, *low]);
-    let (properties, length) = variable(rest)?;
-    let json: serde_json::Value = serde_json::from_slice(rest.get(length + properties..)?).ok()?;
+    // MQTT 3.1.1 has no properties before the payload
+    let json = || serde_json::from_slice::<serde_json::Value>(rest).ok();
+    let with_properties = || {
+        let (properties, length) = variable(rest)?;
+        serde_json::from_slice(rest.get(length + properties..)?).ok()
+    };
+    let json = json().or_else(with_properties)?;
     std::str::from_utf8(topic).ok()?.strip_suffix("/reading")?;
     let cubic_metres: Decimal = json.pointer("/measurements/0/value")?.to_string().parse().ok()?;
     let litres = cubic_metres.shift(3)?.to_string().parse().ok()?;

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::slot::{rounding, slot_distance};
+use crate::config::Meter;
 
 /// The longest gap between two tries of a silent meter with a short interval.
 const LONGEST_SILENT_GAP: Duration = Duration::from_secs(15 * 60);
@@ -46,6 +47,15 @@ pub struct Plan {
     pub offline_after: u8,
     /// When it last gave a good reading, if that is known from before.
     pub last_good: Option<Timestamp>,
+}
+
+impl Plan {
+    /// As configured.
+    #[must_use]
+    pub fn new(meter: &Meter, last_good: Option<Timestamp>) -> Self {
+        let aligned_offset_ms = meter.align.then_some(meter.offset_ms);
+        Self { interval: meter.interval, aligned_offset_ms, offline_after: meter.offline_after, last_good }
+    }
 }
 
 /// A meter that is to be read now.

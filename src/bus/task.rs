@@ -72,7 +72,7 @@ pub struct BusTask {
 impl BusTask {
     /// Runs until it is told to stop or nobody takes its events.
     pub async fn run(self) {
-        let plans = self.meters.iter().map(plan).collect();
+        let plans = self.meters.iter().map(|Metered { meter, last_good }| Plan::new(meter, *last_good)).collect();
         let schedule = Schedule::new(plans, self.timezone.clone(), now());
         let links = vec![LinkState::default(); self.meters.len()];
         let failing = vec![false; self.meters.len()];
@@ -375,16 +375,6 @@ impl Running {
     async fn emit(&mut self, what: Happened) -> Result<(), Stop> {
         self.task.promise.by(None);
         self.task.events.send(BusEvent { bus: self.task.place, what }).await.map_err(|_| Stop)
-    }
-}
-
-fn plan(metered: &Metered) -> Plan {
-    let meter = &metered.meter;
-    Plan {
-        interval: meter.interval,
-        aligned_offset_ms: meter.align.then_some(meter.offset_ms),
-        offline_after: meter.offline_after,
-        last_good: metered.last_good,
     }
 }
 

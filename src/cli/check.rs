@@ -149,10 +149,7 @@ fn meters(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> Ta
 
 /// The two reads that follow the one at the start.
 fn slots(meter: &Meter, timezone: &TimeZone, mut now: Now) -> [Option<Timestamp>; 2] {
-    let aligned_offset_ms = meter.align.then_some(meter.offset_ms);
-    let plan =
-        Plan { interval: meter.interval, aligned_offset_ms, offline_after: meter.offline_after, last_good: None };
-    let mut schedule = Schedule::new(vec![plan], timezone.clone(), now);
+    let mut schedule = Schedule::new(vec![Plan::new(meter, None)], timezone.clone(), now);
     let mut read = || loop {
         match schedule.next(now) {
             Next::Read(turn) => return turn.due_at,

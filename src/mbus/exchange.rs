@@ -155,8 +155,8 @@ impl Exchange {
         let last = wait.last_byte.unwrap_or(wait.first_byte_by);
         if self.framer.is_lone_ack() {
             let accept = match self.request.answer {
-                // What follows an E5 without a gap is on its way behind it: that takes jitter, no round trip.
-                Answer::Ack if !self.several => last + self.timing.baud.characters(2) + self.timing.latency / 4,
+                // What follows it later, through a gateway, is noise to the next exchange, which copes with that.
+                Answer::Ack if !self.several => last + self.timing.baud.characters(2),
                 // E5 for "no data" is rare, and noise before a slow reply is not: wait the reply out.
                 _ => wait.first_byte_by.max(last + self.quiet()),
             };

@@ -171,6 +171,17 @@ impl Announcer {
         format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
     }
 
+    /// The device `id` with these components once more, to be taken back: for a Home Assistant that did
+    /// not hear of it the first time. It listens where nobody speaks, because the topics of its values
+    /// may be another meter's by now.
+    #[must_use]
+    pub fn farewell(&self, id: &str, components: &BTreeMap<String, Value>) -> String {
+        let nowhere = format!("{}/bridge/nowhere", self.base_topic);
+        let (device, origin) = (json!({ "ids": [id] }), json!({ "name": PROGRAM }));
+        json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })
+            .to_string()
+    }
+
     pub(super) fn bridge_id(&self) -> String {
         format!("{}_bridge", self.base)
     }

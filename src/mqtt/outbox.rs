@@ -60,6 +60,8 @@ pub enum Next {
     ReadingAfter(u64),
     /// Hand this reading to [`Outbox::reading`] again.
     ReadingAgain(u64),
+    /// Home Assistant was born and is so far: set what only that needs.
+    Born(Birth),
     /// Nothing, until something happens or [`Outbox::wake_at`].
     Wait,
 }
@@ -120,10 +122,12 @@ enum Sent {
     Reading { seq: u64, topic: String },
 }
 
-/// What is still to be done for a Home Assistant that was just born.
+/// What is to be done for a Home Assistant that was just born.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Birth {
+pub enum Birth {
+    /// It gets the announcements.
     Announce,
+    /// It has made its entities, and gets their states.
     States,
 }
 
@@ -192,6 +196,8 @@ impl Outbox {
         self.refused.clear();
         self.said.clear();
         self.dirty.extend(self.documents.keys().cloned());
+        // what Home Assistant was told last may be lost
+        self.birth = self.birth.map(|(at, _)| (at, Birth::Announce));
     }
 
     /// The connection is gone; `closed` by the other end, not by silence or the network. The
@@ -200,7 +206,6 @@ impl Outbox {
         let suspect = if self.connected && closed { self.suspect() } else { None };
         self.recall();
         self.connected = false;
-        self.birth = None;
         let (seq, topic) = suspect?;
         if !self.readings.doubt.convicts(seq) {
             return None;
@@ -262,7 +267,9 @@ impl Outbox {
             self.subscribed = true;
             return Next::Subscribe;
         }
-        self.grow_up(now);
+        if let Some(step) = self.grow_up(now) {
+            return Next::Born(step);
+        }
         if self.on_the_way.len() >= WINDOW {
             return Next::Wait;
         }
@@ -293,15 +300,13 @@ impl Outbox {
         Publish { id: self.next_id, topic, payload, retain }
     }
 
-    fn grow_up(&mut self, now: Instant) {
-        let Some((at, step)) = self.birth else { return };
-        if now < at {
-            return;
-        }
+    fn grow_up(&mut self, now: Instant) -> Option<Birth> {
+        let (_, step) = self.birth.filter(|(at, _)| *at <= now)?;
         let announcement = |class| matches!(class, Class::AgentAnnouncement | Class::Announcement);
         let again = self.documents.keys().filter(|(class, _)| announcement(*class) == (step == Birth::Announce));
         self.dirty.extend(again.cloned());
         self.birth = (step == Birth::Announce).then_some((now + BIRTH_SETTLE, Birth::States));
+        Some(step)
     }
 
     /// The reading that [`Next::ReadingAfter`] or [`Next::ReadingAgain`] asked for.

@@ -4,6 +4,7 @@
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
 mod announce;
+mod farewell;
 mod known;
 mod lengths;
 mod restore;
@@ -50,6 +51,8 @@ pub(super) struct Publisher {
     /// Announcements of meters that are not configured under that name, by topic: taken back once it
     /// is clear that none of them is a renamed meter, which keeps its device.
     held: BTreeMap<String, Announced>,
+    /// Devices of which Home Assistant needs no farewell any more, with their topics.
+    farewells: BTreeMap<String, String>,
     pub(super) counts: Counts,
     lengths: Lengths,
     /// Readings dropped that no event has told yet: how many, the first and the last number.
@@ -96,6 +99,7 @@ impl Publisher {
             meters,
             leaving: BTreeSet::new(),
             held: BTreeMap::new(),
+            farewells: BTreeMap::new(),
             counts: Counts::default(),
             lengths: Lengths::default(),
             drops: None,

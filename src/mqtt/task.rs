@@ -337,6 +337,10 @@ impl OutboxTask {
                     place.send(Order::Subscribe { connection, filters: publisher.filters() });
                     continue;
                 }
+                Next::Born(step) => {
+                    publisher.born(step);
+                    continue;
+                }
                 Next::Publish(message) => message,
                 Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
                     Some(message) => message,

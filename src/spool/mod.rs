@@ -64,12 +64,15 @@ pub enum Memo {
     Identity,
     /// The first unit of a key, by `meter/key`.
     Unit,
+    /// A device that Home Assistant may still know although it was taken back, by its id: topic and
+    /// document, a line feed between them.
+    Farewell,
     /// The most that a meter answered in one turn since the agent's start, by meter: telegrams and characters.
     Replies,
 }
 
 impl Memo {
-    const ALL: [Self; 5] = [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Replies];
+    const ALL: [Self; 6] = [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Farewell, Self::Replies];
 
     fn name(self) -> &'static str {
         match self {
@@ -77,6 +80,7 @@ impl Memo {
             Self::Announcement => "announcement",
             Self::Identity => "identity",
             Self::Unit => "unit",
+            Self::Farewell => "farewell",
             Self::Replies => "replies",
         }
     }

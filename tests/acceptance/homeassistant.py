@@ -7,9 +7,10 @@ API, what it made of that. Parts, in this order where none is named:
 
   entities   every measurement an entity with the unit and class of the document, values right
   life       a meter silent, back, renamed, swapped, removed: what Home Assistant shows at each step
-  restarts   the same while the agent is down, with its store and without it
+  restarts   the same while the agent is down, with its store and without it, and while Home Assistant
+             is off (needs the commands that stop and start it)
   controls   scan and bus power pressed in Home Assistant; times of the meter's clock
-  orders     Home Assistant, broker and agent restarted in every order (needs the restart commands)
+  orders     Home Assistant, broker and agent restarted in every order (needs all commands)
   burst      twenty announcements in a burst leave all components equal
   statistics the recorder has statistics of every counter and measurement, and the energy dashboard
              no issue (waits for the recorder's next 5 minutes)
@@ -359,6 +360,38 @@ def part_restarts():
         until(f"all as before {how}: every meter has its values", all_right, 150)
 
 
+    if not (args.stop_ha and args.start_ha):
+        return print("SKIPPED: devices taken back while Home Assistant is off need --stop-ha and --start-ha", flush=True)
+    without = {name: plan for name, plan in changed("gas", lambda plan: plan.replace('id = "1000000', 'id = "7000000')).items()
+               if name != "room_sensor"}
+    ghosts = lambda: [key for key in [*ha.devices(), *ha.entities()] if room in key or gas in key]
+    for off in (True, False):
+        how = "off" if off else "on"
+        check(f"before Home Assistant is {how}: both devices are there", len(ghosts()) > 2)
+        if off:
+            run(args.stop_ha)
+        agent_stop()
+        simulate(without)
+        agent_restart(without)
+        until(f"removed and swapped while it is {how}: nothing is retained", lambda: not {room, gas} & set(documents())
+              and ha_id("gas") is not None, 120)
+        for n in range(2):
+            if n or not off:
+                run(args.stop_ha)
+            run(args.start_ha)
+            time.sleep(10)
+            check(f"{how}, start {n + 1}: no device, no entity of either", not ghosts(), str(ghosts()))
+            check(f"{how}, start {n + 1}: nothing of them is retained", not {room, gas} & set(documents()))
+        agent_stop()
+        simulate(meters())
+        agent_restart(meters())
+        until("put back and swapped back: every meter has its values", all_right, 150)
+
+
+def run(command):
+    subprocess.run(shlex.split(command), check=True, stdout=subprocess.DEVNULL)
+
+
 SECOND_BUS = '[[bus]]\nname = "attic"\nport = "/dev/no_such_uart"\nhat = true\n'
 
 
@@ -462,20 +495,22 @@ def all_right():
 
 
 def part_orders():
-    if not (args.restart_ha and args.stop_broker and args.start_broker):
-        print("SKIPPED: orders needs --restart-ha, --stop-broker and --start-broker", flush=True)
-        return
+    if not (args.stop_ha and args.start_ha and args.stop_broker and args.start_broker):
+        return print("SKIPPED: orders needs --stop-ha, --start-ha, --stop-broker and --start-broker", flush=True)
     running()
-    run = lambda command: subprocess.run(shlex.split(command), check=True, stdout=subprocess.DEVNULL)
 
     def restart_agent():
         agent_restart(meters())
+
+    def restart_ha():
+        run(args.stop_ha)
+        run(args.start_ha)
 
     def restart_broker():
         run(args.stop_broker)
         run(args.start_broker)
 
-    steps = {"Home Assistant": lambda: run(args.restart_ha), "broker": restart_broker, "agent": restart_agent}
+    steps = {"Home Assistant": restart_ha, "broker": restart_broker, "agent": restart_agent}
     for order in itertools.permutations(steps):
         for step in order:
             steps[step]()
@@ -527,7 +562,8 @@ parser.add_argument("--broker", default="127.0.0.1:1883", help="host:port of the
 parser.add_argument("--ha", default="127.0.0.1:8123", help="host:port of Home Assistant")
 parser.add_argument("--token", required=True, help="a long-lived access token")
 parser.add_argument("--log", required=True, help="Home Assistant's log file")
-parser.add_argument("--restart-ha", help="command that restarts Home Assistant and returns when it is born again")
+parser.add_argument("--stop-ha", help="command that ends Home Assistant")
+parser.add_argument("--start-ha", help="command that starts it and returns when it is born")
 parser.add_argument("--stop-broker", help="command that ends the broker")
 parser.add_argument("--start-broker", help="command that starts it and returns when Home Assistant is connected again")
 args = parser.parse_intermixed_args()

@@ -86,16 +86,14 @@ impl Publisher {
         if let Some(former) = self.held.remove(&document.topic) {
             known.found.insert(document.topic.clone(), former);
         }
-        let mut wrong = known.settle_found(&document.topic);
+        let wrong = known.move_to(&document.topic);
         let document = document.after(&known.before, |component| known.keeps(component));
         known.told(document.components.clone());
-        let before = known.announced.replace(document.topic.clone()).filter(|old| *old != document.topic);
+        let rules = known::rules_mark(&known.meter, &self.config);
         if self.outbox.get(Class::Announcement, &document.topic).is_none() {
             say_first(name, by_name, document.left_out);
         }
-        wrong.extend(before);
-        wrong.iter().for_each(|topic| self.outbox.set(Class::Announcement, topic, Vec::new(), true));
-        let rules = known::rules_mark(&known.meter, &self.config);
+        wrong.iter().for_each(|(topic, former)| self.retract(topic, &former.components));
         self.set_announcement(Class::Announcement, name, &rules, document);
     }
 
@@ -125,7 +123,7 @@ impl Publisher {
         };
         let Some(known) = self.meters.get_mut(&name) else { return };
         if known.announced.as_deref().is_some_and(|current| current != topic) {
-            return self.outbox.set(Class::Announcement, topic, Vec::new(), true);
+            return self.retract(topic, &announced.components);
         }
         known.found.insert(topic.to_owned(), announced);
         self.announce(&name);
@@ -138,9 +136,9 @@ impl Publisher {
         if self.meters.values().any(is_new) {
             return;
         }
-        for topic in std::mem::take(&mut self.held).into_keys() {
+        for (topic, announced) in std::mem::take(&mut self.held) {
             tracing::info!(topic, "takes back the announcement of a meter that is not configured");
-            self.outbox.set(Class::Announcement, &topic, Vec::new(), true);
+            self.retract(&topic, &announced.components);
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) struct Known {
     missed: BTreeMap<String, u8>,
     /// What it was announced with belongs to other rules: what is missing now is missing for good.
     other_rules: bool,
-    /// Its announcements on the broker of which the store knows nothing, by topic.
+    /// Announcements under its name on the broker that are not, or perhaps not, the one of now, by topic.
     pub(super) found: BTreeMap<String, Announced>,
 }
 
@@ -102,8 +102,7 @@ impl Known {
         self.replaces_another = true;
         self.last.clear();
         self.seen.clear();
-        self.before.clear();
-        self.missed.clear();
+        self.leave();
         self.doubtful = None;
     }
 
@@ -129,12 +128,25 @@ impl Known {
         spool.remember(Memo::Identity, &self.meter.name, &format!("{identity}{mark}"), now);
     }
 
-    /// Its announcements on the broker that are to be taken back, now that it is announced on `topic`.
-    pub(super) fn settle_found(&mut self, topic: &str) -> Vec<String> {
+    /// What it was announced as is one of those to be taken back, unless it comes to the same topic again.
+    fn leave(&mut self) {
+        let components = std::mem::take(&mut self.before);
+        if let Some(topic) = self.announced.take() {
+            self.found.insert(topic, Announced { state_topic: None, serial: None, components });
+        }
+        self.missed.clear();
+    }
+
+    /// It is announced on `topic` from now on: its other announcements are to be taken back.
+    pub(super) fn move_to(&mut self, topic: &str) -> BTreeMap<String, Announced> {
+        if self.announced.as_deref().is_some_and(|old| old != topic) {
+            self.leave();
+        }
+        self.announced = Some(topic.to_owned());
         if let Some(same) = self.found.remove(topic) {
             same.components.into_iter().for_each(|(id, component)| _ = self.before.entry(id).or_insert(component));
         }
-        std::mem::take(&mut self.found).into_keys().collect()
+        std::mem::take(&mut self.found)
     }
 
     /// Whether a component that the last readouts did not give stays announced. One with a hyphen is

@@ -183,6 +183,7 @@ impl Publisher {
             }
             !gone
         });
+        self.forget_farewells();
     }
 
     /// When each meter's last good reading was taken, where the store knows.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::super::link::Publish;
 use super::super::outbox::{Class, Next};
 use super::{Outcome, Publisher, known};
 use crate::bus::MeterReadout;
@@ -82,14 +83,27 @@ fn component(publisher: &Publisher, id: u32, key: &str) -> Value {
     document(publisher, Class::Announcement, &topic(id))["cmps"][key].clone()
 }
 
-/// Everything that a broker would get now, acknowledged at once: topic and payload.
+/// Everything that a broker would get on a new connection, acknowledged at once: topic and payload.
 fn published(publisher: &mut Publisher) -> Vec<(String, String)> {
     publisher.outbox.up();
+    messages(publisher, Instant::now()).into_iter().map(|message| (message.topic, text(message.payload))).collect()
+}
+
+fn text(payload: Vec<u8>) -> String {
+    String::from_utf8(payload).expect("text")
+}
+
+/// Everything that a broker would get now, acknowledged at once.
+fn messages(publisher: &mut Publisher, now: Instant) -> Vec<Publish> {
     let mut all = Vec::new();
     loop {
-        let message = match publisher.outbox.next(Instant::now()) {
+        let message = match publisher.outbox.next(now) {
             Next::Publish(message) => message,
             Next::Subscribe => continue,
+            Next::Born(step) => {
+                publisher.born(step);
+                continue;
+            }
             Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
                 Some(message) => message,
                 None => return all,
@@ -97,8 +111,21 @@ fn published(publisher: &mut Publisher) -> Vec<(String, String)> {
             Next::ReadingAgain(_) | Next::Wait => return all,
         };
         publisher.outbox.acked(message.id);
-        all.push((message.topic, String::from_utf8(message.payload).expect("text")));
+        all.push(message);
     }
+}
+
+/// What is said on the discovery topic of a meter after a birth message: payload, and whether retained.
+fn told_at_birth(publisher: &mut Publisher, id: u32) -> Vec<(String, bool)> {
+    let born = Instant::now();
+    publisher.outbox.birth(born);
+    let mut all = Vec::new();
+    for seconds in [2, 7] {
+        all.extend(messages(publisher, born + Duration::from_secs(seconds)));
+        publisher.forget_gone();
+    }
+    let own = all.into_iter().filter(|message| message.topic == topic(id));
+    own.map(|message| (text(message.payload), message.retain)).collect()
 }
 
 #[test]
@@ -245,6 +272,73 @@ fn a_removed_meter_is_taken_back_at_once_or_when_no_new_one_can_be_it() {
         let mut again = place.start(&format!("{HAT}{}", if with_a_new_one { other } else { "" }));
         assert!(!published(&mut again).contains(&cleared), "Home Assistant warns of a second time");
     }
+}
+
+#[test]
+fn a_removed_meter_is_announced_and_taken_back_once_at_the_next_birth() {
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "farewell-lost" } else { "farewell" });
+        let mut before = place.start(&format!("{HAT}{GAS}"));
+        read(&mut before, "gas", 0x1001, BOTH);
+        let old = document(&before, Class::Announcement, &topic(0x1001));
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(HAT);
+        after.found(&topic(0x1001), old.to_string().as_bytes());
+        assert!(published(&mut after).contains(&(topic(0x1001), String::new())));
+        after.forget_gone();
+        stop(after);
+        let mut again = place.start(HAT);
+        published(&mut again);
+        let told = told_at_birth(&mut again, 0x1001);
+        let [(announced, false), (taken_back, true)] = &told[..] else { panic!("{told:?}") };
+        let announced: Value = serde_json::from_str(announced).expect("JSON");
+        assert_eq!(announced["cmps"], old["cmps"], "the whole device");
+        assert_eq!(announced["dev"]["ids"], old["dev"]["ids"]);
+        assert_eq!(taken_back, "");
+        assert_eq!(told_at_birth(&mut again, 0x1001), [], "once");
+        stop(again);
+        let mut at_last = place.start(HAT);
+        published(&mut at_last);
+        assert_eq!(told_at_birth(&mut at_last, 0x1001), [], "and not after a restart");
+    }
+}
+
+#[test]
+fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
+    let place = Place::new("farewell-swap");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    read(&mut publisher, "gas", 0x2002, BOTH);
+    published(&mut publisher);
+    let told = told_at_birth(&mut publisher, 0x1001);
+    let [(announced, false), (taken_back, true)] = &told[..] else { panic!("{told:?}") };
+    assert!(announced.contains("mbushat_00001001_KAM_1d_03_volume_flow"), "{announced}");
+    assert!(!announced.contains("mbushat/gas/state"), "{announced}");
+    assert_eq!(taken_back, "");
+}
+
+#[test]
+fn a_meter_put_back_before_the_next_birth_gets_no_farewell() {
+    let place = Place::new("put-back");
+    let config = format!("{HAT}{GAS}");
+    let mut swapped = place.start(&config);
+    for id in [0x1001, 0x2002, 0x1001] {
+        read(&mut swapped, "gas", id, BOTH);
+    }
+    published(&mut swapped);
+    let live = swapped.outbox.get(Class::Announcement, &topic(0x1001)).expect("announced").to_vec();
+    let live = text(live);
+    assert_eq!(told_at_birth(&mut swapped, 0x1001), [(live.clone(), true)], "swapped back");
+    stop(swapped);
+    let mut removed = place.start(HAT);
+    published(&mut removed);
+    stop(removed);
+    let mut back = place.start(&config);
+    published(&mut back);
+    assert_eq!(told_at_birth(&mut back, 0x1001), [(live, true)], "configured again");
 }
 
 #[test]

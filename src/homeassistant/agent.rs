@@ -90,7 +90,7 @@ impl Announcer {
                 sug_dsp_prc: Some(1),
                 ent_cat: Some("diagnostic"),
                 stat_t: Some(&self.topics.info),
-                val_tpl: Some(format!("{{{{ value_json.buses['{bus}'].{field} | default('') }}}}")),
+                val_tpl: Some(format!("{{{{ value_json['buses']['{bus}']['{field}'] | default('') }}}}")),
                 avty: self.while_running(),
                 ..self.component("sensor", id, &key, format!("Bus {bus} {title}"))
             };

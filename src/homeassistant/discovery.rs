@@ -3,7 +3,9 @@
 //! Facts these documents rest on, each seen on a real Home Assistant: one component without a
 //! `unique_id` loses the whole document, one bad class loses its entity alone; leaving a component
 //! out does not remove it, sending only its platform does; a root availability also greys out the
-//! button that would wake a silent meter, so that one and the diagnostics bring their own.
+//! button that would wake a silent meter, so that one and the diagnostics bring their own; a template
+//! that meets the empty payload of a topic taken back logs an error for `value_json.x`, none for
+//! `value_json['x']` of a sensor.
 //!
 //! Not here: the agent's own document (`agent`), when they are published, retained and debounced
 //! (`mqtt`), classes (`class`).
@@ -226,7 +228,7 @@ impl Announcer {
             name: Some("Problem".to_owned()),
             dev_cla: Some("problem"),
             ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ 'ON' if value_json.status else 'OFF' }}".to_owned()),
+            val_tpl: Some("{{ value and ('ON' if value_json.status else 'OFF') }}".to_owned()),
             avty: agent_only(),
             ..Component::of("binary_sensor")
         };
@@ -234,7 +236,7 @@ impl Announcer {
             name: Some("Last read".to_owned()),
             dev_cla: Some("timestamp"),
             ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ value_json.read_at | default('') }}".to_owned()),
+            val_tpl: Some("{{ value_json['read_at'] | default('') }}".to_owned()),
             avty: agent_only(),
             ..Component::of("sensor")
         };

@@ -87,7 +87,7 @@ def complaints():
     """What it complained about, of MQTT and what MQTT feeds."""
     with open(args.log, errors="replace") as file:
         lines = file.read().splitlines()
-    about = re.compile(r"mqtt|recorder|energy|components\.(binary_)?sensor|components\.button", re.I)
+    about = re.compile(r"mqtt|recorder|energy|helpers\.template|components\.(binary_)?sensor|components\.button", re.I)
     loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
     # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
     # counters begin anew when this script starts the simulator again

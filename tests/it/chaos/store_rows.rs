@@ -37,7 +37,7 @@ fn disk(fault: &'static str, options: &str) -> Option<Row> {
     scene.broker.run();
     let (mut row, scene) = scene.settle(fault, 1);
     scene.excuse_the_wire(&mut row, &BTreeSet::new());
-    let said = scene.agent.log().matches("the store fails").count();
+    let said = scene.agent.log().matches("readings are kept in memory until it works again").count();
     row.remark = format!("said {said} time(s)");
     row.promise(row.taken > 0, "nothing was read");
     row.promise((1..=2).contains(&said), "not said, or again and again");

@@ -20,7 +20,7 @@ use crate::mbus::medium;
 use crate::measure::Measurement;
 
 use super::class::{self, Shown};
-use super::document::{Availability, Component, Device, Origin, Root, text, value};
+use super::document::{Availability, Component, Device, Origin, Root, sorted, text};
 use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
@@ -86,8 +86,8 @@ pub struct Document {
     pub topic: String,
     /// JSON.
     pub payload: String,
-    /// Every component as it stands there.
-    pub components: BTreeMap<String, Value>,
+    /// Every component's JSON, its keys sorted.
+    pub components: BTreeMap<String, String>,
     /// Components left out for the size of the document.
     pub left_out: usize,
 }
@@ -99,8 +99,8 @@ pub struct Announced {
     pub state_topic: Option<String>,
     /// The meter's identification.
     pub serial: Option<String>,
-    /// Every component as it stands there, without those that the document removes.
-    pub components: BTreeMap<String, Value>,
+    /// Every component's JSON, its keys sorted, without those that the document removes.
+    pub components: BTreeMap<String, String>,
 }
 
 impl Announcer {
@@ -138,7 +138,7 @@ impl Announcer {
         Some(Announced {
             state_topic: text("/stat_t").map(str::to_owned),
             serial: text("/dev/sn").map(str::to_owned),
-            components: components.map(|(id, component)| (id.clone(), component.clone())).collect(),
+            components: components.map(|(id, component)| (id.clone(), component.to_string())).collect(),
         })
     }
 
@@ -177,7 +177,8 @@ impl Announcer {
     /// not hear of it the first time. It listens where nobody speaks, because the topics of its values
     /// may be another meter's by now.
     #[must_use]
-    pub fn farewell(&self, id: &str, components: &BTreeMap<String, Value>) -> String {
+    pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
+        let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, parsed(component))).collect();
         let nowhere = format!("{}/bridge/nowhere", self.base_topic);
         let (device, origin) = (json!({ "ids": [id] }), json!({ "name": PROGRAM }));
         json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })
@@ -198,7 +199,7 @@ impl Announcer {
             left_out += 1;
             payload = text(&root);
         }
-        let components = root.cmps.iter().map(|(key, component)| (key.clone(), value(component))).collect();
+        let components = root.cmps.iter().map(|(key, component)| (key.clone(), sorted(component))).collect();
         Document { topic: format!("{}/device/{id}/config", self.prefix), payload, components, left_out }
     }
 
@@ -269,7 +270,7 @@ impl Document {
     /// components that `keeps` names, as far as its size allows, and names the others with their
     /// platform alone, which removes them. The next document need not name those again.
     #[must_use]
-    pub fn after(self, before: &BTreeMap<String, Value>, keeps: impl Fn(&str) -> bool) -> Self {
+    pub fn after(self, before: &BTreeMap<String, String>, keeps: impl Fn(&str) -> bool) -> Self {
         let lacking: Vec<_> = before.iter().filter(|(id, _)| !self.components.contains_key(*id)).collect();
         if lacking.is_empty() {
             return self;
@@ -280,7 +281,9 @@ impl Document {
             let mut components = self.components.clone();
             for &(id, component) in &lacking {
                 let kept = keeps(id);
-                all.insert(id.clone(), if kept { component.clone() } else { json!({ "p": component.get("p")? }) });
+                let then = parsed(component);
+                let now = if kept { then } else { json!({ "p": then.get("p")? }) };
+                all.insert(id.clone(), now);
                 if kept {
                     components.insert(id.clone(), component.clone());
                 }
@@ -299,6 +302,11 @@ impl MeterDevice<'_> {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
         self.shares_identity || self.identity.is_none_or(useless)
     }
+}
+
+/// What [`sorted`] wrote.
+fn parsed(component: &str) -> Value {
+    serde_json::from_str(component).unwrap_or_default()
 }
 
 fn device_name(name: &str, title: Option<&str>) -> String {

@@ -105,7 +105,7 @@ pub(super) fn text(document: &Root<'_>) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }
 
-/// A component alone, as it stands in the text.
-pub(super) fn value(component: &Component<'_>) -> serde_json::Value {
-    serde_json::to_value(component).unwrap_or_default()
+/// A component alone, its keys sorted.
+pub(super) fn sorted(component: &Component<'_>) -> String {
+    serde_json::to_value(component).unwrap_or_default().to_string()
 }

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use super::link::Publish;
 use super::outbox::{Class, Outbox};
@@ -40,7 +39,7 @@ pub(super) struct Publisher {
     pub(super) topics: Topics,
     announcer: Option<Announcer>,
     /// Components of the agent's own device announced so far.
-    agent_before: BTreeMap<String, Value>,
+    agent_before: BTreeMap<String, String>,
     /// Of the meters' clocks.
     zone: TimeZone,
     pub(super) outbox: Outbox,

@@ -8,8 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::super::outbox::{Birth, Class};
 use super::Publisher;
 use crate::spool::Memo;
@@ -19,7 +17,7 @@ const MOST: usize = 250;
 
 impl Publisher {
     /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
-    pub(super) fn retract(&mut self, topic: &str, components: &BTreeMap<String, Value>) {
+    pub(super) fn retract(&mut self, topic: &str, components: &BTreeMap<String, String>) {
         if let (Some(announcer), Some(id)) = (&self.announcer, topic.rsplit('/').nth(1)) {
             if self.spool.remembered(Memo::Farewell).count() < MOST {
                 let document = announcer.farewell(id, components);

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-use serde_json::Value;
-
 use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
 use crate::homeassistant::discovery::Announced;
@@ -35,7 +33,7 @@ pub(super) struct Known {
     /// Topic of its announcement.
     pub(super) announced: Option<String>,
     /// Components announced there so far: one that is gone must be named to be removed.
-    pub(super) before: BTreeMap<String, Value>,
+    pub(super) before: BTreeMap<String, String>,
     /// In how many good readouts in a row each component was missing.
     missed: BTreeMap<String, u8>,
     /// What it was announced with belongs to other rules: what is missing now is missing for good.
@@ -157,7 +155,7 @@ impl Known {
     }
 
     /// It is announced with these components.
-    pub(super) fn told(&mut self, components: BTreeMap<String, Value>) {
+    pub(super) fn told(&mut self, components: BTreeMap<String, String>) {
         for id in self.before.keys().filter(|id| !components.contains_key(*id)) {
             self.missed.insert(id.clone(), MISSES);
         }

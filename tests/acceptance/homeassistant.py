@@ -359,7 +359,6 @@ def part_restarts():
         until(f"removed bus {how}: no entity of it", lambda: not any("attic" in unique_id for unique_id in ha.entities()), 30)
         until(f"all as before {how}: every meter has its values", all_right, 150)
 
-
     if not (args.stop_ha and args.start_ha):
         return print("SKIPPED: devices taken back while Home Assistant is off need --stop-ha and --start-ha", flush=True)
     without = {name: plan for name, plan in changed("gas", lambda plan: plan.replace('id = "1000000', 'id = "7000000')).items()
@@ -385,7 +384,7 @@ def part_restarts():
         agent_stop()
         simulate(meters())
         agent_restart(meters())
-        until("put back and swapped back: every meter has its values", all_right, 150)
+        until("put back and swapped back: every meter has its values", lambda: ha_id("gas") == gas and all_right(), 150)
 
 
 def run(command):

@@ -31,7 +31,7 @@
 //!
 //! | room | what | may use | never |
 //! |---|---|---|---|
-//! | [`mbus`] | the protocol, in wire order, encode beside decode | std, RustCrypto in `security` | tokio, tracing, serde, I/O, a clock |
+//! | [`mbus`] | the protocol on three floors: link, application, master; encode beside decode | std, RustCrypto in `security` | tokio, tracing, serde, I/O, a clock |
 //! | [`sim`] | the other end of the wire, same encoders | mbus | same |
 //! | [`measure`] | what a reading means: units, keys, profiles | mbus | same |
 //! | [`config`] | the file as written, then as meant | mbus, measure | tokio, rumqttc, GPIO |

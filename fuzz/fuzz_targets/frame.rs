@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mbushat::mbus::frame::Frame;
+use mbushat::mbus::link::frame::Frame;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(frame) = Frame::parse(bytes) {

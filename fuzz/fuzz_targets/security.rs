@@ -4,10 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use mbushat::mbus::address::SecondaryAddress;
-use mbushat::mbus::frame::{Control, Frame};
-use mbushat::mbus::header::{Header, ShortHeader};
-use mbushat::mbus::security::{Key, decrypt, encrypt_mode_5};
-use mbushat::mbus::telegram::{Content, Telegram};
+use mbushat::mbus::link::frame::{Control, Frame};
+use mbushat::mbus::application::header::{Header, ShortHeader};
+use mbushat::mbus::application::security::{Key, decrypt, encrypt_mode_5};
+use mbushat::mbus::application::telegram::{Content, Telegram};
 
 fuzz_target!(|input: ([u8; 16], u8, [u8; 8], &[u8])| {
     let (key, access_number, identity, data) = input;

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mbushat::mbus::compact::FormatStore;
-use mbushat::mbus::frame::{Control, Frame};
+use mbushat::mbus::application::compact::FormatStore;
+use mbushat::mbus::link::frame::{Control, Frame};
 use mbushat::mbus::octets::ByteOrder;
-use mbushat::mbus::telegram::Telegram;
+use mbushat::mbus::application::telegram::Telegram;
 
 #[path = "../../tests/it/records.rs"]
 mod records;

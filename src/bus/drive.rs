@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::heartbeat::WRITTEN_WITHIN;
 use super::line::{Arrived, Line, LineError};
-use crate::mbus::exchange::{Conversation, Step};
+use crate::mbus::master::exchange::{Conversation, Step};
 
 /// More than any telegram, so that one read takes all there is.
 const BUFFER: usize = 512;

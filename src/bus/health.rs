@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mbus::exchange::Traffic;
+use crate::mbus::master::exchange::Traffic;
 
 /// One bus, as it was when its last readout ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::mbus::exchange::{Conversation, Step};
+use crate::mbus::master::exchange::{Conversation, Step};
 
 /// How long a line may take to accept a request; its driver gives it up then.
 pub(super) const WRITTEN_WITHIN: Duration = Duration::from_secs(10);

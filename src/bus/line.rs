@@ -20,7 +20,7 @@ pub use holder::Holder;
 pub(crate) use holder::holder_of;
 
 use crate::config::{LoadError, Port};
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
 use serial::SerialLine;
 use sim::SimLine;
 use tcp::TcpLine;

@@ -20,8 +20,8 @@ use std::time::SystemTime;
 
 pub use scanning::Scan;
 
-use crate::mbus::readout::ReadoutError;
-use crate::mbus::search::Finding;
+use crate::mbus::master::readout::ReadoutError;
+use crate::mbus::master::search::Finding;
 
 /// What happened on a segment, for the outbox: the only thing a bus task sends.
 #[derive(Clone, Debug)]

@@ -1,14 +1,14 @@
 //! A search for meters that goes on between the readouts of a running bus, one probe at a time.
 //!
-//! Not here: what to probe next (`mbus::search`), when a readout is due (`task`).
+//! Not here: what to probe next (`mbus::master::search`), when a readout is due (`task`).
 
 use super::heartbeat::{Promise, Watched};
 use super::line::LineError;
 use super::session::{Session, character};
 use crate::config::Bus;
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
-use crate::mbus::exchange::LineTiming;
-use crate::mbus::search::{Finding, Search};
+use crate::mbus::master::exchange::LineTiming;
+use crate::mbus::master::search::{Finding, Search};
 
 /// Which meters are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

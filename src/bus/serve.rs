@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
 use crate::sim::segment::Segment;
 
 /// What comes in at once at most.

@@ -14,9 +14,9 @@ use super::drive::drive;
 use super::hat::{BusPower, PowerError};
 use super::line::{Character, Line, LineError};
 use crate::config::{Bus, Meter};
-use crate::mbus::exchange::{Conversation, LineTiming};
-use crate::mbus::readout::{LinkState, Readout, Turn, TurnOver};
-use crate::mbus::security::Key;
+use crate::mbus::application::security::Key;
+use crate::mbus::master::exchange::{Conversation, LineTiming};
+use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
 
 /// An open line; the fields fall in this order, so the bus loses its power last.
 #[derive(Debug)]

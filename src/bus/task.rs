@@ -4,7 +4,7 @@
 //! It ends when it is told to stop or nobody takes its events any more; the exchange on the wire may
 //! finish first, the bus loses its power last.
 //!
-//! Not here: when a meter is due (`schedule`), what to say to it (`mbus::readout`), what its
+//! Not here: when a meter is due (`schedule`), what to say to it (`mbus::master::readout`), what its
 //! telegrams mean and whether a meter counts as offline (the outbox).
 
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,7 @@ use super::schedule::{Due, Next, Now, Plan, Schedule};
 use super::session::{Outage, Query, Session};
 use super::{BusEvent, Command, Happened, Machine, MeterReadout};
 use crate::config::{Bus, Meter, Port};
-use crate::mbus::readout::{LinkState, ReadoutError, TurnOver};
+use crate::mbus::master::readout::{LinkState, ReadoutError, TurnOver};
 
 /// Pauses between two tries to open a line. The last one is repeated for ever: a line that came back
 /// is read again within five seconds, the time to power the bus or to give a connection up included.

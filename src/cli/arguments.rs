@@ -1,7 +1,7 @@
 //! Values of the command line that several commands take.
 
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
 
 /// A baud rate of the standard.
 pub(crate) fn baud(text: &str) -> Result<Baud, String> {

@@ -14,7 +14,7 @@ use super::{Failure, load, print};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::config::{Bus, Config, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
-use crate::mbus::timing::Parity;
+use crate::mbus::link::timing::Parity;
 use crate::measure::medium;
 use crate::spool::{self, Memo};
 

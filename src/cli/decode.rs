@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::explain::{Buffers, Faulty, Memory, explain};
 use super::hex_input::{Item, Lines};
 use super::{Failure, pymeterbus, telegram_json, telegram_table};
-use crate::mbus::security::Key;
+use crate::mbus::application::security::Key;
 
 /// Arguments of `mbushat decode`.
 #[derive(Debug, clap::Args)]

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
-use crate::mbus::compact::FormatStore;
+use crate::mbus::application::compact::FormatStore;
+use crate::mbus::application::header::Status;
+use crate::mbus::application::record::{DataRecord, Records};
+use crate::mbus::application::security::{self, Key};
+use crate::mbus::application::telegram::{Content, Telegram};
+use crate::mbus::application::value::Value;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::frame::{Control, Frame, FrameError};
-use crate::mbus::header::Status;
-use crate::mbus::record::{DataRecord, Records};
-use crate::mbus::security::{self, Key};
-use crate::mbus::telegram::{Content, Telegram};
-use crate::mbus::value::Value;
+use crate::mbus::link::frame::{Control, Frame, FrameError};
 
 /// What one telegram taught that a later one may need.
 #[derive(Debug, Default)]

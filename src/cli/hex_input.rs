@@ -5,8 +5,8 @@
 
 use std::io::{self, BufRead};
 
-use crate::mbus::frame::{ACK, LONG_OVERHEAD, LONG_START, SHORT_LEN, SHORT_START};
-use crate::mbus::security::Key;
+use crate::mbus::application::security::Key;
+use crate::mbus::link::frame::{ACK, LONG_OVERHEAD, LONG_START, SHORT_LEN, SHORT_START};
 
 /// The longest line that is read: many times what 261 bytes need in any spelling.
 const MAX_LINE: usize = 16 * 1024;

@@ -1,6 +1,6 @@
 //! `mbushat meter`: orders that change a meter. Each is shown first, asked for, and checked after.
 //!
-//! What goes over the wire, and what counts as obeyed, is decided in `mbus::command`.
+//! What goes over the wire, and what counts as obeyed, is decided in `mbus::master::command`.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -14,9 +14,9 @@ use super::wire::{Wire, WireArgs};
 use super::{Failure, arguments, log, print};
 use crate::config::{Log, LogFormat, Meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
-use crate::mbus::calendar::{Date, DateTime, Time};
-use crate::mbus::command::{Command, Effect, Order};
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::application::calendar::{Date, DateTime, Time};
+use crate::mbus::link::timing::{Baud, Parity};
+use crate::mbus::master::command::{Command, Effect, Order};
 
 /// Arguments of `mbushat meter`.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use table::{Meaning, meaning};
 
-use crate::mbus::frame::checksum;
+use crate::mbus::link::frame::checksum;
 
 /// Why pyMeterBus would print nothing either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,9 +15,9 @@ use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::line::LineError;
 use crate::bus::session::{Outage, Query, Session};
 use crate::config::{Bus, Config, Log, LogFormat, bus_at};
-use crate::mbus::readout::{LinkState, Turn};
-use crate::mbus::security::Key;
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::application::security::Key;
+use crate::mbus::link::timing::{Baud, Parity};
+use crate::mbus::master::readout::{LinkState, Turn};
 
 /// Arguments of `mbushat read`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `mbushat scan`: who is on the wire?
 //!
-//! What a scan asks is decided in `mbus::search`; here it is driven, shown and made ready to paste.
+//! What a scan asks is decided in `mbus::master::search`; here it is driven, shown and made ready to paste.
 
 mod found;
 
@@ -15,9 +15,9 @@ use super::wire::{Wire, WireArgs};
 use super::{Failure, arguments, log, print};
 use crate::config::{Log, LogFormat};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::mbus::exchange::LineTiming;
-use crate::mbus::search::{Finding, Progress, Search};
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::exchange::LineTiming;
+use crate::mbus::master::search::{Finding, Progress, Search};
 use found::{Found, table, toml};
 
 /// Arguments of `mbushat scan`.
@@ -224,8 +224,8 @@ fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Progress, line, rates};
-    use crate::mbus::exchange::LineTiming;
-    use crate::mbus::timing::Baud;
+    use crate::mbus::link::timing::Baud;
+    use crate::mbus::master::exchange::LineTiming;
 
     #[test]
     fn progress_tells_the_time_that_is_left() {

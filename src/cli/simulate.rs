@@ -13,7 +13,7 @@ use super::runtime::run_until_interrupted;
 use super::{Failure, print};
 use crate::bus::serve::{PtyPort, serve_tcp};
 use crate::config::simulation;
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
 use crate::sim::plan::SegmentPlan;
 use crate::sim::segment::Segment;
 

@@ -5,14 +5,14 @@
 use std::fmt::Write;
 
 use super::explain::{Explained, Faulty, Header};
+use crate::mbus::application::profile::Profile;
+use crate::mbus::application::quantity::{Known, Quantity, Unit};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::telegram::Content;
+use crate::mbus::application::value::Value;
+use crate::mbus::application::vif::Kind;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
-use crate::mbus::profile::Profile;
-use crate::mbus::quantity::{Known, Quantity, Unit};
-use crate::mbus::record::DataRecord;
-use crate::mbus::telegram::Content;
-use crate::mbus::value::Value;
-use crate::mbus::vif::Kind;
 
 /// The object on one line. `records` hold only what was understood; `error` says what was not.
 pub(crate) fn line(explained: &Result<Explained<'_>, Faulty>) -> String {

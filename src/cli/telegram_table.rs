@@ -5,16 +5,16 @@ use std::fmt::Write;
 
 use super::explain::{Explained, Faulty};
 use super::telegram_json::unit_name;
-use crate::mbus::dib::{Coding, Dib};
-use crate::mbus::frame::Control;
-use crate::mbus::header::Configuration;
-use crate::mbus::lvar::Lvar;
+use crate::mbus::application::dib::{Coding, Dib};
+use crate::mbus::application::header::Configuration;
+use crate::mbus::application::lvar::Lvar;
+use crate::mbus::application::quantity::{Function, Unit};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::telegram::Content;
+use crate::mbus::application::value::Value;
+use crate::mbus::application::vib::Vib;
+use crate::mbus::link::frame::Control;
 use crate::mbus::medium;
-use crate::mbus::quantity::{Function, Unit};
-use crate::mbus::record::DataRecord;
-use crate::mbus::telegram::Content;
-use crate::mbus::value::Value;
-use crate::mbus::vib::Vib;
 
 /// The widest run of bytes on one line.
 const BYTES_PER_LINE: usize = 8;

@@ -9,8 +9,8 @@ use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Session, character};
 use crate::config::{Bus, Config, Port, bus_at};
-use crate::mbus::exchange::LineTiming;
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
+use crate::mbus::master::exchange::LineTiming;
 
 /// The name of the agent's process.
 const AGENT: &str = "mbushat";

@@ -30,7 +30,7 @@ pub use spelling::duration;
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
 use crate::measure::profile::{Profile, RecordRule};
 
 /// Everything `/etc/mbushat.toml` says, with every default filled in and every name resolved.

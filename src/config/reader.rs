@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::file::{Item, Table, Value};
 use super::problem::{Place, Problem, nearest};
 use super::spelling;
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
 
 /// A kind of table: its name in messages, and the keys it may have.
 pub(super) struct Kind {

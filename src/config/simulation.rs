@@ -11,7 +11,7 @@ use super::problem::{Place, Problem, Problems};
 use super::reader::{Kind, Reader};
 use super::{LoadError, spelling};
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
-use crate::mbus::frame::Frame;
+use crate::mbus::link::frame::Frame;
 use crate::sim::known;
 use crate::sim::model::Model;
 use crate::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};

@@ -7,7 +7,7 @@
 //!
 //! Not here: names and documents (`discovery`).
 
-use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::medium::{self, Kind};
 use crate::measure::total::is_total;
 use crate::measure::{Measured, Measurement, kind};

@@ -1,11 +1,11 @@
 //! The key of a measurement: stable for the life of an installation, unique in a reading.
 //!
-//! Not here: the names it is made of (`mbus::quantity`, `mbus::vife`), rules that replace it
+//! Not here: the names it is made of (`mbus::application::quantity`, `mbus::application::vife`), rules that replace it
 //! (`profile`).
 
 use std::collections::BTreeMap;
 
-use crate::mbus::quantity::{Function, Quantity};
+use crate::mbus::application::quantity::{Function, Quantity};
 
 /// Keys of a state document that are no measurement; a rule must not use them.
 pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
@@ -91,7 +91,7 @@ impl Numbering {
 #[cfg(test)]
 mod tests {
     use super::{Numbering, Place, of};
-    use crate::mbus::quantity::{Function, Known, Quantity};
+    use crate::mbus::application::quantity::{Function, Known, Quantity};
 
     #[test]
     fn a_key_names_what_differs_from_the_plain_case_in_one_order() {

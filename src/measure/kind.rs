@@ -1,6 +1,6 @@
 //! What sort of value a quantity has: a number, the name of a thing, a date, bytes for somebody else.
 
-use crate::mbus::quantity::{Known, Quantity};
+use crate::mbus::application::quantity::{Known, Quantity};
 
 /// Whether a record of this quantity is published as text: what names a thing, dates, raw bytes.
 #[must_use]

@@ -20,8 +20,8 @@ pub(crate) mod sample;
 use std::time::SystemTime;
 
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::quantity::{Function, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::{Function, Quantity, Unit};
 
 /// All measurements of one readout of one meter.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,8 @@
 //! `[[meter.record]]`, a user's `[[profile]]`, or a built-in profile.
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::application::quantity::{Function, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::{Function, Quantity, Unit};
 
 /// The rules of one meter model.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,7 +155,7 @@ impl<'a> Rules<'a> {
 mod tests {
     use super::{Facts, Profile, RecordRule, Rules, Selector};
     use crate::mbus::address::{Manufacturer, SecondaryAddress};
-    use crate::mbus::quantity::{Function, Known, Quantity};
+    use crate::mbus::application::quantity::{Function, Known, Quantity};
 
     const RECORD: Facts<'_> = Facts {
         quantity: Quantity::Known(Known::Energy),

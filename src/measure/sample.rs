@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::mbus::quantity::{Function, Known, Quantity};
+use crate::mbus::application::quantity::{Function, Known, Quantity};
 use crate::measure::profile::Presentation;
 use crate::measure::{Device, Measured, Measurement, Reading, unit};
 
@@ -21,7 +21,7 @@ pub(crate) fn reading(measurements: Vec<Measurement>) -> Reading {
 
 /// A plain number in the usual unit of its quantity.
 pub(crate) fn number(key: &str, quantity: Known, value: &str) -> Measurement {
-    use crate::mbus::quantity::Unit;
+    use crate::mbus::application::quantity::Unit;
     let counted = match quantity {
         Known::Energy => Unit::WattHour,
         Known::Volume => Unit::CubicMetre,

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::{Measured, Measurement, Reading};
 
 /// Quantities that count up over the life of a meter (heat cost allocators: over a year).
@@ -127,8 +127,8 @@ pub fn judge(last: &BTreeMap<String, Decimal>, first: Option<&Reading>, now: &Re
 #[cfg(test)]
 mod tests {
     use super::{Verdict, falls, is_total, judge};
+    use crate::mbus::application::quantity::{Function, Known};
     use crate::mbus::decimal::Decimal;
-    use crate::mbus::quantity::{Function, Known};
     use crate::measure::{Measured, Measurement, Reading, sample};
     use std::collections::BTreeMap;
 

@@ -5,10 +5,10 @@
 //! its family: MJ to kWh has no exact decimal. The one rounding of the default units is power sent
 //! in J/h, which becomes W to the mW.
 //!
-//! Not here: which record has which unit (`mbus::quantity`), rules (`profile`).
+//! Not here: which record has which unit (`mbus::application::quantity`), rules (`profile`).
 
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::Unit;
 
 /// Digits after the point where a conversion that a rule asked for has no exact decimal.
 pub const ROUNDED_DIGITS: i8 = 6;
@@ -164,8 +164,8 @@ fn power_of_ten_over(divisor: i128) -> Option<(i128, i8)> {
 #[cfg(test)]
 mod tests {
     use super::{convert, convertible, published, size};
+    use crate::mbus::application::quantity::Unit;
     use crate::mbus::decimal::Decimal;
-    use crate::mbus::quantity::Unit;
 
     fn published_value(value: &str, unit: Unit) -> String {
         let value: Decimal = value.parse().expect("a decimal");

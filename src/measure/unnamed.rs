@@ -4,11 +4,11 @@
 //! Not here: what is done about them (`cli` prints rules to complete), how a reading is made
 //! (`normalise`, which publishes them under a key made of their code).
 
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::security::{self, Key};
+use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::{Known, Quantity};
-use crate::mbus::record::DataRecord;
-use crate::mbus::security::{self, Key};
-use crate::mbus::vife::Modifier;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::normalise::{Meter, device, facts, open, what};
 use crate::measure::profile::Rules;

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::request_json::{self, Request};
 use crate::bus::Scan;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::master::search::Finding;
 use crate::mbus::medium;
-use crate::mbus::search::Finding;
 
 /// Requests that wait for their readout, at most.
 const WAITING: usize = 100;

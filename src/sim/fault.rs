@@ -1,6 +1,6 @@
 //! Faults, drawn from a seeded generator.
 
-use crate::mbus::frame::Frame;
+use crate::mbus::link::frame::Frame;
 use crate::sim::plan::Faults;
 use crate::sim::wire::{IDLE, character, decode};
 

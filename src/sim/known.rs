@@ -55,8 +55,8 @@ pub fn sdm220(address: PrimaryAddress) -> MeterPlan {
 mod tests {
     use super::{ats, sdm220};
     use crate::mbus::address::PrimaryAddress;
-    use crate::mbus::frame::{Control, Frame};
-    use crate::mbus::timing::Baud;
+    use crate::mbus::link::frame::{Control, Frame};
+    use crate::mbus::link::timing::Baud;
     use crate::sim::meter::Meter;
     use crate::sim::plan::MeterPlan;
     use std::time::Duration;

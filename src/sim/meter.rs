@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use crate::mbus::address::{BROADCAST, PrimaryAddress, SELECTED, SecondaryAddress, TEST_BROADCAST};
-use crate::mbus::frame::{ACK, Control, Frame};
-use crate::mbus::header::{Configuration, Header, ShortHeader, Status};
-use crate::mbus::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
-use crate::mbus::security::encrypt_mode_5;
-use crate::mbus::timing::Baud;
+use crate::mbus::application::header::{Configuration, Header, ShortHeader, Status};
+use crate::mbus::application::security::encrypt_mode_5;
+use crate::mbus::link::frame::{ACK, Control, Frame};
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
 use crate::sim::clock;
 use crate::sim::plan::{Content, FcbHandling, MeterPlan};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
-use crate::mbus::security::Key;
-use crate::mbus::timing::Baud;
+use crate::mbus::application::security::Key;
+use crate::mbus::link::timing::Baud;
 use crate::sim::model::Model;
 
 /// A segment, its meters and what goes wrong on it.

@@ -9,10 +9,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::mbus::exchange::{Conversation, Step};
-use crate::mbus::frame::Frame;
-use crate::mbus::framer::Framer;
-use crate::mbus::timing::Baud;
+use crate::mbus::link::frame::Frame;
+use crate::mbus::link::framer::Framer;
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::exchange::{Conversation, Step};
 use crate::sim::fault::Misfortune;
 use crate::sim::meter::Meter;
 use crate::sim::plan::SegmentPlan;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mbus::timing::{BITS_PER_CHARACTER, Baud};
+use crate::mbus::link::timing::{BITS_PER_CHARACTER, Baud};
 
 /// The eleven bits of a character that nobody sends.
 pub(super) const IDLE: u16 = 0x7FF;
@@ -94,7 +94,7 @@ fn bits(place: u64, baud: Baud) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::{Transmission, character, listen_again, next_character};
-    use crate::mbus::timing::Baud;
+    use crate::mbus::link::timing::Baud;
     use std::time::{Duration, Instant};
 
     fn heard(senders: &[(Duration, &[u8])]) -> Vec<(u8, bool)> {

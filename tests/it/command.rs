@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use mbushat::mbus::calendar::{Date, DateTime, Time};
-use mbushat::mbus::command::{Command, CommandError, Effect, Order};
-use mbushat::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
-use mbushat::mbus::request::Request;
-use mbushat::mbus::timing::Baud;
+use mbushat::mbus::application::calendar::{Date, DateTime, Time};
+use mbushat::mbus::link::timing::Baud;
+use mbushat::mbus::master::command::{Command, CommandError, Effect, Order};
+use mbushat::mbus::master::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::master::request::Request;
 use mbushat::sim::model::Model;
 use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use mbushat::mbus::readout::ReadoutError;
-use mbushat::mbus::timing::Baud;
+use mbushat::mbus::link::timing::Baud;
+use mbushat::mbus::master::readout::ReadoutError;
 use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
 
 use crate::link::{Bench, faulty, heat};

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use mbushat::homeassistant::class::{Shown, shown};
+use mbushat::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use mbushat::mbus::decimal::Decimal;
-use mbushat::mbus::quantity::{Function, Known, Quantity, Unit};
 use mbushat::measure::profile::Presentation;
 use mbushat::measure::{Measured, Measurement, unit};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use mbushat::config::{Bus, Hat, HomeAssistant, Port};
 use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
-use mbushat::mbus::timing::{Baud, Parity};
+use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::measure::normalise::{Meter, Occasion, reading};
 use mbushat::measure::{Measurement, Reading};
 use mbushat::mqtt::topic::Topics;

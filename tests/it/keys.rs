@@ -1,7 +1,7 @@
 //! Keys are for ever, so their parts are written down where users look.
 
-use mbushat::mbus::quantity::Known;
-use mbushat::mbus::vife::Modifier;
+use mbushat::mbus::application::quantity::Known;
+use mbushat::mbus::application::vife::Modifier;
 
 #[test]
 fn the_readme_lists_every_name_a_key_may_be_made_of() {

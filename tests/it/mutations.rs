@@ -2,11 +2,11 @@
 //! proportion, and what is whole can be written back. `MBUSHAT_TELEGRAMS=FILE cargo test mutations`
 //! writes those of a file back as well: one a line, as a JSON object with a member "hex".
 
-use mbushat::mbus::compact::FormatStore;
-use mbushat::mbus::frame::{Frame, LONG_START, checksum};
+use mbushat::mbus::application::compact::FormatStore;
+use mbushat::mbus::application::security::{self, Key};
+use mbushat::mbus::application::telegram::{Content, Telegram};
+use mbushat::mbus::link::frame::{Frame, LONG_START, checksum};
 use mbushat::mbus::octets::ByteOrder;
-use mbushat::mbus::security::{self, Key};
-use mbushat::mbus::telegram::{Content, Telegram};
 
 use super::records;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use mbushat::mbus::application::quantity::{Function, Known, Unit};
 use mbushat::mbus::decimal::Decimal;
-use mbushat::mbus::quantity::{Function, Known, Unit};
 use mbushat::measure::normalise::{Meter, Occasion, reading};
 use mbushat::measure::profile::{Profile, RecordRule, Selector};
 use mbushat::measure::{Measured, Reading, RecordFault};

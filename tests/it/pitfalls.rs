@@ -1,11 +1,11 @@
 //! What other decoders get wrong, one test a pitfall. The telegrams are our own.
 
-use mbushat::mbus::compact::FormatStore;
-use mbushat::mbus::frame::{Control, Frame, FrameError};
-use mbushat::mbus::record::{DataRecord, StructureError};
-use mbushat::mbus::telegram::Telegram;
-use mbushat::mbus::value::{RecordError, Value};
-use mbushat::mbus::vife::ReportedError;
+use mbushat::mbus::application::compact::FormatStore;
+use mbushat::mbus::application::record::{DataRecord, StructureError};
+use mbushat::mbus::application::telegram::Telegram;
+use mbushat::mbus::application::value::{RecordError, Value};
+use mbushat::mbus::application::vife::ReportedError;
+use mbushat::mbus::link::frame::{Control, Frame, FrameError};
 
 fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex digits")).collect()

@@ -2,12 +2,12 @@
 //! number reads back from its digits, a value reads back from the bytes it is written to. The fuzz
 //! targets hold records to the same.
 
+use mbushat::mbus::application::dib::Coding;
+use mbushat::mbus::application::record::{DataRecord, Records};
+use mbushat::mbus::application::value::Value;
+use mbushat::mbus::application::vif::Kind;
 use mbushat::mbus::decimal::Decimal;
-use mbushat::mbus::dib::Coding;
 use mbushat::mbus::octets::{ByteOrder, Octets};
-use mbushat::mbus::record::{DataRecord, Records};
-use mbushat::mbus::value::Value;
-use mbushat::mbus::vif::Kind;
 
 /// Looks at a record of a telegram with this byte order. `from_meter` as in [`Records::new`].
 ///

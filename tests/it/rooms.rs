@@ -14,7 +14,7 @@ const OWNED: &[(&[&str], &[&str])] = &[
     (&["rumqttd"], &["demo"]),
     (&["toml"], &["config/file"]),
     (&["rusqlite"], &["spool/"]),
-    (&["aes", "cbc", "cmac"], &["mbus/security.rs"]),
+    (&["aes", "cbc", "cmac"], &["mbus/application/security.rs"]),
 ];
 
 /// Names that these rooms must not use.
@@ -45,6 +45,8 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["doctor/"], &["println!", "crate::cli", "crate::agent", "crate::spool"]),
     (&["mqtt/"], &["rppal", "gpiocdev", "tokio_serial"]),
     (&["mbus/"], &["crate::sim", "crate::measure", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
+    (&["mbus/link"], &["crate::mbus::application", "crate::mbus::master"]),
+    (&["mbus/application"], &["crate::mbus::master"]),
     (&["measure/"], &["crate::sim", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
     (&["sim/"], &["crate::measure", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
 ];
@@ -66,6 +68,7 @@ fn a_planted_violation_is_found() {
     let found = |place: &str, code: &str| !faults_of(place, &code_of(code)).is_empty();
     assert!(found("mbus/frame.rs", "use tokio::time;"));
     assert!(found("mbus/frame.rs", "let t = Instant::now();"));
+    assert!(found("mbus/link/frame.rs", "use crate::mbus::master::exchange;"));
     assert!(found("mqtt/outbox.rs", "let c = rumqttc::Client;"));
     assert!(found("bus/task.rs", "use rppal::gpio::Gpio;"));
     assert!(!found("bus/hat.rs", "use rppal::gpio::Gpio;"));

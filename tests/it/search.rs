@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use mbushat::mbus::exchange::LineTiming;
-use mbushat::mbus::probe::Sight;
-use mbushat::mbus::readout::{LinkState, Readout, Turn};
-use mbushat::mbus::search::{Finding, Search};
-use mbushat::mbus::timing::Baud;
+use mbushat::mbus::link::timing::Baud;
+use mbushat::mbus::master::exchange::LineTiming;
+use mbushat::mbus::master::probe::Sight;
+use mbushat::mbus::master::readout::{LinkState, Readout, Turn};
+use mbushat::mbus::master::search::{Finding, Search};
 use mbushat::sim::model::Model;
 use mbushat::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;

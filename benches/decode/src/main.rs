@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use m_bus_parser::WiredFrame;
 use m_bus_parser::mbus_data::MbusData;
-use mbushat::mbus::frame::Frame;
-use mbushat::mbus::telegram::Telegram;
+use mbushat::mbus::link::frame::Frame;
+use mbushat::mbus::application::telegram::Telegram;
 
 const ROUNDS: usize = 61;
 const ROUND: Duration = Duration::from_millis(100);

@@ -18,7 +18,7 @@ use super::holder::{PROCESSES, holder_of};
 use super::marks::Marked;
 use super::{Arrived, Character, LineError};
 use crate::bus::device_tree;
-use crate::mbus::timing::Parity;
+use crate::mbus::link::timing::Parity;
 
 /// An open serial port. TIOCEXCL and a file lock keep other programs out while it is open.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
-use crate::mbus::frame::Frame;
-use crate::mbus::search::Finding;
-use crate::mbus::telegram::Telegram;
-use crate::mbus::timing::Baud;
+use crate::mbus::application::telegram::Telegram;
+use crate::mbus::link::frame::Frame;
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::search::Finding;
 use crate::mbus::{maker, medium};
 
 /// Columns that a terminal has.

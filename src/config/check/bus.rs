@@ -9,7 +9,7 @@ use crate::config::problem::{Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::{Bus, Hat, Port};
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
 
 pub(super) const BUS: Kind = Kind {
     name: "[[bus]]",

@@ -7,9 +7,9 @@ use crate::config::problem::{Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::mbus::address::Manufacturer;
+use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
-use crate::mbus::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
 
 pub(super) const RECORD: Kind = Kind {

@@ -8,7 +8,7 @@ use super::{KINDS, Surroundings, spelling};
 use crate::config::load::parse;
 use crate::config::profiles::built_in;
 use crate::config::{Config, Expose, Hat, Key, PasswordSource, Port, Problems};
-use crate::mbus::timing::{Baud, Parity};
+use crate::mbus::link::timing::{Baud, Parity};
 
 const METER: &str = "[[meter]]\nname = \"m\"\naddress = 1\n";
 

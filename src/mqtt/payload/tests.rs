@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::profile::Presentation;
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
 use crate::homeassistant::discovery::Announced;
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::quantity::Unit;
 use crate::measure::{Measured, Measurement, Reading, normalise};
 use crate::spool::{Memo, Spool};
 

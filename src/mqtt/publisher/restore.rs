@@ -13,7 +13,7 @@ use super::known::{self, Known};
 use crate::config::Config;
 use crate::homeassistant::discovery::{self, Announced};
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::quantity::Unit;
+use crate::mbus::application::quantity::Unit;
 use crate::spool::Memo;
 
 impl Publisher {

@@ -12,7 +12,7 @@ use super::super::requests::{self, Wish};
 use super::super::topic;
 use super::{BusEnd, OutboxTask};
 use crate::bus::Command;
-use crate::mbus::search::Finding;
+use crate::mbus::master::search::Finding;
 
 /// What answers a request.
 enum Until {

@@ -13,11 +13,13 @@ use core::fmt;
 use std::time::Instant;
 
 use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
-use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
-use crate::mbus::request::{CI_APPLICATION_SELECT, Request};
-use crate::mbus::security::Key;
-use crate::mbus::sequence::{Opener, Sequel, application_error, sequel};
-use crate::mbus::telegram::ApplicationError;
+use crate::mbus::application::security::Key;
+use crate::mbus::application::telegram::ApplicationError;
+use crate::mbus::master::exchange::{
+    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic,
+};
+use crate::mbus::master::request::{CI_APPLICATION_SELECT, Request};
+use crate::mbus::master::sequence::{Opener, Sequel, application_error, sequel};
 
 /// What is read of a meter in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]

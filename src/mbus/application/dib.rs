@@ -1,8 +1,8 @@
 //! The data information block, DIF and DIFEs: how the data is coded and which value of the meter
 //! it is (EN 13757-3 clause 6.3).
 
-use crate::mbus::quantity::Function;
-use crate::mbus::record::StructureError;
+use crate::mbus::application::quantity::Function;
+use crate::mbus::application::record::StructureError;
 
 /// The most DIFEs after a DIF (EN 13757-3 clause 6.3.3); the same for VIFEs.
 pub const MAX_EXTENSIONS: usize = 10;

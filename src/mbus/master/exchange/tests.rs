@@ -1,6 +1,6 @@
 use super::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Request, Step};
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
 use std::time::{Duration, Instant};
 
 const TIMING: LineTiming = LineTiming::new(Baud::DEFAULT);

@@ -7,7 +7,7 @@
 //!
 //! Not here: whether a frame answers the question (`exchange`), and times.
 
-use crate::mbus::frame::{ACK, Frame, FrameError, LONG_OVERHEAD, LONG_START, SHORT_LEN, SHORT_START};
+use crate::mbus::link::frame::{ACK, Frame, FrameError, LONG_OVERHEAD, LONG_START, SHORT_LEN, SHORT_START};
 
 /// Collects the bytes that came since a request.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,7 @@ fn check_long_start(first: u8, rest: &[u8]) -> Result<(), FrameError> {
 #[cfg(test)]
 mod tests {
     use super::{Framer, frame_length};
-    use crate::mbus::frame::FrameError;
+    use crate::mbus::link::frame::FrameError;
 
     const REPLY: [u8; 10] = [0x68, 0x04, 0x04, 0x68, 0x08, 0x05, 0x71, 0x04, 0x82, 0x16];
     const SHORT: [u8; 5] = [0x10, 0x40, 0x05, 0x45, 0x16];

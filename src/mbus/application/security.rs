@@ -10,8 +10,8 @@ use aes::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit, block_padding::No
 use cmac::{Cmac, Mac};
 
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::header::{Configuration, Header, ShortHeader};
-use crate::mbus::telegram::{Content, Telegram};
+use crate::mbus::application::header::{Configuration, Header, ShortHeader};
+use crate::mbus::application::telegram::{Content, Telegram};
 
 /// Bytes of a key and of a block.
 const BLOCK: usize = 16;
@@ -303,9 +303,9 @@ fn authenticate(key: &Key, parts: &[&[u8]]) -> [u8; BLOCK] {
 #[cfg(test)]
 mod tests {
     use super::{Header, Key, SecondaryAddress, SecurityError, ShortHeader, decrypt, encrypt_mode_5};
-    use crate::mbus::frame::{Control, Frame};
-    use crate::mbus::record::StructureError;
-    use crate::mbus::telegram::Telegram;
+    use crate::mbus::application::record::StructureError;
+    use crate::mbus::application::telegram::Telegram;
+    use crate::mbus::link::frame::{Control, Frame};
 
     const KEY: Key = Key::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
     const MODE_5: &str = "68 2F 2F 68 08 05 72 78 56 34 12 24 40 01 07 2A 00 20 05 08 CB A9 22 8D 27 DD EA EC 15 07 8D 7C 54 02 3A 4F 3E 60 8F 14 14 DF 9E D3 E9 1A C2 A2 E2 4E 66 F9 16";

@@ -1,7 +1,7 @@
 //! The authentication and fragmentation layer in front of a telegram in security mode 7 (EN 13757-7
 //! clause 6.3, OMS volume 2). The code itself is checked in `security`.
 
-use crate::mbus::telegram::TelegramError;
+use crate::mbus::application::telegram::TelegramError;
 
 /// The authentication and fragmentation layer (CI 90) of an unfragmented message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,8 @@ fn mac_len(control: Option<&[u8]>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::mbus::frame::{Control, Frame};
-    use crate::mbus::telegram::{Telegram, TelegramError};
+    use crate::mbus::application::telegram::{Telegram, TelegramError};
+    use crate::mbus::link::frame::{Control, Frame};
 
     #[test]
     fn fragments_and_broken_layers_are_refused() {

@@ -1,11 +1,11 @@
 //! The fixed data structure of the 1990s (CI 73 and 77, EN 1434-3; EN 13757-3 until 2004): 16 bytes
 //! with two counters and no VIFs.
 
-use crate::mbus::dib::Coding;
-use crate::mbus::header::Status;
+use crate::mbus::application::dib::Coding;
+use crate::mbus::application::header::Status;
+use crate::mbus::application::quantity::{Known, Unit};
+use crate::mbus::application::record::{DataRecord, Records, plain_dib, plain_vib};
 use crate::mbus::octets::ByteOrder;
-use crate::mbus::quantity::{Known, Unit};
-use crate::mbus::record::{DataRecord, Records, plain_dib, plain_vib};
 
 /// Bytes of the structure. A compact frame (the CI 73 of today) of this size would hold no value.
 pub const LEN: usize = 16;

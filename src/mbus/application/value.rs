@@ -8,17 +8,17 @@ mod encode;
 use core::fmt;
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
-use crate::mbus::bcd::{self, Sign};
-use crate::mbus::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
+use crate::mbus::application::bcd::{self, Sign};
+use crate::mbus::application::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
+use crate::mbus::application::dib::Coding;
+use crate::mbus::application::lvar::{self, Lvar};
+use crate::mbus::application::profile::Profile;
+use crate::mbus::application::text::{Digits, Text};
+use crate::mbus::application::vib::Scaling;
+use crate::mbus::application::vif::Kind;
+use crate::mbus::application::vife::ReportedError;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::dib::Coding;
-use crate::mbus::lvar::{self, Lvar};
 use crate::mbus::octets::Octets;
-use crate::mbus::profile::Profile;
-use crate::mbus::text::{Digits, Text};
-use crate::mbus::vib::Scaling;
-use crate::mbus::vif::Kind;
-use crate::mbus::vife::ReportedError;
 
 pub use encode::{DoesNotFit, write};
 

@@ -3,13 +3,13 @@
 //!
 //! The tables are in `vif` and `vife`; here is the way through them.
 
-use crate::mbus::dib::MAX_EXTENSIONS;
+use crate::mbus::application::dib::MAX_EXTENSIONS;
+use crate::mbus::application::quantity::{Known, Quantity, Unit};
+use crate::mbus::application::record::StructureError;
+use crate::mbus::application::text::Text;
+use crate::mbus::application::vif::{Kind, Meaning, PRIMARY, RESERVED, TABLE_FB, TABLE_FD, TABLE_FDFD};
+use crate::mbus::application::vife::{Effect, Modifier, ProfileKind, ReportedError};
 use crate::mbus::octets::{ByteOrder, Octets};
-use crate::mbus::quantity::{Known, Quantity, Unit};
-use crate::mbus::record::StructureError;
-use crate::mbus::text::Text;
-use crate::mbus::vif::{Kind, Meaning, PRIMARY, RESERVED, TABLE_FB, TABLE_FD, TABLE_FDFD};
-use crate::mbus::vife::{Effect, Modifier, ProfileKind, ReportedError};
 
 /// Whether more bytes of the block follow.
 const EXTENSION: u8 = 0x80;

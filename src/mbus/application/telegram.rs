@@ -3,7 +3,7 @@
 //! # From bytes to values
 //!
 //! ```
-//! use mbushat::mbus::{frame::Frame, telegram::Telegram};
+//! use mbushat::mbus::{link::frame::Frame, application::telegram::Telegram};
 //!
 //! let bytes = [0x68, 9, 9, 0x68, 8, 5, 0x78, 0x04, 0x13, 0x39, 0x30, 0, 0, 0x05, 0x16];
 //! let telegram = Telegram::parse(&Frame::parse(&bytes)?)?;
@@ -17,25 +17,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each item is a [`DataRecord`](crate::mbus::record::DataRecord) with its place, DIB (function,
+//! Each item is a [`DataRecord`](crate::mbus::application::record::DataRecord) with its place, DIB (function,
 //! storage number, tariff, subunit), VIB (quantity, unit, modifiers by their published names) and
 //! the value, already exact in the unit of the VIB; or, once and at the end, a
-//! [`Cut`](crate::mbus::record::Cut) where the rest cannot be understood. An encrypted telegram
+//! [`Cut`](crate::mbus::application::record::Cut) where the rest cannot be understood. An encrypted telegram
 //! gives one `Cut` and no record until it is decrypted (`security`); a compact frame gives one
 //! until its format is known (`compact`).
 
 use core::fmt;
 
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::afl::Afl;
-use crate::mbus::compact::{Compact, FormatFrame};
-use crate::mbus::fixed::{self, Fixed};
-use crate::mbus::frame::{Control, Frame};
-use crate::mbus::header::{Header, Status};
+use crate::mbus::application::afl::Afl;
+use crate::mbus::application::compact::{Compact, FormatFrame};
+use crate::mbus::application::fixed::{self, Fixed};
+use crate::mbus::application::header::{Header, Status};
+use crate::mbus::application::record::{Records, StructureError};
+use crate::mbus::application::security::{self, Encrypted};
+use crate::mbus::link::frame::{Control, Frame};
+use crate::mbus::link::timing::Baud;
 use crate::mbus::octets::ByteOrder;
-use crate::mbus::record::{Records, StructureError};
-use crate::mbus::security::{self, Encrypted};
-use crate::mbus::timing::Baud;
 
 /// A long frame with its data taken apart as far as the CI field tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,9 +296,9 @@ fn take_header(ci: u8, data: &[u8], order: ByteOrder) -> Result<(Header, &[u8]),
 #[cfg(test)]
 mod tests {
     use super::{ApplicationError, Content, Frame, Telegram, TelegramError};
-    use crate::mbus::quantity::{Known, Unit};
-    use crate::mbus::record::StructureError;
-    use crate::mbus::value::Value;
+    use crate::mbus::application::quantity::{Known, Unit};
+    use crate::mbus::application::record::StructureError;
+    use crate::mbus::application::value::Value;
 
     fn hex(text: &str) -> Vec<u8> {
         text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect()

@@ -6,14 +6,14 @@
 
 use core::fmt;
 
-use crate::mbus::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
-use crate::mbus::fixed::Fixed;
-use crate::mbus::lvar::{self, Lvar};
+use crate::mbus::application::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
+use crate::mbus::application::fixed::Fixed;
+use crate::mbus::application::lvar::{self, Lvar};
+use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::value::{self, DoesNotFit, RecordError, Value};
+use crate::mbus::application::vib::Vib;
+use crate::mbus::application::vif::Kind;
 use crate::mbus::octets::{ByteOrder, Octets};
-use crate::mbus::quantity::{Function, Known, Quantity, Unit};
-use crate::mbus::value::{self, DoesNotFit, RecordError, Value};
-use crate::mbus::vib::Vib;
-use crate::mbus::vif::Kind;
 
 /// One record, taken apart and scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]

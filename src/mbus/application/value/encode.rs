@@ -2,14 +2,14 @@
 
 use core::fmt;
 
-use crate::mbus::bcd::{self, Sign};
+use crate::mbus::application::bcd::{self, Sign};
+use crate::mbus::application::dib::Coding;
+use crate::mbus::application::lvar::Lvar;
+use crate::mbus::application::value::Value;
+use crate::mbus::application::vib::Vib;
+use crate::mbus::application::vif::Kind;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::dib::Coding;
-use crate::mbus::lvar::Lvar;
 use crate::mbus::octets::{ByteOrder, push_integer};
-use crate::mbus::value::Value;
-use crate::mbus::vib::Vib;
-use crate::mbus::vif::Kind;
 
 /// A value that the coding of a record does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,8 +203,8 @@ fn unscaled(vib: &Vib<'_>, value: Decimal) -> Result<Decimal, DoesNotFit> {
 #[cfg(test)]
 mod tests {
     use super::{ByteOrder, Coding, Decimal, DoesNotFit, Value, Vib, write};
+    use crate::mbus::application::value::read;
     use crate::mbus::octets::Octets;
-    use crate::mbus::value::read;
 
     fn written(coding: Coding, vib: &[u8], value: &Value<'_>) -> Result<Vec<u8>, DoesNotFit> {
         let (vib, _) = Vib::parse(vib, ByteOrder::LeastFirst).expect("a block");

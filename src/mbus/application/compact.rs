@@ -6,12 +6,12 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use crate::mbus::dib::{Coding, Dib, IDLE_FILLER};
-use crate::mbus::lvar::Lvar;
+use crate::mbus::application::dib::{Coding, Dib, IDLE_FILLER};
+use crate::mbus::application::lvar::Lvar;
+use crate::mbus::application::record::Records;
+use crate::mbus::application::telegram::{Content, Telegram};
+use crate::mbus::application::vib::Vib;
 use crate::mbus::octets::ByteOrder;
-use crate::mbus::record::Records;
-use crate::mbus::telegram::{Content, Telegram};
-use crate::mbus::vib::Vib;
 
 /// A compact frame, not merged with its format yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,10 +179,10 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 mod tests {
     use super::{Content, FormatError, FormatStore, crc16};
     use crate::mbus::address::SecondaryAddress;
-    use crate::mbus::frame::{Control, Frame};
-    use crate::mbus::header::{Header, ShortHeader};
-    use crate::mbus::security::{Key, decrypt, encrypt_mode_5};
-    use crate::mbus::telegram::Telegram;
+    use crate::mbus::application::header::{Header, ShortHeader};
+    use crate::mbus::application::security::{Key, decrypt, encrypt_mode_5};
+    use crate::mbus::application::telegram::Telegram;
+    use crate::mbus::link::frame::{Control, Frame};
 
     const FULL: &[u8] =
         &[0x2A, 0, 0, 0, 0x02, 0xFF, 0x20, 0x71, 0x00, 0x04, 0x13, 0x08, 0x19, 0, 0, 0x44, 0x13, 0x08, 0x19, 0, 0];

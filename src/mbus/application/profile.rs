@@ -2,10 +2,10 @@
 
 use core::fmt;
 
+use crate::mbus::application::dib::Coding;
+use crate::mbus::application::vife::ProfileKind;
 use crate::mbus::decimal::Decimal;
-use crate::mbus::dib::Coding;
 use crate::mbus::octets::Octets;
-use crate::mbus::vife::ProfileKind;
 
 /// A series of elements, still relative to the base value, which is another record: the one with
 /// the same storage number, tariff, subunit and VIF without the profile VIFE.

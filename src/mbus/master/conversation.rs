@@ -4,9 +4,9 @@
 //! when to come back. A driver is this loop:
 //!
 //! ```
-//! use mbushat::mbus::{conversation::{Conversation, LineTiming, Step}, exchange::Exchange};
-//! use mbushat::mbus::request::Request;
-//! use mbushat::mbus::timing::Baud;
+//! use mbushat::mbus::master::{conversation::{Conversation, LineTiming, Step}, exchange::Exchange};
+//! use mbushat::mbus::master::request::Request;
+//! use mbushat::mbus::link::timing::Baud;
 //! use std::time::{Duration, Instant};
 //!
 //! let mut ping = Exchange::new(Request::snd_nke(5), LineTiming::new(Baud::DEFAULT));
@@ -31,7 +31,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mbus::timing::Baud;
+use crate::mbus::link::timing::Baud;
 
 /// What the driver of a line does next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //!
 //! Their names become part of the published key, so they are never changed.
 
-use crate::mbus::quantity::Unit;
-use crate::mbus::vif::SHORT_TIMES;
+use crate::mbus::application::quantity::Unit;
+use crate::mbus::application::vif::SHORT_TIMES;
 
 /// One VIFE after the VIF, without its extension bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use mbushat::mbus::address::{MeterAddress, PrimaryAddress};
-//! use mbushat::mbus::command::{Command, Effect, Order};
-//! use mbushat::mbus::exchange::LineTiming;
-//! use mbushat::mbus::timing::Baud;
+//! use mbushat::mbus::master::command::{Command, Effect, Order};
+//! use mbushat::mbus::master::exchange::LineTiming;
+//! use mbushat::mbus::link::timing::Baud;
 //! use mbushat::sim::{known::ats, plan::SegmentPlan, segment::Segment};
 //! use std::time::Instant;
 //!
@@ -34,13 +34,13 @@
 use core::fmt;
 
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
-use crate::mbus::calendar::DateTime;
-use crate::mbus::exchange::{Exchange, ExchangeError, LineTiming, Reply};
-use crate::mbus::frame::Frame;
-use crate::mbus::request::{CI_APPLICATION_SELECT, CI_COMMAND, Request};
-use crate::mbus::telegram::Telegram;
-use crate::mbus::timing::Baud;
-use crate::mbus::value::Value;
+use crate::mbus::application::calendar::DateTime;
+use crate::mbus::application::telegram::Telegram;
+use crate::mbus::application::value::Value;
+use crate::mbus::link::frame::Frame;
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_COMMAND, Request};
 
 /// DIF and VIF of a new primary address: 8 bit integer, bus address.
 const SET_ADDRESS: [u8; 2] = [0x01, 0x7A];

@@ -14,9 +14,11 @@
 use std::time::Instant;
 
 use crate::mbus::address::{BROADCAST, MeterAddress, SELECTED, SecondaryAddress};
-use crate::mbus::exchange::{Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic};
-use crate::mbus::reply::identity_of;
-use crate::mbus::request::Request;
+use crate::mbus::master::exchange::{
+    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic,
+};
+use crate::mbus::master::reply::identity_of;
+use crate::mbus::master::request::Request;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]

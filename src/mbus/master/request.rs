@@ -3,7 +3,7 @@
 //! Not here: sending it (`exchange`), and which requests make a readout, a search or a command.
 
 use crate::mbus::address::{SELECTED, SecondaryAddress};
-use crate::mbus::frame::{Control, Frame};
+use crate::mbus::link::frame::{Control, Frame};
 
 /// CI field of a selection (EN 13757-3 clause 11.3).
 pub const CI_SELECT: u8 = 0x52;

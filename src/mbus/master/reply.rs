@@ -5,8 +5,8 @@
 use core::fmt;
 
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::frame::{Frame, SHORT_LEN};
-use crate::mbus::request::Answer;
+use crate::mbus::link::frame::{Frame, SHORT_LEN};
+use crate::mbus::master::request::Answer;
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

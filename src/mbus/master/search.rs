@@ -4,9 +4,9 @@
 //! between two probes, and that can be kept and continued:
 //!
 //! ```
-//! use mbushat::mbus::exchange::LineTiming;
-//! use mbushat::mbus::search::Search;
-//! use mbushat::mbus::timing::Baud;
+//! use mbushat::mbus::master::exchange::LineTiming;
+//! use mbushat::mbus::master::search::Search;
+//! use mbushat::mbus::link::timing::Baud;
 //! use mbushat::sim::{known::ats, plan::SegmentPlan, segment::Segment};
 //! use std::time::Instant;
 //!
@@ -33,8 +33,8 @@
 use std::time::Duration;
 
 use crate::mbus::address::{Manufacturer, MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::mbus::exchange::LineTiming;
-use crate::mbus::probe::{Probe, Probed, Sight};
+use crate::mbus::master::exchange::LineTiming;
+use crate::mbus::master::probe::{Probe, Probed, Sight};
 
 /// Bytes of a selection frame.
 const SELECTION_LEN: usize = 17;

@@ -3,7 +3,7 @@
 //!
 //! Not here: the VIFEs that change a meaning (`vife`) and taking a block apart (`vib`).
 
-use crate::mbus::quantity::{Known, Unit};
+use crate::mbus::application::quantity::{Known, Unit};
 
 /// What a code of a table means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

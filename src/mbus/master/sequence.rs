@@ -7,11 +7,11 @@
 //! Not here: asking (`readout`).
 
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::frame::Frame;
-use crate::mbus::quantity::{Known, Quantity};
-use crate::mbus::record::DataRecord;
-use crate::mbus::security::{Key, decrypt};
-use crate::mbus::telegram::{ApplicationError, Content, Telegram};
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::security::{Key, decrypt};
+use crate::mbus::application::telegram::{ApplicationError, Content, Telegram};
+use crate::mbus::link::frame::Frame;
 
 /// Telegrams of one readout at most; longer than any meter's, short enough for a ring.
 pub const MAX_TELEGRAMS: usize = 16;
@@ -107,7 +107,7 @@ fn open<'b>(frame: &'b [u8], opener: Opener, buffer: &'b mut Vec<u8>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::{MAX_TELEGRAMS, Opener, SecondaryAddress, Sequel, sequel};
-    use crate::mbus::frame::{Control, Frame};
+    use crate::mbus::link::frame::{Control, Frame};
 
     /// A telegram with this access number and these records.
     fn telegram(access_number: u8, records: &[u8]) -> Vec<u8> {

@@ -8,12 +8,12 @@
 
 use std::time::{Duration, Instant};
 
-pub use crate::mbus::conversation::{Conversation, LineTiming, Step, Traffic};
-use crate::mbus::frame::MAX_LEN;
-use crate::mbus::framer::Framer;
-use crate::mbus::reply::check;
-pub use crate::mbus::reply::{ExchangeError, Reply};
-use crate::mbus::request::{Answer, Request};
+use crate::mbus::link::frame::MAX_LEN;
+use crate::mbus::link::framer::Framer;
+pub use crate::mbus::master::conversation::{Conversation, LineTiming, Step, Traffic};
+use crate::mbus::master::reply::check;
+pub use crate::mbus::master::reply::{ExchangeError, Reply};
+use crate::mbus::master::request::{Answer, Request};
 
 /// Silence between the bytes of one telegram after which it is given up, beyond the standard's 33 bit
 /// times: what a loaded system may take to hand the next bytes on. It costs only broken replies.

@@ -1,0 +1,13 @@
+//! The master's side of a conversation: one exchange, a whole readout, a search, a command.
+//!
+//! Everything here is driven from outside: it says what to send and until when to wait.
+
+pub mod request;
+pub mod reply;
+pub mod conversation;
+pub mod exchange;
+pub mod sequence;
+pub mod readout;
+pub mod probe;
+pub mod search;
+pub mod command;

@@ -7,11 +7,11 @@ use super::{Config, Meter};
 /// The differences. Places are those in `buses` and `meters` of the old or the new configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Buses, told apart by name. All of them changed where the time zone did: slots move with it.
+    /// Buses, by name. All of them changed where the time zone did: slots move with it.
     pub buses: Vec<Change>,
-    /// Meters, told apart by name.
+    /// Meters, by name.
     pub meters: Vec<Change>,
-    /// `[mqtt]`: the one reason to connect anew.
+    /// `[mqtt]`: the one reason to reconnect.
     pub mqtt: bool,
     /// `[homeassistant]`.
     pub homeassistant: bool,

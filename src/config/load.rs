@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file cannot be read, or is no text.
+    /// The file cannot be read, or is not text.
     #[error("cannot read the configuration {}", file.display())]
     Unreadable {
         /// The file.
@@ -51,7 +51,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 /// The text of a file, which `path` names in messages.
 ///
 /// # Errors
-/// Where the file cannot be read, is endless as a device can be, or is no text.
+/// Where the file cannot be read, is endless as a device can be, or is not text.
 pub(super) fn text(path: &Path) -> Result<String, LoadError> {
     let bytes = bytes(path).map_err(|error| unreadable(path, error))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -61,7 +61,7 @@ pub(super) fn text(path: &Path) -> Result<String, LoadError> {
             line: good.matches('\n').count() + 1,
             column: good.chars().rev().take_while(|c| *c != '\n').count() + 1,
         };
-        Problems::new(path, vec![Problem::new(at, "this is no UTF-8 text, want the file saved as UTF-8")]).into()
+        Problems::new(path, vec![Problem::new(at, "this is not UTF-8 text: save the file as UTF-8")]).into()
     })
 }
 

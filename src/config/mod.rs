@@ -100,7 +100,7 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// A password, or the file that holds it (read anew at each connect).
+/// A password, or the file that holds it (read again at each connect).
 #[derive(Clone, PartialEq, Eq)]
 pub enum PasswordSource {
     /// `password = "…"`.

@@ -39,7 +39,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         Self { kind, table, problems }
     }
 
-    /// Notes a problem that is no single value's.
+    /// Notes a problem that does not belong to one value.
     pub(super) fn problem(&mut self, at: Place, what: impl Into<String>) {
         self.problems.push(Problem::new(at, what));
     }
@@ -58,24 +58,24 @@ impl<'t, 'p> Reader<'t, 'p> {
     pub(super) fn read<T>(
         &mut self,
         key: &str,
-        want: impl Display,
+        expected: impl Display,
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<T> {
         let item = self.item(key)?;
         let value = parse(&item.value);
         if value.is_none() {
-            let what = format!("`{key}` is {}, want {want}", item.value.spelled());
+            let what = format!("`{key}` is {}, expected {expected}", item.value.spelled());
             self.problem(item.at, what);
         }
         value
     }
 
     /// Like [`read`](Self::read), but the message does not repeat the value.
-    pub(super) fn secret<T>(&mut self, key: &str, want: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn secret<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let item = self.item(key)?;
         let value = text_of(&item.value).and_then(parse);
         if value.is_none() {
-            self.problem(item.at, format!("`{key}` cannot be used, want {want} (its value is not shown here)"));
+            self.problem(item.at, format!("`{key}` cannot be used, expected {expected} (its value is not shown here)"));
         }
         value
     }
@@ -89,10 +89,10 @@ impl<'t, 'p> Reader<'t, 'p> {
     pub(super) fn parsed<T>(
         &mut self,
         key: &str,
-        want: impl Display,
+        expected: impl Display,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        self.read(key, want, |value| text_of(value).and_then(parse))
+        self.read(key, expected, |value| text_of(value).and_then(parse))
     }
 
     /// `true` or `false`.
@@ -108,8 +108,8 @@ impl<'t, 'p> Reader<'t, 'p> {
     where
         T: std::str::FromStr + PartialOrd + Display,
     {
-        let want = format!("a whole number from {} to {}, without quotes", range.start(), range.end());
-        self.read(key, want, |value| match value {
+        let expected = format!("a whole number from {} to {}, without quotes", range.start(), range.end());
+        self.read(key, expected, |value| match value {
             Value::Number(digits) => digits.parse().ok().filter(|number| range.contains(number)),
             _ => None,
         })
@@ -118,8 +118,8 @@ impl<'t, 'p> Reader<'t, 'p> {
     /// A duration within a range, in milliseconds.
     pub(super) fn millis(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let (least, most) = (spelling::duration(*range.start()), spelling::duration(*range.end()));
-        let want = format!("a duration such as \"500ms\", \"30s\", \"15m\" or \"1h\", from {least} to {most}");
-        self.parsed(key, want, |text| spelling::millis(text).filter(|millis| range.contains(millis)))
+        let expected = format!("a duration such as \"500ms\", \"30s\", \"15m\" or \"1h\", from {least} to {most}");
+        self.parsed(key, expected, |text| spelling::millis(text).filter(|millis| range.contains(millis)))
     }
 
     /// One of the standard's baud rates.
@@ -136,7 +136,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.parsed(key, one_of(&spelled), |text| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value))
     }
 
-    /// A name of a long list: a wrong one is told the nearest, or all where none is near.
+    /// A name of a long list: a wrong one is answered with the nearest, or with all where none is near.
     pub(super) fn named<'n, T>(
         &mut self,
         key: &str,
@@ -149,30 +149,32 @@ impl<'t, 'p> Reader<'t, 'p> {
             return Some(value);
         }
         let near = text.and_then(|text| nearest(text, names.clone()));
-        let want = match near {
+        let expected = match near {
             Some(near) => format!("{what}, did you mean {near:?}?"),
             None => format!("{what}: {}", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")),
         };
-        self.parsed(key, want, parse)
+        self.parsed(key, expected, parse)
     }
 
     /// A list whose every element `parse` accepts.
     pub(super) fn list<T>(
         &mut self,
         key: &str,
-        want: impl Display,
+        expected: impl Display,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<Vec<T>> {
         let item = self.item(key)?;
         let Value::Array(items) = &item.value else {
-            self.problem(item.at, format!("`{key}` is {}, want a list of {want}", item.value.spelled()));
+            self.problem(item.at, format!("`{key}` is {}, expected a list of {expected}", item.value.spelled()));
             return None;
         };
         let mut values = Vec::new();
         for item in items {
             match text_of(&item.value).and_then(&parse) {
                 Some(value) => values.push(value),
-                None => self.problem(item.at, format!("`{key}` contains {}, want {want}", item.value.spelled())),
+                None => {
+                    self.problem(item.at, format!("`{key}` contains {}, expected {expected}", item.value.spelled()))
+                }
             }
         }
         Some(values)
@@ -184,7 +186,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         match &item.value {
             Value::Table(table) => Some(table),
             other => {
-                let what = format!("`{key}` is {}, want one table [{key}]", other.spelled());
+                let what = format!("`{key}` is {}, expected one table [{key}]", other.spelled());
                 self.problem(item.at, what);
                 None
             }
@@ -197,7 +199,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let Value::Array(items) = &item.value else {
             self.problem(
                 item.at,
-                format!("`{key}` is {}, want tables [[{path}]]: double brackets", item.value.spelled()),
+                format!("`{key}` is {}, expected tables [[{path}]]: double brackets", item.value.spelled()),
             );
             return Vec::new();
         };
@@ -205,7 +207,9 @@ impl<'t, 'p> Reader<'t, 'p> {
         for item in items {
             match &item.value {
                 Value::Table(table) => tables.push(table),
-                other => self.problem(item.at, format!("`{key}` contains {}, want tables [[{path}]]", other.spelled())),
+                other => {
+                    self.problem(item.at, format!("`{key}` contains {}, expected tables [[{path}]]", other.spelled()))
+                }
             }
         }
         tables
@@ -232,13 +236,13 @@ fn one_of(words: &[String]) -> String {
     }
 }
 
-/// A key in the wrong table is told its place, a misspelled one its nearest.
+/// Answers a key in the wrong table with its place, a misspelled one with the nearest.
 fn unknown_key(kind: &Kind, others: &[&Kind], key: &str) -> String {
     let shown: String = key.chars().take(60).collect();
     let home = others.iter().find(|other| other.keys.contains(&key));
     match (nearest(key, kind.keys.iter().copied()), home) {
         (Some(near), _) => format!("unknown key `{shown}` in {}, did you mean `{near}`?", kind.name),
         (None, Some(home)) => format!("unknown key `{shown}` in {}, it belongs in {}", kind.name, home.name),
-        (None, None) => format!("unknown key `{shown}` in {}, want {}", kind.name, kind.keys.join(", ")),
+        (None, None) => format!("unknown key `{shown}` in {}, expected {}", kind.name, kind.keys.join(", ")),
     }
 }

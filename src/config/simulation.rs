@@ -138,11 +138,11 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
     }
 }
 
-/// A meter; where a problem was noted, some meter, which nobody will meet.
+/// A meter; where a problem was noted, some meter, which is never used.
 fn meter(keys: &mut Reader<'_, '_>, table_at: Place) -> MeterPlan {
     match (keys.has("model"), keys.has("telegrams")) {
-        (true, true) => keys.problem(keys.at("telegrams"), "both `model` and `telegrams` are set, want one"),
-        (false, false) => keys.problem(table_at, "this [[meter]] has neither `model` nor `telegrams`, want one"),
+        (true, true) => keys.problem(keys.at("telegrams"), "both `model` and `telegrams` are set; keep one"),
+        (false, false) => keys.problem(table_at, "this [[meter]] has neither `model` nor `telegrams`: give one"),
         _ => {}
     }
     let address = keys.whole("address", 0..=250).and_then(PrimaryAddress::new);
@@ -164,10 +164,10 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place) -> MeterPlan {
 
 fn model(keys: &mut Reader<'_, '_>, address: PrimaryAddress, id: Option<u32>) -> Option<MeterPlan> {
     let names = Model::ALL.iter().map(|(name, _)| *name).chain(KNOWN.iter().map(|(name, _)| *name));
-    let want: Vec<&str> = names.clone().collect();
-    // Meters without an id of their own are told apart by their address.
+    let expected: Vec<&str> = names.clone().collect();
+    // Meters without an id of their own are identified by their address.
     let id = id.or_else(|| u32::from_str_radix(&format!("10000{:03}", address.get()), 16).ok())?;
-    keys.parsed("model", want.join(", "), |name| {
+    keys.parsed("model", expected.join(", "), |name| {
         let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, plan)| plan(address));
         known.or_else(|| Model::from_name(name).map(|model| model.meter(address, id)))
     })
@@ -175,13 +175,13 @@ fn model(keys: &mut Reader<'_, '_>, address: PrimaryAddress, id: Option<u32>) ->
 
 /// A meter that says what a recorded one said: its identity, and the records of each telegram.
 fn recorded(keys: &mut Reader<'_, '_>, address: Option<PrimaryAddress>) -> Option<MeterPlan> {
-    let want = "whole telegrams in hex, 68 to 16, with CI 72, checksum right, signature 0000 (not encrypted)";
+    let expected = "whole telegrams in hex, 68 to 16, with CI 72, checksum right, signature 0000 (not encrypted)";
     let endless = keys.boolean("endless").unwrap_or(false);
     let so_far = keys.problems.len();
-    let telegrams = keys.list("telegrams", want, telegram)?;
+    let telegrams = keys.list("telegrams", expected, telegram)?;
     let Some(first) = telegrams.first() else {
         if keys.problems.len() == so_far {
-            keys.problem(keys.at("telegrams"), format!("`telegrams` is empty, want {want}"));
+            keys.problem(keys.at("telegrams"), format!("`telegrams` is empty, expected {expected}"));
         }
         return None;
     };
@@ -315,12 +315,12 @@ mod tests {
             ("[[meter]]\nmodel = \"heat\"\n", "s.toml:1:1: this [[meter]] has no `address`"),
             ("[[meter]]\nmodel = \"heet\"\naddress = 1\n", "s.toml:2:9: `model` is \"heet\""),
             ("[[meter]]\ntelegrams = []\n", "s.toml:2:13: `telegrams` is empty"),
-            ("[[meter]]\ntelegrams = [\"E5\"]\n", "s.toml:2:14: `telegrams` contains \"E5\", want whole telegrams"),
+            ("[[meter]]\ntelegrams = [\"E5\"]\n", "s.toml:2:14: `telegrams` contains \"E5\", expected whole telegrams"),
             ("[faults]\necho = 1\n", "s.toml:2:8: `echo`"),
             ("clock = \"now\"\n", "s.toml:1:9: `clock` is \"now\""),
         ] {
-            let told = problem(text);
-            assert!(told.contains(words), "{told}");
+            let reported = problem(text);
+            assert!(reported.contains(words), "{reported}");
         }
     }
 
@@ -332,8 +332,8 @@ mod tests {
                 let value = if *key == "clock" { "\"x\"" } else { "1979-05-27" };
                 let company = if *key == "endless" { format!("telegrams = [\"{ATS}\"]\n") } else { String::new() };
                 let text = format!("{header}\n{company}{key} = {value}\n");
-                let told = parse(&text, Path::new("s.toml")).expect_err("a date is what no key wants").to_string();
-                assert!(told.contains(&format!("`{key}` ")), "{key} of {}: {told}", kind.name);
+                let reported = parse(&text, Path::new("s.toml")).expect_err("a date suits no key").to_string();
+                assert!(reported.contains(&format!("`{key}` ")), "{key} of {}: {reported}", kind.name);
             }
         }
     }

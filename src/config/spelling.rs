@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, want) in [("500ms", 500), ("-30s", -30_000), ("15m", 900_000), ("1h", 3_600_000), ("0s", 0)] {
-            assert_eq!(millis(text), Some(want), "{text}");
-            assert_eq!(duration(want), text);
+        for (text, expected) in [("500ms", 500), ("-30s", -30_000), ("15m", 900_000), ("1h", 3_600_000), ("0s", 0)] {
+            assert_eq!(millis(text), Some(expected), "{text}");
+            assert_eq!(duration(expected), text);
         }
         for wrong in ["", "15", "m", "-", "1.5s", "1 s", "1H", "+1s", "--1s", "9223372036854775807h", "1é"] {
             assert_eq!(millis(wrong), None, "{wrong}");

@@ -41,18 +41,18 @@ address = 251
     let output = check(&file);
     assert_eq!(output.status.code(), Some(78));
     assert!(output.stdout.is_empty());
-    let told = text(&output.stderr);
+    let reported = text(&output.stderr);
     let name = file.display();
-    assert!(told.starts_with(&format!("error: {name} has 5 problems\n")), "{told}");
+    assert!(reported.starts_with(&format!("error: {name} has 5 problems\n")), "{reported}");
     for (line, words) in [
-        ("2:7", "`url` cannot be used, want \"mqtt://host\""),
+        ("2:7", "`url` cannot be used, expected \"mqtt://host\""),
         ("3:1", "did you mean `keep_alive`?"),
         ("8:12", "does not divide 24 h"),
         ("11:8", "of the meter of line 6 too"),
-        ("12:11", "`address` is 251, want a whole number from 0 to 250"),
+        ("12:11", "`address` is 251, expected a whole number from 0 to 250"),
     ] {
-        let found = told.lines().any(|l| l.starts_with(&format!("{name}:{line}: ")) && l.contains(words));
-        assert!(found, "{line} {words}\n{told}");
+        let found = reported.lines().any(|l| l.starts_with(&format!("{name}:{line}: ")) && l.contains(words));
+        assert!(found, "{line} {words}\n{reported}");
     }
 }
 
@@ -60,9 +60,12 @@ address = 251
 fn a_missing_file_is_said_and_exit_78() {
     let output = check(Path::new("/nonexistent/mbushat.toml"));
     assert_eq!(output.status.code(), Some(78));
-    let told = text(&output.stderr);
-    assert!(told.contains("\n  because No such file"), "{told}");
-    assert!(told.starts_with("error: cannot read the configuration /nonexistent/mbushat.toml: write one"), "{told}");
+    let reported = text(&output.stderr);
+    assert!(reported.contains("\n  because No such file"), "{reported}");
+    assert!(
+        reported.starts_with("error: cannot read the configuration /nonexistent/mbushat.toml: write one"),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -71,8 +74,8 @@ fn what_is_no_text_is_said_where_and_a_device_is_not_read_for_ever() {
     fs::write(&file, b"[[meter]]\nname = \"a\"\ntitle = \"K\xFCche\"\n").expect("a writable folder");
     let output = check(&file);
     assert_eq!(output.status.code(), Some(78));
-    let told = text(&output.stderr);
-    assert!(told.contains("latin-1.toml:3:11: this is no UTF-8 text"), "{told}");
+    let reported = text(&output.stderr);
+    assert!(reported.contains("latin-1.toml:3:11: this is not UTF-8 text"), "{reported}");
     let key = written("key-of-zeros.toml", "[[meter]]\nname = \"a\"\naddress = 1\nkey_file = \"/dev/zero\"\n");
     for endless in [Path::new("/dev/zero"), &key] {
         let output = check(endless);
@@ -85,8 +88,8 @@ fn what_is_no_text_is_said_where_and_a_device_is_not_read_for_ever() {
 fn ten_thousand_meters_with_one_name_and_address_are_told_once_each_and_soon() {
     let file = written("many.toml", &"[[meter]]\nname = \"a\"\naddress = 1\n".repeat(10_000));
     let start = std::time::Instant::now();
-    let told = text(&check(&file).stderr);
-    assert!(told.contains("has 19998 problems\n"), "{}", told.lines().next().unwrap_or_default());
+    let reported = text(&check(&file).stderr);
+    assert!(reported.contains("has 19998 problems\n"), "{}", reported.lines().next().unwrap_or_default());
     assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
@@ -124,8 +127,8 @@ fn a_password_that_everybody_can_read_is_warned_of() {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("our file");
         let output = check(&file);
         assert_eq!(output.status.code(), Some(0));
-        let told = text(&output.stderr);
-        assert_eq!(told.contains("chmod 640"), warned, "{mode:o}: {told}");
-        assert!(!told.contains("hunter2") && !text(&output.stdout).contains("hunter2"));
+        let reported = text(&output.stderr);
+        assert_eq!(reported.contains("chmod 640"), warned, "{mode:o}: {reported}");
+        assert!(!reported.contains("hunter2") && !text(&output.stdout).contains("hunter2"));
     }
 }

@@ -73,7 +73,7 @@ fn protocol(value: &Value) -> Option<Protocol> {
 
 fn username(keys: &mut Reader<'_, '_>, in_url: Option<String>) -> Option<String> {
     if in_url.is_some() && keys.has("username") {
-        keys.problem(keys.at("username"), "`username` is also in `url`, want one of them");
+        keys.problem(keys.at("username"), "`username` is also in `url`; keep one of them");
     }
     keys.text("username").or(in_url)
 }
@@ -90,7 +90,7 @@ fn password(
         let key = if keys.has("password") { "password" } else { "password_file" };
         keys.problem(
             keys.at(key),
-            format!("`{key}` is one password too many, want one of url, password, password_file"),
+            format!("`{key}` is one password too many; keep one of url, password, password_file"),
         );
     }
     let password =
@@ -99,9 +99,9 @@ fn password(
     let given = password.or(in_url).map(PasswordSource::Inline).or(file.map(PasswordSource::File));
     if given.is_some() && !username && !keys.has("username") {
         let key = if keys.has("password_file") { "password_file" } else { "password" };
-        keys.problem(keys.at(key), "a password without a user, want `username` too");
+        keys.problem(keys.at(key), "a password without a user; set `username` too");
     }
-    // A credential without a user is no mistake of this file: another instance may use it.
+    // A credential without a user is not a mistake in this file: another instance may use it.
     given.or_else(|| surroundings.password_credential.clone().filter(|_| username).map(PasswordSource::File))
 }
 
@@ -111,12 +111,12 @@ fn tls(keys: &mut Reader<'_, '_>, wanted: bool, surroundings: &Surroundings<'_>)
         files.map(|key| keys.parsed(key, "the path of a PEM file", |text| surroundings.path(text)));
     for file in files.into_iter().filter(|_| !wanted) {
         if keys.has(file) {
-            keys.problem(keys.at(file), format!("`{file}` is of no use without TLS, want an mqtts:// `url`"));
+            keys.problem(keys.at(file), format!("`{file}` has no effect without TLS; it needs an mqtts:// `url`"));
         }
     }
     for (there, missing) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
         if keys.has(there) && !keys.has(missing) {
-            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`, want both"));
+            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`: set both"));
         }
     }
     wanted.then(|| Tls { ca_file, client: cert.zip(key) })

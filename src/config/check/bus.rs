@@ -49,7 +49,7 @@ fn hat_bus() -> Bus {
 }
 
 /// The bus on `port` where no file says more of it; a `sim:FILE` starts at the current folder. `None`
-/// where that is no port.
+/// where that is not a port.
 #[must_use]
 pub fn bus_at(port_text: &str) -> Option<Bus> {
     let port = port(port_text, |file| Some(file.into()))?;
@@ -91,8 +91,8 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
     if !keys.has("name") {
         keys.problem(table.at, "this [[bus]] has no `name`");
     }
-    let want = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
-    let port = keys.parsed("port", want, |text| port(text, |file| surroundings.path(file)));
+    let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
+    let port = keys.parsed("port", expected, |text| port(text, |file| surroundings.path(file)));
     let on_pi = port.as_ref().map_or(!keys.has("port"), is_hat_port);
     let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
     let bus = Bus {
@@ -113,11 +113,11 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
 fn hat(keys: &mut Reader<'_, '_>, default: bool, no_uart: bool) -> Option<Hat> {
     let hat = keys.boolean("hat").unwrap_or(default);
     if hat && no_uart {
-        keys.problem(keys.at("hat"), "`hat` is true, but a Hat is on a serial device, want hat = false");
+        keys.problem(keys.at("hat"), "`hat` is true, but a Hat is on a serial device: set hat = false");
     }
     for key in ["power_gpio", "power_settle"] {
         if keys.has(key) && !hat && !keys.has("hat") {
-            keys.problem(keys.at(key), format!("`{key}` is of no use without a Hat, want hat = true"));
+            keys.problem(keys.at(key), format!("`{key}` has no effect without a Hat; set hat = true"));
         }
     }
     let power_gpio = keys.whole("power_gpio", 0..=27).unwrap_or(26);

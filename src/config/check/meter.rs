@@ -127,21 +127,23 @@ fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
     if !keys.has("name") {
         keys.problem(table_at, "this [[meter]] has no `name`");
     }
-    let want = format!("{SLUG}, not \"{RESERVED}\"");
-    let name = keys.parsed("name", want, |text| (spelling::is_slug(text) && text != RESERVED).then(|| text.to_owned()));
+    let expected = format!("{SLUG}, not \"{RESERVED}\"");
+    let name =
+        keys.parsed("name", expected, |text| (spelling::is_slug(text) && text != RESERVED).then(|| text.to_owned()));
     name.unwrap_or_default()
 }
 
 fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
     let at = keys.at(if keys.has("secondary") { "secondary" } else { "address" });
     match (keys.has("address"), keys.has("secondary")) {
-        (true, true) => keys.problem(at, "both `address` and `secondary` are set, want one"),
-        (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`, want one"),
+        (true, true) => keys.problem(at, "both `address` and `secondary` are set; keep one"),
+        (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`: give one"),
         _ => {}
     }
     let primary = keys.whole("address", 0..=250).and_then(PrimaryAddress::new).map(MeterAddress::Primary);
-    let want = "8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104), in quotes";
-    let secondary = keys.parsed("secondary", want, |text| SecondaryAddress::parse(text).ok());
+    let expected =
+        "8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104), in quotes";
+    let secondary = keys.parsed("secondary", expected, |text| SecondaryAddress::parse(text).ok());
     (secondary.map(MeterAddress::Secondary).or(primary), at)
 }
 
@@ -167,14 +169,15 @@ fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
     let align = keys.boolean("align").unwrap_or(true);
     if align && DAY_MS % interval != 0 {
         let every = spelling::duration(interval);
-        let what = format!("`interval` is {every}, which does not divide 24 h, want one that does or align = false");
+        let what =
+            format!("`interval` is {every}, which does not divide 24 h: choose one that does, or set align = false");
         keys.problem(keys.at("interval"), what);
     }
     if !align && keys.has("offset") {
         keys.problem(keys.at("offset"), "`offset` is of no use with align = false: reads then count from the start");
     }
-    let want = "a duration such as \"30s\" or \"-30s\", shorter than the interval";
-    let offset = keys.parsed("offset", want, |text| {
+    let expected = "a duration such as \"30s\" or \"-30s\", shorter than the interval";
+    let offset = keys.parsed("offset", expected, |text| {
         spelling::millis(text).filter(|offset| offset.unsigned_abs() < interval.unsigned_abs())
     });
     (millis(interval), align, offset.unwrap_or(0))
@@ -190,16 +193,16 @@ fn profile(keys: &mut Reader<'_, '_>, profiles: &[Profile]) -> Option<String> {
 }
 
 fn key(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<Key> {
-    const WANT: &str = "32 hex digits (AES-128)";
+    const EXPECTED: &str = "32 hex digits (AES-128)";
     if keys.has("key") && keys.has("key_file") {
-        keys.problem(keys.at("key_file"), "both `key` and `key_file` are set, want one");
+        keys.problem(keys.at("key_file"), "both `key` and `key_file` are set; keep one");
     }
     let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key);
-    let key = keys.secret("key", WANT, parse);
+    let key = keys.secret("key", EXPECTED, parse);
     let Some(path) = keys.parsed("key_file", "the path of a file", |text| surroundings.path(text)) else { return key };
     let what = match (surroundings.read)(&path).map(|text| parse(&text)) {
         Ok(Some(key)) => return Some(key),
-        Ok(None) => format!("`key_file` {} does not hold a key, want {WANT}", path.display()),
+        Ok(None) => format!("`key_file` {} does not hold a key, expected {EXPECTED}", path.display()),
         Err(error) => format!("cannot read `key_file` {}: {error}", path.display()),
     };
     keys.problem(keys.at("key_file"), what);
@@ -215,8 +218,8 @@ fn requests(keys: &mut Reader<'_, '_>) -> Vec<u8> {
 }
 
 fn expose(keys: &mut Reader<'_, '_>) -> Expose {
-    let want = "\"sensible\" or a list of keys such as [\"volume\", \"volume_flow\"]";
-    let is_list = keys.read("expose", want, |value| match value {
+    let expected = "\"sensible\" or a list of keys such as [\"volume\", \"volume_flow\"]";
+    let is_list = keys.read("expose", expected, |value| match value {
         Value::Text(text) if text == "sensible" => Some(false),
         Value::Array(_) => Some(true),
         _ => None,
@@ -259,7 +262,7 @@ fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Probl
             let at = most.interval_at;
             let what = format!(
                 "bus \"{}\" would be busy {percent:.0} % of the time even with the shortest telegrams, \
-                 most of it for \"{}\": want longer intervals or a higher baud rate",
+                 most of it for \"{}\": choose longer intervals or a higher baud rate",
                 bus.name, most.meter.name
             );
             problems.push(Problem::new(at, what));

@@ -107,9 +107,9 @@ fn reader<'t, 'p>(kind: &'static Kind, table: &'t Table, problems: &'p mut Vec<P
 }
 
 fn timezone(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Option<String> {
-    let want = "a time zone that this machine knows, such as \"Europe/Zurich\"";
+    let expected = "a time zone that this machine knows, such as \"Europe/Zurich\"";
     reader(&AGENT, table, problems)
-        .parsed("timezone", want, |name| (surroundings.is_timezone)(name).then(|| name.to_owned()))
+        .parsed("timezone", expected, |name| (surroundings.is_timezone)(name).then(|| name.to_owned()))
 }
 
 fn homeassistant(table: &Table, problems: &mut Vec<Problem>) -> HomeAssistant {
@@ -159,11 +159,11 @@ fn store(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Prob
 fn log(table: &Table, problems: &mut Vec<Problem>) -> Log {
     let mut keys = reader(&LOG, table, problems);
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];
-    let want =
+    let expected =
         "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", or a list such as \"info,mbushat::bus=debug\"";
     Log {
         level: keys
-            .parsed("level", want, |text| is_filter(text).then(|| text.to_owned()))
+            .parsed("level", expected, |text| is_filter(text).then(|| text.to_owned()))
             .unwrap_or_else(|| "info".to_owned()),
         format: keys.word("format", &formats).unwrap_or(LogFormat::Text),
     }

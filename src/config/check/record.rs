@@ -100,13 +100,13 @@ pub(super) fn rules(tables: &[&Table], problems: &mut Vec<Problem>) -> Vec<Recor
 
 fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
     if !SELECTORS.iter().any(|key| keys.has(key)) {
-        let want = SELECTORS.join(", ");
-        keys.problem(table_at, format!("this record rule selects nothing, want one of {want}"));
+        let expected = SELECTORS.join(", ");
+        keys.problem(table_at, format!("this record rule selects nothing; expected one of {expected}"));
     }
-    let want = format!("{SLUG}, or such a name that ends in _N, and not {}", RESERVED.join(", "));
+    let expected = format!("{SLUG}, or such a name that ends in _N, and not {}", RESERVED.join(", "));
     RecordRule {
         select: selector(keys),
-        key: keys.parsed("key", want, |text| is_key(text).then(|| text.to_owned())),
+        key: keys.parsed("key", expected, |text| is_key(text).then(|| text.to_owned())),
         unit: keys.named("unit", "a unit", Unit::ALL.iter().map(|unit| unit.name()), Unit::from_name),
         scale: decimal(keys, "scale", |scale| scale != Decimal::ZERO),
         offset: decimal(keys, "offset", |_| true),
@@ -133,12 +133,12 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
 fn dif_vif(keys: &mut Reader<'_, '_>) -> Option<(Vec<u8>, Vec<u8>)> {
     for (there, missing) in [("dif", "vif"), ("vif", "dif")] {
         if keys.has(there) && !keys.has(missing) {
-            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`, want both"));
+            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`: set both"));
         }
     }
-    let want = |example: &str| format!("hex digits such as \"{example}\": all bytes but the last have bit 7 set");
-    let dif = keys.parsed("dif", want("8C10"), chain);
-    let vif = keys.parsed("vif", want("FD3A"), chain);
+    let expected = |example: &str| format!("hex digits such as \"{example}\": all bytes but the last have bit 7 set");
+    let dif = keys.parsed("dif", expected("8C10"), chain);
+    let vif = keys.parsed("vif", expected("FD3A"), chain);
     dif.zip(vif)
 }
 
@@ -165,9 +165,9 @@ fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
 
 /// Exact: the digits as written, never by way of a binary float.
 fn decimal(keys: &mut Reader<'_, '_>, key: &str, accept: impl Fn(Decimal) -> bool) -> Option<Decimal> {
-    let want = "a decimal number such as 0.001 or -25, at most 30 digits, no exponent";
-    let want = if accept(Decimal::ZERO) { want.to_owned() } else { format!("{want}, not 0") };
-    keys.read(key, want, |value| match value {
+    let expected = "a decimal number such as 0.001 or -25, at most 30 digits, no exponent";
+    let expected = if accept(Decimal::ZERO) { expected.to_owned() } else { format!("{expected}, not 0") };
+    keys.read(key, expected, |value| match value {
         Value::Number(digits) | Value::Text(digits) => digits.parse().ok().filter(|decimal| accept(*decimal)),
         _ => None,
     })

@@ -32,8 +32,8 @@ fn config(text: &str) -> Config {
 }
 
 fn problems(text: &str) -> Vec<String> {
-    let told = config_with(text, None).expect_err("has problems").to_string();
-    told.lines().skip(1).map(|line| line.strip_prefix("t.toml:").expect("a place").to_owned()).collect()
+    let reported = config_with(text, None).expect_err("has problems").to_string();
+    reported.lines().skip(1).map(|line| line.strip_prefix("t.toml:").expect("a place").to_owned()).collect()
 }
 
 #[test]
@@ -114,29 +114,29 @@ fn each_mistake_is_named_with_its_place() {
     for (text, place, words) in [
         ("[mqt]\n", "1:2", "unknown key `mqt` in the file, did you mean `mqtt`?"),
         ("[mqtt]\ninterval = 1\n", "2:1", "unknown key `interval` in [mqtt], it belongs in [[meter]]"),
-        ("[[mqtt]]\n", "1:1", "want one table [mqtt]"),
-        ("[meter]\nname = \"m\"\n", "1:1", "want tables [[meter]]: double brackets"),
-        ("meter = [1]\n", "1:10", "contains 1, want tables [[meter]]"),
+        ("[[mqtt]]\n", "1:1", "expected one table [mqtt]"),
+        ("[meter]\nname = \"m\"\n", "1:1", "expected tables [[meter]]: double brackets"),
+        ("meter = [1]\n", "1:10", "contains 1, expected tables [[meter]]"),
         ("agent.timezone = \"Mars\"\n", "1:18", "`timezone` is \"Mars\""),
-        ("[mqtt]\nurl = \"tcp://x\"\n", "2:7", "want \"mqtt://host\""),
+        ("[mqtt]\nurl = \"tcp://x\"\n", "2:7", "expected \"mqtt://host\""),
         ("[mqtt]\nurl = \"mqtt://a:b@x\"\nusername = \"a\"\n", "3:12", "also in `url`"),
-        ("[mqtt]\npassword = \"p\"\n", "2:12", "want `username` too"),
+        ("[mqtt]\npassword = \"p\"\n", "2:12", "set `username` too"),
         ("[mqtt]\nusername = \"u\"\npassword = \"p\"\npassword_file = \"f\"\n", "3:12", "one password too many"),
-        ("[mqtt]\nca_file = \"c\"\n", "2:11", "want an mqtts:// `url`"),
+        ("[mqtt]\nca_file = \"c\"\n", "2:11", "needs an mqtts:// `url`"),
         ("[mqtt]\nurl = \"mqtts://x\"\nclient_key = \"c\"\n", "3:14", "without `client_cert`"),
-        ("[mqtt]\nprotocol = 4\n", "2:12", "want \"auto\", 5 or 3"),
+        ("[mqtt]\nprotocol = 4\n", "2:12", "expected \"auto\", 5 or 3"),
         ("[mqtt]\nkeep_alive = \"1s\"\n", "2:14", "from 5s to 1h"),
         ("[mqtt]\nbase_topic = \"a/#\"\n", "2:14", "no + or #"),
         ("[homeassistant]\nversion = \"2025.13\"\n", "2:11", "a year and a month"),
         ("[store]\nmax_size = \"256MB\"\n", "2:12", "\"256MiB\""),
-        ("[store]\ndurability = \"never\"\n", "2:14", "want \"outage\" or \"always\""),
+        ("[store]\ndurability = \"never\"\n", "2:14", "expected \"outage\" or \"always\""),
         ("[log]\nlevel = \"loud\"\n", "2:9", "\"info\""),
         ("[[bus]]\nport = \"/dev/ttyUSB0\"\n", "1:1", "no `name`"),
         ("[[bus]]\nname = \"b\"\nport = \"ttyUSB0\"\n", "3:8", "a serial device"),
         ("[[bus]]\nname = \"b\"\nport = \"tcp://host\"\n", "3:8", "tcp://host:port"),
-        ("[[bus]]\nname = \"b\"\nbaud = 2401\n", "3:8", "`baud` is 2401, want 300"),
-        ("[[bus]]\nname = \"b\"\nport = \"tcp://h:1\"\nhat = true\n", "4:7", "want hat = false"),
-        ("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\npower_gpio = 4\n", "4:14", "want hat = true"),
+        ("[[bus]]\nname = \"b\"\nbaud = 2401\n", "3:8", "`baud` is 2401, expected 300"),
+        ("[[bus]]\nname = \"b\"\nport = \"tcp://h:1\"\nhat = true\n", "4:7", "set hat = false"),
+        ("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\npower_gpio = 4\n", "4:14", "set hat = true"),
         (
             "[[bus]]\nname = \"b\"\nport = \"/dev/x\"\n[[bus]]\nname = \"c\"\nport = \"/dev/x\"\n",
             "6:8",
@@ -157,7 +157,7 @@ fn each_mistake_is_named_with_its_place() {
     for (line, column, words) in [
         ("interval = \"7m\"", 12, "does not divide 24 h"),
         ("interval = \"36h\"", 12, "does not divide 24 h"),
-        ("interval = 15", 12, "`interval` is 15, want a duration"),
+        ("interval = 15", 12, "`interval` is 15, expected a duration"),
         ("offset = \"15m\"", 10, "shorter than the interval"),
         ("offset = \"1s\"\nalign = false", 10, "of no use with align = false"),
         ("parity = \"mark\"", 10, "\"even\", \"odd\" or \"none\""),
@@ -167,7 +167,7 @@ fn each_mistake_is_named_with_its_place() {
         ("key_file = \"bad.key\"", 12, "does not hold a key"),
         ("key_file = \"none.key\"", 12, "cannot read"),
         ("requests = [\"B1\", \"B\"]", 19, "`requests` contains \"B\""),
-        ("requests = \"B1\"", 12, "want a list of"),
+        ("requests = \"B1\"", 12, "expected a list of"),
         ("expose = \"all\"", 10, "\"sensible\" or a list"),
         ("offline_after = 0", 17, "from 1 to 255"),
         ("records = 1", 1, "did you mean `record`?"),
@@ -179,7 +179,7 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nkey = \"seq\"", 7, "not read_at, seq, status"),
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
-        ("index = 1\nunit = \"furlong\"", 8, "want a unit: Wh, kWh, "),
+        ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
         ("index = 1\nscale = 0", 9, "not 0"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"", 7, "without `vif`"),
@@ -199,11 +199,11 @@ fn assert_one(text: &str, place: &str, words: &str) {
 
 #[test]
 fn all_problems_are_told_at_once_in_the_order_of_lines() {
-    let told = problems(
+    let reported = problems(
         "[mqtt]\nurl = \"x\"\n[[meter]]\nname = \"a\"\nadress = 1\n[[meter]]\nname = \"a\"\naddress = 300\nbaud = 1\n",
     );
-    let places: Vec<&str> = told.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(places, ["2:7:", "3:1:", "5:1:", "7:8:", "8:11:", "9:8:"], "{told:#?}");
+    let places: Vec<&str> = reported.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(places, ["2:7:", "3:1:", "5:1:", "7:8:", "8:11:", "9:8:"], "{reported:#?}");
 }
 
 #[test]
@@ -218,8 +218,8 @@ fn meters_that_would_answer_together_are_refused() {
     config(&two("secondary = \"30137315ATS0104\"", "secondary = \"30137315ATS0107\""));
     let buses = "[[bus]]\nname = \"x\"\nport = \"/dev/x\"\n[[bus]]\nname = \"y\"\nport = \"/dev/y\"\n";
     config(&format!("{buses}{METER}bus = \"x\"\n[[meter]]\nname = \"n\"\naddress = 1\nbus = \"y\"\n"));
-    let told = problems(&format!("{buses}{METER}"));
-    assert_eq!(told, ["7:1: this [[meter]] does not say its `bus`: there is \"x\", \"y\""]);
+    let reported = problems(&format!("{buses}{METER}"));
+    assert_eq!(reported, ["7:1: this [[meter]] does not say its `bus`: there is \"x\", \"y\""]);
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn a_secret_is_never_repeated() {
         "[mqtt]\nusername = \"u\"\npassword = \"hunter2\n",
         "[[meter]]\nname = \"m\"\naddress = 1\nkey = \"hunter2\"\n",
     ] {
-        let told = problems(text);
-        assert!(!told.is_empty() && !told.join("\n").contains(secret), "{told:?}");
+        let reported = problems(text);
+        assert!(!reported.is_empty() && !reported.join("\n").contains(secret), "{reported:?}");
     }
     let config = config(&format!(
         "[mqtt]\nurl = \"mqtt://u:hunter2@h\"\n{METER}key = \"0102030405060708090A0B0C0D0E0F{:02X}\"\n",
@@ -279,9 +279,10 @@ fn every_listed_key_is_read() {
         for key in kind.keys {
             let text = format!("{header}\n{key} = 1979-05-27\n");
             let line = text.lines().count();
-            let told = problems(&text);
-            let named = |told: &String| told.starts_with(&format!("{line}:")) && told.contains(&format!("`{key}`"));
-            assert!(told.iter().any(named), "{key} of {}: {told:?}", kind.name);
+            let reported = problems(&text);
+            let named =
+                |reported: &String| reported.starts_with(&format!("{line}:")) && reported.contains(&format!("`{key}`"));
+            assert!(reported.iter().any(named), "{key} of {}: {reported:?}", kind.name);
         }
     }
 }
@@ -371,8 +372,8 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             table => table.unwrap_or_default().to_owned(),
         };
         let text = format!("{header}\n{company}{line}\n");
-        let told = config_with(&text, None).err().map(|problems| problems.to_string());
+        let reported = config_with(&text, None).err().map(|problems| problems.to_string());
         let expected = line.starts_with("key_file"); // the file of the example does not exist
-        assert_eq!(told.is_some(), expected, "{text}{told:?}");
+        assert_eq!(reported.is_some(), expected, "{text}{reported:?}");
     }
 }

@@ -1,21 +1,26 @@
-//! The dull loop between a line and a conversation: it moves bytes and time, and decides nothing.
+//! Drives a conversation over a line: moves bytes and time, decides nothing.
 
 use std::fmt;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::heartbeat::WRITTEN_WITHIN;
-use super::line::{Arrived, Line, LineError};
-use crate::mbus::master::exchange::{Conversation, Step};
+use super::line::{Arrived, Character, Line, LineError};
+use crate::mbus::master::conversation::{Conversation, Step};
 
 /// More than any telegram, so that one read takes all there is.
 const BUFFER: usize = 512;
 
-/// Runs a conversation to its end.
+/// Runs a conversation to its end, with characters like these to start with.
 ///
 /// # Errors
 /// [`LineError`] where the line is gone; what went wrong on a line that works is in the outcome.
-pub async fn drive<C: Conversation>(line: &mut Line, conversation: &mut C) -> Result<C::Outcome, LineError> {
+pub async fn drive<C: Conversation>(
+    line: &mut Line,
+    character: Character,
+    conversation: &mut C,
+) -> Result<C::Outcome, LineError> {
+    line.set_character(character)?;
     let mut buffer = [0; BUFFER];
     loop {
         match conversation.poll(Instant::now().into_std()) {
@@ -38,6 +43,7 @@ pub async fn drive<C: Conversation>(line: &mut Line, conversation: &mut C) -> Re
                     }
                 }
             }
+            Step::SetBaud(baud) => line.set_character(Character { baud, ..character })?,
             Step::Done(outcome) => return Ok(outcome),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mbus::master::exchange::Traffic;
+use crate::mbus::master::conversation::Traffic;
 
 /// One bus, as it was when its last readout ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

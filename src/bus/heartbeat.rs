@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::mbus::master::exchange::{Conversation, Step};
+use crate::mbus::master::conversation::{Conversation, Step};
 
 /// How long a line may take to accept a request; its driver gives it up then.
 pub(super) const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Heartbeat {
 
 /// A conversation that promises at each step when the next one comes.
 pub(super) struct Watched<'a, C> {
-    pub(super) conversation: C,
+    pub(super) conversation: &'a mut C,
     pub(super) promise: &'a Promise,
 }
 
@@ -66,7 +66,7 @@ impl<C: Conversation> Conversation for Watched<'_, C> {
         match &step {
             Step::Transmit(_) => self.promise.within(WRITTEN_WITHIN),
             Step::WaitUntil(until) => self.promise.by(Some((*until).into())),
-            Step::Done(_) => self.promise.by(Some(now.into())),
+            Step::SetBaud(_) | Step::Done(_) => self.promise.by(Some(now.into())),
         }
         step
     }

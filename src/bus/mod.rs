@@ -21,7 +21,7 @@ use std::time::SystemTime;
 pub use scanning::Scan;
 
 use crate::mbus::master::readout::ReadoutError;
-use crate::mbus::master::search::Finding;
+use crate::mbus::master::search::Found;
 
 /// What happened on a segment, for the outbox: the only thing a bus task sends.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub enum Happened {
     /// A scan is over.
     Scanned {
         /// Who answered.
-        found: Vec<Finding>,
+        found: Vec<Found>,
         /// Whether it came to its end; it does not where the bus loses its power.
         complete: bool,
     },

@@ -2,13 +2,15 @@
 //!
 //! Not here: what to probe next (`mbus::master::search`), when a readout is due (`task`).
 
+use std::time::Duration;
+
 use super::heartbeat::{Promise, Watched};
 use super::line::LineError;
 use super::session::{Session, character};
 use crate::config::Bus;
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
-use crate::mbus::master::exchange::LineTiming;
-use crate::mbus::master::search::{Finding, Search};
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::search::{Found, Search};
 
 /// Which meters are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,37 +25,35 @@ pub enum Scan {
 #[derive(Debug)]
 pub(super) struct Scanning {
     search: Search,
-    found: Vec<Finding>,
+    found: Vec<Found>,
 }
 
 impl Scanning {
     /// `None` never happens but where 0 and 250 are no addresses.
-    pub(super) fn new(scan: Scan) -> Option<Self> {
+    pub(super) fn new(scan: Scan, bus: &Bus, latency: Duration) -> Option<Self> {
+        let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
+        let timing = LineTiming { baud: bus.baud, response_timeout, latency, retries: 0 };
         let search = match scan {
-            Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?),
-            Scan::Secondary(mask) => Search::secondary(vec![mask]),
+            Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),
+            Scan::Secondary(mask) => Search::secondary(vec![mask], timing),
         };
         Some(Self { search, found: Vec::new() })
     }
 
-    /// The next probe, at the rate of the bus; `false` where there is none left.
+    /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(
         &mut self,
         session: &mut Session,
         bus: &Bus,
         promise: &Promise,
     ) -> Result<bool, LineError> {
-        let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
-        let timing = LineTiming { baud: bus.baud, response_timeout, latency: session.latency(), retries: 0 };
-        let Some(probe) = self.search.next_probe(timing) else { return Ok(false) };
-        let mut probe = Watched { conversation: probe, promise };
-        let probed = session.converse(character(bus, None), &mut probe).await?;
-        self.found.extend(self.search.take(probed));
-        Ok(true)
+        let mut probe = Watched { conversation: &mut self.search, promise };
+        self.found.extend(session.converse(character(bus, None), &mut probe).await?);
+        Ok(!self.search.is_over())
     }
 
     /// What it found.
-    pub(super) fn found(self) -> Vec<Finding> {
+    pub(super) fn found(self) -> Vec<Found> {
         self.found
     }
 }

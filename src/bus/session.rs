@@ -15,7 +15,7 @@ use super::hat::{BusPower, PowerError};
 use super::line::{Character, Line, LineError};
 use crate::config::{Bus, Meter};
 use crate::mbus::application::security::Key;
-use crate::mbus::master::exchange::{Conversation, LineTiming};
+use crate::mbus::master::conversation::{Conversation, LineTiming};
 use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
 
 /// An open line; the fields fall in this order, so the bus loses its power last.
@@ -148,8 +148,7 @@ impl Session {
         character: Character,
         conversation: &mut C,
     ) -> Result<C::Outcome, LineError> {
-        self.line.set_character(character)?;
-        drive(&mut self.line, conversation).await
+        drive(&mut self.line, character, conversation).await
     }
 
     /// What the way to the segment adds to a meter's reply time.

@@ -250,7 +250,7 @@ impl Running {
             }
             Command::Scan(scan) => {
                 if self.scan.is_none() {
-                    self.scan = Scanning::new(scan);
+                    self.scan = Scanning::new(scan, &self.task.bus, session.latency());
                 }
             }
             Command::Power(on) => {
@@ -306,8 +306,8 @@ impl Running {
         }
         let name = meter.name.clone();
         let started = Instant::now();
-        let (character, conversation) = session.readout(query, *link);
-        let mut readout = Watched { conversation, promise: &self.task.promise };
+        let (character, mut conversation) = session.readout(query, *link);
+        let mut readout = Watched { conversation: &mut conversation, promise: &self.task.promise };
         let over = tokio::select! {
             biased;
             over = session.converse(character, &mut readout) => over?,

@@ -1,6 +1,6 @@
 //! `mbushat meter`: orders that change a meter. Each is shown first, asked for, and checked after.
 //!
-//! What goes over the wire, and what counts as obeyed, is decided in `mbus::master::command`.
+//! What goes over the wire, and what counts as obeyed, is decided in `mbus::master::maintenance`.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::config::{Log, LogFormat, Meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use crate::mbus::application::calendar::{Date, DateTime, Time};
 use crate::mbus::link::timing::{Baud, Parity};
-use crate::mbus::master::command::{Command, Effect, Order};
+use crate::mbus::master::maintenance::{Change, Effect, Maintenance};
 
 /// Arguments of `mbushat meter`.
 #[derive(Debug, clap::Args)]
@@ -108,19 +108,18 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     let how = args.what.how();
     let wire = how.wire.choose(file)?;
     let target = Target::new(how, wire)?;
-    let order = args.what.order(&target.wire)?;
-    let command = Command::new(target.address, order, target.baud);
-    print(target.plan(order, &command))?;
+    let change = args.what.change(&target.wire)?;
+    print(target.plan(change))?;
     if how.dry_run {
         return print("Nothing was sent: this was a dry run.\n");
     }
     if !how.yes && !agreed()? {
         return Err(Failure::new("nothing was changed"));
     }
-    match run_until_interrupted(target.give(command))? {
+    match run_until_interrupted(target.give(change))? {
         None => Err(Failure::new("interrupted: the order may have arrived, ask the meter")),
         Some(Err(failure)) => Err(failure),
-        Some(Ok(effect)) => print(target.outcome(order, effect)),
+        Some(Ok(effect)) => print(target.outcome(change, effect)),
     }
 }
 
@@ -140,13 +139,13 @@ impl What {
         }
     }
 
-    fn order(&self, wire: &Wire) -> Result<Order, Failure> {
+    fn change(&self, wire: &Wire) -> Result<Change, Failure> {
         Ok(match *self {
-            Self::SetAddress { new, .. } => Order::SetAddress(new),
-            Self::SetBaud { new, .. } => Order::SetBaud(new),
-            Self::Reset { .. } => Order::ResetApplication(None),
-            Self::SelectApplication { code, .. } => Order::ResetApplication(Some(code)),
-            Self::SyncClock { .. } => Order::SetClock(local_time(wire)?),
+            Self::SetAddress { new, .. } => Change::Address(new),
+            Self::SetBaud { new, .. } => Change::Baud(new),
+            Self::Reset { .. } => Change::Application(None),
+            Self::SelectApplication { code, .. } => Change::Application(Some(code)),
+            Self::SyncClock { .. } => Change::Clock(local_time(wire)?),
         })
     }
 }
@@ -208,14 +207,14 @@ impl Target {
     }
 
     /// What will be done, and the bytes.
-    fn plan(&self, order: Order, command: &Command) -> String {
+    fn plan(&self, change: Change) -> String {
         let Self { name, address, baud, wire } = self;
-        let what = match order {
-            Order::SetAddress(new) => format!("take primary address {new}, if nobody has it"),
-            Order::SetBaud(new) => format!("speak at {new} baud from now on; a bus has one rate at a time"),
-            Order::ResetApplication(None) => "reset its application".to_owned(),
-            Order::ResetApplication(Some(code)) => format!("select application {code:02X}"),
-            Order::SetClock(time) => {
+        let what = match change {
+            Change::Address(new) => format!("take primary address {new}, if nobody has it"),
+            Change::Baud(new) => format!("speak at {new} baud from now on; a bus has one rate at a time"),
+            Change::Application(None) => "reset its application".to_owned(),
+            Change::Application(Some(code)) => format!("select application {code:02X}"),
+            Change::Clock(time) => {
                 let DateTime { date, time, summer } = time;
                 let season = if summer { " (summer time)" } else { "" };
                 let (hour, minute) = (time.hour, time.minute);
@@ -230,42 +229,36 @@ impl Target {
             Parity::Odd => 'O',
             Parity::None => 'N',
         };
+        let request = change.request(*address);
         let who = if *name == address.to_string() { String::new() } else { format!("{name}, ") };
-        let bytes: Vec<String> = command.order().frame.iter().map(|byte| format!("{byte:02X}")).collect();
+        let bytes: Vec<String> = request.frame.iter().map(|byte| format!("{byte:02X}")).collect();
         let line = format!("{}, {baud} 8{letter}{}", wire.port(), wire.bus.stop_bits);
         format!("The meter at {address} ({who}{line}) shall\n  {what}.\nOn the wire that is\n  {}\n", bytes.join(" "))
     }
 
     /// Gives the order and checks it.
-    async fn give(&self, mut command: Command) -> Result<Effect, Failure> {
+    async fn give(&self, change: Change) -> Result<Effect, Failure> {
         let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
         let mut session = self.wire.open("change a meter", instead).await?;
         let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
-        loop {
-            match command.next_exchange(timing) {
-                Ok((baud, mut exchange)) => {
-                    let exchanged = session.converse(self.wire.character(baud), &mut exchange).await?;
-                    command.take(exchanged.reply);
-                }
-                Err(Ok(effect)) => return Ok(effect),
-                Err(Err(error)) => return Err(Failure::new(format!("the meter at {}: {error}", self.address))),
-            }
-        }
+        let mut maintenance = Maintenance::new(self.address, change, timing);
+        let outcome = session.converse(self.wire.character(self.baud), &mut maintenance).await?;
+        outcome.map_err(|error| Failure::new(format!("the meter at {}: {error}", self.address)))
     }
 
     /// What came of it, and what is left to do.
-    fn outcome(&self, order: Order, effect: Effect) -> String {
-        let mut text = match (effect, order) {
+    fn outcome(&self, change: Change, effect: Effect) -> String {
+        let mut text = match (effect, change) {
             (Effect::Acknowledged, _) => "The meter acknowledged; whether it obeyed does not show.\n".to_owned(),
-            (Effect::Verified, Order::SetAddress(new)) => format!("Done: it answers at address {new}.\n"),
-            (Effect::Verified, Order::SetBaud(new)) => format!("Done: it answers at {new} baud.\n"),
-            (Effect::Verified, Order::SetClock(_)) => "Done: its clock shows that time.\n".to_owned(),
-            (Effect::Verified, Order::ResetApplication(_)) => "Done.\n".to_owned(),
+            (Effect::Verified, Change::Address(new)) => format!("Done: it answers at address {new}.\n"),
+            (Effect::Verified, Change::Baud(new)) => format!("Done: it answers at {new} baud.\n"),
+            (Effect::Verified, Change::Clock(_)) => "Done: its clock shows that time.\n".to_owned(),
+            (Effect::Verified, Change::Application(_)) => "Done.\n".to_owned(),
         };
         let mine = self.wire.config.iter().flat_map(|config| &config.meters).find(|meter| meter.name == self.name);
-        let setting = match order {
-            Order::SetAddress(new) if matches!(self.address, MeterAddress::Primary(_)) => format!("address = {new}"),
-            Order::SetBaud(new) => format!("baud = {new}"),
+        let setting = match change {
+            Change::Address(new) if matches!(self.address, MeterAddress::Primary(_)) => format!("address = {new}"),
+            Change::Baud(new) => format!("baud = {new}"),
             _ => return text,
         };
         if let Some(meter) = mine {

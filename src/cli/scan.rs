@@ -16,9 +16,9 @@ use super::{Failure, arguments, log, print};
 use crate::config::{Log, LogFormat};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
-use crate::mbus::master::exchange::LineTiming;
-use crate::mbus::master::search::{Finding, Progress, Search};
-use found::{Found, table, toml};
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::search::{Found, Progress, Search};
+use found::{FoundAt, table, toml};
 
 /// Arguments of `mbushat scan`.
 #[derive(Debug, clap::Args)]
@@ -111,20 +111,19 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     }
 }
 
-async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Failure> {
+async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
     let base = wire.base_topic();
     let instead = format!("publish to {base}/bridge/request/scan, the answer comes on {base}/bridge/response/scan");
     let mut session = wire.open("scan", &instead).await?;
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
-        let mut search = args.search();
+        let mut search = args.search(timing);
         let mut meter = Display::start(args, wire, timing, search.progress());
-        while let Some(mut probe) = search.next_probe(timing) {
-            let probed = session.converse(character, &mut probe).await?;
-            let new = search.take(probed);
+        while !search.is_over() {
+            let new = session.converse(character, &mut search).await?;
             // A meter that follows any rate is one meter.
-            let new = new.into_iter().filter(|new| !found.iter().any(|old: &Found| is_same(&old.what, new)));
-            found.extend(new.map(|what| Found { what, baud }).collect::<Vec<_>>());
+            let new = new.into_iter().filter(|new| !found.iter().any(|old: &FoundAt| is_same(&old.what, new)));
+            found.extend(new.map(|what| FoundAt { what, baud }).collect::<Vec<_>>());
             meter.show(search.progress(), found.len());
         }
         meter.clear();
@@ -133,13 +132,13 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<Found>) -> Result<(), Fa
 }
 
 /// The same meter, or the same collision, at the same address.
-fn is_same(a: &Finding, b: &Finding) -> bool {
+fn is_same(a: &Found, b: &Found) -> bool {
     match (a, b) {
         (
-            Finding::Meter { address: a, identity: x, fabrication_number: m, .. },
-            Finding::Meter { address: b, identity: y, fabrication_number: n, .. },
+            Found::Meter { address: a, identity: x, fabrication_number: m, .. },
+            Found::Meter { address: b, identity: y, fabrication_number: n, .. },
         ) => a == b && x == y && m == n,
-        (Finding::Collision(a), Finding::Collision(b)) => a == b,
+        (Found::Collision(a), Found::Collision(b)) => a == b,
         _ => false,
     }
 }
@@ -156,10 +155,10 @@ impl Args {
         }
     }
 
-    fn search(&self) -> Search {
+    fn search(&self, timing: LineTiming) -> Search {
         match self.secondary {
-            Some(mask) => Search::secondary(vec![mask]),
-            None => Search::primary(self.from, self.to),
+            Some(mask) => Search::secondary(vec![mask], timing),
+            None => Search::primary(self.from, self.to, timing),
         }
     }
 }
@@ -225,7 +224,7 @@ fn clock(time: Duration) -> String {
 mod tests {
     use super::{Progress, line, rates};
     use crate::mbus::link::timing::Baud;
-    use crate::mbus::master::exchange::LineTiming;
+    use crate::mbus::master::conversation::LineTiming;
 
     #[test]
     fn progress_tells_the_time_that_is_left() {

@@ -10,7 +10,7 @@ use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Session, character};
 use crate::config::{Bus, Config, Port, bus_at};
 use crate::mbus::link::timing::{Baud, Parity};
-use crate::mbus::master::exchange::LineTiming;
+use crate::mbus::master::conversation::LineTiming;
 
 /// The name of the agent's process.
 const AGENT: &str = "mbushat";

@@ -17,8 +17,10 @@ use crate::mbus::address::TEST_BROADCAST;
 use crate::mbus::application::telegram::Telegram;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
-use crate::mbus::master::exchange::{Exchange, ExchangeError, Exchanged, LineTiming};
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::readout::{LinkState, Readout, ReadoutError};
+use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::request::Request;
 use crate::mbus::medium;
 
@@ -141,18 +143,16 @@ impl Question<'_> {
         character: Character,
         retries: u8,
     ) -> Result<Result<String, ReadoutError>, LineError> {
-        line.set_character(character)?;
         let mut readout = Readout::new(turn(self.meter), LinkState::default(), self.timing(line, character, retries));
-        let over = drive(line, &mut readout).await?;
+        let over = drive(line, character, &mut readout).await?;
         Ok(over.frames.map(|frames| frames.first().map(|frame| identity(frame)).unwrap_or_default()))
     }
 
     /// Whether any meter acknowledges a reset of all, and be it in a jumble.
     async fn anybody(&self, line: &mut Line, character: Character) -> Result<bool, LineError> {
-        line.set_character(character)?;
         let timing = self.timing(line, character, 1);
         let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
-        let Exchanged { reply, .. } = drive(line, &mut everybody).await?;
+        let Exchanged { reply, .. } = drive(line, character, &mut everybody).await?;
         Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
     }
 

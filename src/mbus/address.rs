@@ -146,6 +146,26 @@ pub enum MeterAddress {
     Secondary(SecondaryAddress),
 }
 
+impl MeterAddress {
+    /// The A field of the requests to the meter; a selected one is asked at FD.
+    #[must_use]
+    pub const fn a_field(self) -> u8 {
+        match self {
+            Self::Primary(address) => address.get(),
+            Self::Secondary(_) => SELECTED,
+        }
+    }
+
+    /// Who may answer: the mask of the selection; anyone at a primary address.
+    #[must_use]
+    pub const fn mask(self) -> SecondaryAddress {
+        match self {
+            Self::Primary(_) => SecondaryAddress::ANY,
+            Self::Secondary(mask) => mask,
+        }
+    }
+}
+
 impl fmt::Display for MeterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`link`] | frames, how they are found in a stream of bytes, what the wire's rate means | EN 13757-2 |
 //! | [`application`] | what a frame carries: header, security, records, values | EN 13757-3, -7 |
-//! | [`master`] | who asks whom and when: exchange, readout, search, commands | EN 13757-2 clause 5 |
+//! | [`master`] | who asks whom and when: exchange, readout, search, maintenance | EN 13757-2 clause 5 |
 //!
 //! Beside them stands what all share: [`address`], [`decimal`], [`octets`], [`maker`], [`medium`].
 //! Encode and decode of a thing stand in one file; the master, the simulator and the command line

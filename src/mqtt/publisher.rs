@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::homeassistant::discovery::{Announced, Announcer};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame::Frame;
-use crate::mbus::master::search::Finding;
+use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
@@ -334,11 +334,11 @@ impl Publisher {
     }
 
     /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.
-    pub(super) fn unconfigured(&self, bus: usize, found: &[Finding]) -> Vec<String> {
+    pub(super) fn unconfigured(&self, bus: usize, found: &[Found]) -> Vec<String> {
         let here: Vec<MeterAddress> =
             self.config.meters.iter().filter(|meter| meter.bus == bus).map(|meter| meter.address).collect();
-        let unknown = |finding: &Finding| {
-            let Finding::Meter { address, identity, frame, .. } = finding else { return None };
+        let unknown = |finding: &Found| {
+            let Found::Meter { address, identity, frame, .. } = finding else { return None };
             let primary = frame.as_deref().and_then(primary_address);
             let is_it = |known: &MeterAddress| match known {
                 MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),

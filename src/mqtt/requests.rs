@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::request_json::{self, Request};
 use crate::bus::Scan;
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::master::search::Finding;
+use crate::mbus::master::search::Found;
 use crate::mbus::medium;
 
 /// Requests that wait for their readout, at most.
@@ -82,7 +82,7 @@ impl Waiting {
     }
 
     /// The response to whoever waited for the scan of this bus.
-    pub(super) fn answer_scan(&mut self, bus: usize, outcome: Result<&[Finding], &str>) -> Option<String> {
+    pub(super) fn answer_scan(&mut self, bus: usize, outcome: Result<&[Found], &str>) -> Option<String> {
         let place = self.scans.iter().position(|(scanned, _)| *scanned == bus)?;
         let (_, transaction) = self.scans.swap_remove(place);
         Some(request_json::response(outcome.map(scan_result), transaction.as_deref()))
@@ -103,12 +103,12 @@ impl Waiting {
 }
 
 /// `{"meters":[{"address":"48","id":"30137315",…}],"collisions":["7"]}`
-fn scan_result(found: &[Finding]) -> serde_json::Value {
+fn scan_result(found: &[Found]) -> serde_json::Value {
     let (mut meters, mut collisions) = (Vec::new(), Vec::new());
     for finding in found {
         match finding {
-            Finding::Collision(address) => collisions.push(address.to_string()),
-            Finding::Meter { address, identity, fabrication_number, .. } => meters.push(serde_json::json!({
+            Found::Collision(address) => collisions.push(address.to_string()),
+            Found::Meter { address, identity, fabrication_number, .. } => meters.push(serde_json::json!({
                 "address": address.to_string(),
                 "fabrication_number": fabrication_number.map(|number| format!("{number:08X}")),
                 "id": identity.map(|identity| format!("{:08X}", identity.id())),
@@ -139,8 +139,8 @@ mod tests {
         let identity = SecondaryAddress::parse("30137315ATS0104").expect("an identity");
         let address = MeterAddress::Secondary(identity);
         let found = [
-            Finding::Meter { address, identity: Some(identity), fabrication_number: None, frame: None },
-            Finding::Collision(address),
+            Found::Meter { address, identity: Some(identity), fabrication_number: None, frame: None },
+            Found::Collision(address),
         ];
         let answer = waiting.answer_scan(0, Ok(&found)).expect("someone waits");
         assert!(answer.contains(r#""id":"30137315""#) && answer.contains(r#""medium":"heat""#), "{answer}");

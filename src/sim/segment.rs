@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::framer::Framer;
 use crate::mbus::link::timing::Baud;
-use crate::mbus::master::exchange::{Conversation, Step};
+use crate::mbus::master::conversation::{Conversation, Step};
 use crate::sim::fault::Misfortune;
 use crate::sim::meter::Meter;
 use crate::sim::plan::SegmentPlan;
@@ -164,6 +164,7 @@ impl Segment {
                         }
                     }
                 }
+                Step::SetBaud(baud) => self.set_baud(baud),
                 Step::Done(outcome) => return outcome,
             }
         }

@@ -1,12 +1,14 @@
-//! Orders to simulated meters, in virtual time.
+//! Changes to simulated meters, in virtual time.
 
 use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use mbushat::mbus::application::calendar::{Date, DateTime, Time};
 use mbushat::mbus::link::timing::Baud;
-use mbushat::mbus::master::command::{Command, CommandError, Effect, Order};
-use mbushat::mbus::master::exchange::{Exchange, ExchangeError, LineTiming, Reply};
+use mbushat::mbus::master::conversation::LineTiming;
+use mbushat::mbus::master::exchange::Exchange;
+use mbushat::mbus::master::maintenance::{Change, Effect, Maintenance, MaintenanceError};
+use mbushat::mbus::master::reply::{ExchangeError, Reply};
 use mbushat::mbus::master::request::Request;
 use mbushat::sim::model::Model;
 use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
@@ -35,19 +37,10 @@ impl Bench {
         Self { segment: Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now), now }
     }
 
-    /// Gives the order and leaves the line at the rate of the last exchange.
-    fn order(&mut self, target: MeterAddress, order: Order) -> Result<Effect, CommandError> {
-        let mut command = Command::new(target, order, Baud::DEFAULT);
-        for _ in 0..10 {
-            match command.next_exchange(LineTiming::new(Baud::DEFAULT)) {
-                Err(outcome) => return outcome,
-                Ok((baud, mut exchange)) => {
-                    self.segment.set_baud(baud);
-                    command.take(self.segment.converse(&mut exchange, &mut self.now).reply);
-                }
-            }
-        }
-        panic!("a command of more than ten exchanges");
+    /// Makes the change and leaves the line at the rate of the last exchange.
+    fn change(&mut self, target: MeterAddress, change: Change) -> Result<Effect, MaintenanceError> {
+        let mut maintenance = Maintenance::new(target, change, LineTiming::new(Baud::DEFAULT));
+        self.segment.converse(&mut maintenance, &mut self.now)
     }
 
     fn ping(&mut self, address: u8, baud: Baud) -> Result<Reply, ExchangeError> {
@@ -62,7 +55,7 @@ fn a_new_address_is_taken_and_the_old_one_is_free() {
     let by_secondary = MeterAddress::Secondary(meter(0).identity);
     for target in [primary(0), by_secondary] {
         let mut bench = Bench::new(vec![meter(0), meter(7)], Faults::default());
-        assert_eq!(bench.order(target, Order::SetAddress(at(5))), Ok(Effect::Verified));
+        assert_eq!(bench.change(target, Change::Address(at(5))), Ok(Effect::Verified));
         assert_eq!(bench.ping(5, Baud::DEFAULT), Ok(Reply::Ack));
         assert_eq!(bench.ping(0, Baud::DEFAULT), Err(ExchangeError::Silence));
     }
@@ -71,26 +64,26 @@ fn a_new_address_is_taken_and_the_old_one_is_free() {
 #[test]
 fn an_occupied_address_is_refused_and_nothing_is_changed() {
     let mut bench = Bench::new(vec![meter(0), meter(7)], Faults::default());
-    let occupied = Err(CommandError::Occupied { address: at(7) });
-    assert_eq!(bench.order(primary(0), Order::SetAddress(at(7))), occupied);
+    let occupied = Err(MaintenanceError::Occupied { address: at(7) });
+    assert_eq!(bench.change(primary(0), Change::Address(at(7))), occupied);
     assert_eq!(bench.ping(0, Baud::DEFAULT), Ok(Reply::Ack));
 }
 
 #[test]
-fn a_meter_that_is_not_there_gets_no_order() {
+fn a_meter_that_is_not_there_is_not_changed() {
     let mut bench = Bench::new(vec![meter(7)], Faults::default());
-    let unreachable = Err(CommandError::Unreachable(ExchangeError::Silence));
-    assert_eq!(bench.order(primary(0), Order::SetAddress(at(5))), unreachable);
-    assert_eq!(bench.order(primary(0), Order::SetBaud(Baud::DEFAULT)), unreachable);
+    let unreachable = Err(MaintenanceError::Unreachable(ExchangeError::Silence));
+    assert_eq!(bench.change(primary(0), Change::Address(at(5))), unreachable);
+    assert_eq!(bench.change(primary(0), Change::Baud(Baud::DEFAULT)), unreachable);
     let nobody = MeterAddress::Secondary(SecondaryAddress::parse("99999999").expect("an id"));
-    assert_eq!(bench.order(nobody, Order::ResetApplication(None)), unreachable);
+    assert_eq!(bench.change(nobody, Change::Application(None)), unreachable);
 }
 
 #[test]
 fn a_new_rate_is_checked_at_that_rate_and_kept_only_while_spoken_to() {
     let fast = Baud::new(9600).expect("a rate");
     let mut bench = Bench::new(vec![meter(1)], Faults::default());
-    assert_eq!(bench.order(primary(1), Order::SetBaud(fast)), Ok(Effect::Verified));
+    assert_eq!(bench.change(primary(1), Change::Baud(fast)), Ok(Effect::Verified));
     assert_eq!(bench.ping(1, fast), Ok(Reply::Ack));
     bench.now += Duration::from_secs(180);
     assert_eq!(bench.ping(1, fast), Err(ExchangeError::Silence), "fallen back");
@@ -102,10 +95,10 @@ fn a_clock_is_set_and_read_back() {
     let time = Time { hour: 13, minute: 37, second: None };
     let set = DateTime { date: Date { year: 2027, month: 3, day: 28 }, time, summer: false };
     let mut bench = Bench::new(vec![meter(1)], Faults::default());
-    assert_eq!(bench.order(primary(1), Order::SetClock(set)), Ok(Effect::Verified));
+    assert_eq!(bench.change(primary(1), Change::Clock(set)), Ok(Effect::Verified));
     let blind = MeterPlan { ..Model::RoomSensor.meter(at(2), 0x22) };
     let mut bench = Bench::new(vec![blind], Faults::default());
-    assert_eq!(bench.order(primary(2), Order::SetClock(set)), Ok(Effect::Acknowledged), "it shows no clock");
+    assert_eq!(bench.change(primary(2), Change::Clock(set)), Ok(Effect::Acknowledged), "it shows no clock");
 }
 
 #[test]
@@ -116,7 +109,7 @@ fn a_lost_acknowledgement_does_not_make_a_command_fail() {
         let mut bench = Bench::new(vec![meter(0)], Faults::default());
         let plan = SegmentPlan { faults, seed, ..SegmentPlan::new(vec![meter(0)]) };
         bench.segment = Segment::new(plan, bench.now);
-        let outcome = bench.order(primary(0), Order::SetAddress(at(5)));
+        let outcome = bench.change(primary(0), Change::Address(at(5)));
         // Noise at the new address looks like a meter there; that is refused, and nothing is changed.
         verified += u32::from(outcome == Ok(Effect::Verified));
     }

@@ -9,8 +9,10 @@ use mbushat::mbus::application::security::Key;
 use mbushat::mbus::application::telegram::Telegram;
 use mbushat::mbus::link::frame::Frame;
 use mbushat::mbus::link::timing::Baud;
-use mbushat::mbus::master::exchange::{Conversation, Exchange, ExchangeError, LineTiming, Reply, Step};
+use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
+use mbushat::mbus::master::exchange::Exchange;
 use mbushat::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::master::reply::{ExchangeError, Reply};
 use mbushat::mbus::master::request::Request;
 use mbushat::sim::known::{ats, sdm220};
 use mbushat::sim::model::Model;
@@ -66,6 +68,7 @@ impl Bench {
                         readout.receive(&[byte.byte], self.now);
                     }
                 }
+                Step::SetBaud(baud) => panic!("a change to {baud}"),
                 Step::Done(over) => {
                     self.links.insert(address, over.link);
                     return (over, sent);
@@ -203,7 +206,7 @@ fn an_answer_that_lay_unread_while_the_program_was_stopped_is_asked_for_again() 
                 match readout.poll(*now) {
                     Step::Transmit(bytes) => segment.receive(&bytes, *now),
                     Step::WaitUntil(until) => *now = segment.next_wake().map_or(until, |wake| wake.min(until)),
-                    Step::Done(over) => panic!("{over:?}"),
+                    other => panic!("{other:?}"),
                 }
                 for byte in segment.poll(*now) {
                     readout.receive(&[byte.byte], *now);

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use mbushat::mbus::link::timing::Baud;
-use mbushat::mbus::master::exchange::LineTiming;
-use mbushat::mbus::master::probe::Sight;
+use mbushat::mbus::master::conversation::LineTiming;
 use mbushat::mbus::master::readout::{LinkState, Readout, Turn};
-use mbushat::mbus::master::search::{Finding, Search};
+use mbushat::mbus::master::search::{Found, Search};
 use mbushat::sim::model::Model;
 use mbushat::sim::plan::{Content, Faults, FcbHandling, MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;
@@ -32,29 +31,28 @@ fn meter(address: u8, identity: &str) -> MeterPlan {
     MeterPlan { identity, delay, ..model.meter(at(address), 0) }
 }
 
-fn run(search: &mut Search, segment: &mut Segment, timing: LineTiming, now: &mut Instant) -> Vec<Finding> {
+fn run(search: &mut Search, segment: &mut Segment, now: &mut Instant) -> Vec<Found> {
     let mut findings = Vec::new();
-    while let Some(mut probe) = search.next_probe(timing) {
-        findings.extend(search.take(segment.converse(&mut probe, now)));
+    while !search.is_over() {
+        findings.extend(segment.converse(search, now));
         assert!(search.progress().done < 20_000, "it ends");
     }
     assert_eq!(search.progress().left, 0);
     findings
 }
 
-fn search(meters: Vec<MeterPlan>, faults: Faults, mut search: Search) -> (Vec<Finding>, Duration) {
+fn search(meters: Vec<MeterPlan>, faults: Faults, mut search: Search) -> (Vec<Found>, Duration) {
     let start = Instant::now();
     let mut now = start;
     let mut segment = Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now);
-    let retries = if faults == Faults::default() { 0 } else { 2 };
-    let findings = run(&mut search, &mut segment, LineTiming { retries, ..TIMING }, &mut now);
+    let findings = run(&mut search, &mut segment, &mut now);
     (findings, now - start)
 }
 
-fn identities(findings: &[Finding]) -> BTreeSet<String> {
-    let identity = |finding: &Finding| match finding {
-        Finding::Meter { identity, .. } => identity.map(|identity| identity.to_string()),
-        Finding::Collision(_) => None,
+fn identities(findings: &[Found]) -> BTreeSet<String> {
+    let identity = |finding: &Found| match finding {
+        Found::Meter { identity, .. } => identity.map(|identity| identity.to_string()),
+        Found::Collision(_) => None,
     };
     findings.iter().filter_map(identity).collect()
 }
@@ -106,7 +104,7 @@ fn ideal(meters: &[MeterPlan], mask: SecondaryAddress) -> Duration {
 #[test]
 fn twenty_meters_are_found_though_two_share_an_id() {
     let meters = twenty();
-    let (findings, took) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+    let (findings, took) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
     assert_eq!(identities(&findings), wanted(&meters));
     assert_eq!(findings.len(), 20, "each once");
     let bound = ideal(&meters, SecondaryAddress::ANY);
@@ -118,7 +116,8 @@ fn twenty_meters_are_found_though_two_share_an_id() {
 fn noise_costs_a_search_time_but_no_meter() {
     let meters = twenty();
     let faults = Faults { noise_per_mille: 100, corrupt_per_mille: 1, echo: true, ..Faults::default() };
-    let (findings, _) = search(meters.clone(), faults, Search::secondary(Vec::new()));
+    let (findings, _) =
+        search(meters.clone(), faults, Search::secondary(Vec::new(), LineTiming { retries: 2, ..TIMING }));
     let missing: Vec<_> = wanted(&meters).difference(&identities(&findings)).cloned().collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
@@ -127,7 +126,7 @@ fn noise_costs_a_search_time_but_no_meter() {
 fn ids_with_hexadecimal_digits_are_found_where_decimal_ones_do_not_explain_the_answer() {
     for ids in [["1A000001KAM0104", "1B000001KAM0104"], ["1A000001KAM0104", "10000001KAM0104"]] {
         let meters = ids.map(|id| meter(0, id)).to_vec();
-        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
         assert_eq!(identities(&findings), wanted(&meters));
     }
 }
@@ -136,7 +135,7 @@ fn ids_with_hexadecimal_digits_are_found_where_decimal_ones_do_not_explain_the_a
 fn equal_ids_are_told_apart_by_type_version_and_maker() {
     for other in ["30137315KAM0107", "30137315KAM0304", "30137315LUG0104"] {
         let meters = vec![meter(0, "30137315KAM0104"), meter(0, other), meter(0, "00000001LUG0104")];
-        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new()));
+        let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
         assert_eq!(identities(&findings), wanted(&meters), "{other}");
     }
 }
@@ -145,8 +144,8 @@ fn equal_ids_are_told_apart_by_type_version_and_maker() {
 fn meters_that_nothing_tells_apart_are_named_as_a_collision() {
     let twins = vec![meter(1, "30137315KAM0104"), MeterPlan { access_number: 9, ..meter(2, "30137315KAM0104") }];
     let mask = vec![SecondaryAddress::parse("30137315").expect("a mask")];
-    let (findings, _) = search(twins, Faults::default(), Search::secondary(mask));
-    assert!(matches!(findings.as_slice(), [Finding::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
+    let (findings, _) = search(twins, Faults::default(), Search::secondary(mask, TIMING));
+    assert!(matches!(findings.as_slice(), [Found::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
 }
 
 /// Meters with the very same identity and these fabrication numbers, and what a search makes of them.
@@ -163,15 +162,15 @@ fn fabricated(numbers: &[Option<u32>], looks: bool) -> (BTreeSet<String>, usize)
     };
     let mask = vec![SecondaryAddress::parse("30137315KAM0104").expect("a mask")];
     let meters: Vec<MeterPlan> = (1..).zip(numbers).map(twin).collect();
-    let mut search = Search::secondary(mask);
+    let mut search = Search::secondary(mask, TIMING);
     let mut now = Instant::now();
-    let findings = run(&mut search, &mut Segment::new(SegmentPlan::new(meters), now), TIMING, &mut now);
+    let findings = run(&mut search, &mut Segment::new(SegmentPlan::new(meters), now), &mut now);
     assert!(search.progress().done < 100, "{:?}", search.progress());
     let numbers = findings.iter().filter_map(|finding| match finding {
-        Finding::Meter { fabrication_number, .. } => fabrication_number.map(|number| format!("{number:08X}")),
-        Finding::Collision(_) => None,
+        Found::Meter { fabrication_number, .. } => fabrication_number.map(|number| format!("{number:08X}")),
+        Found::Collision(_) => None,
     });
-    let collisions = findings.iter().filter(|finding| matches!(finding, Finding::Collision(_))).count();
+    let collisions = findings.iter().filter(|finding| matches!(finding, Found::Collision(_))).count();
     (numbers.collect(), collisions)
 }
 
@@ -197,8 +196,8 @@ fn meters_that_no_fabrication_number_tells_apart_are_a_duplicate_id() {
 #[test]
 fn twins_of_makers_that_nobody_knows_are_not_passed_over() {
     let twins = ["30137315ZZY0104", "30137315ZZX0104"].map(|id| meter(0, id)).to_vec();
-    let (findings, _) = search(twins, Faults::default(), Search::secondary(Vec::new()));
-    assert!(matches!(findings.as_slice(), [Finding::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
+    let (findings, _) = search(twins, Faults::default(), Search::secondary(Vec::new(), TIMING));
+    assert!(matches!(findings.as_slice(), [Found::Collision(MeterAddress::Secondary(_))]), "{findings:?}");
 }
 
 #[test]
@@ -208,8 +207,8 @@ fn a_moment_of_noise_does_not_divide_the_tree() {
     for seed in 0..50 {
         let mut now = Instant::now();
         let plan = SegmentPlan { faults, seed, ..SegmentPlan::new(vec![meter(0, "12345678KAM0104")]) };
-        let (mut segment, mut search) = (Segment::new(plan, now), Search::secondary(Vec::new()));
-        assert_eq!(run(&mut search, &mut segment, TIMING, &mut now).len(), 1);
+        let (mut segment, mut search) = (Segment::new(plan, now), Search::secondary(Vec::new(), TIMING));
+        assert_eq!(run(&mut search, &mut segment, &mut now).len(), 1);
         probes += search.progress().done;
     }
     assert!(probes < 110, "{probes} probes to find one meter 50 times");
@@ -218,7 +217,7 @@ fn a_moment_of_noise_does_not_divide_the_tree() {
 #[test]
 fn a_hint_spares_the_rest_of_the_tree() {
     let hint = vec![SecondaryAddress::parse("2023????").expect("a mask")];
-    let (findings, took) = search(twenty(), Faults::default(), Search::secondary(hint));
+    let (findings, took) = search(twenty(), Faults::default(), Search::secondary(hint, TIMING));
     assert_eq!(identities(&findings).len(), 3);
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
@@ -227,11 +226,11 @@ fn a_hint_spares_the_rest_of_the_tree() {
 fn every_primary_address_is_probed_once_and_shared_ones_are_named() {
     let mut meters: Vec<MeterPlan> = [1, 48, 100, 200].map(|a| meter(a, &format!("{:08}KAM0104", a))).to_vec();
     meters.push(meter(77, "00000077KAM0104"));
-    let (findings, took) = search(meters.clone(), Faults::default(), Search::primary(at(0), at(250)));
+    let (findings, took) = search(meters.clone(), Faults::default(), Search::primary(at(0), at(250), TIMING));
     let addresses: Vec<String> = findings
         .iter()
         .map(|finding| match finding {
-            Finding::Meter { address, frame: Some(_), .. } => address.to_string(),
+            Found::Meter { address, frame: Some(_), .. } => address.to_string(),
             other => format!("{other:?}"),
         })
         .collect();
@@ -243,8 +242,8 @@ fn every_primary_address_is_probed_once_and_shared_ones_are_named() {
     assert!(took <= bound.mul_f64(1.05), "{took:?}, bound {bound:?}");
 
     meters.push(meter(77, "99000077KAM0104"));
-    let (findings, _) = search(meters, Faults::default(), Search::primary(at(70), at(80)));
-    assert_eq!(findings, [Finding::Collision(MeterAddress::Primary(at(77)))]);
+    let (findings, _) = search(meters, Faults::default(), Search::primary(at(70), at(80), TIMING));
+    assert_eq!(findings, [Found::Collision(MeterAddress::Primary(at(77)))]);
 }
 
 #[test]
@@ -260,10 +259,10 @@ fn meters_that_never_acknowledge_a_reset_and_such_without_data_are_found_at_thei
     let mut segment = Segment::new(SegmentPlan::new(meters), now);
     // The second time round the meters have been asked before.
     for _ in 0..2 {
-        let findings = run(&mut Search::primary(at(0), at(10)), &mut segment, TIMING, &mut now);
+        let findings = run(&mut Search::primary(at(0), at(10), TIMING), &mut segment, &mut now);
         found.extend(findings.into_iter().map(|finding| match finding {
-            Finding::Meter { address, frame, .. } => (address.to_string(), frame.is_some()),
-            Finding::Collision(address) => panic!("a collision at {address}"),
+            Found::Meter { address, frame, .. } => (address.to_string(), frame.is_some()),
+            Found::Collision(address) => panic!("a collision at {address}"),
         }));
     }
     let once = [("3", true), ("5", true), ("9", false)].map(|(address, data)| (address.to_owned(), data));
@@ -277,14 +276,15 @@ fn readouts_between_two_probes_stay_fresh_and_the_search_stays_whole() {
     let mut segment = Segment::new(SegmentPlan::new(meters.clone()), now);
     let (mut link, mut earlier, mut found) = (LinkState::default(), BTreeSet::new(), Vec::new());
     // Both ways round, so that the meter's frame count bit is once this and once that when it is probed.
-    let searches = [(0, 30), (4, 4), (3, 30)].map(|(first, last)| Search::primary(at(first), at(last)));
-    for mut search in searches.into_iter().chain([Search::secondary(Vec::new())]) {
-        while let Some(mut probe) = search.next_probe(TIMING) {
-            let probed = segment.converse(&mut probe, &mut now);
-            if let Sight::One(Some(frame)) = &probed.sight {
-                earlier.insert(frame.clone());
+    let searches = [(0, 30), (4, 4), (3, 30)].map(|(first, last)| Search::primary(at(first), at(last), TIMING));
+    for mut search in searches.into_iter().chain([Search::secondary(Vec::new(), TIMING)]) {
+        while !search.is_over() {
+            for new in segment.converse(&mut search, &mut now) {
+                if let Found::Meter { frame: Some(frame), .. } = &new {
+                    earlier.insert(frame.clone());
+                }
+                found.push(new);
             }
-            found.extend(search.take(probed));
             let mut readout = Readout::new(Turn::new(MeterAddress::Primary(at(3))), link, TIMING);
             let over = segment.converse(&mut readout, &mut now);
             link = over.link;

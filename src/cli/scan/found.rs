@@ -8,7 +8,7 @@ use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::application::telegram::Telegram;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::Baud;
-use crate::mbus::master::search::Finding;
+use crate::mbus::master::search::Found;
 use crate::mbus::{maker, medium};
 
 /// Columns that a terminal has.
@@ -16,20 +16,20 @@ const WIDTH: usize = 80;
 
 /// One find.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) what: Finding,
+pub(super) struct FoundAt {
+    pub(super) what: Found,
     /// The rate at which it answered.
     pub(super) baud: Baud,
 }
 
 /// A row for each meter, then the collisions and what to do about them.
-pub(super) fn table(found: &[Found]) -> String {
+pub(super) fn table(found: &[FoundAt]) -> String {
     let mut table = Table::new(["ADDRESS", "ID", "MAKER", " VERSION", "MEDIUM", " BAUD", "MEASURES"]);
     let mut text = String::new();
     let mut meters = 0;
-    for Found { what, baud } in found {
+    for FoundAt { what, baud } in found {
         match what {
-            Finding::Meter { address, identity, fabrication_number, frame } => {
+            Found::Meter { address, identity, fabrication_number, frame } => {
                 if let Some(number) = fabrication_number {
                     let _ = writeln!(text, "duplicate id {address}: {}", shared(*number, frame.as_deref()));
                 }
@@ -37,7 +37,7 @@ pub(super) fn table(found: &[Found]) -> String {
                 table.row(row(*address, *identity, *baud, measures));
                 meters += 1;
             }
-            Finding::Collision(address) => {
+            Found::Collision(address) => {
                 let _ = writeln!(text, "collision at {address} ({baud} baud): {}", advice(*address));
             }
         }
@@ -107,19 +107,19 @@ fn quantities(frame: &[u8]) -> Vec<String> {
 }
 
 /// `[[meter]]` tables; what cannot or need not be pasted is a comment.
-pub(super) fn toml(found: &[Found], wire: &Wire) -> String {
+pub(super) fn toml(found: &[FoundAt], wire: &Wire) -> String {
     let (mut text, mut names) = (String::new(), Vec::new());
-    for Found { what, baud } in found {
+    for FoundAt { what, baud } in found {
         match what {
-            Finding::Collision(address) => {
+            Found::Collision(address) => {
                 let advice = advice(*address).replace("\n ", "\n#");
                 let _ = writeln!(text, "# collision at {address}: {advice}\n");
             }
-            Finding::Meter { address, identity, fabrication_number: Some(number), frame } => {
+            Found::Meter { address, identity, fabrication_number: Some(number), frame } => {
                 let _ = writeln!(text, "# {}", describe(*identity, "shares its address with another meter"));
                 let _ = writeln!(text, "# {address}: {}\n", shared(*number, frame.as_deref()).replace("\n ", "\n#"));
             }
-            Finding::Meter { address, identity, frame, .. } => {
+            Found::Meter { address, identity, frame, .. } => {
                 let measures = frame.as_deref().map(quantities).unwrap_or_default().join(", ");
                 let _ = writeln!(text, "# {}", describe(*identity, &measures));
                 if let Some(name) = configured(*address, wire) {

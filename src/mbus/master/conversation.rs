@@ -4,8 +4,8 @@
 //! when to come back. A driver is this loop:
 //!
 //! ```
-//! use mbushat::mbus::master::{conversation::{Conversation, LineTiming, Step}, exchange::Exchange};
-//! use mbushat::mbus::master::request::Request;
+//! use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
+//! use mbushat::mbus::master::{exchange::Exchange, request::Request};
 //! use mbushat::mbus::link::timing::Baud;
 //! use std::time::{Duration, Instant};
 //!
@@ -21,6 +21,7 @@
 //!             now = until; // read until then, or less where bytes come
 //!             ping.receive(&std::mem::take(&mut line), now);
 //!         }
+//!         Step::SetBaud(_) => {} // both ways; only a change of a meter's rate asks for it
 //!         Step::Done(outcome) => break outcome,
 //!     }
 //! };
@@ -40,6 +41,8 @@ pub enum Step<T> {
     Transmit(Vec<u8>),
     /// Read until this moment; poll again when bytes came or it passed.
     WaitUntil(Instant),
+    /// Change the rate of the line, poll again.
+    SetBaud(Baud),
     /// Finished.
     Done(T),
 }
@@ -55,6 +58,46 @@ pub trait Conversation {
     /// A character arrived that the UART marked (parity, framing, break); its value is worth nothing.
     /// Lines that cannot tell never call this, and the checksum is all there is.
     fn receive_damaged(&mut self, now: Instant);
+}
+
+/// A conversation made of others, one after the other.
+pub trait Series {
+    /// Each of its parts.
+    type Part: Conversation;
+    /// What the whole ends with.
+    type Outcome;
+    /// What the whole has ended with; `None`: it goes on.
+    fn outcome(&mut self) -> Option<Self::Outcome>;
+    /// The part that talks now, or talked last.
+    fn part(&mut self) -> &mut Self::Part;
+    /// The part has ended with this; moves on to the next one.
+    fn part_ended(&mut self, outcome: <Self::Part as Conversation>::Outcome);
+}
+
+impl<S: Series> Conversation for S {
+    type Outcome = S::Outcome;
+
+    fn poll(&mut self, now: Instant) -> Step<S::Outcome> {
+        loop {
+            if let Some(outcome) = self.outcome() {
+                return Step::Done(outcome);
+            }
+            match self.part().poll(now) {
+                Step::Transmit(bytes) => return Step::Transmit(bytes),
+                Step::WaitUntil(until) => return Step::WaitUntil(until),
+                Step::SetBaud(baud) => return Step::SetBaud(baud),
+                Step::Done(outcome) => self.part_ended(outcome),
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        self.part().receive(bytes, now);
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        self.part().receive_damaged(now);
+    }
 }
 
 /// What a conversation must know of its line.

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::mbus::link::frame::MAX_LEN;
 use crate::mbus::link::framer::Framer;
-pub use crate::mbus::master::conversation::{Conversation, LineTiming, Step, Traffic};
-use crate::mbus::master::reply::check;
-pub use crate::mbus::master::reply::{ExchangeError, Reply};
+use crate::mbus::master::conversation::{Conversation, LineTiming, Step, Traffic};
+use crate::mbus::master::reply::{ExchangeError, Reply, check};
 use crate::mbus::master::request::{Answer, Request};
 
 /// Silence between the bytes of one telegram after which it is given up, beyond the standard's 33 bit
@@ -43,6 +42,8 @@ pub struct Exchange {
     traffic: Traffic,
     /// Acknowledgements of several meters may come: the first does not end the exchange.
     several: bool,
+    /// The line has another rate and must change it first.
+    sets_baud: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,12 +85,17 @@ impl Exchange {
     pub fn new(request: Request, timing: LineTiming) -> Self {
         let (framer, traffic) = (Framer::default(), Traffic::default());
         let (state, error) = (State::Start, ExchangeError::Silence);
-        Self { request, timing, framer, state, error, traffic, several: false }
+        Self { request, timing, framer, state, error, traffic, several: false, sets_baud: false }
     }
 
     /// Several meters may acknowledge, each in its time: waits until all that are allowed to have.
     pub fn expect_several(&mut self) {
         self.several = true;
+    }
+
+    /// The line has another rate than `timing.baud`: changes it before anything else.
+    pub fn set_baud_first(&mut self) {
+        self.sets_baud = true;
     }
 
     fn transmit(&mut self, now: Instant) -> Vec<u8> {
@@ -249,6 +255,7 @@ impl Conversation for Exchange {
     fn poll(&mut self, now: Instant) -> Step<Exchanged> {
         loop {
             self.state = match core::mem::replace(&mut self.state, State::Start) {
+                State::Start if core::mem::take(&mut self.sets_baud) => return Step::SetBaud(self.timing.baud),
                 State::Start => {
                     State::Pause { until: now + self.timing.baud.characters(1), give_up: now + self.longest() }
                 }

@@ -1,4 +1,4 @@
-//! The master's side of a conversation: one exchange, a whole readout, a search, a command.
+//! The master's side of a conversation: one exchange, a whole readout, a search, a change to a meter.
 //!
 //! Everything here is driven from outside: it says what to send and until when to wait.
 
@@ -10,4 +10,4 @@ pub mod sequence;
 pub mod readout;
 pub mod probe;
 pub mod search;
-pub mod command;
+pub mod maintenance;

@@ -11,13 +11,11 @@
 //!
 //! Not here: which addresses and masks to try (`search`).
 
-use std::time::Instant;
-
 use crate::mbus::address::{BROADCAST, MeterAddress, SELECTED, SecondaryAddress};
-use crate::mbus::master::exchange::{
-    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic,
-};
+use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
+use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::reply::identity_of;
+use crate::mbus::master::reply::{ExchangeError, Reply};
 use crate::mbus::master::request::Request;
 
 /// What a probe found.
@@ -210,33 +208,24 @@ impl Probe {
     }
 }
 
-impl Conversation for Probe {
+impl Series for Probe {
+    type Part = Exchange;
     type Outcome = Probed;
 
-    fn poll(&mut self, now: Instant) -> Step<Probed> {
-        loop {
-            if let Stage::Over(sight) = &self.stage {
-                let Self { target, fabrication_number, traffic, .. } = *self;
-                return Step::Done(Probed { target, fabrication_number, sight: sight.clone(), traffic });
-            }
-            match self.exchange.poll(now) {
-                Step::Transmit(bytes) => return Step::Transmit(bytes),
-                Step::WaitUntil(until) => return Step::WaitUntil(until),
-                Step::Done(exchanged) => {
-                    self.traffic += exchanged.traffic;
-                    let stage = core::mem::replace(&mut self.stage, Stage::Knock);
-                    let next = self.after(stage, exchanged);
-                    self.enter(next);
-                }
-            }
-        }
+    fn outcome(&mut self) -> Option<Probed> {
+        let Stage::Over(sight) = &self.stage else { return None };
+        let Self { target, fabrication_number, traffic, .. } = *self;
+        Some(Probed { target, fabrication_number, sight: sight.clone(), traffic })
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Instant) {
-        self.exchange.receive(bytes, now);
+    fn part(&mut self) -> &mut Exchange {
+        &mut self.exchange
     }
 
-    fn receive_damaged(&mut self, now: Instant) {
-        self.exchange.receive_damaged(now);
+    fn part_ended(&mut self, exchanged: Exchanged) {
+        self.traffic += exchanged.traffic;
+        let stage = core::mem::replace(&mut self.stage, Stage::Knock);
+        let next = self.after(stage, exchanged);
+        self.enter(next);
     }
 }

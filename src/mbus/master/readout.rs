@@ -10,14 +10,13 @@
 //! Not here: when a meter is read (`bus::schedule`), what its telegrams say (`telegram`).
 
 use core::fmt;
-use std::time::Instant;
 
-use crate::mbus::address::{MeterAddress, SELECTED, SecondaryAddress};
+use crate::mbus::address::{MeterAddress, SELECTED};
 use crate::mbus::application::security::Key;
 use crate::mbus::application::telegram::ApplicationError;
-use crate::mbus::master::exchange::{
-    Conversation, Exchange, ExchangeError, Exchanged, LineTiming, Reply, Step, Traffic,
-};
+use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
+use crate::mbus::master::exchange::{Exchange, Exchanged};
+use crate::mbus::master::reply::{ExchangeError, Reply};
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, Request};
 use crate::mbus::master::sequence::{Opener, Sequel, application_error, sequel};
 
@@ -183,21 +182,6 @@ impl Readout {
         self.link.acknowledges_reset == Some(true)
     }
 
-    /// The A field of every request to the meter.
-    fn address(&self) -> u8 {
-        match self.turn.address {
-            MeterAddress::Primary(address) => address.get(),
-            MeterAddress::Secondary(_) => SELECTED,
-        }
-    }
-
-    fn identity(&self) -> SecondaryAddress {
-        match self.turn.address {
-            MeterAddress::Primary(_) => SecondaryAddress::ANY,
-            MeterAddress::Secondary(mask) => mask,
-        }
-    }
-
     fn fcb(&self) -> bool {
         self.link.next_fcb.unwrap_or(true)
     }
@@ -205,7 +189,7 @@ impl Readout {
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
         let mut timing = self.timing;
-        let (address, fcb, identity) = (self.address(), self.fcb(), self.identity());
+        let (address, fcb, identity) = (self.turn.address.a_field(), self.fcb(), self.turn.address.mask());
         let ci_of = |place: usize| self.turn.requests.get(place).copied().unwrap_or_default();
         let request = match stage {
             Stage::Over(_) => return,
@@ -317,7 +301,7 @@ impl Readout {
         }
         self.toggle();
         self.frames.push(frame);
-        let opener = Opener { key: self.turn.key, identity: self.identity() };
+        let opener = Opener { key: self.turn.key, identity: self.turn.address.mask() };
         match sequel(&self.frames, opener) {
             Sequel::More if !self.link.repeats_first => Stage::Data,
             Sequel::More | Sequel::Last => self.extra(0),
@@ -361,33 +345,24 @@ impl Readout {
     }
 }
 
-impl Conversation for Readout {
+impl Series for Readout {
+    type Part = Exchange;
     type Outcome = TurnOver;
 
-    fn poll(&mut self, now: Instant) -> Step<TurnOver> {
-        loop {
-            if let Stage::Over(error) = self.stage {
-                let frames = error.map_or_else(|| Ok(core::mem::take(&mut self.frames)), Err);
-                let unanswered = core::mem::take(&mut self.unanswered);
-                return Step::Done(TurnOver { frames, unanswered, link: self.link, traffic: self.traffic });
-            }
-            match self.exchange.poll(now) {
-                Step::Transmit(bytes) => return Step::Transmit(bytes),
-                Step::WaitUntil(until) => return Step::WaitUntil(until),
-                Step::Done(Exchanged { reply, traffic }) => {
-                    self.traffic += traffic;
-                    let next = self.after(reply);
-                    self.enter(next);
-                }
-            }
-        }
+    fn outcome(&mut self) -> Option<TurnOver> {
+        let Stage::Over(error) = self.stage else { return None };
+        let frames = error.map_or_else(|| Ok(core::mem::take(&mut self.frames)), Err);
+        let unanswered = core::mem::take(&mut self.unanswered);
+        Some(TurnOver { frames, unanswered, link: self.link, traffic: self.traffic })
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Instant) {
-        self.exchange.receive(bytes, now);
+    fn part(&mut self) -> &mut Exchange {
+        &mut self.exchange
     }
 
-    fn receive_damaged(&mut self, now: Instant) {
-        self.exchange.receive_damaged(now);
+    fn part_ended(&mut self, Exchanged { reply, traffic }: Exchanged) {
+        self.traffic += traffic;
+        let next = self.after(reply);
+        self.enter(next);
     }
 }

@@ -1,10 +1,10 @@
-//! Finding the meters of a segment: address by address, or down the tree of identification numbers.
+//! Found the meters of a segment: address by address, or down the tree of identification numbers.
 //!
-//! A search is a value that hands out one [`Probe`] at a time, so that scheduled readouts go on
-//! between two probes, and that can be kept and continued:
+//! A search is a conversation that is over after each [`Probe`] with what that one found, so that
+//! scheduled readouts go on in between; it is taken up again until nothing is left to try:
 //!
 //! ```
-//! use mbushat::mbus::master::exchange::LineTiming;
+//! use mbushat::mbus::master::conversation::LineTiming;
 //! use mbushat::mbus::master::search::Search;
 //! use mbushat::mbus::link::timing::Baud;
 //! use mbushat::sim::{known::ats, plan::SegmentPlan, segment::Segment};
@@ -13,11 +13,10 @@
 //! let mut now = Instant::now();
 //! let address = mbushat::mbus::address::PrimaryAddress::new(48).ok_or("0 to 250")?;
 //! let mut segment = Segment::new(SegmentPlan::new(vec![ats(address)]), now);
-//! let mut search = Search::secondary(Vec::new());
+//! let mut search = Search::secondary(Vec::new(), LineTiming::new(Baud::DEFAULT));
 //! let mut found = Vec::new();
-//! while let Some(mut probe) = search.next_probe(LineTiming::new(Baud::DEFAULT)) {
-//!     let probed = segment.converse(&mut probe, &mut now); // a driver of a real line goes here
-//!     found.extend(search.take(probed));
+//! while !search.is_over() {
+//!     found.extend(segment.converse(&mut search, &mut now)); // a driver of a real line goes here
 //! }
 //! assert_eq!(found.len(), 1);
 //! # Ok::<(), &str>(())
@@ -30,10 +29,10 @@
 //!
 //! Not here: the probe itself (`probe`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::mbus::address::{Manufacturer, MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::mbus::master::exchange::LineTiming;
+use crate::mbus::master::conversation::{Conversation, LineTiming, Step};
 use crate::mbus::master::probe::{Probe, Probed, Sight};
 
 /// Bytes of a selection frame.
@@ -53,7 +52,7 @@ const COMMON_MAKERS: &str = "ABB ACE ACW AMT APA ATS AXI BAR BMT DME DWZ EFE ELS
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum Found {
     /// A meter.
     Meter {
         /// Where it answers; a secondary address without wildcards, where it gave one.
@@ -93,6 +92,9 @@ impl Progress {
 #[derive(Clone, Debug)]
 pub struct Search {
     kind: Kind,
+    timing: LineTiming,
+    /// The probe at work; between two of them there is none.
+    probe: Option<Probe>,
     done: u32,
     /// Makers of the meters found.
     manufacturers: Vec<Manufacturer>,
@@ -135,26 +137,32 @@ enum Field {
 }
 
 impl Search {
-    /// All primary addresses from `first` to `last`.
+    /// All primary addresses from `first` to `last`. `timing.retries` is how often silence is not believed.
     #[must_use]
-    pub fn primary(first: PrimaryAddress, last: PrimaryAddress) -> Self {
-        Self::new(Kind::Primary { next: first.get(), last: last.get() })
+    pub fn primary(first: PrimaryAddress, last: PrimaryAddress, timing: LineTiming) -> Self {
+        Self::new(Kind::Primary { next: first.get(), last: last.get() }, timing)
     }
 
     /// Every meter that one of `masks` matches; without masks, every meter.
     #[must_use]
-    pub fn secondary(masks: Vec<SecondaryAddress>) -> Self {
+    pub fn secondary(masks: Vec<SecondaryAddress>, timing: LineTiming) -> Self {
         let masks = if masks.is_empty() { vec![SecondaryAddress::ANY] } else { masks };
-        Self::new(Kind::Secondary { masks, branches: Vec::new() })
+        Self::new(Kind::Secondary { masks, branches: Vec::new() }, timing)
     }
 
-    fn new(kind: Kind) -> Self {
-        Self { kind, done: 0, manufacturers: Vec::new() }
+    fn new(kind: Kind, timing: LineTiming) -> Self {
+        Self { kind, timing, probe: None, done: 0, manufacturers: Vec::new() }
     }
 
-    /// The next probe; `None` at the end. It is the same one until its outcome is taken.
+    /// Whether nothing is left to try.
     #[must_use]
-    pub fn next_probe(&self, timing: LineTiming) -> Option<Probe> {
+    pub fn is_over(&self) -> bool {
+        self.probe.is_none() && self.next_probe().is_none()
+    }
+
+    /// The next probe; `None` at the end.
+    fn next_probe(&self) -> Option<Probe> {
+        let timing = self.timing;
         let (masks, branches) = match &self.kind {
             Kind::Primary { next, last } if *next > *last => return None,
             Kind::Primary { next, .. } => {
@@ -174,8 +182,8 @@ impl Search {
         })
     }
 
-    /// What the probe that was handed out last has found.
-    pub fn take(&mut self, probed: Probed) -> Vec<Finding> {
+    /// What the probe has found.
+    fn take(&mut self, probed: Probed) -> Vec<Found> {
         self.done += 1;
         let maker = probed.sight.identity().map(SecondaryAddress::manufacturer);
         self.manufacturers.extend(maker.filter(|maker| !self.manufacturers.contains(maker)));
@@ -207,7 +215,7 @@ impl Search {
             let Some(branch) = branches.pop() else { break };
             // Several answered, and the values tried do not show them all.
             let unexplained = branch.several == 0 && branch.single < 2 && !matches!(branch.field, Field::Digit(_));
-            findings.extend(unexplained.then_some(Finding::Collision(MeterAddress::Secondary(branch.mask))));
+            findings.extend(unexplained.then_some(Found::Collision(MeterAddress::Secondary(branch.mask))));
         }
         findings
     }
@@ -226,7 +234,40 @@ impl Search {
     }
 }
 
-fn report(probed: Probed) -> Option<Finding> {
+impl Conversation for Search {
+    /// What the probe found; more than one where it was the last that could tell several meters apart.
+    type Outcome = Vec<Found>;
+
+    fn poll(&mut self, now: Instant) -> Step<Vec<Found>> {
+        if self.probe.is_none() {
+            self.probe = self.next_probe();
+        }
+        let Some(probe) = &mut self.probe else { return Step::Done(Vec::new()) };
+        match probe.poll(now) {
+            Step::Transmit(bytes) => Step::Transmit(bytes),
+            Step::WaitUntil(until) => Step::WaitUntil(until),
+            Step::SetBaud(baud) => Step::SetBaud(baud),
+            Step::Done(probed) => {
+                self.probe = None;
+                Step::Done(self.take(probed))
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        if let Some(probe) = &mut self.probe {
+            probe.receive(bytes, now);
+        }
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        if let Some(probe) = &mut self.probe {
+            probe.receive_damaged(now);
+        }
+    }
+}
+
+fn report(probed: Probed) -> Option<Found> {
     let identity = probed.sight.identity();
     let address = match (probed.target, identity) {
         (MeterAddress::Secondary(_), Some(identity)) => MeterAddress::Secondary(identity),
@@ -235,9 +276,9 @@ fn report(probed: Probed) -> Option<Finding> {
     match probed.sight {
         Sight::Nobody => None,
         Sight::One(frame) => {
-            Some(Finding::Meter { address, identity, fabrication_number: probed.fabrication_number, frame })
+            Some(Found::Meter { address, identity, fabrication_number: probed.fabrication_number, frame })
         }
-        Sight::Several => Some(Finding::Collision(address)),
+        Sight::Several => Some(Found::Collision(address)),
     }
 }
 

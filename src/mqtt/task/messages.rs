@@ -12,7 +12,7 @@ use super::super::requests::{self, Wish};
 use super::super::topic;
 use super::{BusEnd, OutboxTask};
 use crate::bus::Command;
-use crate::mbus::master::search::Finding;
+use crate::mbus::master::search::Found;
 
 /// What answers a request.
 enum Until {
@@ -112,7 +112,7 @@ impl OutboxTask {
     }
 
     /// A scan is over, or its line is gone: whoever waits is told, and of meters nobody configured everyone.
-    pub(super) fn scanned(&mut self, bus: usize, outcome: Result<&[Finding], &str>) {
+    pub(super) fn scanned(&mut self, bus: usize, outcome: Result<&[Found], &str>) {
         for address in self.publisher.unconfigured(bus, outcome.unwrap_or_default()) {
             let Some(name) = self.publisher.config.buses.get(bus).map(|bus| bus.name.clone()) else { continue };
             self.publisher.tell(&Event::MeterFound { bus: name, address });

@@ -18,7 +18,7 @@ fn send(exchange: &mut Exchange, now: &mut Instant) -> Instant {
                 other => panic!("{other:?}"),
             },
             Step::WaitUntil(until) => *now = until,
-            Step::Done(outcome) => panic!("{outcome:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -34,6 +34,7 @@ fn run(mut exchange: Exchange, mut noise: impl FnMut() -> Vec<u8>) -> (Exchanged
                 now = until.min(now + Duration::from_millis(1));
                 exchange.receive(&noise(), now);
             }
+            Step::SetBaud(baud) => panic!("a change to {baud}"),
             Step::Done(outcome) => return (outcome, now - start),
         }
     }

@@ -1,4 +1,4 @@
-//! Found the meters of a segment: address by address, or down the tree of identification numbers.
+//! Finds the meters of a segment: address by address, or down the tree of identification numbers.
 //!
 //! A search is a conversation that is over after each [`Probe`] with what that one found, so that
 //! scheduled readouts go on in between; it is taken up again until nothing is left to try:

@@ -14,6 +14,8 @@ pub mod serve;
 pub mod session;
 mod slot;
 pub mod task;
+#[cfg(test)]
+mod bench;
 
 use std::path::PathBuf;
 use std::time::SystemTime;

@@ -315,7 +315,7 @@ impl Running {
         };
         let read_at = SystemTime::now();
         let answered = over.frames.is_ok();
-        let alive = answered || matches!(over.frames, Err(ReadoutError::NoData | ReadoutError::Application(_)));
+        let alive = is_alive(&over.frames);
         self.schedule.finished(due, answered, now());
         self.record(due.meter, &name, &over, started.elapsed());
         let due_at = due.due_at.map(SystemTime::from);
@@ -378,6 +378,11 @@ impl Running {
     }
 }
 
+/// Whether the meter answered, and be it that it has nothing to give.
+fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
+    matches!(frames, Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)))
+}
+
 fn now() -> Now {
     Now { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
 }
@@ -393,3 +398,6 @@ async fn stopped_for(stop: &mut watch::Receiver<bool>, grace: Duration) {
     told_to_stop(stop).await;
     sleep(grace).await;
 }
+
+#[cfg(test)]
+mod tests;

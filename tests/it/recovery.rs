@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::process::Command as Program;
 use std::time::{Duration, Instant};
 
+use mbushat::bus::Command;
+use mbushat::mbus::master::readout::ReadoutError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Subscriber, signal};
-use crate::bus::{Folder, Running, levels, until};
+use crate::bus::{Folder, Running, levels};
 use crate::bus_commands::{Folder as Place, Simulated};
-use crate::wire::Wire;
+use crate::wire::{FAULTY, Wire};
 
 /// After the return of a port or a gateway.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -104,16 +106,18 @@ async fn an_adapter_that_sends_noise_without_end_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_bus_on_which_nobody_answers_is_power_cycled() {
-    let place = Folder::new("power-cycle").with_hat("0x0005");
-    let _wire = Wire::on_pty(&place.port(), &[]);
-    let power = "hat = true\npower_gpio = 14\npower_settle = \"10ms\"\nresponse_timeout = \"10ms\"\nbaud = 38400";
-    let names: Vec<String> = (1..=10).map(|n| format!("dead_{n}")).collect();
-    let meters: Vec<(&str, u8, &str)> = (1..).zip(&names).map(|(n, name)| (name.as_str(), n, "1h")).collect();
-    let bus = Running::start(&place, power, &meters);
-    until(|| levels(14) == [true, false, true]).await;
+async fn a_bus_whose_meters_answer_with_errors_keeps_its_power() {
+    let place = Folder::new("power-kept").with_hat("0x0005");
+    let _wire = Wire::on_pty(&place.port(), &[FAULTY]);
+    let power = "hat = true\npower_gpio = 14\npower_settle = \"10ms\"\nresponse_timeout = \"1s\"\nbaud = 38400";
+    let mut bus = Running::start(&place, power, &[("faulty", FAULTY, "1h")]);
+    for _ in 0..12 {
+        let readout = bus.readout_of("faulty").await;
+        assert!(matches!(readout.frames, Err(ReadoutError::Application(_))), "{readout:?}");
+        bus.commands.send(Command::ReadNow { meter: "faulty".to_owned() }).await.expect("running");
+    }
+    assert_eq!(levels(14), [true], "ten failures in a row of a meter that is silent would have switched it");
     bus.stop().await;
-    assert_eq!(levels(14), [true, false, true, false]);
 }
 
 #[tokio::test]

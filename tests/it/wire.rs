@@ -116,10 +116,16 @@ fn converse(mut stream: impl Read + Write, addresses: &[u8], hung_up: &AtomicBoo
     }
 }
 
+/// The meter at this address answers that it is busy (EN 13757-3 table 19).
+pub(crate) const FAULTY: u8 = 250;
+
 /// An energy of 0 kWh by the meter at `address`.
 fn telegram(address: u8) -> Vec<u8> {
     let mut content = vec![0x08, address, 0x72, 0x15, 0x73, 0x13, 0x30, 0x93, 0x06, 0x01, 0x04, 0x70, 0, 0, 0];
     content.extend([0x0C, 0x06, 0, 0, 0, 0]);
+    if address == FAULTY {
+        content = vec![0x08, address, 0x70, 0x08];
+    }
     let length = u8::try_from(content.len()).expect("short");
     let checksum = content.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let mut frame = vec![0x68, length, length, 0x68];

@@ -164,6 +164,23 @@ fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
 }
 
 #[test]
+fn a_meter_that_is_back_on_demand_has_its_next_slot_an_interval_later() {
+    let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
+    let mut schedule = Schedule::new(vec![plan(MINUTE)], berlin(), clocks.0);
+    for _ in 0..7 {
+        let due = clocks.next_read(&mut schedule);
+        schedule.finished(due, false, clocks.0);
+    }
+    clocks.advance(10 * MINUTE);
+    schedule.want(0);
+    let due = clocks.next_read(&mut schedule);
+    schedule.finished(due, true, clocks.0);
+    let back = clocks.0.monotonic;
+    assert!(clocks.next_read(&mut schedule).due_at.is_some());
+    assert_eq!(clocks.0.monotonic - back, MINUTE, "not at once, for the time since its last try");
+}
+
+#[test]
 fn a_silent_meter_leaves_the_others_their_times() {
     let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
     let mut schedule = Schedule::new(vec![plan(MINUTE), plan(MINUTE)], berlin(), clocks.0);

@@ -1,0 +1,206 @@
+//! A bus over minutes and hours, in virtual time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::is_alive;
+use crate::bus::bench::{Bench, at, let_next_switch_fail, levels, meter, switched_at};
+use crate::bus::{Command, Happened, Scan};
+use crate::mbus::application::telegram::ApplicationError;
+use crate::mbus::master::readout::ReadoutError;
+
+/// How long the meters of a powered bus need to start.
+const SETTLE: Duration = Duration::from_secs(7);
+
+#[tokio::test(start_paused = true)]
+async fn the_first_failure_is_repeated_as_configured_and_a_silent_meter_is_asked_once() {
+    let mut bus = Bench::start("", "retries = 2", &meter("dead", 9, "60s", "offline_after = 2"));
+    let mut sends = vec![0];
+    while sends.len() < 7 {
+        assert_eq!(bus.readout().await.0.frames, Err(ReadoutError::Silence));
+        sends.push(bus.health.borrow().traffic.sends);
+    }
+    // A reset and a request, repeated, until it counts as silent.
+    let each: Vec<u32> = sends.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(each, [4, 4, 1, 1, 1, 1]);
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_meter_is_asked_less_often_up_to_fifteen_minutes_and_at_its_interval_once_it_is_back() {
+    let mut bus =
+        Bench::start(&at(5), "", &(meter("dead", 9, "60s", "offline_after = 1") + &meter("alive", 5, "60s", "")));
+    let (mut dead, mut alive) = (Vec::new(), Vec::new());
+    while bus.started.elapsed() < Duration::from_secs(3600) {
+        let (readout, at) = bus.readout().await;
+        if readout.meter == "dead" { &mut dead } else { &mut alive }.push(at);
+    }
+    let rounded = |gap: f64| (gap / 60.0).round();
+    let gaps = |times: &[f64]| times.windows(2).map(|two| rounded(two[1] - two[0])).collect::<Vec<_>>();
+    assert_eq!(gaps(&dead)[..6], [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]);
+    assert!(alive.len() >= 59 && gaps(&alive).iter().all(|gap| *gap == 1.0), "{alive:?}");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_meter_shifts_no_slot_of_the_others() {
+    let others: String = (5..9).map(|n| meter(&format!("m{n}"), n, "10s", "")).collect();
+    let segment: String = (5..9).map(at).collect();
+    let mut bus = Bench::start(&segment, "", &(meter("dead", 99, "10s", "offline_after = 255") + &others));
+    let mut slots: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    while bus.started.elapsed() < Duration::from_secs(100) {
+        let (readout, at) = bus.readout().await;
+        slots.entry(readout.meter).or_default().push(at);
+    }
+    for (meter, times) in slots.into_iter().filter(|(meter, _)| meter != "dead") {
+        assert!(times.len() >= 9, "{meter}: {times:?}");
+        assert!(times.windows(2).skip(1).all(|two| (two[1] - two[0] - 10.0).abs() < 2.0), "{meter}: {times:?}");
+    }
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_not_time_for_all_each_meter_has_its_turn() {
+    let segment: String = (5..9).map(at).collect();
+    let meters: String = (5..9).map(|n| meter(&format!("m{n}"), n, "1s", "")).collect();
+    let mut bus = Bench::start(&segment, "", &meters);
+    let mut turns: BTreeMap<String, u32> = BTreeMap::new();
+    while bus.started.elapsed() < Duration::from_secs(60) {
+        *turns.entry(bus.readout().await.0.meter).or_default() += 1;
+    }
+    let all: u32 = turns.values().sum();
+    assert_eq!(turns.len(), 4);
+    assert!(turns.values().all(|own| own * 4 * 4 >= all * 3), "each has three quarters of its share: {turns:?}");
+    assert!(bus.health.borrow().load_permille > 950, "{:?}", bus.health.borrow());
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn meters_have_the_time_to_start_that_is_configured() {
+    let mut bus = Bench::powered(17, SETTLE, &at(5), &meter("a", 5, "60s", ""));
+    let (readout, over) = bus.readout().await;
+    assert!(readout.frames.is_ok() && over > SETTLE.as_secs_f64() && over < SETTLE.as_secs_f64() + 1.0, "{over}");
+    // The same after a user has switched the bus off and on.
+    bus.commands.send(Command::Power(false)).await.expect("still running");
+    bus.commands.send(Command::Power(true)).await.expect("still running");
+    bus.commands.send(Command::ReadNow { meter: "a".to_owned() }).await.expect("still running");
+    let (readout, over) = bus.readout().await;
+    let on = switched_at(bus.started)[2];
+    assert!(readout.frames.is_ok() && over > on + SETTLE.as_secs_f64(), "{on} {over}");
+    bus.stop().await;
+    assert_eq!(levels(), [true, false, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_a_user_switched_off_stays_off_when_its_line_is_opened_again() {
+    let mut bus = Bench::powered(18, SETTLE, &at(5), &meter("a", 5, "10s", ""));
+    bus.readout().await;
+    bus.commands.send(Command::Power(false)).await.expect("still running");
+    let_next_switch_fail_after(&mut bus).await;
+    while !matches!(bus.next().await, Happened::Up) {}
+    assert_eq!(levels(), [true, false, false, false], "on, off by the user, off as the line is closed, opened off");
+    assert!(!bus.health.borrow().up);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(bus.events.try_recv().is_err(), "a bus without power is not read");
+    bus.commands.send(Command::Power(true)).await.expect("still running");
+    assert!(bus.readout().await.0.frames.is_ok());
+    assert!(bus.health.borrow().up);
+    bus.stop().await;
+}
+
+/// The pin fails at the next request, for which the line is closed and opened again.
+async fn let_next_switch_fail_after(bus: &mut Bench) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let_next_switch_fail();
+    bus.commands.send(Command::Power(false)).await.expect("still running");
+    match bus.next().await {
+        Happened::Down { error } => assert!(error.contains("cannot switch GPIO"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(bus.health.borrow().line_losses, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_whose_bus_lost_its_power_is_reset_before_its_next_answer_is_believed() {
+    let mut bus = Bench::powered(19, SETTLE, &at(5), &meter("a", 5, "1h", ""));
+    bus.readout().await;
+    assert_eq!(bus.sends_of("a").await, 1, "a request alone while the frame count is known");
+    bus.commands.send(Command::Power(false)).await.expect("still running");
+    bus.commands.send(Command::Power(true)).await.expect("still running");
+    assert_eq!(bus.sends_of("a").await, 2, "a reset before the request");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_on_which_no_meter_answers_is_switched_off_and_on_and_every_meter_is_reset() {
+    let meters = meter("a", 5, "1h", "") + &meter("dead", 9, "10s", "offline_after = 255");
+    let mut bus = Bench::powered(20, SETTLE, &at(5), &meters);
+    for _ in 0..10 {
+        bus.readout().await;
+    }
+    assert_eq!(levels(), [true], "nine failures in a row mean nothing");
+    bus.readout().await;
+    assert_eq!(bus.sends_of("a").await, 2, "the first request after the power came back follows a reset");
+    let [on, off, again] = switched_at(bus.started)[..] else { panic!("{:?}", levels()) };
+    assert_eq!((levels(), on), (vec![true, false, true], 0.0));
+    assert!((again - off - 5.0).abs() < 0.01, "{off} {again}");
+    assert!(bus.started.elapsed().as_secs_f64() > again + SETTLE.as_secs_f64());
+    bus.stop().await;
+}
+
+#[test]
+fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
+    let error = ApplicationError(Some(8));
+    for answer in [Ok(vec![vec![0xE5]]), Err(ReadoutError::NoData), Err(ReadoutError::Application(error))] {
+        assert!(is_alive(&answer), "{answer:?}");
+    }
+    assert!(!is_alive(&Err(ReadoutError::Silence)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_met() {
+    let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "10s", ""));
+    bus.readout().await;
+    bus.commands.send(Command::Scan(Scan::Primary)).await.expect("still running");
+    let mut times = Vec::new();
+    let (found, complete) = loop {
+        match bus.next().await {
+            Happened::Read(readout) => {
+                assert!(readout.frames.is_ok());
+                times.push(bus.started.elapsed().as_secs_f64());
+            }
+            Happened::Scanned { found, complete } => break (found, complete),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((found.len(), complete), (2, true));
+    assert!(bus.started.elapsed() > Duration::from_secs(40) && times.len() >= 4, "{times:?}");
+    assert!(times.windows(2).all(|two| (two[1] - two[0] - 10.0).abs() < 1.0), "{times:?}");
+    assert_eq!(bus.sends_of("a").await, 2, "a probe resets the meter it finds");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_wire_costs_repeats_but_no_wrong_reading() {
+    let faults = "[faults]\ncorrupt_per_mille = 5\nnoise_per_mille = 300\necho = true\n";
+    let known = "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n";
+    let mut bus = Bench::start(&(faults.to_owned() + known), "", &meter("ats", 48, "10s", "offline_after = 255"));
+    let mut good = Vec::new();
+    for _ in 0..40 {
+        good.extend(bus.readout().await.0.frames.ok());
+    }
+    assert!(good.windows(2).all(|pair| pair[0] == pair[1]), "a wrong reading");
+    assert!(good.len() >= 30, "{} of 40", good.len());
+    assert!(bus.health.borrow().traffic.retries > 0, "nothing went wrong: {:?}", bus.health.borrow());
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_readout_on_the_wire_has_two_seconds_to_finish_when_the_task_is_stopped() {
+    let bus = Bench::start("", "response_timeout = \"30s\"", &meter("a", 5, "1h", ""));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bus.stop().await, Duration::from_secs(2));
+    let bus = Bench::start(&at(5), "", &meter("a", 5, "1h", ""));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(bus.stop().await < Duration::from_millis(10), "nothing is on the wire");
+}

@@ -1,6 +1,5 @@
 //! How long a meter's turn takes on the wire, as far as its configuration tells.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::{Bus, Meter};
@@ -35,20 +34,6 @@ impl Replies {
     #[must_use]
     pub fn of(frames: &[Vec<u8>]) -> Self {
         Self { telegrams: frames.len(), characters: frames.iter().map(Vec::len).sum() }
-    }
-
-    /// From the form in which they are stored.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        let (telegrams, characters) = text.split_once(' ')?;
-        Some(Self { telegrams: telegrams.parse().ok()?, characters: characters.parse().ok()? })
-    }
-}
-
-/// The form in which they are stored.
-impl fmt::Display for Replies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.telegrams, self.characters)
     }
 }
 

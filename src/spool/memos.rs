@@ -1,6 +1,6 @@
 //! What is remembered over a restart: small texts under names, in two files of lines.
 //!
-//! Not here: what the texts mean.
+//! Not here: the forms of the texts (`memo`).
 
 use std::collections::BTreeMap;
 use std::io;

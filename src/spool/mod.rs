@@ -31,6 +31,7 @@
 mod disk;
 mod journal;
 mod line;
+pub mod memo;
 mod memos;
 mod numbers;
 mod store;
@@ -57,15 +58,14 @@ pub struct Entry {
 pub enum Memo {
     /// A meter's last `state` document, by meter.
     State,
-    /// A meter's announcement, by meter: topic, mark of the rules it was made with, document, a line
-    /// feed between them. The agent's own stands under `bridge`.
+    /// A meter's [`memo::Announcement`], by meter. The agent's own stands under `bridge`.
     Announcement,
-    /// Who answers, by meter: its identity, followed by ` replaced` where it was another before.
+    /// Who answers, by meter: a [`memo::Identity`].
     Identity,
-    /// The first unit of a key, by `meter/key`.
+    /// The first unit of a key, by [`memo::MeterKey`].
     Unit,
-    /// A device that Home Assistant may still know although it was taken back, by its id: topic and
-    /// document, a line feed between them.
+    /// A device that Home Assistant may still know although it was taken back, by its id: a
+    /// [`memo::Farewell`].
     Farewell,
     /// The most that a meter answered in one turn since the agent's start, by meter: telegrams and characters.
     Replies,

@@ -1,0 +1,171 @@
+//! How what is remembered is written: for each kind of memo its form, written and read back here alone.
+//!
+//! Not here: where the texts are kept (`memos`), what they are good for (`homeassistant`, `mqtt`).
+
+use std::fmt;
+
+use crate::config::Replies;
+use crate::mbus::address::SecondaryAddress;
+
+/// A meter's announcement, or the agent's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement<'a> {
+    /// Discovery topic.
+    pub topic: &'a str,
+    /// The rules that it was made with; `None`: not known, as in a store of version 0.1.0.
+    pub rules: Option<&'a str>,
+    /// The document.
+    pub payload: &'a str,
+}
+
+/// Rules are a JSON object. Version 0.1.0 kept a mark here that no other version can compare.
+fn is_rules(text: &str) -> bool {
+    text.starts_with('{')
+}
+
+impl<'a> Announcement<'a> {
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (topic, rest) = text.split_once('\n')?;
+        let (rules, payload) = rest.split_once('\n')?;
+        Some(Self { topic, rules: Some(rules).filter(|rules| is_rules(rules)), payload })
+    }
+}
+
+/// `topic`, `rules` and `payload`, a line feed between them.
+impl fmt::Display for Announcement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}\n{}", self.topic, self.rules.unwrap_or_default(), self.payload)
+    }
+}
+
+/// Which meter answers under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who it is.
+    pub address: SecondaryAddress,
+    /// Whether another meter answered under this name before.
+    pub replaced: bool,
+}
+
+impl Identity {
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, replaced) = text.strip_suffix(" replaced").map_or((text, false), |address| (address, true));
+        Some(Self { address: SecondaryAddress::parse(address).ok()?, replaced })
+    }
+}
+
+/// The address in its 16 digits, followed by ` replaced` where another meter answered before.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.address, if self.replaced { " replaced" } else { "" })
+    }
+}
+
+/// A device that was taken back, but that Home Assistant may still know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell<'a> {
+    /// Discovery topic.
+    pub topic: &'a str,
+    /// The document that shows it once more.
+    pub payload: &'a str,
+}
+
+impl<'a> Farewell<'a> {
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        text.split_once('\n').map(|(topic, payload)| Self { topic, payload })
+    }
+}
+
+/// `topic` and `payload`, a line feed between them.
+impl fmt::Display for Farewell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.topic, self.payload)
+    }
+}
+
+/// The name of a memo that belongs to one key of one meter; neither has a slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterKey<'a> {
+    /// The meter's configured name.
+    pub meter: &'a str,
+    /// The key of a measurement.
+    pub key: &'a str,
+}
+
+impl<'a> MeterKey<'a> {
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        text.split_once('/').map(|(meter, key)| Self { meter, key })
+    }
+}
+
+/// `meter/key`
+impl fmt::Display for MeterKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.meter, self.key)
+    }
+}
+
+impl Replies {
+    /// From the form in which they are remembered; `None` where the text has another one.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (telegrams, characters) = text.split_once(' ')?;
+        Some(Self { telegrams: telegrams.parse().ok()?, characters: characters.parse().ok()? })
+    }
+}
+
+/// The number of telegrams and that of their characters, a space between them.
+impl fmt::Display for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.telegrams, self.characters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Announcement, Farewell, Identity, MeterKey, Replies};
+    use crate::mbus::address::SecondaryAddress;
+
+    #[test]
+    fn every_form_is_read_back_as_it_was_written() {
+        for rules in [None, Some("{\"rules\":[]}")] {
+            let announcement = Announcement { topic: "ha/device/a/config", rules, payload: "{\"a\":1}" };
+            assert_eq!(Announcement::parse(&announcement.to_string()), Some(announcement));
+        }
+        let address = SecondaryAddress::parse("30137315ATS0104").expect("an address");
+        for (replaced, text) in [(false, "3013731593060104"), (true, "3013731593060104 replaced")] {
+            let identity = Identity { address, replaced };
+            assert_eq!(identity.to_string(), text);
+            assert_eq!(Identity::parse(text), Some(identity));
+        }
+        let farewell = Farewell { topic: "ha/device/a/config", payload: "{}" };
+        assert_eq!(Farewell::parse(&farewell.to_string()), Some(farewell));
+        let key = MeterKey { meter: "gas", key: "volume" };
+        assert_eq!(MeterKey::parse("gas/volume"), Some(key));
+        assert_eq!(key.to_string(), "gas/volume");
+        let replies = Replies { telegrams: 2, characters: 210 };
+        assert_eq!(Replies::from_text("2 210"), Some(replies));
+        assert_eq!(replies.to_string(), "2 210");
+    }
+
+    #[test]
+    fn texts_of_another_form_are_not_taken_for_something() {
+        for text in ["", "x", "30137315"] {
+            assert_eq!((Announcement::parse(text), Farewell::parse(text), MeterKey::parse(text)), (None, None, None));
+            assert_eq!(Replies::from_text(text), None);
+        }
+        for text in ["", "x", "3013731593060104 moved", "replaced"] {
+            assert_eq!(Identity::parse(text), None, "{text}");
+        }
+        let old = Announcement::parse("topic\n0123456789abcdef\n{}").expect("a store of 0.1.0");
+        assert_eq!(old.rules, None);
+    }
+}

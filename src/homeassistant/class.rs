@@ -116,7 +116,7 @@ pub fn is_time(text: &str) -> bool {
 
 /// The class of a meter's date (`2020-01-15`) or time (`2024-03-31T02:15`); a text that is neither
 /// has none.
-fn class_of_time(text: &str) -> Option<&'static str> {
+pub(super) fn class_of_time(text: &str) -> Option<&'static str> {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     match shape.as_str() {
         "0000-00-00" => Some("date"),

@@ -30,7 +30,7 @@ const MAX_BYTES: usize = 60_000;
 pub(super) const PROGRAM: &str = "mbushat";
 
 /// Makes the documents of one agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcer {
     /// The base topic as it stands in ids.
     pub(super) base: String,
@@ -41,7 +41,7 @@ pub struct Announcer {
 }
 
 /// Topics of the agent itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentTopics {
     /// `online` or `offline`.
     pub state: String,
@@ -185,6 +185,16 @@ impl Announcer {
             .to_string()
     }
 
+    /// Whether the other one speaks for an agent of another base topic: nothing of its devices is ours.
+    pub(super) fn is_of_another_agent(&self, other: &Self) -> bool {
+        self.base_topic != other.base_topic
+    }
+
+    /// The discovery topic of the device `id`.
+    pub(super) fn topic(&self, id: &str) -> String {
+        format!("{}/device/{id}/config", self.prefix)
+    }
+
     pub(super) fn bridge_id(&self) -> String {
         format!("{}_bridge", self.base)
     }
@@ -200,7 +210,7 @@ impl Announcer {
             payload = text(&root);
         }
         let components = root.cmps.iter().map(|(key, component)| (key.clone(), sorted(component))).collect();
-        Document { topic: format!("{}/device/{id}/config", self.prefix), payload, components, left_out }
+        Document { topic: self.topic(id), payload, components, left_out }
     }
 
     fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {

@@ -2,7 +2,8 @@
 //!
 //! `table` holds Home Assistant's own rules, `class` chooses class, unit and state class of a
 //! measurement within them, `discovery` makes the meters' documents and `agent` the agent's own, in the
-//! shapes of `document` with the names of `name`.
+//! shapes of `document` with the names of `name`. `announcements` decides when which document is due, is
+//! changed or is taken back; `rules` tells whether a meter's rules are still the same.
 //!
 //! Not here: publishing, its order and its timing (`mqtt`).
 
@@ -12,3 +13,5 @@ mod name;
 mod document;
 pub mod discovery;
 mod agent;
+pub mod rules;
+pub mod announcements;

@@ -144,10 +144,15 @@ impl<'a> Rules<'a> {
         Self { own, profile: chosen.map_or(&[], |profile| &profile.records) }
     }
 
+    /// All of them, in the order in which they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &'a RecordRule> {
+        self.own.iter().chain(self.profile)
+    }
+
     /// The first rule that selects the record.
     #[must_use]
     pub fn rule(&self, record: &Facts<'_>) -> Option<&'a RecordRule> {
-        self.own.iter().chain(self.profile).find(|rule| rule.select.selects(record))
+        self.iter().find(|rule| rule.select.selects(record))
     }
 }
 

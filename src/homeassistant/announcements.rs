@@ -1,0 +1,442 @@
+//! When Home Assistant is told of which device, and when a device is taken back. Pure.
+//!
+//! In: what is configured ([`configure`](Announcements::configure), at a start and at a reload alike), which
+//! meter answers by which rules ([`answered`](Announcements::answered)), what it measures
+//! ([`read`](Announcements::read)), documents found on the broker, births of Home Assistant. Out:
+//! [`Change`]s, taken with [`changes`](Announcements::changes). A document is only made when something
+//! happened that may change it.
+//!
+//! Not here: what the documents say (`discovery`), publishing them (`mqtt`), the store (`spool`).
+
+mod farewell;
+mod meter;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::discovery::{self, Announced, Announcer, Document, MeterDevice};
+use crate::config::Bus;
+use crate::mbus::address::SecondaryAddress;
+use crate::measure::Measurement;
+use crate::spool::{Memo, memo};
+use farewell::Farewells;
+use meter::Meter;
+pub use meter::{Configured, MISSES};
+
+/// The agent's own announcement in the store: no meter may have this name.
+const AGENT: &str = "bridge";
+
+/// What the caller does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Publish this document, or take it back where the payload is empty.
+    Document {
+        /// Whether it is the agent's own, to which the others refer.
+        of_agent: bool,
+        /// Discovery topic.
+        topic: String,
+        /// JSON, or nothing.
+        payload: String,
+        /// Whether the broker keeps it.
+        retain: bool,
+    },
+    /// Remember this, or forget it where the text is empty.
+    Memo {
+        /// What it is.
+        memo: Memo,
+        /// Of what.
+        name: String,
+        /// In the form of [`memo`].
+        text: String,
+    },
+    /// A meter that is not configured had its values on this topic: they are of no use any more.
+    Orphan {
+        /// Its state topic.
+        state_topic: String,
+    },
+    /// Log: a device is announced here for the first time.
+    First {
+        /// The meter.
+        meter: String,
+        /// Its identification tells it from no other meter, so it is known by its name.
+        by_name: bool,
+        /// Components left out for the size of the document.
+        left_out: usize,
+    },
+    /// Log: the announcement on this topic is of no configured meter and is taken back.
+    NotConfigured {
+        /// Discovery topic.
+        topic: String,
+    },
+}
+
+/// What an answer says of a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The meter that answered before, where another one does now.
+    pub former: Option<SecondaryAddress>,
+    /// The rules are other ones than those by which it was read before.
+    pub other_rules: bool,
+}
+
+/// What Home Assistant knows, and what it should know.
+#[derive(Debug, Default)]
+pub struct Announcements {
+    /// `None`: nothing is announced.
+    announcer: Option<Announcer>,
+    /// The agent's own document as the configuration makes it.
+    agent: Option<Document>,
+    /// Components of the agent announced so far.
+    agent_components: BTreeMap<String, String>,
+    meters: BTreeMap<String, Meter>,
+    /// Announcements of meters that are not configured under that name, by topic: taken back once it
+    /// is clear that none of them is a renamed meter, which keeps its device.
+    held: BTreeMap<String, Announced>,
+    /// Topics that are being taken back.
+    leaving: BTreeSet<String>,
+    /// Memos of meters that are not configured, by name, with the topics that must be settled first.
+    forgetting: BTreeMap<String, BTreeSet<String>>,
+    farewells: Farewells,
+    changes: Vec<Change>,
+}
+
+impl Announcements {
+    /// As it was when the `memos` were kept: kind, name, text. What they announce under a name that is not in
+    /// `meters` is taken back with the next [`configure`](Self::configure).
+    pub fn restore<'a>(
+        announcer: Option<Announcer>,
+        meters: &BTreeMap<String, Configured>,
+        memos: impl Iterator<Item = (Memo, &'a str, &'a str)>,
+    ) -> Self {
+        let mut all = Self { announcer, ..Self::default() };
+        for (kind, name, text) in memos {
+            match kind {
+                Memo::Announcement => all.restore_announcement(meters, name, text),
+                Memo::Identity => {
+                    let Some(identity) = memo::Identity::parse(text) else { continue };
+                    let meter = all.restored(meters, name);
+                    meter.identity = Some(identity.address);
+                    meter.replaces_another = identity.replaced;
+                }
+                Memo::Farewell => {
+                    let Some(farewell) = memo::Farewell::parse(text) else { continue };
+                    all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
+                }
+                Memo::State | Memo::Unit | Memo::Replies => {}
+            }
+        }
+        all
+    }
+
+    fn restore_announcement(&mut self, meters: &BTreeMap<String, Configured>, name: &str, text: &str) {
+        let Some(memo::Announcement { topic, rules, payload }) = memo::Announcement::parse(text) else { return };
+        match self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload.as_bytes())) {
+            Some(announced) if name == AGENT => self.agent_components = announced.components,
+            Some(announced) => {
+                match (meters.get(name), &announced.state_topic) {
+                    (Some(configured), _) => {
+                        let payload = discovery::retitled(payload, name, configured.title.as_deref());
+                        self.document(false, topic, payload, true);
+                    }
+                    (None, Some(state_topic)) => {
+                        self.changes.push(Change::Orphan { state_topic: state_topic.clone() });
+                    }
+                    (None, None) => {}
+                }
+                let meter = self.restored(meters, name);
+                meter.rules = rules.map(str::to_owned);
+                meter.move_to(topic);
+                meter.find(topic, announced);
+            }
+            // of another base topic, or nothing is announced any more
+            None => {
+                self.forgetting.entry(name.to_owned()).or_default().insert(topic.to_owned());
+                self.clear(topic);
+            }
+        }
+    }
+
+    fn restored(&mut self, meters: &BTreeMap<String, Configured>, name: &str) -> &mut Meter {
+        let configured = || meters.get(name).cloned().unwrap_or_default();
+        self.meters.entry(name.to_owned()).or_insert_with(|| Meter::new(configured()))
+    }
+
+    /// What is configured from now on. Without an `announcer` nothing is announced; what was, is taken back.
+    pub fn configure(&mut self, announcer: Option<Announcer>, buses: &[Bus], meters: BTreeMap<String, Configured>) {
+        if let Some(former) = &self.announcer {
+            if announcer.as_ref().is_none_or(|now| former.is_of_another_agent(now)) {
+                self.withdraw_all();
+            }
+        }
+        let changed = self.announcer != announcer;
+        self.announcer = announcer;
+        let gone: Vec<String> = self.meters.keys().filter(|name| !meters.contains_key(*name)).cloned().collect();
+        gone.iter().for_each(|name| self.remove(name));
+        for (name, configured) in meters {
+            let meter = self.meters.entry(name).or_insert_with(|| Meter::new(configured.clone()));
+            meter.stale |= changed || meter.configured != configured;
+            meter.configured = configured;
+        }
+        self.agent = self.announcer.as_ref().map(|announcer| announcer.agent(buses));
+        self.announce_agent();
+        let names: Vec<String> = self.meters.keys().cloned().collect();
+        names.iter().for_each(|name| self.announce(name));
+        self.release_held();
+    }
+
+    /// The meter of this name answered, as `identity` where the answer says so, and is read by `rules`.
+    pub fn answered(&mut self, name: &str, identity: Option<SecondaryAddress>, rules: &str) -> Answered {
+        let Some(meter) = self.meters.get_mut(name) else { return Answered { former: None, other_rules: false } };
+        let former = meter.identify(identity);
+        let other_rules = meter.follow(rules);
+        if identity.is_some() {
+            self.remember_identity(name);
+        }
+        Answered { former, other_rules }
+    }
+
+    /// The topic filter of the documents to look for on the broker.
+    #[must_use]
+    pub fn filter(&self) -> Option<String> {
+        self.announcer.as_ref().map(Announcer::filter)
+    }
+
+    /// Who answered under this name last.
+    #[must_use]
+    pub fn identity(&self, name: &str) -> Option<SecondaryAddress> {
+        self.meters.get(name)?.identity
+    }
+
+    /// A good reading of this meter.
+    pub fn read(&mut self, name: &str, measurements: &[Measurement]) {
+        if let Some(meter) = self.meters.get_mut(name) {
+            meter.see(measurements);
+            self.announce(name);
+        }
+    }
+
+    /// The turn of this meter is over, with whatever outcome.
+    pub fn tried(&mut self, name: &str) {
+        if let Some(meter) = self.meters.get_mut(name) {
+            meter.tried = true;
+        }
+        self.release_held();
+    }
+
+    /// A retained announcement on the broker. One of ours that is no longer right is taken back,
+    /// although the store may know nothing of it.
+    pub fn found(&mut self, topic: &str, payload: &[u8]) {
+        let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
+            return;
+        };
+        let Some(state_topic) = announced.state_topic.clone() else {
+            announced.components.into_iter().for_each(|(id, c)| _ = self.agent_components.entry(id).or_insert(c));
+            return self.announce_agent();
+        };
+        // Home Assistant warns of a second time
+        if self.leaving.contains(topic) {
+            return;
+        }
+        let own = self.meters.iter().find(|(_, meter)| meter.configured.state_topic == state_topic);
+        if own.is_none() {
+            self.changes.push(Change::Orphan { state_topic });
+        }
+        // announced again already, perhaps by a meter under another name
+        let now = self.meters.iter().find(|(_, meter)| meter.topic() == Some(topic));
+        let Some(name) = now.or(own).map(|(name, _)| name.clone()) else {
+            self.held.insert(topic.to_owned(), announced);
+            return self.release_held();
+        };
+        let Some(meter) = self.meters.get_mut(&name) else { return };
+        if meter.topic().is_some_and(|current| current != topic) {
+            return self.retract(topic, &announced.components);
+        }
+        meter.find(topic, announced);
+        self.announce(&name);
+    }
+
+    /// Home Assistant was born: it gets the devices taken back once more.
+    pub fn born(&mut self) {
+        let Self { farewells, meters, held, .. } = self;
+        let shown = farewells.show(|topic| is_announced(meters, topic), |topic| held.contains_key(topic));
+        shown.into_iter().for_each(|(topic, payload)| self.document(false, &topic, payload, false));
+    }
+
+    /// It has made its entities: it loses those devices.
+    pub fn born_and_ready(&mut self) {
+        let Self { farewells, meters, .. } = self;
+        let lost = farewells.take_back(|topic| is_announced(meters, topic));
+        lost.iter().for_each(|topic| self.clear(topic));
+    }
+
+    /// Forgets what is done with: the broker has the newest of every document of which `has_arrived` says so.
+    /// Earlier would be too early: a restart without a broker would leave it there for good.
+    pub fn settle(&mut self, has_arrived: impl Fn(&str) -> bool) {
+        self.leaving.retain(|topic| !has_arrived(topic));
+        let Self { forgetting, held, meters, changes, farewells, .. } = self;
+        forgetting.retain(|name, topics| {
+            if topics.iter().any(|topic| held.contains_key(topic) || !has_arrived(topic)) {
+                return true;
+            }
+            let identity = (!meters.contains_key(name)).then_some(Memo::Identity);
+            for memo in identity.into_iter().chain([Memo::Announcement]) {
+                changes.push(Change::Memo { memo, name: name.clone(), text: String::new() });
+            }
+            false
+        });
+        for name in farewells.settle(has_arrived) {
+            changes.push(Change::Memo { memo: Memo::Farewell, name, text: String::new() });
+        }
+    }
+
+    /// What is to be done since the last call.
+    pub fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn document(&mut self, of_agent: bool, topic: &str, payload: String, retain: bool) {
+        if payload.is_empty() {
+            self.leaving.insert(topic.to_owned());
+        } else {
+            self.leaving.remove(topic);
+        }
+        self.changes.push(Change::Document { of_agent, topic: topic.to_owned(), payload, retain });
+    }
+
+    fn clear(&mut self, topic: &str) {
+        self.document(false, topic, String::new(), true);
+    }
+
+    fn remember_identity(&mut self, name: &str) {
+        let Some(meter) = self.meters.get(name) else { return };
+        let Some(address) = meter.identity else { return };
+        let text = memo::Identity { address, replaced: meter.replaces_another }.to_string();
+        self.changes.push(Change::Memo { memo: Memo::Identity, name: name.to_owned(), text });
+    }
+
+    /// The agent's own announcement; what belongs to a bus that is gone is removed.
+    fn announce_agent(&mut self) {
+        let Some(document) = &self.agent else { return };
+        let Document { topic, payload, components, .. } = document.clone().after(&self.agent_components, |_| false);
+        self.agent_components.extend(components);
+        self.forgetting.remove(AGENT);
+        let text = memo::Announcement { topic: &topic, rules: None, payload: &payload }.to_string();
+        self.changes.push(Change::Memo { memo: Memo::Announcement, name: AGENT.to_owned(), text });
+        self.document(true, &topic, payload, true);
+    }
+
+    /// Announces a meter where that may say something new, and every other one whose id it shares.
+    fn announce(&mut self, name: &str) {
+        let identity = self.identity(name);
+        let same = |meter: &Meter| identity.is_some() && meter.identity == identity;
+        let mut names: BTreeSet<String> =
+            self.meters.iter().filter(|(_, meter)| same(meter)).map(|(name, _)| name.clone()).collect();
+        let shared = names.len() > 1;
+        names.insert(name.to_owned());
+        names.iter().for_each(|name| self.announce_one(name, shared));
+    }
+
+    fn announce_one(&mut self, name: &str, shares_identity: bool) {
+        let (Some(announcer), Some(meter)) = (&self.announcer, self.meters.get_mut(name)) else { return };
+        if meter.seen.is_empty() {
+            return;
+        }
+        let replaced = meter.learn_from_former();
+        let device = device(name, meter, shares_identity);
+        let topic = announcer.topic(&announcer.meter_id(&device));
+        let is_there = meter.topic() == Some(&topic);
+        if is_there && !meter.stale {
+            return;
+        }
+        let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
+        let former = meter.move_to(&topic);
+        if let Some(held) = self.held.remove(&topic) {
+            meter.find(&topic, held);
+        }
+        let Document { payload, left_out, .. } = meter.announce(document);
+        self.forgetting.remove(name);
+        let rules = meter.rules.as_deref();
+        let text = memo::Announcement { topic: &topic, rules, payload: &payload }.to_string();
+        if !is_there {
+            self.changes.push(Change::First { meter: name.to_owned(), by_name, left_out });
+        }
+        if replaced {
+            self.remember_identity(name);
+        }
+        former.iter().for_each(|(topic, former)| self.retract(topic, &former.components));
+        self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
+        self.document(false, &topic, payload, true);
+    }
+
+    /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
+    fn retract(&mut self, topic: &str, components: &BTreeMap<String, String>) {
+        // one that is another meter's by now
+        if is_announced(&self.meters, topic) {
+            return;
+        }
+        if let (Some(announcer), Some(id)) = (&self.announcer, topic.rsplit('/').nth(1)) {
+            if self.farewells.has_room() {
+                let payload = announcer.farewell(id, components);
+                let text = memo::Farewell { topic, payload: &payload }.to_string();
+                self.changes.push(Change::Memo { memo: Memo::Farewell, name: id.to_owned(), text });
+                self.farewells.add(id, topic, payload);
+            }
+        }
+        self.clear(topic);
+    }
+
+    /// Takes back the announcements of meters that are not configured, unless one of those not yet
+    /// read may be the same meter under another name.
+    fn release_held(&mut self) {
+        if self.meters.values().any(Meter::is_unknown) {
+            return;
+        }
+        for (topic, announced) in std::mem::take(&mut self.held) {
+            self.changes.push(Change::NotConfigured { topic: topic.clone() });
+            self.retract(&topic, &announced.components);
+        }
+    }
+
+    /// A meter that is no longer configured, at least not under this name.
+    fn remove(&mut self, name: &str) {
+        let Some(mut meter) = self.meters.remove(name) else { return };
+        let former = meter.withdraw();
+        self.forgetting.entry(name.to_owned()).or_default().extend(former.keys().cloned());
+        self.held.extend(former.into_iter().filter(|(topic, _)| !is_announced(&self.meters, topic)));
+    }
+
+    /// Takes everything back that is announced.
+    fn withdraw_all(&mut self) {
+        let mut topics: BTreeSet<String> = std::mem::take(&mut self.held).into_keys().collect();
+        for (name, meter) in &mut self.meters {
+            let former = meter.withdraw().into_keys();
+            let forgetting = self.forgetting.entry(name.clone()).or_default();
+            former.for_each(|topic| _ = (forgetting.insert(topic.clone()), topics.insert(topic)));
+        }
+        topics.iter().for_each(|topic| self.clear(topic));
+        self.agent_components.clear();
+        if let Some(agent) = self.agent.take() {
+            self.forgetting.entry(AGENT.to_owned()).or_default().insert(agent.topic.clone());
+            self.document(true, &agent.topic, String::new(), true);
+        }
+    }
+}
+
+fn is_announced(meters: &BTreeMap<String, Meter>, topic: &str) -> bool {
+    meters.values().any(|meter| meter.topic() == Some(topic))
+}
+
+fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDevice<'a> {
+    MeterDevice {
+        name,
+        title: meter.configured.title.as_deref(),
+        identity: meter.identity,
+        shares_identity,
+        replaces_another: meter.replaces_another,
+        state_topic: &meter.configured.state_topic,
+        availability_topic: &meter.configured.availability_topic,
+        read_topic: &meter.configured.read_topic,
+        measurements: &meter.seen,
+    }
+}

@@ -1,0 +1,249 @@
+//! What Home Assistant knows of one meter, and what it should know.
+//!
+//! Not here: the other meters (`announcements`), what the document says (`discovery`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::class;
+use super::super::discovery::{Announced, Document};
+use crate::mbus::address::SecondaryAddress;
+use crate::measure::{Measured, Measurement};
+
+/// A component that was missing in so many good readouts in a row is gone. Fewer mean nothing: some
+/// meters send their records by turns, and in a fault leave some out. At the usual quarter of an
+/// hour it is five hours.
+pub const MISSES: u8 = 20;
+
+/// What the configuration says of a meter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// Shown name; `None`: made from the name.
+    pub title: Option<String>,
+    /// Where its values are.
+    pub state_topic: String,
+    /// Where its availability is.
+    pub availability_topic: String,
+    /// Where a message makes it be read.
+    pub read_topic: String,
+}
+
+/// How a meter stands with Home Assistant.
+#[derive(Debug)]
+pub(super) enum State {
+    /// It is not announced: it is new here, or another meter answers now under its name.
+    New {
+        /// Announcements that the broker has under its name, by topic: of the meter that was there
+        /// before, or perhaps its own from before the store was lost.
+        former: BTreeMap<String, Announced>,
+    },
+    /// It has a document on the broker.
+    Announced {
+        /// Its discovery topic.
+        topic: String,
+        /// Components announced there so far: one that is gone must be named to be removed.
+        components: BTreeMap<String, String>,
+    },
+}
+
+/// One configured meter.
+#[derive(Debug)]
+pub(super) struct Meter {
+    pub(super) configured: Configured,
+    pub(super) identity: Option<SecondaryAddress>,
+    /// Another meter answered under this name before.
+    pub(super) replaces_another: bool,
+    /// Whether it was read since the start, with whatever outcome.
+    pub(super) tried: bool,
+    /// The rules by which `seen` and the announced components were made; `None`: not known.
+    pub(super) rules: Option<String>,
+    /// What is announced was made by other rules: what is missing now is missing for good.
+    other_rules: bool,
+    /// Everything it was seen to measure, each with a value that decides how it is shown.
+    pub(super) seen: Vec<Measurement>,
+    /// In how many good readouts in a row each known key was missing.
+    missed: BTreeMap<String, u8>,
+    pub(super) state: State,
+    /// Something happened that may change the document.
+    pub(super) stale: bool,
+}
+
+impl Meter {
+    pub(super) fn new(configured: Configured) -> Self {
+        Self {
+            configured,
+            identity: None,
+            replaces_another: false,
+            tried: false,
+            rules: None,
+            other_rules: false,
+            seen: Vec::new(),
+            missed: BTreeMap::new(),
+            state: State::New { former: BTreeMap::new() },
+            stale: true,
+        }
+    }
+
+    /// Topic of its announcement.
+    pub(super) fn topic(&self) -> Option<&str> {
+        match &self.state {
+            State::Announced { topic, .. } => Some(topic),
+            State::New { .. } => None,
+        }
+    }
+
+    /// A meter that nothing is known of yet may be one that is announced under another name.
+    pub(super) fn is_unknown(&self) -> bool {
+        !self.tried && self.topic().is_none()
+    }
+
+    /// It answers as this meter; the former one where that was another.
+    pub(super) fn identify(&mut self, identity: Option<SecondaryAddress>) -> Option<SecondaryAddress> {
+        let identity = identity?;
+        let former = self.identity.replace(identity).filter(|former| *former != identity)?;
+        self.replaces_another = true;
+        self.seen.clear();
+        self.leave();
+        Some(former)
+    }
+
+    /// It is read by these rules. Whether they are other ones than before.
+    pub(super) fn follow(&mut self, rules: &str) -> bool {
+        let former = self.rules.replace(rules.to_owned());
+        let changed = former.is_some_and(|former| former != rules);
+        if changed {
+            self.seen.clear();
+            self.other_rules = true;
+            self.stale = true;
+        }
+        changed
+    }
+
+    /// Keeps what is measured, and counts what is missing.
+    pub(super) fn see(&mut self, measurements: &[Measurement]) {
+        let there: BTreeSet<&str> = measurements.iter().map(|measurement| measurement.key.as_str()).collect();
+        let announced = match &self.state {
+            State::Announced { components, .. } => Some(components.keys()),
+            State::New { .. } => None,
+        };
+        let known = self.seen.iter().map(|seen| &seen.key).chain(announced.into_iter().flatten());
+        for key in known.filter(|key| !there.contains(key.as_str())) {
+            if !self.missed.contains_key(key) {
+                self.missed.insert(key.clone(), 0);
+            }
+        }
+        self.missed.retain(|key, _| !there.contains(key.as_str()));
+        for missed in self.missed.values_mut() {
+            *missed = missed.saturating_add(1);
+            self.stale |= *missed == MISSES;
+        }
+        self.seen.retain(|seen| self.missed.get(&seen.key).is_none_or(|&missed| missed < MISSES));
+        for measurement in measurements {
+            self.stale |= see_one(&mut self.seen, measurement);
+        }
+    }
+
+    /// An announcement with another meter's number under this name: that meter was replaced while
+    /// the store was lost. Whether that is news.
+    pub(super) fn learn_from_former(&mut self) -> bool {
+        let State::New { former } = &self.state else { return false };
+        let own = self.identity.map(|identity| format!("{:08X}", identity.id()));
+        let other = former.values().any(|found| found.serial.is_some() && found.serial != own);
+        other && !std::mem::replace(&mut self.replaces_another, true)
+    }
+
+    /// An announcement was found under its name.
+    pub(super) fn find(&mut self, topic: &str, found: Announced) {
+        match &mut self.state {
+            State::New { former } => _ = former.insert(topic.to_owned(), found),
+            State::Announced { components, .. } => {
+                for (id, component) in found.components {
+                    self.stale |= !components.contains_key(&id);
+                    components.entry(id).or_insert(component);
+                }
+            }
+        }
+    }
+
+    /// It is no longer what it was announced as.
+    fn leave(&mut self) {
+        self.missed.clear();
+        self.stale = true;
+        if let State::Announced { topic, components } = &mut self.state {
+            let announced = Announced { state_topic: None, serial: None, components: std::mem::take(components) };
+            self.state = State::New { former: BTreeMap::from([(std::mem::take(topic), announced)]) };
+        }
+    }
+
+    /// It is not announced any more: every topic on which something of it stands.
+    pub(super) fn withdraw(&mut self) -> BTreeMap<String, Announced> {
+        self.leave();
+        match &mut self.state {
+            State::New { former } => std::mem::take(former),
+            State::Announced { .. } => BTreeMap::new(),
+        }
+    }
+
+    /// It is announced on `topic` from now on: its other announcements are to be taken back.
+    pub(super) fn move_to(&mut self, topic: &str) -> BTreeMap<String, Announced> {
+        if self.topic().is_some_and(|old| old != topic) {
+            self.leave();
+        }
+        let State::New { former } = &mut self.state else { return BTreeMap::new() };
+        let mut former = std::mem::take(former);
+        let components = former.remove(topic).map(|same| same.components).unwrap_or_default();
+        self.state = State::Announced { topic: topic.to_owned(), components };
+        former
+    }
+
+    /// Its document on the topic of its announcement, with what it lacks of the one before: that stays or is
+    /// named to be removed.
+    pub(super) fn announce(&mut self, document: Document) -> Document {
+        let State::Announced { components, .. } = &self.state else { return document };
+        let document = document.after(components, |key| self.keeps(key));
+        self.other_rules = false;
+        self.stale = false;
+        let State::Announced { components, .. } = &mut self.state else { return document };
+        for id in components.keys().filter(|id| !document.components.contains_key(*id)) {
+            self.missed.insert(id.clone(), MISSES);
+        }
+        components.extend(document.components.clone());
+        document
+    }
+
+    /// Whether a component that the last readouts did not give stays announced. One with a hyphen is
+    /// no measurement.
+    fn keeps(&self, component: &str) -> bool {
+        let missed = self.missed.get(component).is_some_and(|&missed| missed >= MISSES);
+        !self.other_rules && !missed && !component.contains('-')
+    }
+}
+
+/// Takes a measurement into what was seen. What decides how it is shown must not go to and fro with
+/// its value: a valid one tells more than an invalid one, a negative one more than a positive one,
+/// fine steps more than coarse ones. Whether anything is new.
+fn see_one(seen: &mut Vec<Measurement>, measurement: &Measurement) -> bool {
+    let Some(before) = seen.iter_mut().find(|before| before.key == measurement.key) else {
+        seen.push(measurement.clone());
+        return true;
+    };
+    let keeps = measurement.value == Measured::Invalid
+        || is_negative(&before.value)
+        || is_shown_alike(&before.value, &measurement.value);
+    let value = if keeps { before.value.clone() } else { measurement.value.clone() };
+    let now = Measurement { value, digits: before.digits.max(measurement.digits), ..measurement.clone() };
+    let is_new = *before != now;
+    *before = now;
+    is_new
+}
+
+fn is_negative(value: &Measured) -> bool {
+    matches!(value, Measured::Number(number) if number.mantissa() < 0)
+}
+
+fn is_shown_alike(one: &Measured, other: &Measured) -> bool {
+    match (one, other) {
+        (Measured::Number(_), Measured::Number(_)) => is_negative(one) == is_negative(other),
+        (Measured::Text(one), Measured::Text(other)) => class::class_of_time(one) == class::class_of_time(other),
+        _ => one == other,
+    }
+}

@@ -1,0 +1,143 @@
+//! The rules of one meter as text: equal texts give its records the same keys, units and values.
+//!
+//! The text is kept in the store, so it must be the same in every build of every release: it is made of
+//! published names only, and what a rule does not say is left out, so that a new kind of rule changes no
+//! text of old ones. How a value is shown is left out too, and with it a rule that says nothing else, unless
+//! one comes after it: a record follows the first rule that selects it.
+//!
+//! Not here: which rules there are (`measure::profile`), what follows from a change (`announcements`).
+
+use serde::Serialize;
+
+use crate::mbus::address::SecondaryAddress;
+use crate::measure::normalise::Meter;
+use crate::measure::profile::{RecordRule, Rules};
+
+/// A JSON object: the keys that are published, the meter's own rules and those of its profile, the one that
+/// it names or else the first that matches `identity`.
+#[must_use]
+pub fn text(meter: &Meter<'_>, identity: Option<SecondaryAddress>) -> String {
+    let rules = Rules::new(meter.rules, meter.profile, meter.profiles, identity);
+    let mut rules: Vec<&RecordRule> = rules.iter().collect();
+    while rules.last().is_some_and(|rule| only_shows(rule)) {
+        rules.pop();
+    }
+    let text = RulesText { only: meter.only, rules: rules.into_iter().map(RuleText::of).collect() };
+    // text keys only, so this cannot fail
+    serde_json::to_string(&text).unwrap_or_default()
+}
+
+fn only_shows(rule: &RecordRule) -> bool {
+    let RecordRule { select: _, key, unit, scale, offset, hide, presentation: _ } = rule;
+    key.is_none() && unit.is_none() && scale.is_none() && offset.is_none() && !hide
+}
+
+#[derive(Serialize)]
+struct RulesText<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<&'a [String]>,
+    rules: Vec<RuleText<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleText<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tariff: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subunit: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dif_vif: Option<&'a (Vec<u8>, Vec<u8>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hide: bool,
+}
+
+impl<'a> RuleText<'a> {
+    fn of(rule: &'a RecordRule) -> Self {
+        let select = &rule.select;
+        Self {
+            quantity: select.quantity.map(|quantity| quantity.to_string()),
+            storage: select.storage,
+            tariff: select.tariff,
+            subunit: select.subunit,
+            function: select.function.map(|function| function.name()),
+            index: select.index,
+            dif_vif: select.dif_vif.as_ref(),
+            key: rule.key.as_deref(),
+            unit: rule.unit.map(|unit| unit.name()),
+            scale: rule.scale.map(|scale| scale.to_string()),
+            offset: rule.offset.map(|offset| offset.to_string()),
+            hide: rule.hide,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use crate::mbus::address::SecondaryAddress;
+    use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+    use crate::mbus::decimal::Decimal;
+    use crate::measure::normalise::Meter;
+    use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
+    use std::collections::BTreeMap;
+
+    fn profile(name: &str, manufacturer: &str, key: &str) -> Profile {
+        let records = vec![RecordRule { key: Some(key.to_owned()), ..RecordRule::default() }];
+        let manufacturer =
+            SecondaryAddress::parse(&format!("00000001{manufacturer}0103")).ok().map(|a| a.manufacturer());
+        Profile { name: name.to_owned(), title: String::new(), manufacturer, version: None, medium: None, records }
+    }
+
+    fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {
+        let units = BTreeMap::new();
+        let meter = Meter { name: "gas", key: None, rules, profile: None, profiles, only, units: &units };
+        text(&meter, SecondaryAddress::parse("00001001KAM1D03").ok())
+    }
+
+    #[test]
+    fn the_text_of_each_kind_of_rule_stays_what_it_is_in_the_stores_out_there() {
+        let select = Selector {
+            quantity: Some(Quantity::Known(Known::VolumeFlow)),
+            storage: Some(1),
+            tariff: Some(2),
+            subunit: Some(3),
+            function: Some(Function::Maximum),
+            index: Some(4),
+            dif_vif: Some((vec![0x04], vec![0x13])),
+        };
+        let (scale, offset) = (Some(Decimal::new(1, -3)), Some(Decimal::new(5, 0)));
+        let presentation = Presentation { title: Some("Flow".to_owned()), ..Presentation::default() };
+        let key = Some("a".to_owned());
+        let full = RecordRule { select, key, unit: Some(Unit::Litre), scale, offset, hide: true, presentation };
+        assert_eq!(
+            of(&[RecordRule::default(), full, RecordRule::default()], &[], Some(&["a".to_owned()])),
+            r#"{"only":["a"],"rules":[{},{"quantity":"volume_flow","storage":1,"tariff":2,"subunit":3,"function":"maximum","index":4,"dif_vif":[[4],[19]],"key":"a","unit":"L","scale":"0.001","offset":"5","hide":true}]}"#
+        );
+        assert_eq!(of(&[], &[], None), r#"{"rules":[]}"#);
+    }
+
+    #[test]
+    fn only_the_profile_that_matches_the_meter_is_in_its_text() {
+        let own = profile("own", "KAM", "a");
+        let alone = of(&[], std::slice::from_ref(&own), None);
+        assert_eq!(alone, r#"{"rules":[{"key":"a"}]}"#);
+        assert_eq!(of(&[], &[profile("other", "ZZZ", "b"), own.clone()], None), alone);
+        assert_eq!(of(&[], &[own, profile("later", "KAM", "b")], None), alone, "the first that matches");
+    }
+}

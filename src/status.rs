@@ -1,28 +1,117 @@
-//! How the agent is doing: a snapshot, written by the outbox task, read by whoever wants to know.
+//! What the agent knows of itself and its meters, at one moment: written by the outbox task, which owns or
+//! is told all of it; shown by `bridge/info` and by whoever watches it.
 //!
-//! Not here: its JSON (`mqtt::info`), what the bus tasks write (`bus::health`).
+//! Not here: when it is made (`mqtt::task`), what the bus tasks write (`bus::health`).
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The agent at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// The snapshot.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
-    /// Since the agent started.
-    pub uptime: Duration,
     /// Whether there is a connection to the broker.
     pub connected: bool,
-    /// Readings taken since the start.
-    pub readings_taken: u64,
-    /// Readings the broker has acknowledged since the start.
-    pub readings_delivered: u64,
-    /// Readings that were lost because the store was full.
-    pub readings_dropped: u64,
-    /// Readings the broker would not take, kept aside in the store.
-    pub readings_set_aside: u64,
-    /// Readings that wait for the broker.
+    /// The agent itself.
+    pub agent: AgentStatus,
+    /// The configured meters, by name.
+    pub meters: BTreeMap<String, MeterStatus>,
+}
+
+/// The agent itself: this is `bridge/info`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AgentStatus {
+    /// Of this program.
+    pub version: &'static str,
+    /// Seconds since the agent started.
+    pub uptime_s: u64,
+    /// Readings in the store; the same as [`Readings::waiting`].
     pub spool_depth: u64,
     /// Events and responses that were lost because too many waited for the broker.
-    pub notes_dropped: u64,
-    /// Telegrams that came but gave no reading, counter faults included.
-    pub readings_faulty: u64,
+    pub events_dropped: u64,
+    /// What became of the readings.
+    pub readings: Readings,
+    /// The buses, by name.
+    pub buses: BTreeMap<String, BusStatus>,
+}
+
+/// What became of the readings since the start. At any moment
+/// `taken = delivered + waiting + dropped + set_aside`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Readings {
+    /// Taken since the start, and those of earlier runs that waited in the store then.
+    pub taken: u64,
+    /// Acknowledged by the broker.
+    pub delivered: u64,
+    /// In the store.
+    pub waiting: u64,
+    /// Lost because the store was full.
+    pub dropped: u64,
+    /// Refused by the broker and kept aside.
+    pub set_aside: u64,
+    /// Telegrams that came but gave no reading, counter faults included: not among those taken.
+    pub faulty: u64,
+}
+
+/// One bus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BusStatus {
+    /// As configured.
+    pub port: String,
+    /// Bits per second.
+    pub baud: u32,
+    /// Whether the line is open, and powered where the Hat powers it.
+    pub up: bool,
+    /// Readouts so far.
+    pub readouts: u64,
+    /// Readouts that gave no telegram.
+    pub failed: u64,
+    /// Percent of all readouts so far that failed.
+    pub error_rate: f64,
+    /// Percent of the last hour in which it was in use.
+    pub load: f64,
+    /// How often the line went away after it had been open.
+    pub line_losses: u64,
+    /// What went wrong last, of a meter or of the line.
+    pub last_error: Option<String>,
+}
+
+/// One configured meter.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MeterStatus {
+    /// Name of its bus.
+    pub bus: String,
+    /// Whether it counts as there.
+    pub online: bool,
+    /// What was published of it last; `None`: nothing, as far as the store knows.
+    #[serde(serialize_with = "newest")]
+    pub newest: Option<Arc<Newest>>,
+}
+
+fn newest<S: serde::Serializer>(newest: &Option<Arc<Newest>>, serializer: S) -> Result<S::Ok, S::Error> {
+    newest.as_deref().serialize(serializer)
+}
+
+/// The newest reading of a meter.
+#[derive(Clone, Debug, Serialize)]
+pub struct Newest {
+    /// Its number.
+    pub seq: u64,
+    /// RFC 3339 in UTC.
+    pub read_at: String,
+    /// Set status bits, by name.
+    pub status: Vec<String>,
+    /// What was measured, by key.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// One value.
+#[derive(Clone, Debug, Serialize)]
+pub struct Value {
+    /// As in `state`: an exact number, a text, or null where the meter says that it has none.
+    pub value: Box<RawValue>,
+    /// Its unit; `None`: not known until the meter was read since the start.
+    pub unit: Option<&'static str>,
 }

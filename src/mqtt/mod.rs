@@ -3,7 +3,6 @@
 
 pub mod topic;
 pub mod payload;
-mod info;
 mod presence;
 pub mod outbox;
 mod publisher;

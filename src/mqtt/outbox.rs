@@ -48,7 +48,7 @@ pub enum Class {
     Info,
 }
 
-/// What the caller shall do now.
+/// What the caller must do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Subscribe to all command topics.
@@ -60,8 +60,8 @@ pub enum Next {
     ReadingAfter(u64),
     /// Hand this reading to [`Outbox::reading`] again.
     ReadingAgain(u64),
-    /// Home Assistant was born and is so far: set what only that needs.
-    Born(Birth),
+    /// Home Assistant restarted and is ready for the next step: queue what only it needs.
+    Birth(BirthPhase),
     /// Nothing, until something happens or [`Outbox::wake_at`].
     Wait,
 }
@@ -73,7 +73,7 @@ pub struct Verdict {
     pub topic: String,
     /// Why; `None`: the broker closed the connection at it, again and again.
     pub refusal: Option<Refusal>,
-    /// The first time for this topic on this connection: worth saying.
+    /// The first time for this topic on this connection: worth a line in the log.
     pub first: bool,
     /// A reading that the broker will never take: the caller sets it aside in the spool.
     pub set_aside: Option<u64>,
@@ -86,7 +86,7 @@ pub struct Verdict {
 pub struct Outbox {
     connected: bool,
     subscribed: bool,
-    documents: BTreeMap<(Class, String), Document>,
+    documents: BTreeMap<(Class, String), Retained>,
     /// Documents to publish.
     dirty: BTreeSet<(Class, String)>,
     notes: VecDeque<Note>,
@@ -97,13 +97,14 @@ pub struct Outbox {
     readings: Readings,
     /// Topics refused on this connection: they get one try.
     refused: HashSet<String>,
-    /// Topics of which that, or a message too large, was said on this connection.
-    said: HashSet<String>,
-    birth: Option<(Instant, Birth)>,
+    /// Topics of which that, or a message too large, was logged on this connection.
+    logged: HashSet<String>,
+    birth: Option<(Instant, BirthPhase)>,
 }
 
+/// The newest payload of a topic that has one.
 #[derive(Debug)]
-struct Document {
+struct Retained {
     payload: Vec<u8>,
     retain: bool,
     on_the_way: bool,
@@ -122,9 +123,9 @@ enum Sent {
     Reading { seq: u64, topic: String },
 }
 
-/// What is to be done for a Home Assistant that was just born.
+/// How far a Home Assistant is that was just started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Birth {
+pub enum BirthPhase {
     /// It gets the announcements.
     Announce,
     /// It has made its entities, and gets their states.
@@ -146,7 +147,7 @@ impl Outbox {
             next_id: 0,
             readings: Readings::new(cursor),
             refused: HashSet::new(),
-            said: HashSet::new(),
+            logged: HashSet::new(),
             birth: None,
         }
     }
@@ -155,7 +156,7 @@ impl Outbox {
     pub fn set(&mut self, class: Class, topic: &str, payload: Vec<u8>, retain: bool) {
         let key = (class, topic.to_owned());
         let on_the_way = self.documents.get(&key).is_some_and(|d| d.on_the_way);
-        self.documents.insert(key.clone(), Document { payload, retain, on_the_way });
+        self.documents.insert(key.clone(), Retained { payload, retain, on_the_way });
         self.dirty.insert(key);
     }
 
@@ -173,10 +174,12 @@ impl Outbox {
         }
     }
 
-    /// Forgets all documents: others, under other topics, take their places.
+    /// Forgets all documents: others, under other topics, take their places. Only what is being taken back
+    /// still is.
     pub fn forget_documents(&mut self) {
-        self.documents.clear();
-        self.dirty.clear();
+        self.documents.retain(|_, document| document.payload.is_empty());
+        let Self { documents, dirty, .. } = self;
+        dirty.retain(|key| documents.contains_key(key));
     }
 
     /// Queues a message that is published once.
@@ -194,10 +197,10 @@ impl Outbox {
         self.connected = true;
         self.subscribed = false;
         self.refused.clear();
-        self.said.clear();
+        self.logged.clear();
         self.dirty.extend(self.documents.keys().cloned());
-        // what Home Assistant was told last may be lost
-        self.birth = self.birth.map(|(at, _)| (at, Birth::Announce));
+        // what Home Assistant got last may be lost
+        self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }
 
     /// The connection is gone; `closed` by the other end, not by silence or the network. The
@@ -245,7 +248,7 @@ impl Outbox {
 
     /// Home Assistant has started: announcements again, then availability and states.
     pub fn birth(&mut self, now: Instant) {
-        self.birth = Some((now + BIRTH_DEBOUNCE, Birth::Announce));
+        self.birth = Some((now + BIRTH_DEBOUNCE, BirthPhase::Announce));
     }
 
     /// When [`next`](Self::next) will have something to do without anything else happening.
@@ -267,8 +270,8 @@ impl Outbox {
             self.subscribed = true;
             return Next::Subscribe;
         }
-        if let Some(step) = self.grow_up(now) {
-            return Next::Born(step);
+        if let Some(step) = self.birth_step(now) {
+            return Next::Birth(step);
         }
         if self.on_the_way.len() >= WINDOW {
             return Next::Wait;
@@ -300,12 +303,12 @@ impl Outbox {
         Publish { id: self.next_id, topic, payload, retain }
     }
 
-    fn grow_up(&mut self, now: Instant) -> Option<Birth> {
+    fn birth_step(&mut self, now: Instant) -> Option<BirthPhase> {
         let (_, step) = self.birth.filter(|(at, _)| *at <= now)?;
         let announcement = |class| matches!(class, Class::AgentAnnouncement | Class::Announcement);
-        let again = self.documents.keys().filter(|(class, _)| announcement(*class) == (step == Birth::Announce));
+        let again = self.documents.keys().filter(|(class, _)| announcement(*class) == (step == BirthPhase::Announce));
         self.dirty.extend(again.cloned());
-        self.birth = (step == Birth::Announce).then_some((now + BIRTH_SETTLE, Birth::States));
+        self.birth = (step == BirthPhase::Announce).then_some((now + BIRTH_SETTLE, BirthPhase::States));
         Some(step)
     }
 
@@ -361,7 +364,7 @@ impl Outbox {
         if let (Some(seq), false) = (seq, final_word) {
             self.readings.try_again(seq, now);
         }
-        let first = final_word && self.said.insert(topic.clone());
+        let first = final_word && self.logged.insert(topic.clone());
         if final_word && refusal != Refusal::TooLarge {
             self.refused.insert(topic.clone());
         }

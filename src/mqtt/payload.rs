@@ -19,6 +19,7 @@ use crate::homeassistant::{class, discovery};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
+use crate::status::{Newest, Value};
 
 /// Payload of availability and bridge state.
 pub const ONLINE: &str = "online";
@@ -65,23 +66,37 @@ pub fn plain_value(value: &Measured) -> String {
     }
 }
 
-/// The numbers of a `state` document, as exact as they were written; texts and nulls are left out.
-///
-/// # Errors
-/// Where it is no flat JSON object.
-pub fn numbers_of_state(state: &[u8]) -> Result<BTreeMap<String, Decimal>, serde_json::Error> {
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(state)?;
-    let number = |(key, raw): (String, &RawValue)| Some((key, raw.get().parse::<Decimal>().ok()?));
-    let reserved = |field: &str| key::RESERVED.contains(&field);
-    Ok(fields.into_iter().filter(|(key, _)| !reserved(key)).filter_map(number).collect())
+/// A reading as the snapshot shows it.
+#[must_use]
+pub fn newest(reading: &Reading, seq: u64) -> Newest {
+    let values = reading.measurements.iter().map(|measurement| {
+        let value = RawValue::from_string(json(&value(&measurement.value))).unwrap_or_default();
+        (measurement.key.clone(), Value { value, unit: Some(measurement.unit.name()) })
+    });
+    Newest {
+        seq,
+        read_at: timestamp(reading.read_at),
+        status: reading.device.status.iter().map(|&flag| flag.to_owned()).collect(),
+        values: values.collect(),
+    }
 }
 
-/// The keys of the measurements in a `state` document; none where it is no JSON object.
+/// What a `state` document says, which has no units; `None` where it is another document.
 #[must_use]
-pub fn keys_of_state(state: &str) -> Vec<String> {
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(state).unwrap_or_default();
-    let is_key = |key: &String| !key::RESERVED.contains(&key.as_str()) && !key.contains('-');
-    fields.into_keys().filter(is_key).collect()
+pub fn newest_of_state(state: &str) -> Option<Newest> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(state).ok()?;
+    let read_at = serde_json::from_str(fields.get("read_at")?.get()).ok()?;
+    let seq = serde_json::from_str(fields.get("seq")?.get()).ok()?;
+    let status = serde_json::from_str(fields.get("status")?.get()).ok()?;
+    fields.retain(|key, _| !key::RESERVED.contains(&key.as_str()) && !key.contains('-'));
+    let values = fields.into_iter().map(|(key, value)| (key, Value { value, unit: None }));
+    Some(Newest { seq, read_at, status, values: values.collect() })
+}
+
+/// The numbers among these values, as exact as they were written.
+pub fn numbers(newest: &Newest) -> impl Iterator<Item = (String, Decimal)> {
+    let number = |(key, value): (&String, &Value)| Some((key.clone(), value.value.get().parse().ok()?));
+    newest.values.iter().filter_map(number)
 }
 
 /// RFC 3339 in UTC: to the millisecond, or to the second where there are no milliseconds.

@@ -1,8 +1,6 @@
-//! Whether a meter is there, and which one it is: what its readouts in a row say. Pure.
+//! Whether a meter is there: what its readouts in a row say. Pure.
 //!
-//! Not here: what a reading says (`measure`), publishing any of it (`publisher`).
-
-use crate::mbus::address::SecondaryAddress;
+//! Not here: which meter it is (`homeassistant::announcements`), publishing any of it (`publisher`).
 
 /// Presence of one meter. Offline until its first good readout.
 #[derive(Clone, Debug)]
@@ -10,8 +8,7 @@ pub(super) struct Presence {
     offline_after: u8,
     failures: u8,
     online: bool,
-    told_silent: bool,
-    identity: Option<SecondaryAddress>,
+    silent: bool,
 }
 
 /// What changed with a readout.
@@ -21,7 +18,7 @@ pub(super) enum Change {
     None,
     /// The first good readout since the start.
     Online,
-    /// It answers again after it was told silent.
+    /// It answers again after it was silent.
     Back,
     /// It has failed as often in a row as is allowed.
     Silent,
@@ -31,7 +28,7 @@ impl Presence {
     /// `offline_after` failed readouts in a row make it silent.
     #[must_use]
     pub(super) fn new(offline_after: u8) -> Self {
-        Self { offline_after: offline_after.max(1), failures: 0, online: false, told_silent: false, identity: None }
+        Self { offline_after: offline_after.max(1), failures: 0, online: false, silent: false }
     }
 
     /// Another number of failures is allowed from now on.
@@ -41,18 +38,7 @@ impl Presence {
 
     /// Known good from before the start, unless it was found silent since.
     pub(super) fn restore(&mut self) {
-        self.online = !self.told_silent;
-    }
-
-    /// Who it was before the start.
-    pub(super) fn recognise(&mut self, identity: SecondaryAddress) {
-        self.identity = Some(identity);
-    }
-
-    /// Who it was the last time it said so.
-    #[must_use]
-    pub(super) fn identity(&self) -> Option<SecondaryAddress> {
-        self.identity
+        self.online = !self.silent;
     }
 
     /// Whether it counts as there.
@@ -65,7 +51,7 @@ impl Presence {
     pub(super) fn answered(&mut self) -> Change {
         self.failures = 0;
         let was_online = std::mem::replace(&mut self.online, true);
-        match (std::mem::take(&mut self.told_silent), was_online) {
+        match (std::mem::take(&mut self.silent), was_online) {
             (true, _) => Change::Back,
             (false, false) => Change::Online,
             (false, true) => Change::None,
@@ -75,18 +61,12 @@ impl Presence {
     /// A readout gave none.
     pub(super) fn failed(&mut self) -> Change {
         self.failures = self.failures.saturating_add(1);
-        if self.failures < self.offline_after || self.told_silent {
+        if self.failures < self.offline_after || self.silent {
             return Change::None;
         }
         self.online = false;
-        self.told_silent = true;
+        self.silent = true;
         Change::Silent
-    }
-
-    /// Takes the identity of a reading; the former one where another meter answers now.
-    pub(super) fn replaced_by(&mut self, identity: Option<SecondaryAddress>) -> Option<SecondaryAddress> {
-        let identity = identity?;
-        self.identity.replace(identity).filter(|former| *former != identity)
     }
 }
 
@@ -95,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_silent_after_as_many_failures_in_a_row_and_told_once() {
+    fn it_is_silent_after_as_many_failures_in_a_row_and_says_so_once() {
         let mut meter = Presence::new(2);
         assert!(!meter.is_online());
         assert_eq!(meter.answered(), Change::Online);
@@ -113,20 +93,20 @@ mod tests {
     }
 
     #[test]
-    fn a_meter_never_heard_of_is_told_silent_too() {
+    fn a_meter_never_heard_of_is_silent_too() {
         let mut meter = Presence::new(1);
         assert_eq!(meter.failed(), Change::Silent);
         assert_eq!(meter.answered(), Change::Back);
     }
 
     #[test]
-    fn another_identity_is_another_meter() {
-        let one = SecondaryAddress::parse("30137315ATS0104").expect("an address");
-        let two = SecondaryAddress::parse("30137316ATS0104").expect("an address");
-        let mut meter = Presence::new(2);
-        assert_eq!(meter.replaced_by(Some(one)), None);
-        assert_eq!(meter.replaced_by(None), None, "a short header says nothing");
-        assert_eq!(meter.replaced_by(Some(one)), None);
-        assert_eq!(meter.replaced_by(Some(two)), Some(one));
+    fn what_the_store_knows_brings_no_meter_back_that_was_found_silent() {
+        let mut meter = Presence::new(1);
+        meter.restore();
+        assert!(meter.is_online());
+        assert_eq!(meter.answered(), Change::None, "it was online all the time");
+        meter.failed();
+        meter.restore();
+        assert!(!meter.is_online());
     }
 }

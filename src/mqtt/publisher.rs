@@ -4,12 +4,12 @@
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
 mod announce;
-mod farewell;
-mod known;
 mod lengths;
+mod memory;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
@@ -21,7 +21,8 @@ use super::presence::Change;
 use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
-use crate::homeassistant::discovery::{Announced, Announcer};
+use crate::homeassistant::announcements::Announcements;
+use crate::homeassistant::rules;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
@@ -29,45 +30,31 @@ use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
 use crate::spool::{Entry, Memo, Notice, Spool};
-use known::Known;
+use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
+use memory::MeterMemory;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
 pub(super) struct Publisher {
     pub(super) config: Config,
     pub(super) topics: Topics,
-    announcer: Option<Announcer>,
-    /// Components of the agent's own device announced so far.
-    agent_before: BTreeMap<String, String>,
+    announcements: Announcements,
     /// Of the meters' clocks.
     zone: TimeZone,
     pub(super) outbox: Outbox,
     pub(super) spool: Spool,
-    meters: BTreeMap<String, Known>,
+    meters: BTreeMap<String, MeterMemory>,
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
-    /// Announcements of meters that are not configured under that name, by topic: taken back once it
-    /// is clear that none of them is a renamed meter, which keeps its device.
-    held: BTreeMap<String, Announced>,
-    /// Devices of which Home Assistant needs no farewell any more, with their topics.
-    farewells: BTreeMap<String, String>,
-    pub(super) counts: Counts,
+    readings: Readings,
+    /// Readings that the broker refused, and that are still in the store until those before them are settled.
+    refused: u64,
     lengths: Lengths,
     /// Readings dropped that no event has told yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
-}
-
-/// Since the start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) taken: u64,
-    pub(super) delivered: u64,
-    pub(super) dropped: u64,
-    pub(super) set_aside: u64,
-    pub(super) faulty: u64,
 }
 
 /// What became of a readout.
@@ -83,23 +70,18 @@ pub(super) enum Outcome {
 
 impl Publisher {
     pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
-        let topics = Topics::new(&config.mqtt.base_topic);
-        let meters = config.meters.iter().map(|meter| (meter.name.clone(), Known::new(meter))).collect();
-        let outbox = Outbox::new(spool.cursor());
-        let zone = config.time_zone();
         let mut publisher = Self {
-            config,
-            topics,
-            announcer: None,
-            agent_before: BTreeMap::new(),
-            zone,
-            outbox,
-            spool,
-            meters,
+            topics: Topics::new(&config.mqtt.base_topic),
+            announcements: Announcements::default(),
+            zone: config.time_zone(),
+            outbox: Outbox::new(spool.cursor()),
+            meters: config.meters.iter().map(|meter| (meter.name.clone(), MeterMemory::new(meter))).collect(),
             leaving: BTreeSet::new(),
-            held: BTreeMap::new(),
-            farewells: BTreeMap::new(),
-            counts: Counts::default(),
+            // what the last run left in the store is this one's to deliver
+            readings: Readings { taken: spool.depth(), ..Readings::default() },
+            refused: 0,
+            config,
+            spool,
             lengths: Lengths::default(),
             drops: None,
             now,
@@ -140,7 +122,7 @@ impl Publisher {
                 let described = known.described(&self.config);
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 normalise::reading(&frames, &described, occasion).map_err(|fault| {
-                    self.counts.faulty += 1;
+                    self.readings.faulty += 1;
                     fault.error
                 })
             }
@@ -152,8 +134,8 @@ impl Publisher {
                 Outcome::Failed(error)
             }
         };
-        self.meters.get_mut(&meter).into_iter().for_each(|known| known.tried = true);
-        self.release_held();
+        self.announcements.tried(&meter);
+        self.carry_out();
         outcome
     }
 
@@ -170,9 +152,11 @@ impl Publisher {
     fn judge(&mut self, mut reading: Reading) -> Outcome {
         let name = reading.meter.clone();
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
-        let former = known.presence.replaced_by(reading.device.identity);
-        if former.is_some() {
-            known.replace();
+        let identity = reading.device.identity;
+        let rules = rules::text(&known.described(&self.config), identity.or(self.announcements.identity(&name)));
+        let answered = self.announcements.answered(&name, identity, &rules);
+        if answered.former.is_some() || answered.other_rules {
+            known.forget_values();
         }
         let first = known.doubtful.take();
         let verdict = total::judge(&known.last, first.as_ref(), &reading);
@@ -192,14 +176,16 @@ impl Publisher {
                     tracing::warn!(meter = name, key = fall.key, "total fell from {} to {}", fall.from, fall.to);
                     self.tell(&fell_event(&name, fall));
                 }
-                self.identified(&reading, former);
+                if let (Some(former), Some(identity)) = (answered.former, identity) {
+                    self.replaced(&name, former, identity);
+                }
                 Outcome::Taken(self.take(&reading))
             }
         }
     }
 
     fn tell_faults(&mut self, name: &str, faults: &[Fall]) {
-        self.counts.faulty += u64::from(!faults.is_empty());
+        self.readings.faulty += u64::from(!faults.is_empty());
         for fall in faults {
             tracing::warn!(meter = name, key = fall.key, "a reading said {} after {}: a fault", fall.to, fall.from);
             self.tell(&Event::CounterFault {
@@ -212,33 +198,27 @@ impl Publisher {
         }
     }
 
-    /// Remembers who answered, and tells where it is another meter than before.
-    fn identified(&mut self, reading: &Reading, former: Option<SecondaryAddress>) {
-        let Some(identity) = reading.device.identity else { return };
-        let Some(known) = self.meters.get(&reading.meter) else { return };
-        known.remember_identity(&mut self.spool, self.now);
-        if let Some(former) = former {
-            let (from, to) = (former.to_string(), identity.to_string());
-            tracing::warn!(meter = reading.meter, "another meter answers: {to} instead of {from}");
-            self.tell(&Event::MeterReplaced { meter: reading.meter.clone(), from, to });
-        }
+    fn replaced(&mut self, meter: &str, former: SecondaryAddress, now: SecondaryAddress) {
+        let (meter, from, to) = (meter.to_owned(), former.to_string(), now.to_string());
+        tracing::warn!(meter, "another meter answers: {to} instead of {from}");
+        self.tell(&Event::MeterReplaced { meter, from, to });
     }
 
     /// Into the spool, and its meaning into the documents.
     fn take(&mut self, reading: &Reading) -> u64 {
         let name = &reading.meter;
         let seq = self.spool.append(name, self.now, |seq| payload::reading(reading, seq));
-        self.counts.taken += 1;
-        let state = payload::state(reading, seq, self.announcer.is_some().then_some(&self.zone));
+        self.readings.taken += 1;
+        let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
+        let state = payload::state(reading, seq, zone);
         self.spool.remember(Memo::State, name, &state, self.now);
-        let numbers = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
         self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
         if self.config.mqtt.value_topics {
             self.set_values(reading);
         }
         let Some(known) = self.meters.get_mut(name) else { return seq };
-        known.last.extend(numbers);
-        known.see_all(&reading.measurements, &mut self.spool, self.now);
+        known.believe(reading, &mut self.spool, self.now);
+        known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
         if change != Change::None {
             self.outbox.set(Class::Availability, &self.topics.availability(name), ONLINE.into(), true);
@@ -247,7 +227,8 @@ impl Publisher {
             tracing::info!(meter = name, "is online again");
             self.tell(&Event::MeterBack { meter: name.clone() });
         }
-        self.announce(name);
+        self.announcements.read(name, &reading.measurements);
+        self.carry_out();
         self.tell_notices();
         seq
     }
@@ -293,7 +274,7 @@ impl Publisher {
 
     /// In a long outage a full store drops again and again: said at the first time.
     fn dropped(&mut self, count: u64, from: u64, to: u64) {
-        self.counts.dropped += count;
+        self.readings.dropped += count;
         if let Some((sum, _, last)) = &mut self.drops {
             *sum += count;
             *last = to;
@@ -315,7 +296,7 @@ impl Publisher {
     pub(super) fn filters(&self) -> Vec<String> {
         let homeassistant = Some(&self.config.homeassistant).filter(|h| h.enabled);
         let status = homeassistant.map(|h| h.status_topic.clone());
-        let announcements = self.announcer.as_ref().map(Announcer::filter);
+        let announcements = self.announcements.filter();
         self.topics.command_filters().into_iter().chain(status).chain(announcements).collect()
     }
 
@@ -347,6 +328,39 @@ impl Publisher {
             (!here.contains(address) && !here.iter().any(is_it)).then(|| address.to_string())
         };
         found.iter().filter_map(unknown).collect()
+    }
+
+    /// The broker has every reading up to here, but for those that it refused. Each reading that leaves the
+    /// store is counted as what became of it.
+    pub(super) fn settle(&mut self, cursor: u64) {
+        let before = self.spool.depth();
+        self.spool.ack(cursor, self.now);
+        let gone = before.saturating_sub(self.spool.depth());
+        let refused = gone.min(self.refused);
+        self.refused -= refused;
+        self.readings.set_aside += refused;
+        self.readings.delivered += gone - refused;
+    }
+
+    /// The broker will never take this reading.
+    pub(super) fn set_aside(&mut self, seq: u64) {
+        self.refused += 1;
+        self.spool.set_aside(seq, self.now);
+    }
+
+    /// What became of the readings so far.
+    pub(super) fn readings(&self) -> Readings {
+        Readings { waiting: self.spool.depth(), ..self.readings }
+    }
+
+    /// How every meter is doing.
+    pub(super) fn meters(&self) -> BTreeMap<String, MeterStatus> {
+        let status = |known: &MeterMemory| MeterStatus {
+            bus: self.config.buses.get(known.meter.bus).map(|bus| bus.name.clone()).unwrap_or_default(),
+            online: known.presence.is_online(),
+            newest: known.newest.clone(),
+        };
+        self.meters.iter().map(|(name, known)| (name.clone(), status(known))).collect()
     }
 
     /// The bus of a configured meter.

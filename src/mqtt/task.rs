@@ -8,6 +8,7 @@
 
 mod goodbye;
 mod messages;
+mod status;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,21 +20,19 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
 use super::link::{Credentials, Fault, LinkEvent, Order, Version};
-use super::outbox::{Class, Next, Verdict};
+use super::outbox::{Next, Verdict};
 use super::publisher::{Outcome, Publisher};
 use super::requests::Waiting;
-use super::{info, publisher};
 use crate::bus::health::Health;
 use crate::bus::{BusEvent, Command, Happened};
 use crate::config::Config;
 use crate::spool::Spool;
 use crate::status::Status;
+use status::Display;
 
-/// `bridge/info` is published so often.
-const INFO_EVERY: Duration = Duration::from_secs(60);
 /// Events taken at one turn, at most.
 const CATCH_UP: usize = 256;
-/// Different reasons for one outage that are said.
+/// Different reasons for one outage that are logged.
 const FAULTS: usize = 10;
 /// How long the last messages may take at the end.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
@@ -99,13 +98,12 @@ pub struct OutboxTask {
     channels: Channels,
     waiting: Waiting,
     connection: Option<u64>,
-    /// Why there is no connection, each reason once: said already.
+    /// Why there is no connection, each reason once: logged already.
     faults: Vec<Fault>,
     /// What the blocking pool does for the spool.
     disk_work: Option<JoinHandle<io::Result<()>>>,
-    started: Instant,
-    info_at: Instant,
-    /// Connect anew as this, once everything of before is said, or at the latest at this time.
+    display: Display,
+    /// Connect again as this, once pending messages are flushed, or at the latest at this time.
     reconnect: Option<(Credentials, Instant)>,
 }
 
@@ -121,8 +119,7 @@ impl OutboxTask {
             connection: None,
             faults: Vec::new(),
             disk_work: None,
-            started: now,
-            info_at: now,
+            display: Display::new(now),
             reconnect: None,
         }
     }
@@ -131,6 +128,12 @@ impl OutboxTask {
     #[must_use]
     pub fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
         self.publisher.last_good()
+    }
+
+    /// Snapshots of the agent, from the next thing on that happens.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.display.watch()
     }
 
     /// Runs until every bus task has ended, then says goodbye.
@@ -158,7 +161,7 @@ impl OutboxTask {
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
         let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect);
-        wakes.fold(self.info_at, Instant::min)
+        wakes.fold(self.display.wake_at(), Instant::min)
     }
 
     /// Everything else that has already come, so that one sync of the disk serves many readings.
@@ -190,6 +193,7 @@ impl OutboxTask {
     }
 
     fn reload(&mut self, reload: Reload) {
+        self.turn();
         match reload {
             Reload::Ping(reply) => _ = reply.send(()),
             Reload::Answer { outcome, transaction } => self.reloaded(&outcome, transaction.as_deref()),
@@ -220,9 +224,14 @@ impl OutboxTask {
         }
     }
 
-    fn happened(&mut self, event: BusEvent) {
-        // The turn began before the wait for this.
+    /// Something happened: the turn began before the wait for it.
+    fn turn(&mut self) {
         self.publisher.now = Instant::now();
+        self.display.touch(self.publisher.now);
+    }
+
+    fn happened(&mut self, event: BusEvent) {
+        self.turn();
         let readout = match event.what {
             Happened::Read(readout) => readout,
             Happened::Scanned { found, complete: true } => return self.scanned(event.bus, Ok(&found)),
@@ -255,12 +264,13 @@ impl OutboxTask {
     }
 
     fn linked(&mut self, event: LinkEvent) {
+        self.turn();
         match event {
             LinkEvent::Up { connection, version } => self.up(connection, version),
             LinkEvent::Down(fault) => self.down(fault),
             LinkEvent::Acked(id) => {
                 if let Some(cursor) = self.publisher.outbox.acked(id) {
-                    self.settle(cursor);
+                    self.publisher.settle(cursor);
                 }
             }
             LinkEvent::Refused(id, refusal) => {
@@ -297,35 +307,23 @@ impl OutboxTask {
         }
     }
 
-    /// The broker has every reading up to here.
-    fn settle(&mut self, cursor: u64) {
-        let before = self.publisher.spool.depth();
-        self.publisher.spool.ack(cursor, Instant::now());
-        let settled = before.saturating_sub(self.publisher.spool.depth());
-        self.publisher.counts.delivered += settled;
-    }
-
     fn obey(&mut self, verdict: &Verdict) {
         let why = verdict.refusal.map_or_else(|| "closes the connection at it".to_owned(), |r| r.to_string());
         if verdict.first {
             tracing::warn!(topic = verdict.topic, "the broker does not take this: {why}");
         }
         if let Some(seq) = verdict.set_aside {
-            self.publisher.counts.set_aside += 1;
-            self.publisher.spool.set_aside(seq, Instant::now());
+            self.publisher.set_aside(seq);
         }
         if let Some(cursor) = verdict.cursor {
-            self.settle(cursor);
+            self.publisher.settle(cursor);
         }
     }
 
     /// Hands everything to the link that may go now.
     fn pump(&mut self) {
         let now = Instant::now();
-        if now >= self.info_at {
-            self.info_at = now + INFO_EVERY;
-            self.publish_info();
-        }
+        self.show(now);
         self.reconnect(now);
         let Some(connection) = self.connection else { return };
         self.publisher.tell_drops();
@@ -337,8 +335,8 @@ impl OutboxTask {
                     place.send(Order::Subscribe { connection, filters: publisher.filters() });
                     continue;
                 }
-                Next::Born(step) => {
-                    publisher.born(step);
+                Next::Birth(phase) => {
+                    publisher.born(phase);
                     continue;
                 }
                 Next::Publish(message) => message,
@@ -349,36 +347,13 @@ impl OutboxTask {
                 Next::ReadingAgain(seq) => match publisher.reading_again(seq) {
                     Ok(message) => message,
                     Err(cursor) => {
-                        publisher.spool.ack(cursor, now);
+                        publisher.settle(cursor);
                         continue;
                     }
                 },
             };
             place.send(Order::Publish { connection, message });
         }
-    }
-
-    fn status(&self) -> Status {
-        let publisher::Counts { taken, delivered, dropped, set_aside, faulty } = self.publisher.counts;
-        Status {
-            uptime: self.started.elapsed(),
-            connected: self.connection.is_some(),
-            readings_taken: taken,
-            readings_delivered: delivered,
-            readings_dropped: dropped,
-            readings_set_aside: set_aside,
-            spool_depth: self.publisher.spool.depth(),
-            notes_dropped: self.publisher.outbox.notes_dropped(),
-            readings_faulty: faulty,
-        }
-    }
-
-    fn publish_info(&mut self) {
-        let buses = self.publisher.config.buses.iter().zip(&self.channels.buses);
-        let buses = buses.map(|(bus, end)| (bus, end.health.borrow().clone()));
-        let info = info::info(&self.status(), buses);
-        let topic = self.publisher.topics.bridge_info();
-        self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::readings::{READINGS, TRIES};
-use super::{Birth, Class, NOTES, Next, Outbox, WINDOW};
+use super::{BirthPhase, Class, NOTES, Next, Outbox, WINDOW};
 use crate::mqtt::link::{Publish, Refusal};
 
 /// A spool of readings 1..=n and what the outbox asks to send.
@@ -24,7 +24,7 @@ impl Bench {
         let mut sent = Vec::new();
         for _ in 0..10_000 {
             match self.outbox.next(self.now) {
-                Next::Subscribe | Next::Born(_) => {}
+                Next::Subscribe | Next::Birth(_) => {}
                 Next::Publish(message) => sent.push(message),
                 Next::ReadingAfter(seq) if seq >= self.last => return sent,
                 Next::ReadingAfter(seq) => sent.push(self.outbox.reading(seq + 1, topic(seq + 1), vec![1])),
@@ -303,13 +303,13 @@ fn a_connection_lost_after_a_birth_begins_its_answer_anew() {
     bench.outbox.birth(bench.now);
     bench.pass(Duration::from_secs(2));
     assert_eq!(bench.outbox.next(bench.now), Next::Subscribe);
-    assert_eq!(bench.outbox.next(bench.now), Next::Born(Birth::Announce));
+    assert_eq!(bench.outbox.next(bench.now), Next::Birth(BirthPhase::Announce));
     assert_eq!(bench.outbox.down(false), None);
     bench.pass(Duration::from_secs(60));
     bench.outbox.up();
-    for step in [Birth::Announce, Birth::States] {
+    for step in [BirthPhase::Announce, BirthPhase::States] {
         let mut next = std::iter::from_fn(|| Some(bench.outbox.next(bench.now)).filter(|next| *next != Next::Wait));
-        assert!(next.by_ref().take(20).any(|next| next == Next::Born(step)), "{step:?}");
+        assert!(next.by_ref().take(20).any(|next| next == Next::Birth(step)), "{step:?}");
         bench.pass(Duration::from_secs(5));
     }
 }

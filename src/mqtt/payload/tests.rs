@@ -75,7 +75,8 @@ fn every_digit_of_a_value_arrives() {
         assert!(super::reading(&reading, 1).contains(&format!(r#""value":{text},"#)), "{text}");
         let state = state(&reading, 1, None);
         assert!(state.starts_with(&format!(r#"{{"volume":{text},"#)), "{state}");
-        assert_eq!(numbers_of_state(state.as_bytes()).expect("our own state").get("volume"), Some(&number));
+        let read_back = newest_of_state(&state).expect("our own state");
+        assert_eq!(numbers(&read_back).collect::<Vec<_>>(), [("volume".to_owned(), number)]);
     }
 }
 
@@ -120,8 +121,8 @@ fn a_state_is_flat_with_null_for_invalid() {
         r#"{"volume":0.05,"volume_2":null,"date":"2020-01-15","read_at":"2026-11-22T19:15:00.412Z","seq":7,"status":["low_power"]}"#
     );
     assert!(super::reading(&reading, 7).contains(r#""due_at":null,"#));
-    let numbers = numbers_of_state(state(&reading, 7, None).as_bytes()).expect("our own state");
-    assert_eq!(numbers.into_keys().collect::<Vec<_>>(), ["volume"]);
+    let read_back = newest_of_state(&state(&reading, 7, None)).expect("our own state");
+    assert_eq!(numbers(&read_back).map(|(key, _)| key).collect::<Vec<_>>(), ["volume"]);
 }
 
 #[test]
@@ -144,4 +145,24 @@ fn times_outside_the_calendar_do_not_panic() {
     assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_millis(1)), "1969-12-31T23:59:59.999Z");
     let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
     assert_eq!(timestamp(far), "1970-01-01T00:00:00Z");
+}
+
+#[test]
+fn the_newest_values_are_those_of_the_state_and_have_units_once_they_were_read() {
+    let mut reading = sample();
+    reading.device.status = vec!["low_power"];
+    reading.measurements.push(volume("date_time", Measured::Text("2026-07-15T10:00".to_owned())));
+    reading.measurements.push(volume("volume_2", Measured::Invalid));
+    let shown = |newest: &Newest| serde_json::to_string(newest).expect("JSON");
+    let unit = r#""unit":"m³""#;
+    let read = format!(
+        r#"{{"seq":7,"read_at":"2026-11-22T19:15:00.412Z","status":["low_power"],"values":{{"date_time":{{"value":"2026-07-15T10:00",{unit}}},"volume":{{"value":0.05,{unit}}},"volume_2":{{"value":null,{unit}}}}}}}"#
+    );
+    assert_eq!(shown(&newest(&reading, 7)), read);
+    let state = state(&reading, 7, Some(&TimeZone::UTC));
+    let read_back = newest_of_state(&state).expect("our own state");
+    assert_eq!(shown(&read_back), read.replace(unit, r#""unit":null"#));
+    for strange in ["", "[]", "{}", r#"{"seq":1,"read_at":"2026-11-22T19:15:00Z","status":7}"#] {
+        assert!(newest_of_state(strange).is_none(), "{strange}");
+    }
 }

@@ -1,33 +1,55 @@
 //! What is published without a readout: from the store at a start, from another configuration at a
 //! reload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::outbox::Class;
 use super::super::payload::{self, OFFLINE, ONLINE};
 use super::super::topic::Topics;
-use super::Publisher;
-use super::announce::AGENT;
-use super::known::{self, Known};
+use super::memory::MeterMemory;
+use super::{Publisher, announce};
 use crate::config::Config;
-use crate::homeassistant::discovery::{self, Announced};
-use crate::mbus::address::SecondaryAddress;
+use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
 use crate::spool::Memo;
+use crate::spool::memo::MeterKey;
+use crate::status::Newest;
 
 impl Publisher {
-    /// Sets every document that is known without a readout.
+    /// Sets every document that is known without a readout, at a start.
     pub(super) fn restore(&mut self) {
-        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
-        self.announcer = self.new_announcer();
+        self.restore_units();
         self.restore_states();
-        self.restore_announcements();
-        self.announce_agent();
-        for known in self.meters.values() {
+        let configured = announce::configured(&self.config, &self.topics);
+        let announcer = announce::announcer(&self.config, &self.topics);
+        let kinds = [Memo::Announcement, Memo::Identity, Memo::Farewell];
+        let memos =
+            kinds.into_iter().flat_map(|kind| self.spool.remembered(kind).map(move |(n, text)| (kind, n, text)));
+        self.announcements = Announcements::restore(announcer, &configured, memos);
+        self.configure_announcements();
+        self.set_presence();
+        let states = self.spool.remembered(Memo::State).map(|(name, _)| name.to_owned());
+        let gone: Vec<String> = states.filter(|name| !self.meters.contains_key(name)).collect();
+        gone.iter().for_each(|name| self.take_back(name));
+    }
+
+    /// `online` for the agent, and for each meter what is known of it.
+    fn set_presence(&mut self) {
+        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
+        for (name, known) in &self.meters {
             let payload = if known.presence.is_online() { ONLINE } else { OFFLINE };
-            let topic = self.topics.availability(&known.meter.name);
-            self.outbox.set(Class::Availability, &topic, payload.into(), true);
+            self.outbox.set(Class::Availability, &self.topics.availability(name), payload.into(), true);
+        }
+    }
+
+    fn restore_units(&mut self) {
+        for (name, unit) in self.spool.remembered(Memo::Unit) {
+            let Some(MeterKey { meter, key }) = MeterKey::parse(name) else { continue };
+            if let (Some(known), Some(unit)) = (self.meters.get_mut(meter), Unit::from_name(unit)) {
+                known.units.insert(key.to_owned(), unit);
+            }
         }
     }
 
@@ -35,58 +57,34 @@ impl Publisher {
     fn restore_states(&mut self) {
         for (name, state) in self.spool.remembered(Memo::State) {
             let Some(known) = self.meters.get_mut(name) else { continue };
-            known.last = payload::numbers_of_state(state.as_bytes()).unwrap_or_default();
-            if last_good(state).is_some_and(|at| is_recent(at, known.meter.interval)) {
+            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
+            let Some(newest) = payload::newest_of_state(state) else { continue };
+            known.last = payload::numbers(&newest).collect();
+            if read_at(&newest).is_some_and(|at| is_recent(at, jiff::Timestamp::now(), known.meter.interval)) {
                 known.presence.restore();
             }
-            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
-        }
-        for (name, unit) in self.spool.remembered(Memo::Unit) {
-            let Some((meter, key)) = name.split_once('/') else { continue };
-            if let (Some(known), Some(unit)) = (self.meters.get_mut(meter), Unit::from_name(unit)) {
-                known.units.insert(key.to_owned(), unit);
-            }
-        }
-        for (name, identity) in self.spool.remembered(Memo::Identity) {
-            let Some(known) = self.meters.get_mut(name) else { continue };
-            let (identity, replaced) = identity.split_once(' ').map_or((identity, false), |(id, _)| (id, true));
-            known.replaces_another = replaced;
-            if let Ok(identity) = SecondaryAddress::parse(identity) {
-                known.presence.recognise(identity);
-            }
+            known.newest.get_or_insert_with(|| Arc::new(newest));
         }
     }
 
-    /// Announces what the store knows; takes back what is no longer configured.
-    fn restore_announcements(&mut self) {
-        for (name, text) in self.spool.remembered(Memo::Announcement) {
-            let Some((topic, rules, payload)) = announcement(text) else { continue };
-            let announced = self.announcer.as_ref().and_then(|a| a.recognise(payload.as_bytes()));
-            match (announced, self.meters.get_mut(name)) {
-                (Some(announced), Some(known)) => {
-                    let payload = discovery::retitled(payload, name, known.meter.title.as_deref());
-                    self.outbox.set(Class::Announcement, topic, payload.into(), true);
-                    known.resume(topic, announced, rules == known::rules_mark(&known.meter, &self.config));
-                }
-                (Some(announced), None) if name == AGENT => self.agent_before = announced.components,
-                (Some(announced), None) => _ = self.held.insert(topic.to_owned(), announced),
-                (None, _) => self.outbox.set(Class::Announcement, topic, Vec::new(), true),
-            }
-        }
-        self.held.retain(|topic, _| !self.meters.values().any(|known| known.announced.as_ref() == Some(topic)));
-        self.release_held();
-        let remembered = self.spool.remembered(Memo::State).chain(self.spool.remembered(Memo::Announcement));
-        let names = remembered.map(|(name, _)| name).filter(|name| *name != AGENT);
-        let gone: BTreeSet<String> = names.filter(|name| !self.meters.contains_key(*name)).map(str::to_owned).collect();
-        gone.iter().for_each(|name| self.take_back(name));
+    fn configure_announcements(&mut self) {
+        let announcer = announce::announcer(&self.config, &self.topics);
+        // under another base topic nothing is announced until the old connection is closed
+        let announcer = announcer.filter(|_| self.topics.base() == self.config.mqtt.base_topic);
+        let meters = announce::configured(&self.config, &self.topics);
+        self.announcements.configure(announcer, &self.config.buses, meters);
+        self.carry_out();
     }
 
     /// Takes another configuration over. Its topics are followed by
     /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
-    pub(in super::super) fn reconfigure(&mut self, config: Config) {
+    pub(in crate::mqtt) fn reconfigure(&mut self, config: Config) {
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.meters.iter().any(|m| m.name == **name)).cloned().collect();
-        gone.iter().for_each(|name| self.remove(name));
+        for name in &gone {
+            self.meters.remove(name);
+            self.take_back(name);
+        }
         if self.config.mqtt.value_topics && !config.mqtt.value_topics {
             self.take_values_back();
         }
@@ -94,67 +92,46 @@ impl Publisher {
             match self.meters.get_mut(&meter.name) {
                 Some(known) => known.reconfigure(meter),
                 None => {
-                    self.meters.insert(meter.name.clone(), Known::new(meter));
+                    self.meters.insert(meter.name.clone(), MeterMemory::new(meter));
                     let topic = self.topics.availability(&meter.name);
                     self.outbox.set(Class::Availability, &topic, OFFLINE.into(), true);
                 }
             }
         }
-        let rebased = self.config.mqtt.base_topic != config.mqtt.base_topic;
-        let announced_otherwise = rebased || self.config.homeassistant != config.homeassistant;
-        if announced_otherwise {
-            self.outbox.clear(|class| matches!(class, Class::Announcement | Class::AgentAnnouncement));
-        }
-        if rebased {
-            self.outbox.clear(|_| true);
+        if self.config.mqtt.base_topic != config.mqtt.base_topic {
+            self.outbox.clear(|class| !matches!(class, Class::Announcement | Class::AgentAnnouncement));
         }
         self.config = config;
         self.zone = self.config.time_zone();
-        if announced_otherwise {
-            self.announcer = self.new_announcer();
-            self.meters.values_mut().for_each(|known| known.announced = None);
-        }
-        if !rebased {
-            self.announce_all();
-        }
-        self.release_held();
+        self.configure_announcements();
     }
 
-    /// Nobody keeps the topics of single values right any more.
+    /// Without an agent that keeps them right, the topics of single values go.
     fn take_values_back(&mut self) {
-        for known in self.meters.values() {
-            for measurement in &known.seen {
-                let topic = self.topics.value(&known.meter.name, &measurement.key);
-                self.outbox.set(Class::State, &topic, Vec::new(), true);
+        for (name, known) in &self.meters {
+            for key in known.newest.iter().flat_map(|newest| newest.values.keys()) {
+                self.outbox.set(Class::State, &self.topics.value(name, key), Vec::new(), true);
             }
         }
     }
 
     /// Publishes everything under the base topic of the configuration, if it is another one.
-    pub(in super::super) fn follow_base_topic(&mut self) {
+    pub(in crate::mqtt) fn follow_base_topic(&mut self) {
         if self.topics.base() == self.config.mqtt.base_topic {
             return;
         }
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.outbox.forget_documents();
-        self.agent_before.clear();
-        self.restore();
-        self.announce_all();
+        self.restore_states();
+        self.configure_announcements();
+        self.set_presence();
     }
 
     /// Takes a meter that is no longer configured back from the broker.
-    fn remove(&mut self, name: &str) {
-        let Some(known) = self.meters.remove(name) else { return };
-        let announced = Announced { state_topic: None, serial: None, components: known.before };
-        self.held.extend(known.announced.map(|topic| (topic, announced)));
-        self.held.extend(known.found);
-        self.take_back(name);
-    }
-
     fn take_back(&mut self, name: &str) {
         let state = self.spool.remembered(Memo::State).find(|(meter, _)| *meter == name);
-        let keys = state.map(|(_, state)| payload::keys_of_state(state)).unwrap_or_default();
-        for key in keys.iter().filter(|_| self.config.mqtt.value_topics) {
+        let newest = state.and_then(|(_, state)| payload::newest_of_state(state));
+        for key in newest.iter().flat_map(|newest| newest.values.keys()).filter(|_| self.config.mqtt.value_topics) {
             self.outbox.set(Class::State, &self.topics.value(name, key), Vec::new(), true);
         }
         self.outbox.set(Class::State, &self.topics.state(name), Vec::new(), true);
@@ -163,54 +140,52 @@ impl Publisher {
     }
 
     /// Forgets meters that are no longer configured, once the broker has forgotten them: else a
-    /// restart without a broker would leave them there for ever.
-    pub(in super::super) fn forget_gone(&mut self) {
-        let Self { leaving, held, outbox, spool, topics, meters, now, .. } = self;
+    /// restart without a broker would leave them there.
+    pub(in crate::mqtt) fn forget_gone(&mut self) {
+        let Self { leaving, outbox, spool, topics, meters, now, .. } = self;
         leaving.retain(|name| {
             if meters.contains_key(name) {
                 return false;
             }
-            let remembered = spool.remembered(Memo::Announcement).find(|(other, _)| other == name);
-            let announcement = remembered.and_then(|(_, text)| announcement(text)).map_or("", |(topic, ..)| topic);
             let gone = outbox.has_arrived(Class::State, &topics.state(name))
-                && outbox.has_arrived(Class::Availability, &topics.availability(name))
-                && !held.contains_key(announcement)
-                && outbox.has_arrived(Class::Announcement, announcement);
+                && outbox.has_arrived(Class::Availability, &topics.availability(name));
             if gone {
-                for memo in [Memo::State, Memo::Announcement, Memo::Identity] {
-                    spool.remember(memo, name, "", *now);
-                }
+                spool.remember(Memo::State, name, "", *now);
             }
             !gone
         });
-        self.forget_farewells();
+        self.announcements.settle(|topic| self.outbox.has_arrived(Class::Announcement, topic));
+        self.carry_out();
     }
 
     /// When each meter's last good reading was taken, where the store knows.
-    pub(in super::super) fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
-        let states = self.spool.remembered(Memo::State);
-        states.filter_map(|(name, state)| Some((name.to_owned(), last_good(state)?))).collect()
+    pub(in crate::mqtt) fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
+        let newest = self.meters.iter().filter_map(|(name, known)| Some((name, known.newest.as_deref()?)));
+        newest.filter_map(|(name, newest)| Some((name.clone(), read_at(newest)?))).collect()
     }
 }
 
-/// Topic, mark of the rules and document of a remembered announcement.
-fn announcement(text: &str) -> Option<(&str, &str, &str)> {
-    let (topic, rest) = text.split_once('\n')?;
-    let (rules, document) = rest.split_once('\n')?;
-    Some((topic, rules, document))
-}
-
-/// `read_at` of a `state` document.
-fn last_good(state: &str) -> Option<jiff::Timestamp> {
-    #[derive(serde::Deserialize)]
-    struct ReadAt {
-        read_at: String,
-    }
-    serde_json::from_str::<ReadAt>(state).ok()?.read_at.parse().ok()
+fn read_at(newest: &Newest) -> Option<jiff::Timestamp> {
+    newest.read_at.parse().ok()
 }
 
 /// Not older than `interval`, and not from a future that a clock without battery made up.
-fn is_recent(at: jiff::Timestamp, interval: Duration) -> bool {
-    let age = jiff::Timestamp::now().as_second() - at.as_second();
+fn is_recent(at: jiff::Timestamp, now: jiff::Timestamp, interval: Duration) -> bool {
+    let age = now.as_second() - at.as_second();
     (0..=i64::try_from(interval.as_secs()).unwrap_or(i64::MAX)).contains(&age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_recent;
+    use std::time::Duration;
+
+    #[test]
+    fn a_state_is_recent_for_one_interval_and_never_before_it_was_read() {
+        let at = |second| jiff::Timestamp::from_second(second).expect("a time");
+        let interval = Duration::from_secs(900);
+        for (age, recent) in [(0, true), (900, true), (901, false), (30 * 86_400, false), (-1, false)] {
+            assert_eq!(is_recent(at(1_000_000), at(1_000_000 + age), interval), recent, "{age} s");
+        }
+    }
 }

@@ -1,0 +1,94 @@
+//! What Home Assistant is told: the decisions of `homeassistant::announcements`, carried out.
+
+use std::collections::BTreeMap;
+
+use super::super::outbox::{BirthPhase, Class};
+use super::super::topic::Topics;
+use super::Publisher;
+use crate::config::Config;
+use crate::homeassistant::announcements::{Change, Configured};
+use crate::homeassistant::discovery::{AgentTopics, Announcer};
+
+impl Publisher {
+    /// A retained announcement on the broker.
+    pub(in crate::mqtt) fn found(&mut self, topic: &str, payload: &[u8]) {
+        self.announcements.found(topic, payload);
+        self.carry_out();
+    }
+
+    /// Home Assistant was born, and is so far.
+    pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
+        match phase {
+            BirthPhase::Announce => self.announcements.born(),
+            BirthPhase::States => self.announcements.born_and_ready(),
+        }
+        self.carry_out();
+    }
+
+    /// Does what the announcements ask for. A document that says nothing new is not published again.
+    pub(super) fn carry_out(&mut self) {
+        for change in self.announcements.changes() {
+            match change {
+                Change::Document { of_agent, topic, payload, retain } => {
+                    let class = if of_agent { Class::AgentAnnouncement } else { Class::Announcement };
+                    if self.outbox.get(class, &topic) != Some(payload.as_bytes()) {
+                        self.outbox.set(class, &topic, payload.into(), retain);
+                    }
+                }
+                Change::Memo { memo, name, text } => self.spool.remember(memo, &name, &text, self.now),
+                Change::Orphan { state_topic } => self.take_back_orphan(&state_topic),
+                Change::First { meter, by_name, left_out } => log_first(&meter, by_name, left_out),
+                Change::NotConfigured { topic } => {
+                    tracing::info!(topic, "takes back the announcement of a meter that is not configured");
+                }
+            }
+        }
+    }
+
+    /// The topics of a meter that was found announced but is not configured.
+    fn take_back_orphan(&mut self, state_topic: &str) {
+        if let Some(name) = self.topics.meter_of_state(state_topic) {
+            self.outbox.set(Class::Availability, &self.topics.availability(name), Vec::new(), true);
+        }
+        self.outbox.set(Class::State, state_topic, Vec::new(), true);
+    }
+}
+
+/// Who makes the documents; `None` where Home Assistant is switched off.
+pub(super) fn announcer(config: &Config, topics: &Topics) -> Option<Announcer> {
+    let own = AgentTopics {
+        state: topics.bridge_state(),
+        info: topics.bridge_info(),
+        scan: topics.request("scan"),
+        scanned: topics.response("scan"),
+        power: topics.request("power"),
+    };
+    config.homeassistant.enabled.then(|| Announcer::new(&config.homeassistant, topics.base(), own))
+}
+
+/// What the announcements must know of each configured meter.
+pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, Configured> {
+    let meters = config.meters.iter().map(|meter| {
+        let configured = Configured {
+            title: meter.title.clone(),
+            state_topic: topics.state(&meter.name),
+            availability_topic: topics.availability(&meter.name),
+            read_topic: topics.read(&meter.name),
+        };
+        (meter.name.clone(), configured)
+    });
+    meters.collect()
+}
+
+fn log_first(meter: &str, by_name: bool, left_out: usize) {
+    if by_name {
+        tracing::warn!(
+            meter,
+            "its identification does not distinguish it from other meters, so Home Assistant knows it by its name \
+             here: keep that"
+        );
+    }
+    if left_out > 0 {
+        tracing::warn!(meter, "{left_out} entities are left out: too many for a message");
+    }
+}

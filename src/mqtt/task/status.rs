@@ -1,0 +1,116 @@
+//! The snapshot of the agent: made of what its owners know, published as `bridge/info`, and sent to whoever
+//! watches it.
+//!
+//! Not here: what it says (`crate::status`).
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::super::outbox::Class;
+use super::super::payload;
+use super::OutboxTask;
+use crate::bus::health::Health;
+use crate::config::{Bus, Port};
+use crate::status::{AgentStatus, BusStatus, Status};
+
+/// `bridge/info` is published so often.
+const INFO_EVERY: Duration = Duration::from_secs(60);
+/// Whoever watches sees what happened at the latest after this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Shows how the agent is doing.
+#[derive(Debug)]
+pub(super) struct Display {
+    started: Instant,
+    /// When `bridge/info` is due.
+    info_at: Instant,
+    /// When those who watch are to see what happened.
+    show_at: Option<Instant>,
+    watched: watch::Sender<Status>,
+}
+
+impl Display {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { started: now, info_at: now, show_at: None, watched: watch::Sender::default() }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Status> {
+        self.watched.subscribe()
+    }
+
+    /// Something happened.
+    pub(super) fn touch(&mut self, now: Instant) {
+        if self.watched.receiver_count() > 0 {
+            self.show_at.get_or_insert(now + SHOWN_WITHIN);
+        }
+    }
+
+    /// When [`OutboxTask::show`] has something to do.
+    pub(super) fn wake_at(&self) -> Instant {
+        self.show_at.map_or(self.info_at, |at| at.min(self.info_at))
+    }
+}
+
+impl OutboxTask {
+    /// Shows what is due.
+    pub(super) fn show(&mut self, now: Instant) {
+        if now < self.display.wake_at() {
+            return;
+        }
+        let agent = self.agent_status(now);
+        if now >= self.display.info_at {
+            self.display.info_at = now + INFO_EVERY;
+            let (topic, info) = (self.publisher.topics.bridge_info(), payload::json(&agent));
+            self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
+        }
+        self.display.show_at = None;
+        if self.display.watched.receiver_count() > 0 {
+            let (connected, meters) = (self.connection.is_some(), self.publisher.meters());
+            self.display.watched.send_replace(Status { connected, agent, meters });
+        }
+    }
+
+    fn agent_status(&self, now: Instant) -> AgentStatus {
+        let buses = self.publisher.config.buses.iter().zip(&self.channels.buses);
+        let readings = self.publisher.readings();
+        AgentStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: now.duration_since(self.display.started).as_secs(),
+            spool_depth: readings.waiting,
+            events_dropped: self.publisher.outbox.notes_dropped(),
+            readings,
+            buses: buses.map(|(bus, end)| (bus.name.clone(), bus_status(bus, &end.health.borrow()))).collect(),
+        }
+    }
+}
+
+fn bus_status(bus: &Bus, health: &Health) -> BusStatus {
+    let readouts = health.readouts_ok + health.readouts_failed;
+    let permille = health.readouts_failed.saturating_mul(1000) / readouts.max(1);
+    BusStatus {
+        port: port(&bus.port),
+        baud: bus.baud.bits_per_second(),
+        up: health.up,
+        readouts,
+        failed: health.readouts_failed,
+        error_rate: percent(permille),
+        load: percent(u64::from(health.load_permille)),
+        line_losses: health.line_losses,
+        last_error: health.last_error.clone(),
+    }
+}
+
+/// One digit after the point; no meter value, so a float does no harm.
+fn percent(permille: u64) -> f64 {
+    f64::from(u32::try_from(permille).unwrap_or(u32::MAX)) / 10.0
+}
+
+fn port(port: &Port) -> String {
+    match port {
+        Port::Serial(path) => path.display().to_string(),
+        Port::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
+        Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
+        Port::Sim(path) => format!("sim:{}", path.display()),
+    }
+}

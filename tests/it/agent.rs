@@ -4,6 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use mbushat::mbus::decimal::Decimal;
+use rustix::process::Signal;
 
 use crate::broker::{Broker, Folder, Received, Subscriber, publish, retained, signal};
 use crate::gateway::Gateway;
@@ -37,12 +38,17 @@ impl Agent {
 
     /// SIGHUP.
     pub(crate) fn hangup(&self) {
-        signal(self.child.id(), "HUP");
+        self.signal(Signal::HUP);
     }
 
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Any signal.
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(&self.child, which);
     }
 
     /// Where its configuration, store and log are.
@@ -72,9 +78,9 @@ impl Agent {
     }
 
     /// Sends the signal and waits for the end; the time it took.
-    pub(crate) fn end(&mut self, name: &str) -> (ExitStatus, Duration) {
+    pub(crate) fn end(&mut self, which: Signal) -> (ExitStatus, Duration) {
         let start = Instant::now();
-        signal(self.child.id(), name);
+        self.signal(which);
         (self.child.wait().expect("it ends"), start.elapsed())
     }
 }
@@ -152,7 +158,7 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
 
     gateway.meters().silent.clear();
     subscriber.wait_for(SOON, |m| m.payload.contains("meter_back")).expect("it is back");
-    let (status, took) = agent.end("TERM");
+    let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
 }
 
@@ -160,11 +166,11 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
 fn a_stop_leaves_offline_said_once() {
     let Some(broker) = Broker::start() else { return };
     let gateway = Gateway::start();
-    for name in ["TERM", "INT"] {
+    for which in [Signal::TERM, Signal::INT] {
         let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
         let mut agent = Agent::start(broker.port, &gateway.config("w", [7], "1s"));
         subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
-        let (status, took) = agent.end(name);
+        let (status, took) = agent.end(which);
         assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
         let last = subscriber.until_quiet(Duration::from_secs(1));
         let offline = last.iter().filter(|m| m.topic == "mbushat/bridge/state" && m.payload == "offline").count();
@@ -324,7 +330,7 @@ fn a_restart_without_a_broker_keeps_every_reading_and_a_second_agent_is_refused(
         .expect("mbushat runs");
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another mbushat"));
-    agent.end("TERM");
+    agent.end(Signal::TERM);
     broker.run();
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
     agent.restart();
@@ -450,10 +456,10 @@ fn a_frozen_broker_does_not_keep_the_agent_from_ending_in_time() {
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
     let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
     subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
-    broker.signal("STOP");
+    broker.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(1));
-    let (status, took) = agent.end("TERM");
-    broker.signal("CONT");
+    let (status, took) = agent.end(Signal::TERM);
+    broker.signal(Signal::CONT);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
 }
 
@@ -477,7 +483,7 @@ fn the_service_manager_hears_of_the_start_of_progress_and_of_the_stop() {
         heard.push(next());
     }
     assert_eq!(heard, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
-    agent.end("TERM");
+    agent.end(Signal::TERM);
     assert!(std::iter::repeat_with(next).take(5).any(|message| message == "STOPPING=1"));
 }
 

@@ -9,6 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::tools::tool;
 
 /// A folder that goes away with the test.
@@ -120,10 +122,10 @@ impl Broker {
         }
     }
 
-    /// Any other signal, by name.
-    pub(crate) fn signal(&self, name: &str) {
+    /// Any other signal.
+    pub(crate) fn signal(&self, which: Signal) {
         if let Some(child) = &self.child {
-            signal(child.id(), name);
+            signal(child, which);
         }
     }
 }
@@ -134,10 +136,9 @@ impl Drop for Broker {
     }
 }
 
-/// Sends a signal by its name (`TERM`, `STOP`).
-pub(crate) fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
-    assert!(status.is_ok_and(|s| s.success()), "kill -{name} {pid}");
+/// Sends a signal.
+pub(crate) fn signal(child: &Child, which: Signal) {
+    kill_process(Pid::from_child(child), which).expect("a process of ours that runs");
 }
 
 /// One received message.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::tools::skipped;
+
 #[test]
 fn hat_prints_the_version_without_the_nul_or_says_what_to_check() {
     let place = Folder::new("hat");
@@ -40,7 +42,7 @@ fn hat_on_without_a_pi_says_what_both_ways_to_the_pin_say() {
     place.write("hat/product", "M-Bus Master\0");
     place.write("mbushat.toml", "");
     if std::path::Path::new("/proc/device-tree/model").exists() {
-        println!("SKIPPED: this may be a Raspberry Pi, whose pin nobody wants switched");
+        skipped("this may be a Raspberry Pi, whose pin must not be switched");
         return;
     }
     let output = place.mbushat(&["hat", "on", "--device-tree", &place.path("")]);

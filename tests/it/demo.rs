@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::broker::{Folder, Subscriber, signal};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -44,7 +46,7 @@ fn the_demo_prints_readings_that_a_subscriber_gets_and_ends_without_a_trace() {
     }
 
     let start = Instant::now();
-    signal(child.id(), "INT");
+    signal(&child, Signal::INT);
     let status = child.wait().expect("it ends");
     assert!(status.success() && start.elapsed() < Duration::from_secs(4), "{status} {:?}", start.elapsed());
     let mut log = String::new();

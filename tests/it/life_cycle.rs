@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::agent::{Agent, SOON, litres, payload_of};
 use crate::broker::{Broker, Folder, Subscriber, retained};
 use crate::gateway::Gateway;
@@ -18,11 +20,11 @@ fn a_frozen_broker_and_a_readout_on_the_wire_together_leave_the_stop_in_time_and
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
     let mut agent = Agent::start(broker.port, &slow);
     subscriber.wait_for(SOON, |m| m.topic.ends_with("w_m2/reading")).expect("a reading");
-    broker.signal("STOP");
+    broker.signal(Signal::STOP);
     std::thread::sleep(Duration::from_millis(1500));
     gateway.meters().silent.extend([1, 2]);
     std::thread::sleep(Duration::from_millis(1500));
-    let (status, took) = agent.end("TERM");
+    let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
 
     broker.kill();
@@ -92,7 +94,7 @@ fn clock_synced(script: Option<&str>) -> Option<String> {
     let path = format!("PATH={}", folder.path().display());
     let mut agent = Agent::start_with(broker.port, &gateway.config("w", [1], "1h"), &["/usr/bin/env", &path]);
     let reading = subscriber.wait_for(SOON, |_| true).expect("a reading");
-    let (status, took) = agent.end("TERM");
+    let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{script:?}: {status} {took:?}");
     let reading: serde_json::Value = serde_json::from_str(&reading.payload).expect("JSON");
     Some(reading.get("clock_synced").expect("said").to_string())

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Subscriber, publish};
 use crate::bus_commands::{Folder, Simulated, text};
@@ -247,7 +249,7 @@ fn check_counts_with_the_replies_that_the_agent_has_learnt() {
     let meters = "[[meter]]\nname = \"ats\"\naddress = 3\n[[meter]]\nname = \"absent\"\naddress = 99\n";
     let mut agent = Agent::start(broker.port, &format!("{bus}{meters}"));
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/ats/reading").expect("a reading");
-    assert!(agent.end("TERM").0.success());
+    assert!(agent.end(Signal::TERM).0.success());
     let file = agent.folder().join("mbushat.toml");
     let slow = std::fs::read_to_string(&file).expect("the configuration").replace("baud = 9600", "baud = 300");
     std::fs::write(&file, slow).expect("the configuration");

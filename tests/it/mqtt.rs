@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use mbushat::config::{Mqtt, PasswordSource, Protocol};
 use mbushat::mqtt::link::{self, Credentials, Fault, LinkEvent, Order, Publish, Refusal, Version};
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::broker::{Broker, Folder, Proxy, Subscriber, free_port, publish, retained};
+use crate::tools::skipped;
 
 pub(crate) fn config(port: u16) -> Mqtt {
     Mqtt {
@@ -192,11 +194,11 @@ async fn a_frozen_broker_is_noticed_within_one_and_a_half_keep_alives() {
     let Some(broker) = Broker::start() else { return };
     let mut link = Running::start(config(broker.port));
     link.up().await;
-    broker.signal("STOP");
+    broker.signal(Signal::STOP);
     let start = Instant::now();
     let fault = link.down().await;
     let took = start.elapsed();
-    broker.signal("CONT");
+    broker.signal(Signal::CONT);
     assert_eq!(fault, Fault::Silent);
     assert!(took < Duration::from_millis(8500), "{took:?}");
     link.up().await;
@@ -243,7 +245,7 @@ async fn an_ipv6_address_is_connected_to() {
     let path = broker.folder().path().join("mosquitto.conf");
     let text = std::fs::read_to_string(&path).expect("its config").replace("127.0.0.1", "::1");
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        println!("SKIPPED: this machine has no IPv6 loopback");
+        skipped("this machine has no IPv6 loopback");
         return;
     }
     std::fs::write(&path, format!("{text}listener {} 127.0.0.1\n", free_port())).expect("its config");

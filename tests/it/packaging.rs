@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::bus_commands::{Folder, text};
-use crate::tools::tool;
+use crate::tools::{optional_tool, tool};
 
 /// The package's preinst on a processor that `uname -m` calls so.
 fn preinst(processor: &str, argument: &str) -> Output {
@@ -42,25 +42,15 @@ fn each_shell_takes_its_completions() {
             assert!(script.contains(command), "{command} for {shell}");
         }
         place.write("script", &script);
-        let Some(program) = (if shell == "bash" { tool(shell) } else { optional(shell) }) else { continue };
+        let Some(program) = (if shell == "bash" { tool(shell) } else { optional_tool(shell) }) else { continue };
         let parsed = Command::new(program).arg("-n").arg(place.path("script")).output().expect("the shell runs");
         assert!(parsed.status.success() && parsed.stderr.is_empty(), "{shell}: {}", text(&parsed.stderr));
     }
 }
 
-/// A shell that need not be there even where every other tool must.
-fn optional(name: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        println!("SKIPPED: {name} is not installed");
-    }
-    found
-}
-
 #[test]
 fn man_finds_no_fault_in_the_manual_pages() {
-    let Some(man) = optional("man") else { return };
+    let Some(man) = optional_tool("man") else { return };
     let place = Folder::new("man");
     for page in ["commands", "config"] {
         place.write("page", &text(&place.mbushat(&["man", page]).stdout));

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use mbushat::bus::Command;
 use mbushat::mbus::master::readout::ReadoutError;
+use rustix::process::Signal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::agent::{Agent, SOON};
-use crate::broker::{Broker, Subscriber, signal};
+use crate::broker::{Broker, Subscriber};
 use crate::bus::{Folder, Running, levels};
 use crate::bus_commands::{Folder as Place, Simulated};
 use crate::wire::{FAULTY, Wire};
@@ -162,11 +163,11 @@ fn an_agent_that_was_stopped_for_a_while_reads_on_and_makes_no_slot_up() {
     for _ in 0..2 {
         subscriber.wait_for(SOON, |_| true).expect("a reading");
     }
-    signal(agent.pid(), "STOP");
+    agent.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(6));
     subscriber.until_quiet(Duration::from_millis(100));
     let stopped_until = jiff::Timestamp::now();
-    signal(agent.pid(), "CONT");
+    agent.signal(Signal::CONT);
     let mut slots = Vec::new();
     while slots.len() < 4 {
         let reading = subscriber.wait_for(SOON, |_| true).expect("a reading").payload;

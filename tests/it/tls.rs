@@ -8,7 +8,7 @@ use mbushat::mqtt::link::{Fault, Version};
 
 use crate::broker::{Broker, Folder, free_port};
 use crate::mqtt::{Running, config};
-use crate::tools::tool;
+use crate::tools::{skipped, tool};
 
 /// Two authorities and what they have signed, in a folder.
 struct Certificates(Folder);
@@ -100,7 +100,7 @@ async fn a_bare_ipv6_address_is_checked_against_a_certificate_for_it() {
     let Some(certificates) = Certificates::new() else { return };
     let Some(mut broker) = Broker::prepare("") else { return };
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        println!("SKIPPED: this machine has no IPv6 loopback");
+        skipped("this machine has no IPv6 loopback");
         return;
     }
     let port = free_port();

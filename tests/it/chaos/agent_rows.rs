@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::scene::{Scene, buses};
 use super::{ALWAYS, ANONYMOUS, OUTAGE, Row};
 
@@ -26,11 +28,11 @@ fn kill_a_hundred_times(scene: &mut Scene) {
     for round in 0..100 {
         scene.pause(300, 1500);
         if round % 2 == 0 {
-            scene.broker.signal("STOP");
+            scene.broker.signal(Signal::STOP);
             scene.pause(0, 4000);
         }
         scene.kill_agent();
-        scene.broker.signal("CONT");
+        scene.broker.signal(Signal::CONT);
         scene.agent.restart();
     }
 }

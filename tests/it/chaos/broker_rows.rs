@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::scene::{Scene, buses, count};
 use super::{ANONYMOUS, OUTAGE, PERSISTENT, Row};
 use crate::broker::Broker;
@@ -50,9 +52,9 @@ fn nothing_lost(row: &mut Row) {
 pub(super) fn frozen() -> Option<Row> {
     let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
     scene.pause(2000, 1000);
-    scene.broker.signal("STOP");
+    scene.broker.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(60));
-    scene.broker.signal("CONT");
+    scene.broker.signal(Signal::CONT);
     let (mut row, scene) = scene.settle("broker frozen for 60 s", 1);
     nothing_lost(&mut row);
     let said = scene.agent.log().lines().filter(|line| line.contains(" WARN ") && line.contains("broker")).count();

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::Row;
 use crate::agent::Agent;
 use crate::broker::Broker;
@@ -102,7 +104,7 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        let (_, took) = self.agent.end("TERM");
+        let (_, took) = self.agent.end(Signal::TERM);
         let mut row = self.row(fault, times);
         row.promise(took < Duration::from_secs(3), format!("the agent took {took:?} to stop"));
         (row, self)

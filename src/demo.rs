@@ -1,24 +1,27 @@
 //! `mbushat demo`: the same agent on a simulated bus, and a broker in this process.
 //!
-//! Only MQTT 3.1.1 is offered: rumqttd 0.20 panics when a 3.1.1 subscriber is sent a message that
-//! was published with MQTT 5 properties. The agent finds that out by itself, as with any old broker.
-//!
 //! Not here: printing (`cli::demo`), the meters (`sim`, `config/simulated-bus.toml`).
 
-use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+mod broker;
+mod answer;
+mod request;
+mod session;
 
-use rumqttd::local::LinkRx;
-use rumqttd::{Broker, ConnectionSettings, Notification, RouterConfig, ServerSettings};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+
+use jiff::Zoned;
+use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::agent::{self, AgentError};
 use crate::config::{self, Config, LoadError};
+use answer::Answer;
+use broker::{Broker, Order};
+use request::{Request, Retained, Subscription};
 
 /// The port every MQTT program looks at first.
 const PORT: u16 = 1883;
@@ -37,44 +40,41 @@ const MORE: &str = "  and 99 more";
 /// Why there is no demonstration.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// No port, folder or thread.
+    /// No port or folder.
     #[error("cannot set up the demonstration")]
     System(#[from] std::io::Error),
     /// A defect of this program.
     #[error("the configuration of the demonstration is bad; please report this")]
     Config(#[from] LoadError),
-    /// The broker refuses our own subscription: a defect too.
-    #[error("the embedded broker does not start")]
-    Broker,
     /// The agent ended.
     #[error(transparent)]
     Agent(#[from] AgentError),
 }
 
-/// A broker that runs, and everything the agent needs.
+/// The broker's port, and everything the agent needs.
 #[derive(Debug)]
 pub struct Demo {
+    listener: TcpListener,
     port: u16,
     config: Config,
-    readings: mpsc::Receiver<String>,
     /// Removed at the end.
     _folder: Folder,
 }
 
 impl Demo {
-    /// Starts the broker.
+    /// Takes a port and writes the configuration.
     ///
     /// # Errors
-    /// Where the system gives no port, folder or thread.
-    pub fn start() -> Result<Self, DemoError> {
+    /// Where the system gives no port or folder.
+    pub fn new() -> Result<Self, DemoError> {
         let folder = Folder::new()?;
-        std::fs::write(folder.0.join("bus.toml"), include_str!("../config/simulated-bus.toml"))?;
-        let port = free_port()?;
+        std::fs::write(folder.0.join("bus.toml"), bus(Zoned::now().datetime()))?;
+        let listener = listen()?;
+        let port = listener.local_addr()?.port();
         let file = folder.0.join("mbushat.toml");
         std::fs::write(&file, configuration(port, &folder.0))?;
         let config = config::load(&file)?;
-        let readings = start_broker(port, &format!("{}/+/reading", config.mqtt.base_topic))?;
-        Ok(Self { port, config, readings, _folder: folder })
+        Ok(Self { listener, port, config, _folder: folder })
     }
 
     /// The port on 127.0.0.1.
@@ -89,104 +89,67 @@ impl Demo {
         &self.config
     }
 
-    /// Runs the agent until Ctrl-C; `show` gets a line for each reading that arrives at a subscriber.
+    /// Runs broker and agent until Ctrl-C; `show` gets a line for each reading that arrives at a subscriber.
     ///
     /// # Errors
     /// Where the agent fails.
     pub async fn run(self, mut show: impl FnMut(String)) -> Result<(), DemoError> {
-        let Self { config, mut readings, _folder, .. } = self;
-        let mut agent = std::pin::pin!(agent::run(config, None));
+        let Self { listener, config, _folder, .. } = self;
+        let mut broker = Broker::default();
+        let mut readings = subscribe(&mut broker, format!("{}/+/reading", config.mqtt.base_topic));
+        let mut serving = pin!(broker.serve(tokio::net::TcpListener::from_std(listener)?));
+        let mut agent = pin!(agent::run(config, None));
         loop {
             tokio::select! {
                 ended = &mut agent => return Ok(ended?),
-                Some(line) = readings.recv() => show(line),
+                never = &mut serving => match never {},
+                Some(answer) = readings.recv() => {
+                    if let Answer::Message { message, .. } = answer {
+                        line(&message.payload).into_iter().for_each(&mut show);
+                    }
+                }
             }
         }
     }
 }
 
-/// 1883, or any where that is taken.
-fn free_port() -> std::io::Result<u16> {
+/// On 1883, or any port where that is taken.
+fn listen() -> std::io::Result<TcpListener> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-    Ok(listener.local_addr()?.port())
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The simulated bus, whose meters' clocks show `now`.
+fn bus(now: DateTime) -> String {
+    // the first table of the file comes later
+    format!("clock = {}\n{}", now.strftime("%Y-%m-%dT%H:%M:%S"), include_str!("../config/simulated-bus.toml"))
+}
+
+/// A client in this process: what is published on `filter`.
+fn subscribe(broker: &mut Broker, filter: String) -> mpsc::Receiver<Answer> {
+    /// The broker counts its sessions from 1.
+    const SESSION: u64 = 0;
+    let (answers, received) = mpsc::channel(64);
+    let subscription = Subscription { filter, no_local: false, retain_as_published: false, retained: Retained::Always };
+    broker.obey(Order::Join { session: SESSION, client_id: "mbushat-demo".to_owned(), will: None, answers });
+    let request = Request::Subscribe { packet_id: 1, subscriptions: vec![subscription] };
+    broker.obey(Order::Request { session: SESSION, request });
+    received
 }
 
 fn configuration(port: u16, folder: &Path) -> String {
     let store = folder.join("store");
     let mut text = format!(
         "[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[store]\ndirectory = {store:?}\n[log]\nlevel = \
-         \"warn,rumqttd=off,rumqttc=off\"\n[[bus]]\nname = \"demo\"\nport = \"sim:bus.toml\"\n"
+         \"warn,rumqttc=off\"\n[[bus]]\nname = \"demo\"\nport = \"sim:bus.toml\"\n"
     );
     for (name, title, address) in METERS {
         text +=
             &format!("[[meter]]\nname = \"{name}\"\ntitle = \"{title}\"\naddress = {address}\ninterval = \"10s\"\n");
     }
     text
-}
-
-/// Starts the broker in threads of its own; what it forwards on `filter`, as lines to print.
-fn start_broker(port: u16, filter: &str) -> Result<mpsc::Receiver<String>, DemoError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut broker = Broker::new(settings(address));
-    let (mut subscribe, forwarded) = broker.link("mbushat-demo").map_err(|_| DemoError::Broker)?;
-    subscribe.subscribe(filter).map_err(|_| DemoError::Broker)?;
-    thread::Builder::new().name("broker".to_owned()).spawn(move || {
-        if let Err(error) = broker.start() {
-            tracing::error!("the embedded broker ended: {error}");
-        }
-    })?;
-    let (sender, lines) = mpsc::channel(64);
-    thread::Builder::new().name("readings".to_owned()).spawn(move || {
-        // The subscription ends with its sending half, so that is kept here.
-        let _subscription = subscribe;
-        forward(forwarded, &sender);
-    })?;
-    wait_for(address)?;
-    Ok(lines)
-}
-
-fn forward(mut forwarded: LinkRx, lines: &mpsc::Sender<String>) {
-    while let Ok(notification) = forwarded.recv() {
-        let Some(Notification::Forward(message)) = notification else { continue };
-        let Some(line) = line(&message.publish.payload) else { continue };
-        if lines.blocking_send(line).is_err() {
-            return;
-        }
-    }
-}
-
-fn wait_for(address: SocketAddr) -> std::io::Result<()> {
-    let mut tries = 100;
-    while let Err(error) = TcpStream::connect(address) {
-        tries -= 1;
-        if tries == 0 {
-            return Err(error);
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
-fn settings(listen: SocketAddr) -> rumqttd::Config {
-    let connections = ConnectionSettings {
-        connection_timeout_ms: 10_000,
-        max_payload_size: 1 << 20,
-        max_inflight_count: 100,
-        auth: None,
-        external_auth: None,
-        dynamic_filters: true,
-    };
-    let server =
-        ServerSettings { name: "demo".to_owned(), listen, tls: None, next_connection_delay_ms: 0, connections };
-    let router = RouterConfig {
-        max_connections: 100,
-        max_outgoing_packet_count: 200,
-        max_segment_size: 4 << 20,
-        max_segment_count: 4,
-        ..RouterConfig::default()
-    };
-    rumqttd::Config { router, v4: Some(HashMap::from([("demo".to_owned(), server)])), ..rumqttd::Config::default() }
 }
 
 /// One line of a `reading` message.

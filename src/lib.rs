@@ -47,7 +47,7 @@
 //! | `demo` | embedded broker and simulated meters around the agent | agent, sim, config | |
 //!
 //! Third-party names have one room each: GPIO crates in `bus::hat`, tokio-serial in `bus::line`,
-//! rumqttc in `mqtt::link`, toml in `config::file`, rumqttd in `demo`. A test
+//! rumqttc in `mqtt::link`, toml in `config::file`. A test
 //! (`tests/it/rooms.rs`) reads `src/` and enforces the table.
 //!
 //! # Invariants

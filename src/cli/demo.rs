@@ -10,7 +10,7 @@ pub(crate) struct Args {}
 
 /// Runs until Ctrl-C.
 pub(crate) fn run(_: &Args) -> Result<(), Failure> {
-    let demo = Demo::start()?;
+    let demo = Demo::new()?;
     log::start(&demo.config().log)?;
     print(greeting(demo.port(), &demo.config().mqtt.base_topic))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -11,7 +11,6 @@ const OWNED: &[(&[&str], &[&str])] = &[
     (&["rppal", "gpiocdev"], &["bus/hat.rs"]),
     (&["tokio_serial"], &["bus/line"]),
     (&["rumqttc"], &["mqtt/link"]),
-    (&["rumqttd"], &["demo"]),
     (&["toml"], &["config/file"]),
     (&["rusqlite"], &["spool/"]),
     (&["aes", "cbc", "cmac"], &["mbus/application/security.rs"]),

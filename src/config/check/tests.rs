@@ -319,11 +319,17 @@ const SAMPLE: &str = include_str!("../../../config/mbushat.toml");
 
 #[test]
 fn each_commented_out_value_of_the_sample_is_the_default() {
-    let on = SAMPLE.replace("enabled = false\n", "");
-    let plain: String = on.lines().filter(|line| !line.starts_with("# ")).map(|line| format!("{line}\n")).collect();
-    let spelled: String = on.lines().map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line))).collect();
+    let plain = "[[meter]]\nname = \"cold_water\"\naddress = 48\n";
+    let spelled: String = SAMPLE.lines().map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line))).collect();
     assert!(spelled.lines().count() > 100 && spelled.contains("\nretries = 2\n"));
-    assert_eq!(format!("{:#?}", config(&plain)), format!("{:#?}", config(&spelled)));
+    assert_eq!(format!("{:#?}", config(plain)), format!("{:#?}", config(&spelled)));
+}
+
+#[test]
+fn the_sample_as_it_is_sets_nothing_so_that_lines_can_be_pasted_anywhere_in_it() {
+    let sets = |line: &&str| !line.is_empty() && !line.starts_with("# ") && !line.starts_with("##");
+    assert_eq!(SAMPLE.lines().find(sets), None);
+    assert_eq!(format!("{:#?}", config(SAMPLE)), format!("{:#?}", config("")));
 }
 
 /// Whether a `##` line is an example: a setting, or the header of a table.

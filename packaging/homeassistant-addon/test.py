@@ -1,112 +1,157 @@
 #!/usr/bin/env python3
-"""test.py [MBUSHAT]: runs the add-on's run.sh beside a Supervisor of our own and compares the
-mbushat.toml it renders; with a mbushat, that one must find it valid too. Needs jq and wget.
-Exits 1 at the first thing that is not as promised."""
-import http.server
+"""test.py [MBUSHAT]: the add-on's files are what the Supervisor takes, and its run.sh renders the
+options as promised, beside a Supervisor of our own; with a mbushat, that one must find each rendered
+file valid. Needs jq, wget and PyYAML. Exits 1 at the first thing that is not as promised."""
 import json
 import os
 import re
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import tomllib
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import yaml
+from supervisor import TOKEN, Supervisor, service
+
+ADDON = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mbushat")
 MBUSHAT = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else None
-TOKEN = "a token"
-SERVICE = {"addon": "core_mosquitto", "host": "core-mosquitto", "port": 1883, "ssl": False, "protocol": "3.1.1",
-           "username": "addons", "password": 'quote " backslash \\ ü'}
-BUS = {"name": "hat", "port": "/dev/ttyAMA0"}
-service = SERVICE
-
-
-class Supervisor(http.server.BaseHTTPRequestHandler):
-    """Answers as the real one: 400 where no add-on provides the service."""
-
-    def do_GET(self):
-        ok = service and self.path == "/services/mqtt" and self.headers["Authorization"] == f"Bearer {TOKEN}"
-        body = json.dumps({"result": "ok", "data": service} if ok else {"result": "error", "message": "Service not enabled"})
-        self.send_response(200 if ok else 400)
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_):
-        pass
+PASSWORD = 'quote " backslash \\ ü'
+CORE = service("core-mosquitto", 1883, "addons", PASSWORD)
+# what the Supervisor takes as the type of an option
+TYPE = re.compile(r"^(bool|email|url|port|device(\(subsystem=[a-z]+\))?|(str|password|int|float)(\(-?[\d.]*,-?[\d.]*\))?|match\(.*\)|list\(.+\))\??$")
+supervisor = Supervisor(CORE)
 
 
 def check(what, ok, detail=""):
     print(f"{'ok  ' if ok else 'FAIL'} {what}", flush=True)
     if not ok:
-        sys.exit(detail or 1)
+        sys.exit(str(detail) or 1)
 
 
-def run(folder, options, own=None):
+def read(*name):
+    with open(os.path.join(ADDON, *name), encoding="utf-8") as f:
+        return yaml.safe_load(f)
+
+
+def types(schema):
+    """Every type in a schema, however deep."""
+    if isinstance(schema, str):
+        return [schema]
+    return [t for part in (schema.values() if isinstance(schema, dict) else schema) for t in types(part)]
+
+
+def size(name):
+    with open(os.path.join(ADDON, name), "rb") as f:
+        head = f.read(24)
+    check(f"{name} is a PNG", head.startswith(b"\x89PNG\r\n\x1a\n"))
+    return struct.unpack(">II", head[16:24])
+
+
+def files():
+    config = read("config.yaml")
+    wrong = [t for t in types(config["schema"]) if not TYPE.match(t)]
+    check("the Supervisor knows the type of every option", not wrong, wrong)
+    needed = [key for key, t in config["schema"].items() if isinstance(t, str) and not t.endswith("?")]
+    check("no option must be set before the first start", not needed and config["options"] == {"meters": []}, needed)
+    check("icon and logo are of the size that is shown", size("icon.png") == (128, 128) and size("logo.png") == (250, 100))
+    with open(os.path.join(ADDON, "DOCS.md"), encoding="utf-8") as f:
+        docs = f.read()
+    meter = config["schema"]["meters"][0]
+    untold = [key for key in [*config["schema"], *meter] if f"`{key}`" not in docs]
+    check("DOCS.md names every option", not untold, untold)
+    for language in ("en", "de"):
+        told = read("translations", f"{language}.yaml")["configuration"]
+        check(f"{language}: every option has a name, and no other", set(told) == set(config["schema"]), set(told) ^ set(config["schema"]))
+        fields = told["meters"]["fields"]
+        check(f"{language}: every option of a meter too", set(fields) == set(meter), set(fields) ^ set(meter))
+        check(f"{language}: with a name and a description", all(set(t) >= {"name", "description"} for t in [*told.values(), *fields.values()]))
+    return config["schema"]
+
+
+def run(folder, options, own=None, hat=True):
     """What run.sh did: (finished process, rendered file or None)."""
-    config, bin_, rendered = (os.path.join(folder, n) for n in ("config", "bin", "mbushat.toml"))
-    for d in (config, bin_):
+    config, bin_, tree, rendered = (os.path.join(folder, n) for n in ("config", "bin", "device-tree", "mbushat.toml"))
+    for d in (config, bin_, *([tree] if hat else [])):
         os.makedirs(d, exist_ok=True)
     with open(os.path.join(folder, "options.json"), "w", encoding="utf-8") as f:
         json.dump(options, f)
-    for path in (rendered, os.path.join(config, "mbushat.toml")):
-        if os.path.exists(path):
-            os.unlink(path)
     if own is not None:
         with open(os.path.join(config, "mbushat.toml"), "w", encoding="utf-8") as f:
             f.write(own)
     # stands for the agent: says how it was called
     with open(os.path.join(bin_, "mbushat"), "w", encoding="utf-8") as f:
-        f.write('#!/bin/sh\necho "$@"\n')
+        f.write('#!/bin/sh\necho "$@" "${MBUSHAT_DEVICE_TREE-none}"\n')
     os.chmod(f.name, 0o755)
-    env = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "DATA": folder, "CONFIG": config, "no_proxy": "*",
-           "SUPERVISOR": f"http://127.0.0.1:{server.server_port}", "SUPERVISOR_TOKEN": TOKEN}
-    done = subprocess.run([os.path.join(HERE, "run.sh")], env=env, capture_output=True, text=True, timeout=30)
+    env = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "DATA": folder, "CONFIG": config, "DEVICE_TREE": tree, "no_proxy": "*",
+           "SUPERVISOR": supervisor.url, "SUPERVISOR_TOKEN": TOKEN}
+    done = subprocess.run([os.path.join(ADDON, "run.sh")], env=env, capture_output=True, text=True, timeout=30)
     return done, rendered if os.path.exists(rendered) else None
 
 
-def renders(what, options, expected):
+def renders(what, options, expected, hat=True):
     with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
-        done, rendered = run(folder, options)
-        check(f"{what}: the agent is started with the rendered file", done.returncode == 0 and done.stdout == f"--config {rendered} run\n", done.stderr)
+        done, rendered = run(folder, options, hat=hat)
+        tree = f"{folder}/device-tree" if hat else "none"
+        check(f"{what}: the agent is started with the rendered file", done.returncode == 0 and done.stdout == f"--config {rendered} run {tree}\n", done.stderr)
         check(f"{what}: nobody else may read it", stat.S_IMODE(os.stat(rendered).st_mode) == 0o600)
         with open(rendered, "rb") as f:
-            text = f.read()
-        check(f"{what}: it says what the options say", tomllib.loads(text.decode()) == {"store": {"directory": "/data"}, "log": {}, **expected}, text.decode())
+            text = f.read().decode()
+        got, expected = tomllib.loads(text), {"store": {"directory": "/data"}, "log": {}, "bus": [{"name": "hat"}], **expected}
+        check(f"{what}: it says what the options say", got == expected, f"{got}\n{expected}")
         if MBUSHAT:
             done = subprocess.run([MBUSHAT, "check", rendered], capture_output=True, text=True, timeout=30)
-            check(f"{what}: mbushat check finds it valid", done.returncode == 0, f"{done.stderr}\n{text.decode()}")
+            check(f"{what}: mbushat check finds it valid", done.returncode == 0, f"{done.stderr}\n{text}")
 
 
-server = http.server.HTTPServer(("127.0.0.1", 0), Supervisor)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+def refuses(what, options, said, hat=True):
+    with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
+        done, rendered = run(folder, options, hat=hat)
+        check(f"{what}: exit 1, and what to do", done.returncode == 1 and rendered is None and said in done.stderr, done.stderr)
 
-with open(os.path.join(HERE, "config.yaml"), encoding="utf-8") as f:
-    schema = set(re.findall(r"^ +(?:- )?([a-z_]+): \S", f.read().split("\nschema:\n")[1], re.M)) | {"meters"}
-with open(os.path.join(HERE, "render.jq"), encoding="utf-8") as f:
-    used = set(re.findall(r"(?<!\$mqtt)(?:\$o|\(| )\.([a-z_]+)(?=[ |\[)/,?])", f.read())) - {"options", "mqtt", "ssl", "host"}
-check("every option of config.yaml is rendered, and no other", schema == used, f"only in config.yaml: {schema - used}; only in render.jq: {used - schema}")
 
-mqtt = {"url": "mqtt://core-mosquitto:1883", "username": "addons", "password": SERVICE["password"]}
-renders("the defaults", {"port": "/dev/ttyAMA0", "meters": []}, {"mqtt": mqtt, "bus": [BUS]})
-meters = [{"name": "cold_water", "address": 48},
-          {"name": "heat", "title": 'Heat "ground\nfloor"', "secondary": "30137315ATS0104", "interval": "1h", "baud": 300,
-           "key": "000102030405060708090A0B0C0D0E0F"}]
-renders("two meters", {"port": "/dev/ttyAMA0", "meters": meters, "log_level": "debug", "base_topic": "mbushat/house7"},
-        {"mqtt": {**mqtt, "base_topic": "mbushat/house7"}, "bus": [BUS], "meter": meters, "log": {"level": "debug"}})
-renders("a gateway without the Hat", {"gateway": "tcp://192.0.2.7:10001", "baud": 9600, "hat": False, "meters": meters[:1]},
-        {"mqtt": mqtt, "bus": [{"name": "gateway", "port": "tcp://192.0.2.7:10001", "baud": 9600, "hat": False}], "meter": meters[:1]})
-renders("a broker of one's own", {"port": "/dev/ttyAMA0", "meters": [], "mqtt_url": "mqtts://broker.example", "mqtt_username": "me", "mqtt_password": ""},
-        {"mqtt": {"url": "mqtts://broker.example", "username": "me"}, "bus": [BUS]})
-service = {**SERVICE, "ssl": True, "port": 8883}
-renders("a broker with TLS", {"port": "/dev/ttyAMA0", "meters": []}, {"mqtt": {**mqtt, "url": "mqtts://core-mosquitto:8883"}, "bus": [BUS]})
+WATER = {"name": "cold_water", "address": 48}
+# every option there is, as the Supervisor hands it over
+METER = {"name": "heat", "title": 'Heat "ground\nfloor"', "secondary": "30137315ATS0104", "bus": "hat", "interval": "1h", "offset": "-30s",
+         "baud": "300", "parity": "none", "timeout": "2s", "profile": "eastron_sdm220", "key": "000102030405060708090A0B0C0D0E0F",
+         "requests": ["B1"], "application_select": 3, "reset": True, "expose": ["energy", "volume"], "offline_after": 4, "enabled": True}
+BUS = {"port": "/dev/ttyAMA0", "baud": "9600", "parity": "odd", "hat": True, "power_gpio": 20, "response_timeout": "800ms", "retries": 4}
+BROKER = {"mqtt_url": "mqtts://broker.example", "mqtt_username": "me", "mqtt_password": PASSWORD, "mqtt_ca_file": "/ssl/my-ca.pem"}
+MQTT = {"base_topic": "mbushat/house7", "value_topics": True}
+EXTRA = '[[bus]]\nname = "far"\nport = "tcp://192.0.2.7:10001"\n[[meter]]\nname = "gas"\nbus = "far"\naddress = 5'
 
-service = None
-renders("no broker in Home Assistant but one's own", {"port": "/dev/ttyAMA0", "meters": [], "mqtt_url": "mqtt://broker.example"},
-        {"mqtt": {"url": "mqtt://broker.example"}, "bus": [BUS]})
-with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
-    done, rendered = run(folder, {"port": "/dev/ttyAMA0", "meters": []})
-    check("no broker at all: exit 1, and what to do", done.returncode == 1 and rendered is None and "set mqtt_url" in done.stderr, done.stderr)
-    done, rendered = run(folder, {"meters": []}, own="[mqtt]\n")
-    check("a file of one's own wins", rendered is None and done.stdout == f"--config {folder}/config/mbushat.toml run\n", done.stdout + done.stderr)
+
+def rendering(schema):
+    mqtt = {"url": "mqtt://core-mosquitto:1883", "username": "addons", "password": PASSWORD}
+    number = lambda table: {**table, "baud": int(table["baud"])}  # noqa: E731
+    renders("the defaults", {"meters": []}, {"mqtt": mqtt})
+    renders("a meter", {"meters": [WATER], "mqtt_url": "", "port": ""}, {"mqtt": mqtt, "meter": [WATER]})
+
+    every = {"meters": [METER], **BUS, **BROKER, **MQTT, "log_level": "debug", "extra_toml": EXTRA}
+    missing = (set(schema) - set(every) - {"gateway"}) | (set(schema["meters"][0]) - set(METER) - {"address"})
+    check("every option: none is left out of this test", not missing, missing)
+    renders("every option", every, {
+        "mqtt": {key.removeprefix("mqtt_"): value for key, value in BROKER.items()} | MQTT,
+        "log": {"level": "debug"},
+        "bus": [{"name": "hat", **number(BUS)}, {"name": "far", "port": "tcp://192.0.2.7:10001"}],
+        "meter": [number(METER), {"name": "gas", "bus": "far", "address": 5}]})
+
+    renders("a gateway", {"gateway": "tcp://192.0.2.7:10001", "baud": "9600", "meters": [WATER]},
+            {"mqtt": mqtt, "bus": [{"name": "gateway", "port": "tcp://192.0.2.7:10001", "baud": 9600}], "meter": [WATER]}, hat=False)
+    renders("a USB adapter", {"port": "/dev/ttyUSB0", "meters": [{**WATER, "requests": [], "title": ""}]},
+            {"mqtt": mqtt, "bus": [{"name": "bus", "port": "/dev/ttyUSB0"}], "meter": [WATER]}, hat=False)
+    refuses("neither adapter nor gateway without the Hat", {"meters": [WATER]}, "Set the option port", hat=False)
+
+    supervisor.mqtt = service("core-mosquitto", 8883, "addons", PASSWORD, ssl=True)
+    renders("Home Assistant's broker with TLS", {"meters": []}, {"mqtt": {**mqtt, "url": "mqtts://core-mosquitto:8883"}})
+    supervisor.mqtt = None
+    renders("no broker in Home Assistant but one's own", {"meters": [], "mqtt_url": "mqtt://broker.example"}, {"mqtt": {"url": "mqtt://broker.example"}})
+    refuses("no broker at all", {"meters": []}, "set the option mqtt_url")
+    with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
+        done, rendered = run(folder, {"meters": []}, own="[mqtt]\n")
+        check("a file of one's own wins", rendered is None and done.stdout.startswith(f"--config {folder}/config/mbushat.toml run "), done.stdout + done.stderr)
+
+
+rendering(files())
 print("PASS")

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mbushat::mbus::octets::ByteOrder;
-use mbushat::mbus::application::record::Records;
+use mbushat::mbus::application::records::Records;
 
 #[path = "../../tests/it/records.rs"]
 mod records;

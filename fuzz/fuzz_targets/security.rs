@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use mbushat::mbus::address::SecondaryAddress;
 use mbushat::mbus::link::frame::{Control, Frame};
 use mbushat::mbus::application::header::{Header, ShortHeader};
-use mbushat::mbus::application::security::{Key, decrypt, encrypt_mode_5};
+use mbushat::mbus::application::opener::{Buffers, Opener};
+use mbushat::mbus::application::security::{Key, encrypt_mode_5};
 use mbushat::mbus::application::telegram::{Content, Telegram};
 
 fuzz_target!(|input: ([u8; 16], u8, [u8; 8], &[u8])| {
@@ -18,8 +19,9 @@ fuzz_target!(|input: ([u8; 16], u8, [u8; 8], &[u8])| {
         if matches!(telegram.content, Content::Encrypted(_)) {
             assert!(telegram.records().all(|record| record.is_err()));
         }
-        let mut buffer = Vec::new();
-        if let Ok(plain) = decrypt(&telegram, Some(&key), Some(identity), &mut buffer) {
+        let (mut opener, mut buffers) = (Opener::new(Some(key)), Buffers::default());
+        opener.identify(identity);
+        if let Ok(plain) = opener.open(&telegram, &mut buffers) {
             let _ = plain.records().count();
         }
     }
@@ -29,8 +31,8 @@ fuzz_target!(|input: ([u8; 16], u8, [u8; 8], &[u8])| {
     if encrypt_mode_5(&header, data, &key, &mut written).is_ok() {
         let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x72, data: &written };
         let telegram = Telegram::parse(&frame).expect("a long header");
-        let mut buffer = Vec::new();
-        let plain = decrypt(&telegram, Some(&key), None, &mut buffer).expect("the same key");
+        let mut buffers = Buffers::default();
+        let plain = Opener::new(Some(key)).open(&telegram, &mut buffers).expect("the same key");
         let Content::Records(bytes) = plain.content else { panic!("CI 72 carries records") };
         assert_eq!(bytes.get(..data.len()), Some(data));
         assert!(bytes.iter().skip(data.len()).all(|filler| *filler == 0x2F));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mbushat::mbus::application::compact::FormatStore;
+use mbushat::mbus::application::opener::{Buffers, Opener};
 use mbushat::mbus::link::frame::{Control, Frame};
 use mbushat::mbus::octets::ByteOrder;
 use mbushat::mbus::application::telegram::Telegram;
@@ -12,13 +12,12 @@ mod records;
 
 fuzz_target!(|input: (u8, &[u8], u8, &[u8])| {
     let (ci, data, next_ci, next) = input;
-    let mut formats = FormatStore::default();
+    let mut opener = Opener::default();
     for (ci, data) in [(ci, data), (next_ci, next)] {
         let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci, data };
         let Ok(telegram) = Telegram::parse(&frame) else { continue };
-        let mut buffer = Vec::new();
-        let telegram = formats.expand(&telegram, &mut buffer).unwrap_or(telegram);
-        formats.learn(&telegram);
+        let mut buffers = Buffers::default();
+        let telegram = opener.open(&telegram, &mut buffers).unwrap_or(telegram);
         let _ = format!("{telegram:?} {:?}", telegram.status().map(|s| s.names().count()));
         // the heads of an expanded frame are those of the frame before
         assert!(telegram.records().count() <= input.1.len() + input.3.len() + 2);

@@ -14,7 +14,6 @@ use super::drive::drive;
 use super::hat::{BusPower, PowerError};
 use super::line::{Character, Line, LineError};
 use crate::config::{Bus, Meter};
-use crate::mbus::application::security::Key;
 use crate::mbus::master::conversation::{Conversation, LineTiming};
 use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
 
@@ -184,6 +183,6 @@ pub(crate) fn turn(meter: &Meter) -> Turn {
         reset: meter.reset,
         application_select: meter.application_select,
         requests: meter.requests.clone(),
-        key: meter.key.map(|key| Key::new(key.0)),
+        key: meter.key,
     }
 }

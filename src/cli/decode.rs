@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::explain::{Buffers, Faulty, Memory, explain};
+use super::explain::{Faulty, Memory, explain};
 use super::hex_input::{Item, Lines};
 use super::{Failure, pymeterbus, telegram_json, telegram_table};
+use crate::mbus::application::opener::Buffers;
 use crate::mbus::application::security::Key;
 
 /// Arguments of `mbushat decode`.

@@ -3,29 +3,19 @@
 use std::collections::HashMap;
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
-use crate::mbus::application::compact::FormatStore;
 use crate::mbus::application::header::Status;
-use crate::mbus::application::record::{DataRecord, Records};
-use crate::mbus::application::security::{self, Key};
+use crate::mbus::application::opener::{Buffers, Opener};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::records::Records;
+use crate::mbus::application::security::Key;
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::application::value::Value;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::{Control, Frame, FrameError};
 
-/// What one telegram taught that a later one may need.
+/// What opens the telegrams of each meter, by A field.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    formats: FormatStore,
-    /// By A field: the cipher needs it where a header is short.
-    identities: HashMap<u8, SecondaryAddress>,
-}
-
-/// Room for the data of an encrypted telegram and of the full frame a compact one stands for.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    plain: Vec<u8>,
-    expanded: Vec<u8>,
-}
+pub(crate) struct Memory(HashMap<u8, Opener>);
 
 /// A telegram with everything a reader wants to see.
 #[derive(Debug)]
@@ -85,25 +75,11 @@ pub(crate) fn explain<'a>(
         return Err(faulty(None));
     }
     let telegram = Telegram::parse(&frame).map_err(|error| faulty(Some(error.to_string())))?;
-    let known = memory.identities.get(&telegram.a).copied();
-    if let Some(identity) = telegram.header.identity {
-        memory.identities.insert(telegram.a, identity);
-    }
-    let mut error = None;
-    let telegram = match security::decrypt(&telegram, key, known, &mut buffers.plain) {
-        Ok(plain) => plain,
-        Err(refused) => {
-            error = Some(refused.to_string());
-            telegram
-        }
-    };
-    memory.formats.learn(&telegram);
-    let telegram = match memory.formats.expand(&telegram, &mut buffers.expanded) {
-        Ok(full) => full,
-        Err(refused) => {
-            error = Some(refused.to_string());
-            telegram
-        }
+    let opener = memory.0.entry(telegram.a).or_default();
+    opener.set_key(key.copied());
+    let (telegram, mut error) = match opener.open(&telegram, buffers) {
+        Ok(open) => (open, None),
+        Err(refused) => (telegram, Some(refused.to_string())),
     };
     if let Content::Other(_) = telegram.content {
         error = Some(format!("CI field {:02X} is not decoded", telegram.ci));

@@ -13,9 +13,10 @@ use crate::bus::Machine;
 use crate::bus::line::LineError;
 use crate::bus::session::{Outage, Query, Session};
 use crate::config::{Config, Log, LogFormat, Meter, built_in_profiles};
+use crate::mbus::application::opener::Opener;
 use crate::mbus::master::readout::LinkState;
 use crate::mbus::medium;
-use crate::measure::normalise;
+use crate::measure::normalise::MeterRules;
 use crate::measure::profile::Profile;
 use crate::measure::unnamed::{Unnamed, unnamed};
 
@@ -100,16 +101,15 @@ fn unknown(name: &str, config: &Config) -> Result<(), Failure> {
         None => return Err(Failure::new("interrupted")),
         Some(frames) => frames?,
     };
-    let described = normalise::Meter {
+    let described = MeterRules {
         name,
-        key: meter.key.as_ref().map(|key| &key.0),
         rules: &meter.records,
         profile: meter.profile.as_deref(),
         profiles: &config.profiles,
         only: None,
         units: &BTreeMap::new(),
     };
-    match unnamed(&frames, &described).as_slice() {
+    match unnamed(&frames, &described, &mut Opener::new(meter.key)).as_slice() {
         [] => print(format!("# {name} sends nothing that is not named already\n")),
         records => print(records.iter().map(|record| rule(name, record)).collect::<Vec<_>>().join("\n")),
     }

@@ -30,6 +30,7 @@ pub use spelling::duration;
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
+use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::measure::profile::{Profile, RecordRule};
 
@@ -280,14 +281,4 @@ pub enum Expose {
     Sensible,
     /// Only these keys.
     Keys(Vec<String>),
-}
-
-/// An AES-128 key; never printed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Key(pub [u8; 16]);
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
-    }
 }

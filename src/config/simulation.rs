@@ -169,7 +169,7 @@ fn model(keys: &mut Reader<'_, '_>, address: PrimaryAddress, id: Option<u32>) ->
     let id = id.or_else(|| u32::from_str_radix(&format!("10000{:03}", address.get()), 16).ok())?;
     keys.parsed("model", expected.join(", "), |name| {
         let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, plan)| plan(address));
-        known.or_else(|| Model::from_name(name).map(|model| model.meter(address, id)))
+        known.or_else(|| Model::from_name(name).map(|model| MeterPlan::live(model, address, id)))
     })
 }
 

@@ -8,9 +8,11 @@
 //! Not here: names and documents (`discovery`).
 
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::vife::Modifier;
 use crate::measure::medium::{self, Kind};
+use crate::measure::quantities::{Role, Sort, is_text, row};
 use crate::measure::total::is_total;
-use crate::measure::{Measured, Measurement, kind};
+use crate::measure::{Measured, Measurement};
 
 use super::table::{Class, Release};
 
@@ -60,7 +62,7 @@ fn is_numeric(measurement: &Measurement) -> bool {
     match measurement.value {
         Measured::Number(_) => true,
         Measured::Text(_) => false,
-        Measured::Invalid => !kind::is_text(measurement.quantity, &measurement.modifiers),
+        Measured::Invalid => !is_text(measurement.quantity, &measurement.modifiers),
     }
 }
 
@@ -69,46 +71,15 @@ fn device_class(measurement: &Measurement, kind: Kind) -> Option<&'static str> {
         return class_of_time(text);
     }
     let Quantity::Known(known) = measurement.quantity else { return None };
-    Some(match known {
-        Known::Energy => "energy",
-        Known::Volume if kind == Kind::Water => "water",
-        Known::Volume if kind == Kind::Gas => "gas",
-        Known::Volume => "volume",
-        Known::Mass => "weight",
-        Known::OnTime
-        | Known::OperatingTime
-        | Known::AveragingDuration
-        | Known::ActualityDuration
-        | Known::StorageInterval
-        | Known::DurationSinceReadout
-        | Known::TariffDuration
-        | Known::TariffPeriod
-        | Known::TransmissionPeriod
-        | Known::DurationSinceCumulation
-        | Known::BatteryOperatingTime
-        | Known::BatteryLife => "duration",
-        Known::Power | Known::CumulativeMaximumPower => "power",
-        Known::VolumeFlow => "volume_flow_rate",
-        Known::FlowTemperature | Known::ReturnTemperature | Known::ExternalTemperature | Known::TemperatureLimit => {
-            "temperature"
-        }
-        Known::TemperatureDifference => "temperature_delta",
-        Known::Pressure => "pressure",
-        Known::Date => "date",
-        Known::DateTime | Known::BatteryChangeTime => "timestamp",
-        Known::ReactiveEnergy => "reactive_energy",
-        Known::ReactivePower => "reactive_power",
-        Known::ApparentPower => "apparent_power",
-        Known::RelativeHumidity => "humidity",
-        Known::Frequency => "frequency",
-        Known::Voltage => "voltage",
-        Known::Current => "current",
-        Known::RfLevel => "signal_strength",
-        _ => return None,
-    })
+    let class = match (known, kind) {
+        (Known::Volume, Kind::Water) => "water",
+        (Known::Volume, Kind::Gas) => "gas",
+        _ => row(known).device_class,
+    };
+    Some(class).filter(|class| !class.is_empty())
 }
 
-/// Whether a text is a time of a meter's clock: Home Assistant must be told its offset.
+/// Whether a text is a time of a meter's clock: Home Assistant must be given its offset.
 #[must_use]
 pub fn is_time(text: &str) -> bool {
     class_of_time(text) == Some("timestamp")
@@ -134,38 +105,17 @@ fn state_class(measurement: &Measurement) -> Option<&'static str> {
         return None;
     }
     let Quantity::Known(known) = measurement.quantity else { return None };
-    match known {
-        // what counts but can fall: the balance of import and export, credit
-        Known::Energy | Known::ReactiveEnergy if measurement.modifiers.contains(&"import_minus_export") => {
-            Some("total")
-        }
-        Known::Power
-        | Known::CumulativeMaximumPower
-        | Known::VolumeFlow
-        | Known::MassFlow
-        | Known::FlowTemperature
-        | Known::ReturnTemperature
-        | Known::ExternalTemperature
-        | Known::TemperatureDifference
-        | Known::Pressure
-        | Known::ReactivePower
-        | Known::ApparentPower
-        | Known::RelativeHumidity
-        | Known::PhaseAngleVoltage
-        | Known::PhaseAngleCurrent
-        | Known::Frequency
-        | Known::Voltage
-        | Known::Current
-        | Known::BatteryLife
-        | Known::RfLevel
-        | Known::Dimensionless => Some("measurement"),
-        Known::Credit | Known::Debit => Some("total"),
+    let balance = measurement.modifiers.contains(&Modifier::IMPORT_MINUS_EXPORT);
+    match (known, row(known).sort) {
+        (Known::Energy | Known::ReactiveEnergy, _) if balance => Some("total"),
+        (_, Sort::Balance) => Some("total"),
+        (_, Sort::Level) => Some("measurement"),
         _ => None,
     }
 }
 
 /// Whether it is a diagnostic, and whether it starts enabled: what happened in the past, at another
-/// tariff or at an extreme is there for whoever wants it, and so is what describes the meter.
+/// tariff or at an extreme starts disabled, and so does what describes the meter.
 fn category(measurement: &Measurement) -> (bool, bool) {
     let plain =
         measurement.function == Function::Instantaneous && measurement.storage_number == 0 && measurement.tariff == 0;
@@ -173,41 +123,10 @@ fn category(measurement: &Measurement) -> (bool, bool) {
         return (true, false);
     }
     let Quantity::Known(known) = measurement.quantity else { return (true, false) };
-    match known {
-        Known::ErrorFlags | Known::BatteryLife | Known::RfLevel => (true, true),
-        Known::Energy
-        | Known::Volume
-        | Known::Mass
-        | Known::OnTime
-        | Known::OperatingTime
-        | Known::Power
-        | Known::VolumeFlow
-        | Known::MassFlow
-        | Known::FlowTemperature
-        | Known::ReturnTemperature
-        | Known::TemperatureDifference
-        | Known::ExternalTemperature
-        | Known::Pressure
-        | Known::HcaUnits
-        | Known::ReactiveEnergy
-        | Known::ApparentEnergy
-        | Known::ReactivePower
-        | Known::ApparentPower
-        | Known::RelativeHumidity
-        | Known::PhaseAngleVoltage
-        | Known::PhaseAngleCurrent
-        | Known::Frequency
-        | Known::CumulativeMaximumPower
-        | Known::Credit
-        | Known::Debit
-        | Known::CumulationCounter
-        | Known::DigitalInput
-        | Known::DigitalOutput
-        | Known::Dimensionless
-        | Known::Voltage
-        | Known::Current
-        | Known::PlainText => (false, true),
-        _ => (true, false),
+    match row(known).role {
+        Role::Main => (false, true),
+        Role::Health => (true, true),
+        Role::Detail => (true, false),
     }
 }
 
@@ -226,4 +145,29 @@ fn precision(measurement: &Measurement) -> u8 {
         _ => 2,
     };
     measurement.presentation.precision.unwrap_or_else(|| measurement.digits.unwrap_or(usual).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measurement, Shown, shown};
+    use crate::mbus::application::quantity::Known;
+    use crate::measure::sample;
+
+    fn of(measurement: &Measurement) -> Shown {
+        shown(measurement, None, (2026, 11))
+    }
+
+    #[test]
+    fn no_more_digits_are_shown_than_are_of_use() {
+        let volume = sample::number("volume", Known::Volume, "1.2");
+        let precision = |digits| of(&Measurement { digits, ..volume.clone() }).precision;
+        assert_eq!([Some(1), Some(3), Some(6), None].map(precision), [1, 3, 3, 3].map(Some));
+    }
+
+    #[test]
+    fn only_what_is_now_gets_statistics() {
+        let power = sample::number("power", Known::Power, "1");
+        assert_eq!(of(&power).state_class, Some("measurement"));
+        assert_eq!(of(&Measurement { storage_number: 1, ..power }).state_class, None);
+    }
 }

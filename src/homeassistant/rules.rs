@@ -10,13 +10,13 @@
 use serde::Serialize;
 
 use crate::mbus::address::SecondaryAddress;
-use crate::measure::normalise::Meter;
+use crate::measure::normalise::MeterRules;
 use crate::measure::profile::{RecordRule, Rules};
 
 /// A JSON object: the keys that are published, the meter's own rules and those of its profile, the one that
 /// it names or else the first that matches `identity`.
 #[must_use]
-pub fn text(meter: &Meter<'_>, identity: Option<SecondaryAddress>) -> String {
+pub fn text(meter: &MeterRules<'_>, identity: Option<SecondaryAddress>) -> String {
     let rules = Rules::new(meter.rules, meter.profile, meter.profiles, identity);
     let mut rules: Vec<&RecordRule> = rules.iter().collect();
     while rules.last().is_some_and(|rule| only_shows(rule)) {
@@ -93,7 +93,7 @@ mod tests {
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
     use crate::mbus::decimal::Decimal;
-    use crate::measure::normalise::Meter;
+    use crate::measure::normalise::MeterRules;
     use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
     use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ mod tests {
 
     fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {
         let units = BTreeMap::new();
-        let meter = Meter { name: "gas", key: None, rules, profile: None, profiles, only, units: &units };
+        let meter = MeterRules { name: "gas", rules, profile: None, profiles, only, units: &units };
         text(&meter, SecondaryAddress::parse("00001001KAM1D03").ok())
     }
 

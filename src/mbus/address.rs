@@ -99,6 +99,15 @@ impl SecondaryAddress {
             && (self.medium() == 0xFF || self.medium() == meter.medium())
     }
 
+    /// Whether a part of it is left open.
+    #[must_use]
+    pub fn has_wildcard(self) -> bool {
+        (0..8).any(|n| (self.id() >> (4 * n)) & 0xF == 0xF)
+            || self.manufacturer().0 == 0xFFFF
+            || self.version() == 0xFF
+            || self.medium() == 0xFF
+    }
+
     /// Reads the three spellings a config may use, told apart by length: 8 digits (`30137315`),
     /// 15 characters (`30137315ATS0104`: id, letters, version, medium) or 16 hex digits in libmbus'
     /// order (`3013731593060104`: the manufacturer's two bytes as on the wire). `F` and `?` are wildcards.

@@ -339,6 +339,10 @@ mod tests {
         assert_eq!(dec("-1000000").div_rounded(3600, 3), Some(dec("-277.778")));
         assert_eq!(dec("7.5").div_rounded(5, 1), Some(dec("1.5")));
         assert_eq!(dec("1").div_rounded(0, 1), None);
+        // half goes away from zero
+        for (value, rounded) in [("1", "1"), ("-1", "-1"), ("5", "3"), ("0.9", "0"), ("-0.9", "0")] {
+            assert_eq!(dec(value).div_rounded(2, 0).map(|n| n.to_string()).as_deref(), Some(rounded), "{value} / 2");
+        }
     }
 
     #[test]

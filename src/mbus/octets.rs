@@ -139,6 +139,18 @@ pub(crate) fn push_integer(out: &mut Vec<u8>, value: i128, len: usize, order: By
     }
 }
 
+/// Bytes as hexadecimal digits, `0C13`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// The bytes of an even number of hexadecimal digits.
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = digits.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+    let byte = |pair: &[u8]| pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+    (digits.len() % 2 == 0).then(|| digits.chunks_exact(2).map(byte).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ByteOrder, Octets, push_integer};

@@ -1,11 +1,12 @@
 //! The key of a measurement: stable for the life of an installation, unique in a reading.
 //!
-//! Not here: the names it is made of (`mbus::application::quantity`, `mbus::application::vife`), rules that replace it
+//! Not here: the names it is made of (`mbus::application::quantity` and `vife`), rules that replace it
 //! (`profile`).
 
 use std::collections::BTreeMap;
 
 use crate::mbus::application::quantity::{Function, Quantity};
+use crate::mbus::application::vife::Modifier;
 
 /// Keys of a state document that are no measurement; a rule must not use them.
 pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
@@ -16,7 +17,7 @@ pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 /// A value during error is named as the plain one: meters change the function field of a record
 /// while a sensor is broken, and that must not rename the records after it.
 #[must_use]
-pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[&str]) -> String {
+pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Modifier]) -> String {
     let mut key = quantity.to_string();
     match function {
         Function::Instantaneous | Function::Error => {}
@@ -28,9 +29,9 @@ pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[&st
     for (name, number) in numbers.into_iter().filter(|&(_, number)| number != 0) {
         key.push_str(&format!("_{name}_{number}"));
     }
-    for modifier in modifiers {
+    for name in modifiers.iter().filter_map(|modifier| modifier.name()) {
         key.push('_');
-        key.push_str(modifier);
+        key.push_str(name);
     }
     key
 }
@@ -90,18 +91,18 @@ impl Numbering {
 
 #[cfg(test)]
 mod tests {
-    use super::{Numbering, Place, of};
+    use super::{Modifier, Numbering, Place, of};
     use crate::mbus::application::quantity::{Function, Known, Quantity};
 
     #[test]
     fn a_key_names_what_differs_from_the_plain_case_in_one_order() {
         let place = Place { tariff: 1, subunit: 2, storage_number: 3 };
         let volume_flow = Quantity::Known(Known::VolumeFlow);
-        let key = of(volume_flow, Function::Maximum, place, &["import", "l1"]);
+        let key = of(volume_flow, Function::Maximum, place, &[Modifier::IMPORT, Modifier::Extended(0x01)]);
         assert_eq!(key, "volume_flow_max_tariff_1_subunit_2_storage_3_import_l1");
         let energy = Quantity::Known(Known::Energy);
         let tariff = Place { tariff: 1, ..Place::default() };
-        assert_eq!(of(energy, Function::Instantaneous, tariff, &["import"]), "energy_tariff_1_import");
+        assert_eq!(of(energy, Function::Instantaneous, tariff, &[Modifier::IMPORT]), "energy_tariff_1_import");
         let storage = Place { storage_number: 1, ..Place::default() };
         assert_eq!(of(Quantity::Known(Known::Date), Function::Instantaneous, storage, &[]), "date_storage_1");
         let unknown = Quantity::Unknown { table: 0xFD, code: 0x3F };

@@ -1,6 +1,7 @@
 //! What a reading means: records become named, unit-tagged, exact measurements. Pure.
 //!
-//! `unit` holds the exact conversions and the one unit of each quantity, `normalise` makes a
+//! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
+//! unit that is published, `normalise` makes a
 //! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
 //! `unnamed` the records that wait for such a rule.
 //!
@@ -9,7 +10,7 @@
 pub mod unit;
 pub mod medium;
 pub mod key;
-pub mod kind;
+pub mod quantities;
 pub mod normalise;
 pub mod unnamed;
 pub mod total;
@@ -21,6 +22,7 @@ use std::time::SystemTime;
 
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Function, Quantity, Unit};
+use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 
 /// All measurements of one readout of one meter.
@@ -32,7 +34,7 @@ pub struct Reading {
     pub due_at: Option<SystemTime>,
     /// The wall clock when its last telegram was complete.
     pub read_at: SystemTime,
-    /// Whether the wall clock could be trusted then; `None`: nobody knows.
+    /// Whether the wall clock could be trusted then; `None`: not known.
     pub clock_synced: Option<bool>,
     /// Who answered.
     pub device: Device,
@@ -42,7 +44,7 @@ pub struct Reading {
     pub errors: Vec<RecordFault>,
 }
 
-/// The meter as its header tells.
+/// The meter as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Id, manufacturer, version, medium; `None` where no telegram had a long header.
@@ -75,8 +77,8 @@ pub struct Measurement {
     pub tariff: u32,
     /// Subunit.
     pub subunit: u16,
-    /// Names of the modifiers, in wire order (`import`, `l1`, `lower_limit`).
-    pub modifiers: Vec<&'static str>,
+    /// The modifiers that have a name, in wire order.
+    pub modifiers: Vec<Modifier>,
     /// Digits after the point that the meter counts, in the published unit; `None` where they vary
     /// (real32) or there is no number.
     pub digits: Option<u8>,

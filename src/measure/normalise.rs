@@ -9,27 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::SystemTime;
 
-use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::dib::Coding;
+use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
-use crate::mbus::application::record::{Cut, DataRecord};
-use crate::mbus::application::security::{self, Key};
+use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::application::value::Value;
+use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
+use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
-use crate::measure::kind::{is_label, is_opaque, is_secret, is_text};
 use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
+use crate::measure::quantities::{Sort, is_text, row};
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
 
-/// What is configured and known of the meter that answered.
+/// What decides how the records of a meter are published.
 #[derive(Clone, Copy, Debug)]
-pub struct Meter<'a> {
+pub struct MeterRules<'a> {
     /// Its name.
     pub name: &'a str,
-    /// AES-128 key.
-    pub key: Option<&'a [u8; 16]>,
     /// Its own rules; they come before the profile's.
     pub rules: &'a [RecordRule],
     /// A named profile instead of the one that matches.
@@ -49,7 +49,7 @@ pub struct Occasion {
     pub due_at: Option<SystemTime>,
     /// Wall clock when the last telegram was complete.
     pub read_at: SystemTime,
-    /// Whether that clock could be trusted; `None`: nobody knows.
+    /// Whether that clock could be trusted; `None`: not known.
     pub clock_synced: Option<bool>,
 }
 
@@ -58,13 +58,19 @@ pub struct Occasion {
 ///
 /// # Errors
 /// Why nothing at all could be understood: the first thing that is wrong.
-pub fn reading(frames: &[Vec<u8>], meter: &Meter<'_>, when: Occasion) -> Result<Reading, RecordFault> {
-    let opened: Vec<_> = frames.iter().map(|frame| open(frame)).collect();
-    let device = device(opened.iter().flatten());
+pub fn reading(
+    frames: &[Vec<u8>],
+    meter: &MeterRules<'_>,
+    opener: &mut Opener,
+    when: Occasion,
+) -> Result<Reading, RecordFault> {
+    let telegrams: Vec<_> = frames.iter().map(|frame| parse(frame)).collect();
+    let device = device(telegrams.iter().flatten());
+    device.identity.into_iter().for_each(|identity| opener.identify(identity));
     let mut collector = Collector::new(meter, Rules::new(meter.rules, meter.profile, meter.profiles, device.identity));
-    for (frame, opened) in frames.iter().zip(&opened) {
-        match opened {
-            Ok(telegram) => collector.telegram(telegram, device.identity),
+    for (frame, telegram) in frames.iter().zip(&telegrams) {
+        match telegram {
+            Ok(telegram) => collector.telegram(telegram, opener),
             Err(error) => collector.unreadable(frame, error),
         }
     }
@@ -83,13 +89,14 @@ pub fn reading(frames: &[Vec<u8>], meter: &Meter<'_>, when: Occasion) -> Result<
     }
 }
 
-/// The telegram of a frame; its records may still be encrypted.
-pub(super) fn open(frame: &[u8]) -> Result<Telegram<'_>, String> {
+/// The telegram of a frame, not opened yet.
+pub(super) fn parse(frame: &[u8]) -> Result<Telegram<'_>, String> {
     let frame = Frame::parse(frame).map_err(|error| error.to_string())?;
     let telegram = Telegram::parse(&frame).map_err(|error| error.to_string())?;
     match telegram.content {
         Content::ApplicationError(error) => Err(error.to_string()),
         Content::Records(_) | Content::Encrypted(_) | Content::Fixed(_) | Content::Compact(_) => Ok(telegram),
+        Content::Format(_) => Ok(telegram),
         _ => Err(format!("no meter data behind CI {:02X}", telegram.ci)),
     }
 }
@@ -97,6 +104,7 @@ pub(super) fn open(frame: &[u8]) -> Result<Telegram<'_>, String> {
 /// What a meter repeats at the head of each of its telegrams: the first of them counts.
 fn is_repeated(quantity: Quantity, function: Function, place: Place) -> bool {
     let now = function == Function::Instantaneous && place == Place::default();
+    let is_label = |known| matches!(row(known).sort, Sort::Label | Sort::Secret);
     let head = |known| is_label(known) || matches!(known, Known::Date | Known::DateTime | Known::DeviceType);
     now && matches!(quantity, Quantity::Known(known) if head(known))
 }
@@ -113,7 +121,7 @@ pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a
 
 /// Gathers measurements over the telegrams of a readout.
 struct Collector<'a> {
-    meter: &'a Meter<'a>,
+    meter: &'a MeterRules<'a>,
     rules: Rules<'a>,
     numbering: Numbering,
     /// Records of the telegrams before this one.
@@ -125,7 +133,7 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(meter: &'a Meter<'a>, rules: Rules<'a>) -> Self {
+    fn new(meter: &'a MeterRules<'a>, rules: Rules<'a>) -> Self {
         Self {
             meter,
             rules,
@@ -137,12 +145,11 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn telegram(&mut self, telegram: &Telegram<'_>, identity: Option<SecondaryAddress>) {
-        let mut plain = Vec::new();
-        let key = self.meter.key.map(|key| Key::new(*key));
-        let records = match security::decrypt(telegram, key.as_ref(), identity, &mut plain) {
-            Ok(telegram) => telegram.records(),
-            Err(error) => return self.unreadable(encrypted_bytes(telegram), &error),
+    fn telegram(&mut self, telegram: &Telegram<'_>, opener: &mut Opener) {
+        let mut buffers = Buffers::default();
+        let records = match opener.open(telegram, &mut buffers) {
+            Ok(open) => open.records(),
+            Err(error) => return self.unreadable(closed_bytes(telegram), &error),
         };
         let (mut count, mut head) = (0, BTreeSet::new());
         for record in records {
@@ -156,7 +163,7 @@ impl<'a> Collector<'a> {
         self.repeated.append(&mut head);
     }
 
-    /// A telegram of which nothing can be told but its bytes.
+    /// A telegram of which nothing is known but its bytes.
     fn unreadable(&mut self, data: &[u8], error: &dyn Display) {
         let (index, data, error) = (self.before, data.to_vec(), error.to_string());
         self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
@@ -179,7 +186,8 @@ impl<'a> Collector<'a> {
 
     fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
-        let modifiers: Vec<&'static str> = record.vib.modifiers().filter_map(|modifier| modifier.name()).collect();
+        let named = |modifier: &Modifier| modifier.name().is_some();
+        let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
         let rule = self.rules.rule(&facts(record, quantity, self.before));
         let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
@@ -228,7 +236,7 @@ impl<'a> Collector<'a> {
         &mut self,
         record: &DataRecord<'_>,
         quantity: Quantity,
-        modifiers: &[&str],
+        modifiers: &[Modifier],
         rule: Option<&RecordRule>,
         head: &mut BTreeSet<String>,
     ) -> Option<String> {
@@ -253,16 +261,17 @@ impl<'a> Collector<'a> {
         match self.meter.only {
             Some(keys) => keys.iter().any(|wanted| wanted == key),
             None => {
-                let senseless = matches!(quantity, Quantity::Known(known) if is_opaque(known) || is_secret(known));
-                rule.is_some() || !senseless
+                let is_sensible = |known| row(known).is_sensible();
+                rule.is_some() || !matches!(quantity, Quantity::Known(known) if !is_sensible(known))
             }
         }
     }
 }
 
-fn encrypted_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
+fn closed_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
     match telegram.content {
         Content::Encrypted(encrypted) => encrypted.bytes(),
+        Content::Compact(compact) => compact.values,
         _ => &[],
     }
 }
@@ -291,7 +300,7 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
 }
 
 /// The value as it is published, not yet converted; `None` for a record that carries none.
-fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[&str]) -> Option<Measured> {
+fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[Modifier]) -> Option<Measured> {
     let text = |value: &dyn Display| Some(Measured::Text(value.to_string()));
     let Ok(value) = record.value else { return Some(Measured::Invalid) };
     match value {
@@ -312,10 +321,6 @@ fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[&str]) -> 
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
-}
-
 /// The way of a number from the record to its key's unit.
 struct Scale<'a> {
     from: Unit,
@@ -326,10 +331,10 @@ struct Scale<'a> {
 }
 
 impl<'a> Scale<'a> {
-    fn new(from: Unit, modifiers: &[&str], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
+    fn new(from: Unit, modifiers: &[Modifier], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
         let wanted = rule.and_then(|rule| rule.unit);
         let to = wanted.or(first).filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
-        let is_rate = modifiers.iter().any(|modifier| modifier.starts_with("per_") || modifier.starts_with("times_"));
+        let is_rate = modifiers.iter().any(|modifier| modifier.is_rate());
         // a rate is in units of its base unit per something, for which there is no name here
         let label = wanted.unwrap_or(if is_rate { Unit::None } else { to });
         Self { from, to, label, rule }

@@ -7,47 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::quantity::{Function, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
+use crate::measure::quantities::{Sort, row};
 use crate::measure::{Measured, Measurement, Reading};
-
-/// Quantities that count up over the life of a meter (heat cost allocators: over a year).
-const COUNTED: [Known; 9] = [
-    Known::Energy,
-    Known::ReactiveEnergy,
-    Known::ApparentEnergy,
-    Known::Volume,
-    Known::Mass,
-    Known::HcaUnits,
-    Known::OnTime,
-    Known::OperatingTime,
-    Known::CumulationCounter,
-];
-
-/// Modifiers that say which part of a total is counted, or how; with any other one it is something
-/// else (an average, a limit, a rate, a balance of import and export).
-const PARTS: [&str; 20] = [
-    "import",
-    "export",
-    "absolute",
-    "from_partner",
-    "to_partner",
-    "l1",
-    "l2",
-    "l3",
-    "neutral",
-    "l1_l2",
-    "l2_l3",
-    "l3_l1",
-    "q1",
-    "q2",
-    "q3",
-    "q4",
-    "uncorrected",
-    "base_conditions",
-    "standard_conform",
-    "obis",
-];
 
 /// Whether this measurement only ever grows: a counted quantity as it is now, whole or of a part, or
 /// what a rule says is one.
@@ -56,11 +19,12 @@ pub fn is_total(measurement: &Measurement) -> bool {
     if let Some(said) = &measurement.presentation.state_class {
         return said == "total_increasing";
     }
-    let counted = matches!(measurement.quantity, Quantity::Known(known) if COUNTED.contains(&known));
+    let is_counter = |known| row(known).sort == Sort::Counter;
+    let counted = matches!(measurement.quantity, Quantity::Known(known) if is_counter(known));
     counted
         && measurement.function == Function::Instantaneous
         && measurement.storage_number == 0
-        && measurement.modifiers.iter().all(|modifier| PARTS.contains(modifier))
+        && measurement.modifiers.iter().all(|modifier| modifier.is_part())
 }
 
 /// A total that is lower than before.
@@ -128,9 +92,13 @@ pub fn judge(last: &BTreeMap<String, Decimal>, first: Option<&Reading>, now: &Re
 mod tests {
     use super::{Verdict, falls, is_total, judge};
     use crate::mbus::application::quantity::{Function, Known};
+    use crate::mbus::application::vife::Modifier;
     use crate::mbus::decimal::Decimal;
     use crate::measure::{Measured, Measurement, Reading, sample};
     use std::collections::BTreeMap;
+
+    const L1: Modifier = Modifier::Extended(0x01);
+    const PER_HOUR: Modifier = Modifier::Combinable(0x22);
 
     fn reading(energy: &str, volume: &str) -> Reading {
         sample::reading(vec![
@@ -147,12 +115,12 @@ mod tests {
     fn only_what_counts_up_now_is_a_total() {
         let energy = sample::number("energy", Known::Energy, "1");
         assert!(is_total(&energy));
-        assert!(is_total(&Measurement { tariff: 2, modifiers: vec!["import", "l1"], ..energy.clone() }));
+        assert!(is_total(&Measurement { tariff: 2, modifiers: vec![Modifier::IMPORT, L1], ..energy.clone() }));
         for other in [
             Measurement { storage_number: 1, ..energy.clone() },
             Measurement { function: Function::Maximum, ..energy.clone() },
-            Measurement { modifiers: vec!["import_minus_export"], ..energy.clone() },
-            Measurement { modifiers: vec!["per_hour"], ..energy.clone() },
+            Measurement { modifiers: vec![Modifier::IMPORT_MINUS_EXPORT], ..energy.clone() },
+            Measurement { modifiers: vec![PER_HOUR], ..energy.clone() },
             sample::number("power", Known::Power, "1"),
             sample::number("flow_temperature", Known::FlowTemperature, "1"),
         ] {

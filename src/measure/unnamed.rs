@@ -1,19 +1,19 @@
-//! Records whose meaning nobody has told: no rule is for them, and the telegram names a code that is
+//! Records whose meaning is not known: no rule is for them, and the telegram names a code that is
 //! reserved, the manufacturer's own, or without a dimension.
 //!
 //! Not here: what is done about them (`cli` prints rules to complete), how a reading is made
 //! (`normalise`, which publishes them under a key made of their code).
 
+use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::record::DataRecord;
-use crate::mbus::application::security::{self, Key};
 use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
-use crate::measure::normalise::{Meter, device, facts, open, what};
+use crate::measure::normalise::{MeterRules, device, facts, parse, what};
 use crate::measure::profile::Rules;
 
-/// A record of a readout that wants a name.
+/// A record of a readout that needs a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unnamed {
     /// Place in the whole readout, from 0.
@@ -32,18 +32,18 @@ pub struct Unnamed {
     pub number: Option<Decimal>,
 }
 
-/// The unnamed records of the telegrams of one readout, in their order. What cannot be decrypted or
-/// parsed has none: `normalise` tells why.
+/// The unnamed records of the telegrams of one readout, in their order. What cannot be opened or
+/// parsed has none: `normalise` says why.
 #[must_use]
-pub fn unnamed(frames: &[Vec<u8>], meter: &Meter<'_>) -> Vec<Unnamed> {
-    let telegrams: Vec<_> = frames.iter().filter_map(|frame| open(frame).ok()).collect();
+pub fn unnamed(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) -> Vec<Unnamed> {
+    let telegrams: Vec<_> = frames.iter().filter_map(|frame| parse(frame).ok()).collect();
     let identity = device(telegrams.iter()).identity;
+    identity.into_iter().for_each(|identity| opener.identify(identity));
     let rules = Rules::new(meter.rules, meter.profile, meter.profiles, identity);
-    let key = meter.key.map(|key| Key::new(*key));
     let (mut found, mut blocks, mut numbering, mut before) = (Vec::new(), Vec::new(), Numbering::default(), 0);
     for telegram in &telegrams {
-        let mut plain = Vec::new();
-        let Ok(telegram) = security::decrypt(telegram, key.as_ref(), identity, &mut plain) else { continue };
+        let mut buffers = Buffers::default();
+        let Ok(telegram) = opener.open(telegram, &mut buffers) else { continue };
         let mut count = 0;
         for record in telegram.records().inspect(|_| count += 1).flatten() {
             blocks.push((record.dib.bytes.to_vec(), record.vib.bytes.to_vec()));
@@ -79,7 +79,7 @@ fn of(record: &DataRecord<'_>, before: usize, key: String) -> Unnamed {
 fn key_of(record: &DataRecord<'_>) -> String {
     let dib = &record.dib;
     let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
-    let modifiers: Vec<&str> = record.vib.modifiers().filter_map(Modifier::name).collect();
+    let modifiers: Vec<Modifier> = record.vib.modifiers().collect();
     key::of(what(record).0, dib.function, place, &modifiers)
 }
 

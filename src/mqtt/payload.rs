@@ -186,8 +186,8 @@ struct MeasurementJson<'a> {
     storage: u64,
     tariff: u32,
     subunit: u16,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    modifiers: &'a [&'static str],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    modifiers: Vec<&'static str>,
 }
 
 /// `null` serialises from the unit variant.
@@ -261,7 +261,7 @@ fn measurement(measurement: &Measurement) -> MeasurementJson<'_> {
         storage: measurement.storage_number,
         tariff: measurement.tariff,
         subunit: measurement.subunit,
-        modifiers: &measurement.modifiers,
+        modifiers: measurement.modifiers.iter().filter_map(|modifier| modifier.name()).collect(),
     }
 }
 

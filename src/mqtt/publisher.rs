@@ -6,6 +6,7 @@
 mod announce;
 mod lengths;
 mod memory;
+mod openers;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use crate::spool::{Entry, Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
 use memory::MeterMemory;
+use openers::Openers;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(super) struct Publisher {
     /// Readings that the broker refused, and that are still in the store until those before them are settled.
     refused: u64,
     lengths: Lengths,
+    openers: Openers,
     /// Readings dropped that no event has told yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
     /// Set by the task at each of its turns.
@@ -70,6 +73,7 @@ pub(super) enum Outcome {
 
 impl Publisher {
     pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
+        let openers = Openers::restore(&spool);
         let mut publisher = Self {
             topics: Topics::new(&config.mqtt.base_topic),
             announcements: Announcements::default(),
@@ -83,6 +87,7 @@ impl Publisher {
             config,
             spool,
             lengths: Lengths::default(),
+            openers,
             drops: None,
             now,
         };
@@ -121,7 +126,9 @@ impl Publisher {
                 }
                 let described = known.described(&self.config);
                 let occasion = Occasion { due_at, read_at, clock_synced };
-                normalise::reading(&frames, &described, occasion).map_err(|fault| {
+                let result = normalise::reading(&frames, &described, self.openers.of(&known.meter), occasion);
+                self.openers.remember(&meter, &mut self.spool, self.now);
+                result.map_err(|fault| {
                     self.readings.faulty += 1;
                     fault.error
                 })

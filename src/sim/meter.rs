@@ -5,12 +5,13 @@
 use std::time::{Duration, Instant};
 
 use crate::mbus::address::{BROADCAST, PrimaryAddress, SELECTED, SecondaryAddress, TEST_BROADCAST};
+use crate::mbus::application::calendar::{Moment, decode};
 use crate::mbus::application::header::{Configuration, Header, ShortHeader, Status};
 use crate::mbus::application::security::encrypt_mode_5;
 use crate::mbus::link::frame::{ACK, Control, Frame};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
-use crate::sim::clock;
+use crate::mbus::octets::{ByteOrder, Octets};
 use crate::sim::plan::{Content, FcbHandling, MeterPlan};
 
 /// CI field of a reply with a long header.
@@ -19,7 +20,7 @@ const CI_RESPONSE: u8 = 0x72;
 const MORE_FOLLOWS: u8 = 0x1F;
 /// CI fields B8..=BF set the baud rate, slowest first (EN 13757-3 clause 12).
 const CI_BAUD: std::ops::RangeInclusive<u8> = 0xB8..=0xBF;
-/// How long a meter stays at a new baud rate where nobody speaks to it.
+/// How long a meter stays at a new baud rate if it is not spoken to.
 const BAUD_FALL_BACK: Duration = Duration::from_secs(120);
 
 /// The meter and its memory.
@@ -31,7 +32,7 @@ pub(super) struct Meter {
     /// Frame count bits and last answers: of the primary address, and of FD.
     primary: Memory,
     secondary: Memory,
-    /// Place of the last telegram sent; `None`: the first is next.
+    /// Index of the last telegram sent; `None`: the first is next.
     telegram: Option<usize>,
     baud: Baud,
     /// The rate to return to, and since when it was not spoken to at the new one.
@@ -236,8 +237,8 @@ impl Meter {
                 self.plan.identity = SecondaryAddress::from_wire([a, b, c, d, e, f, g, h]);
             }
             (CI_COMMAND, &[0x04, 0x6D, ref time @ ..]) => {
-                if let Some(set) = clock::seconds_of_type_f(time) {
-                    self.clock_offset = i64::try_from(set).unwrap_or(0) - i64::try_from(clock).unwrap_or(0);
+                if let Some(Moment::DateTime(set)) = decode(Octets::new(time, ByteOrder::LeastFirst)) {
+                    self.clock_offset = i64::try_from(set.seconds()).unwrap_or(0) - i64::try_from(clock).unwrap_or(0);
                 }
             }
             _ if CI_BAUD.contains(&ci) => {

@@ -11,7 +11,6 @@
 pub mod plan;
 pub mod known;
 pub mod model;
-mod clock;
 pub mod meter;
 mod fault;
 mod wire;

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use crate::mbus::address::{Manufacturer, PrimaryAddress, SecondaryAddress};
-use crate::sim::clock::{type_f, type_g};
-use crate::sim::plan::{Content, MeterPlan};
+use crate::mbus::application::calendar::{Date, DateTime};
+use crate::mbus::application::dib::Dib;
+use crate::mbus::application::value::{self, Value};
+use crate::mbus::application::vib::Vib;
+use crate::mbus::decimal::Decimal;
+use crate::mbus::octets::ByteOrder;
 
 /// A kind of meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +55,8 @@ impl Model {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, model)| model)
     }
 
-    /// A strict meter of this model, with manufacturer `SIM`, the model's device type and the
-    /// identification number `id` (eight BCD digits, `0x30137315`).
-    #[must_use]
-    pub fn meter(self, address: PrimaryAddress, id: u32) -> MeterPlan {
-        let [a, b, c, d] = id.to_le_bytes();
-        let [m, n] = Manufacturer::from_letters("SIM").map_or([0; 2], |m| m.0.to_le_bytes());
-        let identity = SecondaryAddress::from_wire([a, b, c, d, m, n, 1, self.medium()]);
-        MeterPlan::new(address, identity, Content::Live(self))
-    }
-
     /// The device type of its header (EN 13757-7 table 13).
-    const fn medium(self) -> u8 {
+    pub(super) const fn medium(self) -> u8 {
         match self {
             Self::Electricity => 0x02,
             Self::Gas => 0x03,
@@ -238,37 +231,32 @@ impl Moment {
     }
 
     fn push_clock(&self, records: &mut Vec<u8>) {
-        records.extend([0x04, 0x6D]);
-        records.extend(type_f(self.clock));
+        let now = DateTime::from_seconds(self.clock);
+        write(records, &[0x04, 0x6D], |_| Some(Value::DateTime(now)));
     }
 
     /// Storage 1 is of the first day of the month.
     fn push_set_day(&self, records: &mut Vec<u8>) {
-        let [day, month] = type_g(self.clock);
-        records.extend([0x42, 0x6C, (day & 0xE0) | 1, month]);
+        let today = DateTime::from_seconds(self.clock).date;
+        write(records, &[0x42, 0x6C], |_| Some(Value::Date(Date { day: 1, ..today })));
     }
 }
 
-/// Appends a record: `block` is its DIF, DIFEs, VIF and VIFEs; the DIF's data field says how the
-/// value is written. A negative BCD has F as its first digit (EN 13757-3 annex A, type A).
-fn push(records: &mut Vec<u8>, block: &[u8], value: i64) {
-    records.extend_from_slice(block);
-    let field = block.first().map_or(0, |dif| dif & 0x0F);
-    let length = match field & 0x07 {
-        6 => 6,
-        7 => 8,
-        length => usize::from(length),
-    };
-    if field & 0x08 == 0 {
-        records.extend(value.to_le_bytes().iter().take(length));
-        return;
-    }
-    let mut digits = value.unsigned_abs();
-    for place in 0..length {
-        let low = u8::try_from(digits % 10).unwrap_or(0);
-        let high = if value < 0 && place + 1 == length { 0xF } else { u8::try_from(digits / 10 % 10).unwrap_or(0) };
-        records.push((high << 4) | low);
-        digits /= 100;
+/// Appends a record: `block` is its DIF, DIFEs, VIF and VIFEs; `count` is the value in steps of the VIF.
+fn push(records: &mut Vec<u8>, block: &[u8], count: i64) {
+    let number = |exponent| Decimal::from(count).shift(exponent).map(Value::Number);
+    write(records, block, |vib| number(vib.exponent));
+}
+
+/// Appends a record with this value. What cannot be written is left out.
+fn write<'v>(records: &mut Vec<u8>, block: &[u8], value: impl FnOnce(&Vib<'_>) -> Option<Value<'v>>) {
+    let Ok((dib, rest)) = Dib::parse(block) else { return };
+    let Ok((vib, _)) = Vib::parse(rest, ByteOrder::LeastFirst) else { return };
+    let mut record = block.to_vec();
+    let written =
+        value(&vib).map(|value| value::write(dib.coding, 0, &vib, &value, ByteOrder::LeastFirst, &mut record));
+    if written == Some(Ok(())) {
+        records.append(&mut record);
     }
 }
 

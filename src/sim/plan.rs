@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
+use crate::mbus::address::{Manufacturer, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::Baud;
 use crate::sim::model::Model;
@@ -85,6 +85,16 @@ impl MeterPlan {
             requests: Vec::new(),
             key: None,
         }
+    }
+
+    /// A strict meter whose values move with time, with manufacturer `SIM`, the model's device type and
+    /// the identification number `id` (eight BCD digits, `0x30137315`).
+    #[must_use]
+    pub fn live(model: Model, address: PrimaryAddress, id: u32) -> Self {
+        let [a, b, c, d] = id.to_le_bytes();
+        let [m, n] = Manufacturer::from_letters("SIM").map_or([0; 2], |m| m.0.to_le_bytes());
+        let identity = SecondaryAddress::from_wire([a, b, c, d, m, n, 1, model.medium()]);
+        Self::new(address, identity, Content::Live(model))
     }
 }
 

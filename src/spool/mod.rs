@@ -69,10 +69,14 @@ pub enum Memo {
     Farewell,
     /// The most that a meter answered in one turn since the agent's start, by meter: telegrams and characters.
     Replies,
+    /// What a meter's telegrams taught, by meter: the memo of its
+    /// [`Opener`](crate::mbus::application::opener::Opener).
+    Formats,
 }
 
 impl Memo {
-    const ALL: [Self; 6] = [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Farewell, Self::Replies];
+    const ALL: [Self; 7] =
+        [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Farewell, Self::Replies, Self::Formats];
 
     fn name(self) -> &'static str {
         match self {
@@ -82,6 +86,7 @@ impl Memo {
             Self::Unit => "unit",
             Self::Farewell => "farewell",
             Self::Replies => "replies",
+            Self::Formats => "formats",
         }
     }
 

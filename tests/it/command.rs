@@ -23,7 +23,7 @@ fn primary(address: u8) -> MeterAddress {
 }
 
 fn meter(address: u8) -> MeterPlan {
-    Model::Heat.meter(at(address), 0x1000_0000 + u32::from(address))
+    MeterPlan::live(Model::Heat, at(address), 0x1000_0000 + u32::from(address))
 }
 
 struct Bench {
@@ -96,7 +96,7 @@ fn a_clock_is_set_and_read_back() {
     let set = DateTime { date: Date { year: 2027, month: 3, day: 28 }, time, summer: false };
     let mut bench = Bench::new(vec![meter(1)], Faults::default());
     assert_eq!(bench.change(primary(1), Change::Clock(set)), Ok(Effect::Verified));
-    let blind = MeterPlan { ..Model::RoomSensor.meter(at(2), 0x22) };
+    let blind = MeterPlan { ..MeterPlan::live(Model::RoomSensor, at(2), 0x22) };
     let mut bench = Bench::new(vec![blind], Faults::default());
     assert_eq!(bench.change(primary(2), Change::Clock(set)), Ok(Effect::Acknowledged), "it shows no clock");
 }

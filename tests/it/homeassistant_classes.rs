@@ -1,16 +1,20 @@
 //! Every combination of class, unit and state class against Home Assistant's own rules
-//! (`tests/homeassistant/classes.csv`, from `sensor/const.py` of 16 releases), read here anew so
+//! (`tests/homeassistant/classes.csv`, from `sensor/const.py` of 16 releases), read here again so
 //! that a slip in the table of the program shows.
 
 use std::collections::HashMap;
 
 use mbushat::homeassistant::class::{Shown, shown};
 use mbushat::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use mbushat::mbus::application::vife::Modifier;
 use mbushat::mbus::decimal::Decimal;
 use mbushat::measure::profile::Presentation;
 use mbushat::measure::{Measured, Measurement, unit};
 
 type Release = (u16, u8);
+
+const PER_HOUR: Modifier = Modifier::Combinable(0x22);
+const START: Modifier = Modifier::Combinable(0x39);
 
 struct Rule {
     units: Option<Vec<String>>,
@@ -106,7 +110,7 @@ fn everything(mut see: impl FnMut(&Measurement)) {
                     (Function::Instantaneous, 1, 0),
                     (Function::Instantaneous, 0, 2),
                 ] {
-                    for modifiers in [vec![], vec!["import_minus_export"], vec!["per_hour"], vec!["start"]] {
+                    for modifiers in [vec![], vec![Modifier::IMPORT_MINUS_EXPORT], vec![PER_HOUR], vec![START]] {
                         let plain = measurement(quantity, unit, value.clone());
                         see(&Measurement { function, storage_number, tariff, modifiers, ..plain });
                     }

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use mbushat::config::{Bus, Hat, HomeAssistant, Port};
 use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
+use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::link::timing::{Baud, Parity};
-use mbushat::measure::normalise::{Meter, Occasion, reading};
+use mbushat::measure::normalise::{MeterRules, Occasion, reading};
 use mbushat::measure::{Measurement, Reading};
 use mbushat::mqtt::topic::Topics;
 
@@ -43,9 +44,9 @@ fn read(id: u32, (medium, records): (u8, &str)) -> Reading {
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
     let units = BTreeMap::new();
-    let meter = Meter { name: "meter", key: None, rules: &[], profile: None, profiles: &[], only: None, units: &units };
+    let meter = MeterRules { name: "meter", rules: &[], profile: None, profiles: &[], only: None, units: &units };
     let occasion = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
-    let reading = reading(&[frame], &meter, occasion).expect("a reading");
+    let reading = reading(&[frame], &meter, &mut Opener::default(), occasion).expect("a reading");
     assert_eq!(reading.errors, []);
     reading
 }

@@ -98,7 +98,7 @@ pub(crate) fn faulty(meters: Vec<MeterPlan>, faults: Faults, seed: u64) -> Bench
 
 /// A strict meter whose telegram is 74 bytes long and never twice the same.
 pub(crate) fn heat(address: u8) -> MeterPlan {
-    Model::Heat.meter(at(address), 0x1000_0000 + u32::from(address))
+    MeterPlan::live(Model::Heat, at(address), 0x1000_0000 + u32::from(address))
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! proportion, and what is whole can be written back. `MBUSHAT_TELEGRAMS=FILE cargo test mutations`
 //! writes those of a file back as well: one a line, as a JSON object with a member "hex".
 
-use mbushat::mbus::application::compact::FormatStore;
-use mbushat::mbus::application::security::{self, Key};
+use mbushat::mbus::application::opener::{Buffers, Opener};
+use mbushat::mbus::application::security::Key;
 use mbushat::mbus::application::telegram::{Content, Telegram};
 use mbushat::mbus::link::frame::{Frame, LONG_START, checksum};
 use mbushat::mbus::octets::ByteOrder;
@@ -68,15 +68,12 @@ fn mutated(telegram: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// Reads everything there is to read; the number of records.
-fn read_all(bytes: &[u8], store: &mut FormatStore) -> usize {
-    let key = Key::new([7; 16]);
+fn read_all(bytes: &[u8], opener: &mut Opener) -> usize {
     let Ok(telegram) = Frame::parse(bytes).map_err(|_| ()).and_then(|f| Telegram::parse(&f).map_err(|_| ())) else {
         return 0;
     };
-    let (mut plain, mut full) = (Vec::new(), Vec::new());
-    let telegram = security::decrypt(&telegram, Some(&key), None, &mut plain).unwrap_or(telegram);
-    store.learn(&telegram);
-    let telegram = store.expand(&telegram, &mut full).unwrap_or(telegram);
+    let mut buffers = Buffers::default();
+    let telegram = opener.open(&telegram, &mut buffers).unwrap_or(telegram);
     let mut count = 0;
     for record in telegram.records().flatten() {
         count += 1;
@@ -100,12 +97,12 @@ fn from_meter(telegram: &Telegram<'_>) -> bool {
 fn run(count: u64) {
     let telegrams = telegrams();
     let mut random = Random(0x6D62_7573_6861_7421);
-    let mut store = FormatStore::default();
+    let mut opener = Opener::new(Some(Key::new([7; 16])));
     let mut records = 0;
     for _ in 0..count {
         let telegram = &telegrams[random.below(telegrams.len())];
         let bytes = mutated(telegram, &mut random);
-        let info = allocation_counter::measure(|| records += read_all(&bytes, &mut store));
+        let info = allocation_counter::measure(|| records += read_all(&bytes, &mut opener));
         let bound = 64 * 1024 + 64 * u64::try_from(bytes.len()).expect("small");
         assert!(info.bytes_max <= bound, "{} bytes for {bytes:02X?}", info.bytes_max);
     }
@@ -174,14 +171,14 @@ fn more_telegrams() -> Vec<Vec<u8>> {
     content.lines().map(|line| bytes(hex(line))).collect()
 }
 
-/// Whether the whole telegram is the same, made anew of header, records and manufacturer data. It
+/// Whether the whole telegram is the same, made again of header, records and manufacturer data. It
 /// is not where these do not say it all: fillers, spare bits of a date, records without a value.
 fn is_rebuilt(telegram: &Telegram<'_>, bytes: &[u8]) -> bool {
     let mut out = bytes[..7].to_vec();
     telegram.header.encode(&mut out);
     let mut records = telegram.records();
     for record in &mut records {
-        let Ok(Ok(())) = record.map(|record| record.encode(&mut out)) else { return false };
+        let Ok(Ok(())) = record.map(|record| records::write(&record, order(telegram), &mut out)) else { return false };
     }
     match (records.more_records_follow(), records.manufacturer_data()) {
         (false, []) => {}

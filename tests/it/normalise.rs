@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::application::quantity::{Function, Known, Unit};
+use mbushat::mbus::application::security::Key;
 use mbushat::mbus::decimal::Decimal;
-use mbushat::measure::normalise::{Meter, Occasion, reading};
+use mbushat::measure::normalise::{MeterRules, Occasion, reading};
 use mbushat::measure::profile::{Profile, RecordRule, Selector};
 use mbushat::measure::{Measured, Reading, RecordFault};
 use mbushat::mqtt::payload;
@@ -29,13 +31,17 @@ fn telegram(access_number: u8, medium: u8, records: &str) -> Vec<u8> {
     [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat()
 }
 
-fn plain() -> Meter<'static> {
+fn plain() -> MeterRules<'static> {
     static NO_UNITS: BTreeMap<String, Unit> = BTreeMap::new();
-    Meter { name: "meter", key: None, rules: &[], profile: None, profiles: &[], only: None, units: &NO_UNITS }
+    MeterRules { name: "meter", rules: &[], profile: None, profiles: &[], only: None, units: &NO_UNITS }
 }
 
-fn normalise(frames: &[Vec<u8>], meter: &Meter<'_>) -> Result<Reading, RecordFault> {
-    reading(frames, meter, Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None })
+fn normalise(frames: &[Vec<u8>], meter: &MeterRules<'_>) -> Result<Reading, RecordFault> {
+    open(frames, meter, &mut Opener::default())
+}
+
+fn open(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) -> Result<Reading, RecordFault> {
+    reading(frames, meter, opener, Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None })
 }
 
 fn told(reading: &Reading) -> Vec<String> {
@@ -65,7 +71,7 @@ fn profiles() -> Vec<Profile> {
 #[test]
 fn the_ats_flow_meter_reads_as_its_published_decimals() {
     let profiles = profiles();
-    let reading = normalise(&[bytes(ATS)], &Meter { profiles: &profiles, ..plain() }).expect("a reading");
+    let reading = normalise(&[bytes(ATS)], &MeterRules { profiles: &profiles, ..plain() }).expect("a reading");
     assert_eq!(
         told(&reading),
         [
@@ -91,7 +97,7 @@ fn the_ats_flow_meter_reads_as_its_published_decimals() {
 #[test]
 fn the_sdm220_has_twelve_different_stable_keys() {
     let profiles = profiles();
-    let reading = normalise(&[bytes(SDM220)], &Meter { profiles: &profiles, ..plain() }).expect("a reading");
+    let reading = normalise(&[bytes(SDM220)], &MeterRules { profiles: &profiles, ..plain() }).expect("a reading");
     let want: Vec<String> = (1..=6)
         .map(|n| format!("active_energy_{n} 0 kWh"))
         .chain((1..=6).map(|n| format!("reactive_energy_{n} 0")))
@@ -197,7 +203,7 @@ fn a_unit_stays_the_same_when_the_meter_re_ranges() {
     }
     let first = BTreeMap::from([("on_time".to_owned(), Unit::Second)]);
     let frames = [telegram(1, 4, "01 22 02")];
-    let reading = normalise(&frames, &Meter { units: &first, ..plain() }).expect("a reading");
+    let reading = normalise(&frames, &MeterRules { units: &first, ..plain() }).expect("a reading");
     assert_eq!(told(&reading), ["on_time 7200 s"]);
 }
 
@@ -218,6 +224,14 @@ fn names_keep_their_zeros_and_dates_are_the_meters_own() {
     );
     let every_year = read(4, "42 6C FF FC 0C 06 01 00 00 00");
     assert_eq!(told(&every_year)[0], "date_storage_1 null");
+}
+
+#[test]
+fn only_what_is_said_of_now_is_a_heading_that_each_telegram_repeats() {
+    let date = |access_number| telegram(access_number, 4, "42 6C 8F 21 0C 78 01 00 00 00");
+    let reading = normalise(&[date(1), date(2)], &plain()).expect("a reading");
+    let want = ["date_storage_1 2020-01-15", "fabrication_number 00000001", "date_storage_1_2 2020-01-15"];
+    assert_eq!(told(&reading), want);
 }
 
 #[test]
@@ -248,13 +262,31 @@ fn an_encrypted_telegram_needs_its_key_and_is_never_guessed() {
         "68 2F 2F 68 08 05 72 78 56 34 12 24 40 01 07 2A 00 20 05 08 CB A9 22 8D 27 DD EA EC 15 07 8D 7C 54 02 3A 4F \
          3E 60 8F 14 14 DF 9E D3 E9 1A C2 A2 E2 4E 66 F9 16",
     );
-    let key: [u8; 16] = std::array::from_fn(|n| u8::try_from(n).expect("small"));
-    let reading = normalise(std::slice::from_ref(&frame), &Meter { key: Some(&key), ..plain() }).expect("decrypted");
+    let open_with = |key| open(std::slice::from_ref(&frame), &plain(), &mut Opener::new(key));
+    let key = Key::from_hex("000102030405060708090A0B0C0D0E0F");
+    let reading = open_with(key).expect("decrypted");
     assert_eq!(told(&reading), ["volume 2850.427 m³", "date_time 2024-02-29T13:45", "flow_temperature 21.5 °C"]);
-    for wrong in [None, Some(&[0xAA; 16])] {
-        let fault = normalise(std::slice::from_ref(&frame), &Meter { key: wrong, ..plain() }).expect_err("no key");
+    for wrong in [None, Some(Key::new([0xAA; 16]))] {
+        let fault = open_with(wrong).expect_err("no key");
         assert!(fault.error.contains("key"), "{}", fault.error);
     }
+}
+
+/// The lines of `telegrams/compact_frame_learnt.txt`.
+const FULL: &str = "68 18 18 68 08 05 7A 2B 00 00 00 02 FF 20 71 00 04 13 08 19 00 00 44 13 08 19 00 00 F4 16";
+const COMPACT: &str = "68 15 15 68 08 05 7B 2C 00 00 00 34 DD 0E 39 71 00 08 19 00 00 08 19 00 00 BF 16";
+
+#[test]
+fn a_compact_frame_is_read_once_a_full_one_was() {
+    let want = ["volume 6.408 m³", "volume_storage_1 6.408 m³"];
+    let mut opener = Opener::default();
+    let fault = open(&[bytes(COMPACT)], &plain(), &mut opener).expect_err("its format is not known");
+    assert!(fault.error.contains("unknown format DD34"), "{}", fault.error);
+    let reading = open(&[bytes(FULL), bytes(COMPACT)], &plain(), &mut opener).expect("a reading");
+    assert!(reading.errors.is_empty(), "{:?}", reading.errors);
+    assert_eq!(told(&reading), [want, ["volume_2 6.408 m³", "volume_storage_1_2 6.408 m³"]].concat());
+    let reading = open(&[bytes(COMPACT)], &plain(), &mut opener).expect("another readout");
+    assert_eq!(told(&reading), want);
 }
 
 #[test]
@@ -282,7 +314,7 @@ fn rules_name_scale_convert_and_hide() {
         },
     ];
     let frames = [telegram(1, 4, "01 06 01 01 06 0A 01 06 14 02 FD 3A 39 30 01 13 07")];
-    let reading = normalise(&frames, &Meter { rules: &rules, ..plain() }).expect("a reading");
+    let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
     assert_eq!(told(&reading), ["heat_1 -0.14 GJ", "heat_2 0.22 GJ", "dimensionless 123.45 kvarh", "volume 0.007 m³"]);
     assert_eq!(reading.measurements[2].digits, Some(2));
 }
@@ -292,7 +324,8 @@ fn secrets_and_bytes_for_others_are_published_only_when_asked_for() {
     let records = "0C FD 16 01 02 03 04 01 FF 02 7F 01 13 07";
     assert_eq!(told(&read(7, records)), ["volume 0.007 m³"]);
     let only = ["password".to_owned()];
-    let reading = normalise(&[telegram(1, 7, records)], &Meter { only: Some(&only), ..plain() }).expect("a reading");
+    let reading =
+        normalise(&[telegram(1, 7, records)], &MeterRules { only: Some(&only), ..plain() }).expect("a reading");
     assert_eq!(told(&reading), ["password 04030201"]);
 }
 

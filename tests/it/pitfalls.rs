@@ -1,7 +1,8 @@
 //! What other decoders get wrong, one test a pitfall. The telegrams are our own.
 
-use mbushat::mbus::application::compact::FormatStore;
-use mbushat::mbus::application::record::{DataRecord, StructureError};
+use mbushat::mbus::application::opener::{Buffers, Opener};
+use mbushat::mbus::application::record::DataRecord;
+use mbushat::mbus::application::structure::StructureError;
 use mbushat::mbus::application::telegram::Telegram;
 use mbushat::mbus::application::value::{RecordError, Value};
 use mbushat::mbus::application::vife::ReportedError;
@@ -306,5 +307,5 @@ fn the_fixed_structure_is_told_from_a_compact_frame_by_its_length() {
     let telegram = Telegram::parse(&frame).expect("a long header");
     let first = telegram.records().next().expect("one");
     assert_eq!(first.map(|_| ()).map_err(|cut| cut.error), Err(StructureError::FormatUnknown { signature: 0xDD34 }));
-    assert!(FormatStore::default().expand(&telegram, &mut Vec::new()).is_err());
+    assert!(Opener::default().open(&telegram, &mut Buffers::default()).is_err());
 }

@@ -28,7 +28,7 @@ fn meter(address: u8, identity: &str) -> MeterPlan {
     // Two meters never have the same values to the last bit.
     let kind = usize::from(identity.to_wire().iter().fold(0, |sum, byte| sum ^ byte) % 5);
     let (_, model) = Model::ALL.into_iter().nth(kind).expect("nine models");
-    MeterPlan { identity, delay, ..model.meter(at(address), 0) }
+    MeterPlan { identity, delay, ..MeterPlan::live(model, at(address), 0) }
 }
 
 fn run(search: &mut Search, segment: &mut Segment, now: &mut Instant) -> Vec<Found> {

@@ -10,8 +10,9 @@ use crate::config::problem::{Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::turn;
-use crate::config::{Bus, Expose, Key, Meter};
+use crate::config::{Bus, Expose, Meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::application::security::Key;
 use crate::measure::profile::Profile;
 
 pub(super) const METER: Kind = Kind {
@@ -197,7 +198,7 @@ fn key(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<Key
     if keys.has("key") && keys.has("key_file") {
         keys.problem(keys.at("key_file"), "both `key` and `key_file` are set; keep one");
     }
-    let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key);
+    let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key::new);
     let key = keys.secret("key", EXPECTED, parse);
     let Some(path) = keys.parsed("key_file", "the path of a file", |text| surroundings.path(text)) else { return key };
     let what = match (surroundings.read)(&path).map(|text| parse(&text)) {

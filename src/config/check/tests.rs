@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{KINDS, Surroundings, spelling};
 use crate::config::load::parse;
 use crate::config::profiles::built_in;
-use crate::config::{Config, Expose, Hat, Key, PasswordSource, Port, Problems};
+use crate::config::{Config, Expose, Hat, PasswordSource, Port, Problems};
+use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
 
 const METER: &str = "[[meter]]\nname = \"m\"\naddress = 1\n";
@@ -98,7 +99,7 @@ fn every_value_arrives_as_it_is_meant() {
     assert_eq!(config.buses[1].port, Port::Sim("/etc/a.toml".into()));
     let meter = &config.meters[0];
     assert_eq!((meter.bus, meter.address.to_string().as_str(), meter.offset_ms), (1, "3013731F93060104", -30_000));
-    assert_eq!(meter.key.map(|Key(key)| key[15]), Some(15));
+    assert_eq!(meter.key, Key::from_hex("000102030405060708090a0b0c0d0e0f"));
     assert_eq!(
         (meter.requests.as_slice(), &meter.expose),
         ([0xB1, 0x0F].as_slice(), &Expose::Keys(vec!["volume".into()]))

@@ -1,7 +1,27 @@
 //! The authentication and fragmentation layer in front of a telegram in security mode 7 (EN 13757-7
 //! clause 6.3, OMS volume 2). The code itself is checked in `security`.
 
-use crate::mbus::application::telegram::TelegramError;
+use core::fmt;
+
+/// Why the layer cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AflError {
+    /// The data ends within it, or its lengths do not fit.
+    Broken,
+    /// One of several fragments of a message: only whole messages are read.
+    Fragment,
+}
+
+impl fmt::Display for AflError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broken => "the authentication layer (CI 90) is broken",
+            Self::Fragment => "a fragment of a longer message, which is not supported",
+        })
+    }
+}
+
+impl core::error::Error for AflError {}
 
 /// The authentication and fragmentation layer (CI 90) of an unfragmented message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +37,13 @@ pub struct Afl<'a> {
 
 impl<'a> Afl<'a> {
     /// From what stands behind CI 90: the layer, the next CI and its data.
-    pub(crate) fn take(data: &'a [u8]) -> Result<(Self, u8, &'a [u8]), TelegramError> {
-        let broken = TelegramError::BrokenAuthentication;
+    pub(crate) fn take(data: &'a [u8]) -> Result<(Self, u8, &'a [u8]), AflError> {
+        let broken = AflError::Broken;
         let (&length, rest) = data.split_first().ok_or(broken)?;
         let (mut layer, message) = rest.split_at_checked(usize::from(length)).ok_or(broken)?;
         let fields = u16::from_le_bytes(*take(&mut layer, 2).and_then(<[u8]>::first_chunk).ok_or(broken)?);
         if fields & 0x40FF != 0 {
-            return Err(TelegramError::Fragment);
+            return Err(AflError::Fragment);
         }
         let mut field = |bit: u16, len: usize| match fields & bit {
             0 => Ok(None),
@@ -73,6 +93,7 @@ fn mac_len(control: Option<&[u8]>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::AflError;
     use crate::mbus::application::telegram::{Telegram, TelegramError};
     use crate::mbus::link::frame::{Control, Frame};
 
@@ -82,9 +103,9 @@ mod tests {
             let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x90, data };
             Telegram::parse(&frame).map(|_| ())
         };
-        assert_eq!(parse(&[2, 0x01, 0x40, 0x72]), Err(TelegramError::Fragment));
+        assert_eq!(parse(&[2, 0x01, 0x40, 0x72]), Err(TelegramError::Afl(AflError::Fragment)));
         for broken in [&[][..], &[3, 0], &[2, 0, 0], &[2, 0, 0x20, 0x78], &[3, 0, 0x24, 0x0F, 0x78]] {
-            assert_eq!(parse(broken), Err(TelegramError::BrokenAuthentication), "{broken:02X?}");
+            assert_eq!(parse(broken), Err(TelegramError::Afl(AflError::Broken)), "{broken:02X?}");
         }
         assert_eq!(parse(&[2, 0, 0, 0x78]), Ok(()));
     }

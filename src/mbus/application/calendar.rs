@@ -7,6 +7,13 @@ use core::fmt;
 
 use crate::mbus::octets::Octets;
 
+/// Seconds of a day.
+const DAY_SECONDS: u64 = 86_400;
+/// Days of 400 years.
+const ERA_DAYS: u64 = 146_097;
+/// Days from 0000-03-01 to 1970-01-01.
+const DAYS_TO_1970: u64 = 719_468;
+
 /// A day of the calendar, always one that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Date {
@@ -72,6 +79,9 @@ pub enum Moment {
     Invalid,
 }
 
+/// A field is marked invalid, or out of range: the whole moment is invalid.
+struct Invalid;
+
 /// The moment in a field of 2 (G), 3 (J), 4 (F) or 6 (I) bytes; `None` for other lengths.
 #[must_use]
 pub fn decode(field: Octets<'_>) -> Option<Moment> {
@@ -86,73 +96,87 @@ pub fn decode(field: Octets<'_>) -> Option<Moment> {
 }
 
 /// Type G; the year has no century.
-fn type_g(bytes: [u8; 2]) -> Option<Moment> {
+fn type_g(bytes: [u8; 2]) -> Result<Moment, Invalid> {
     if bytes == [0xFF; 2] {
-        return None;
+        return Err(Invalid);
     }
     moment(day_month_year(bytes, None)?, None)
 }
 
 /// Type J.
-fn type_j([second, minute, hour]: [u8; 3]) -> Option<Moment> {
+fn type_j([second, minute, hour]: [u8; 3]) -> Result<Moment, Invalid> {
     let (second, minute, hour) = (below_60(second & 0x3F)?, below_60(minute & 0x3F)?, below_24(hour & 0x1F)?);
     match (hour, minute, second) {
-        (Some(hour), Some(minute), Some(_)) => Some(Moment::Time(Time { hour, minute, second })),
-        (None, None, None) => None,
-        _ => Some(Moment::Periodic(Periodic { hour, minute, second, ..Periodic::default() })),
+        (Some(hour), Some(minute), Some(_)) => Ok(Moment::Time(Time { hour, minute, second })),
+        (None, None, None) => Err(Invalid),
+        _ => Ok(Moment::Periodic(Periodic { hour, minute, second, ..Periodic::default() })),
     }
 }
 
 /// Type F; IV is bit 7 of the minute, the summer bit is bit 7 of the hour.
-fn type_f([minute, hour, day, month]: [u8; 4]) -> Option<Moment> {
+fn type_f([minute, hour, day, month]: [u8; 4]) -> Result<Moment, Invalid> {
     if minute & 0x80 != 0 {
-        return None;
+        return Err(Invalid);
     }
     let day = day_month_year([day, month], Some((hour >> 5) & 3))?;
-    let clock = Clock { hour: below_24(hour & 0x1F)?, minute: below_60(minute & 0x3F)?, second: None };
+    let clock = Clock { hour: below_24(hour & 0x1F)?, minute: below_60(minute & 0x3F)?, second: Seconds::Absent };
     moment(day, Some((clock, hour & 0x80 != 0)))
 }
 
 /// Type I; IV is bit 7 of the minute, the summer bit is bit 6 of the second.
-fn type_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Option<Moment> {
+fn type_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Result<Moment, Invalid> {
     if minute & 0x80 != 0 {
-        return None;
+        return Err(Invalid);
     }
     let date = day_month_year([day, month], None)?;
     let clock = Clock {
         hour: below_24(hour & 0x1F)?,
         minute: below_60(minute & 0x3F)?,
-        second: Some(below_60(second & 0x3F)?),
+        second: below_60(second & 0x3F)?.map_or(Seconds::Every, Seconds::Second),
     };
     moment(date, Some((clock, second & 0x40 != 0)))
 }
 
-/// The time fields as sent: `None` inside means every; seconds are `None` outside where there are none.
+/// The time fields as sent: `None` means every.
 struct Clock {
     hour: Option<u8>,
     minute: Option<u8>,
-    second: Option<Option<u8>>,
+    second: Seconds,
 }
 
-/// Day, month and year, `None` for every or unspecified. No such day: `None` as a whole.
+/// The seconds of a coding.
+enum Seconds {
+    /// It has none.
+    Absent,
+    Every,
+    Second(u8),
+}
+
+impl Seconds {
+    fn get(&self) -> Option<u8> {
+        if let Self::Second(second) = self { Some(*second) } else { None }
+    }
+}
+
+/// Day, month and year, `None` for every or unspecified.
 type Day = (Option<u8>, Option<u8>, Option<u16>);
 
 /// The two bytes that types F, G and I share. `century` is type F's hundred-year field.
-fn day_month_year([first, second]: [u8; 2], century: Option<u8>) -> Option<Day> {
+fn day_month_year([first, second]: [u8; 2], century: Option<u8>) -> Result<Day, Invalid> {
     let (day, month) = (first & 0x1F, second & 0x0F);
     let year = (first >> 5) | ((second & 0xF0) >> 1);
     let month = match month {
         1..=12 => Some(month),
         15 => None,
         0 if day == 0 => None,
-        _ => return None,
+        _ => return Err(Invalid),
     };
     let year = match year {
         0..=99 => Some(full_year(u16::from(year), century)),
         127 => None,
-        _ => return None,
+        _ => return Err(Invalid),
     };
-    Some(((day != 0).then_some(day), month, year))
+    Ok(((day != 0).then_some(day), month, year))
 }
 
 /// Years 0 to 80 without a century are 20xx (EN 13757-3 annex A, type F; used for G and I as well).
@@ -164,32 +188,29 @@ fn full_year(year: u16, century: Option<u8>) -> u16 {
     }
 }
 
-fn moment((day, month, year): Day, clock: Option<(Clock, bool)>) -> Option<Moment> {
+fn moment((day, month, year): Day, clock: Option<(Clock, bool)>) -> Result<Moment, Invalid> {
     // 00-00-00 is how meters without a clock fill the field
     if (day, month, year) == (None, None, Some(2000)) {
-        return None;
+        return Err(Invalid);
     }
     if let (Some(day), Some(month)) = (day, month) {
-        (day <= days_in(month, year)).then_some(())?;
+        (day <= days_in(month, year)).then_some(()).ok_or(Invalid)?;
     }
     let date = match (year, month, day) {
         (Some(year), Some(month), Some(day)) => Some(Date { year, month, day }),
         _ => None,
     };
     let rest = Periodic { year, month, day, ..Periodic::default() };
-    Some(match (date, clock) {
+    Ok(match (date, clock) {
         (Some(date), None) => Moment::Date(date),
         (Some(date), Some((Clock { hour: Some(hour), minute: Some(minute), second }, summer)))
-            if second != Some(None) =>
+            if !matches!(second, Seconds::Every) =>
         {
-            Moment::DateTime(DateTime { date, time: Time { hour, minute, second: second.flatten() }, summer })
+            Moment::DateTime(DateTime { date, time: Time { hour, minute, second: second.get() }, summer })
         }
-        (_, Some((clock, _))) => Moment::Periodic(Periodic {
-            hour: clock.hour,
-            minute: clock.minute,
-            second: clock.second.flatten(),
-            ..rest
-        }),
+        (_, Some((Clock { hour, minute, second }, _))) => {
+            Moment::Periodic(Periodic { hour, minute, second: second.get(), ..rest })
+        }
         (None, None) => Moment::Periodic(rest),
     })
 }
@@ -203,25 +224,52 @@ const fn days_in(month: u8, year: Option<u16>) -> u8 {
     }
 }
 
-/// Minutes and seconds: 63 means every. `None` outside: out of range.
-fn below_60(n: u8) -> Option<Option<u8>> {
+/// Minutes and seconds: 63 means every, `None`.
+fn below_60(n: u8) -> Result<Option<u8>, Invalid> {
     match n {
-        0..=59 => Some(Some(n)),
-        63 => Some(None),
-        _ => None,
+        0..=59 => Ok(Some(n)),
+        63 => Ok(None),
+        _ => Err(Invalid),
     }
 }
 
-/// Hours: 31 means every. `None` outside: out of range.
-fn below_24(n: u8) -> Option<Option<u8>> {
+/// Hours: 31 means every, `None`.
+fn below_24(n: u8) -> Result<Option<u8>, Invalid> {
     match n {
-        0..=23 => Some(Some(n)),
-        31 => Some(None),
-        _ => None,
+        0..=23 => Ok(Some(n)),
+        31 => Ok(None),
+        _ => Err(Invalid),
     }
 }
 
 impl Date {
+    /// The day `days` after 1970-01-01; years beyond 2299 are that year.
+    #[must_use]
+    pub fn from_days(days: u64) -> Self {
+        // Counts in eras of 400 years from 0000-03-01, so that leap days end the year.
+        let since = days + DAYS_TO_1970;
+        let (era, day_of_era) = (since / ERA_DAYS, since % ERA_DAYS);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let (later, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+        let year = (era * 400 + year_of_era + later).min(2299);
+        let day = day_of_year - (153 * ((month + 9) % 12) + 2) / 5 + 1;
+        let small = |n: u64| n.to_le_bytes()[0];
+        Self { year: u16::try_from(year).unwrap_or(2299), month: small(month), day: small(day) }
+    }
+
+    /// Days since 1970-01-01; 0 before that.
+    #[must_use]
+    pub fn days(self) -> u64 {
+        let (year, month, day) = (u64::from(self.year), u64::from(self.month), u64::from(self.day));
+        let year = if month > 2 { year } else { year.saturating_sub(1) };
+        let (era, of_era) = (year / 400, year % 400);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day;
+        let days = era * ERA_DAYS + of_era * 365 + of_era / 4 + day_of_year;
+        days.saturating_sub(of_era / 100 + 1 + DAYS_TO_1970)
+    }
+
     /// As type G; the century is lost.
     #[must_use]
     pub fn to_g(self) -> [u8; 2] {
@@ -231,6 +279,23 @@ impl Date {
 }
 
 impl DateTime {
+    /// The moment `seconds` after 1970-01-01T00:00 by the same clock, in winter time.
+    #[must_use]
+    pub fn from_seconds(seconds: u64) -> Self {
+        let part = |of: u64, modulus: u64| (of % modulus).to_le_bytes()[0];
+        let second = Some(part(seconds, 60));
+        let time = Time { hour: part(seconds / 3600, 24), minute: part(seconds / 60, 60), second };
+        Self { date: Date::from_days(seconds / DAY_SECONDS), time, summer: false }
+    }
+
+    /// Seconds since 1970-01-01T00:00 by the same clock; 0 before that.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        let Time { hour, minute, second } = self.time;
+        let of_day = u64::from(hour) * 3600 + u64::from(minute) * 60 + u64::from(second.unwrap_or(0));
+        self.date.days() * DAY_SECONDS + of_day
+    }
+
     /// As type F, with the hundred-year field for what the ≤ 80 rule would not give back.
     #[must_use]
     pub fn to_f(self) -> [u8; 4] {
@@ -333,6 +398,21 @@ mod tests {
             (&[0x3A, 0x3B, 0x17], "23:59:58"),
         ] {
             assert_eq!(read(bytes), text);
+        }
+    }
+
+    #[test]
+    fn moments_are_counted_from_1970() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (946_643_400, "1999-12-31T12:30:00"),
+            (1_709_251_199, "2024-02-29T23:59:59"),
+            (1_709_251_200, "2024-03-01T00:00:00"),
+            (1_767_225_600, "2026-01-01T00:00:00"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            let moment = DateTime::from_seconds(seconds);
+            assert_eq!((moment.to_string().as_str(), moment.seconds()), (text, seconds));
         }
     }
 

@@ -1,15 +1,13 @@
 //! Compact frames: values without their DIF/VIF heads, which a format frame or an earlier full
-//! frame of the same meter has told (EN 13757-3 annex G).
+//! frame of the same meter has given (EN 13757-3 annex G).
 //!
-//! The store of formats belongs to the caller; a format is never guessed.
+//! A format is never guessed. Who keeps which formats for which meter is decided in `opener`.
 
 use core::fmt;
-use std::collections::BTreeMap;
 
 use crate::mbus::application::dib::{Coding, Dib, IDLE_FILLER};
 use crate::mbus::application::lvar::Lvar;
-use crate::mbus::application::record::Records;
-use crate::mbus::application::telegram::{Content, Telegram};
+use crate::mbus::application::records::Records;
 use crate::mbus::application::vib::Vib;
 use crate::mbus::octets::ByteOrder;
 
@@ -81,51 +79,61 @@ impl<'a> FormatFrame<'a> {
     }
 }
 
-/// The formats learnt, at most [`FormatStore::LIMIT`] of them. One store for each meter: signatures
-/// of different meters may be equal.
+/// The formats learnt of one meter, at most [`FormatStore::LIMIT`] of them: signatures of different
+/// meters may be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormatStore {
-    heads: BTreeMap<u16, Vec<u8>>,
+    /// Signature and heads, in the order in which they were learnt.
+    formats: Vec<(u16, Vec<u8>)>,
 }
 
 impl FormatStore {
-    /// A meter has a handful of formats; beyond this the lowest signature is forgotten.
-    pub const LIMIT: usize = 16;
+    /// A meter has a handful of formats. When there are so many, they all stay until a compact frame
+    /// comes that has none of them.
+    pub const LIMIT: usize = 8;
 
-    /// Learns from a full frame or a format frame; other telegrams, and format frames whose
-    /// signature is wrong, teach nothing.
-    pub fn learn(&mut self, telegram: &Telegram<'_>) {
-        let heads = match telegram.content {
-            Content::Format(format) if crc16(format.heads) == format.signature => format.heads.to_vec(),
-            Content::Records(bytes) => heads_of(bytes),
-            _ => return,
-        };
-        if heads.is_empty() {
-            return;
-        }
-        self.heads.insert(crc16(&heads), heads);
-        if self.heads.len() > Self::LIMIT {
-            self.heads.pop_first();
+    /// The heads of each format.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.formats.iter().map(|(_, heads)| heads.as_slice())
+    }
+
+    /// Learns the format of a full frame from its records.
+    pub fn learn(&mut self, records: &[u8]) {
+        self.learn_heads(heads_of(records));
+    }
+
+    /// Learns from a format frame, unless its signature is wrong.
+    pub fn learn_format(&mut self, format: &FormatFrame<'_>) {
+        if crc16(format.heads) == format.signature {
+            self.learn_heads(format.heads.to_vec());
         }
     }
 
-    /// The telegram a compact frame stands for; its records are written to `buffer`. Other
-    /// telegrams come back as they are.
+    /// Learns these heads, if there are any and there is room.
+    pub fn learn_heads(&mut self, heads: Vec<u8>) {
+        if heads.is_empty() || self.formats.len() >= Self::LIMIT || self.iter().any(|known| known == heads) {
+            return;
+        }
+        self.formats.push((crc16(&heads), heads));
+    }
+
+    /// Writes the records that a compact frame stands for to `buffer`. The format of a compact frame
+    /// that is unknown takes the place of the others, if there is no room, as soon as it is learnt.
     ///
     /// # Errors
     /// [`FormatError`]; the compact frame stays unread.
-    pub fn expand<'b>(&self, telegram: &Telegram<'b>, buffer: &'b mut Vec<u8>) -> Result<Telegram<'b>, FormatError> {
-        let Content::Compact(Compact { signature, full_frame_crc, values }) = telegram.content else {
-            return Ok(*telegram);
+    pub fn expand<'b>(&mut self, compact: &Compact<'_>, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], FormatError> {
+        let &Compact { signature, full_frame_crc, values } = compact;
+        let Some((_, heads)) = self.formats.iter().find(|(known, _)| *known == signature) else {
+            if self.formats.len() >= Self::LIMIT {
+                self.formats.clear();
+            }
+            return Err(FormatError::Unknown { signature });
         };
-        let heads = self.heads.get(&signature).ok_or(FormatError::Unknown { signature })?;
         buffer.clear();
         merge(heads, values, buffer).ok_or(FormatError::DoesNotFit)?;
         let got = crc16(buffer);
-        if got != full_frame_crc {
-            return Err(FormatError::Crc { got, want: full_frame_crc });
-        }
-        Ok(telegram.with_records(buffer))
+        if got == full_frame_crc { Ok(buffer) } else { Err(FormatError::Crc { got, want: full_frame_crc }) }
     }
 }
 
@@ -177,19 +185,14 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Content, FormatError, FormatStore, crc16};
-    use crate::mbus::address::SecondaryAddress;
-    use crate::mbus::application::header::{Header, ShortHeader};
-    use crate::mbus::application::security::{Key, decrypt, encrypt_mode_5};
-    use crate::mbus::application::telegram::Telegram;
-    use crate::mbus::link::frame::{Control, Frame};
+    use super::{Compact, FormatError, FormatStore, crc16};
 
-    const FULL: &[u8] =
-        &[0x2A, 0, 0, 0, 0x02, 0xFF, 0x20, 0x71, 0x00, 0x04, 0x13, 0x08, 0x19, 0, 0, 0x44, 0x13, 0x08, 0x19, 0, 0];
-    const COMPACT: &[u8] = &[0x2C, 0, 0, 0, 0x34, 0xDD, 0x0E, 0x39, 0x71, 0x00, 0x08, 0x19, 0, 0, 0x08, 0x19, 0, 0];
+    const FULL: &[u8] = &[0x02, 0xFF, 0x20, 0x71, 0x00, 0x04, 0x13, 0x08, 0x19, 0, 0, 0x44, 0x13, 0x08, 0x19, 0, 0];
+    const COMPACT: &[u8] = &[0x34, 0xDD, 0x0E, 0x39, 0x71, 0x00, 0x08, 0x19, 0, 0, 0x08, 0x19, 0, 0];
 
-    fn telegram(ci: u8, data: &[u8]) -> Telegram<'_> {
-        Telegram::parse(&Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci, data }).expect("a telegram")
+    fn expand(store: &mut FormatStore, data: &[u8]) -> Result<Vec<u8>, FormatError> {
+        let compact = Compact::parse(data).expect("a compact frame");
+        store.expand(&compact, &mut Vec::new()).map(<[u8]>::to_vec)
     }
 
     #[test]
@@ -199,54 +202,29 @@ mod tests {
     }
 
     #[test]
-    fn a_compact_frame_is_read_once_a_full_frame_has_taught_its_format() {
-        let (mut store, mut buffer) = (FormatStore::default(), Vec::new());
-        let compact = telegram(0x7B, COMPACT);
-        assert!(matches!(compact.records().next(), Some(Err(_))));
-        assert_eq!(store.expand(&compact, &mut buffer), Err(FormatError::Unknown { signature: 0xDD34 }));
-        store.learn(&telegram(0x7A, FULL));
-        let whole = store.expand(&compact, &mut buffer).expect("known now");
-        let volumes: Vec<_> = whole.records().map(|r| r.expect("whole").number().map(|n| n.to_string())).collect();
-        assert_eq!(volumes[1..], [Some("6.408".to_owned()), Some("6.408".to_owned())]);
-        assert_eq!(whole.access_number(), Some(0x2C));
-    }
-
-    #[test]
-    fn an_encrypted_compact_frame_is_read_too() {
-        let identity = SecondaryAddress::parse("12345678PAD0107").expect("an address");
-        let header = Header { identity: Some(identity), short: Some(ShortHeader::default()) };
-        let (key, mut data) = (Key::new([7; 16]), Vec::new());
-        let filled = [&COMPACT[4..], &[0x2F]].concat();
-        encrypt_mode_5(&header, &filled, &key, &mut data).expect("two blocks");
-        let (mut store, mut plain, mut buffer) = (FormatStore::default(), Vec::new(), Vec::new());
-        store.learn(&telegram(0x7A, FULL));
-        let compact = decrypt(&telegram(0x73, &data), Some(&key), None, &mut plain).expect("the right key");
-        let whole = store.expand(&compact, &mut buffer).expect("known");
-        assert_eq!(whole.records().filter(Result::is_ok).count(), 3);
-    }
-
-    #[test]
-    fn a_format_frame_teaches_the_same() {
-        let mut store = FormatStore::default();
-        let format = [0x2B, 0, 0, 0, 9, 0x34, 0xDD, 0x02, 0xFF, 0x20, 0x04, 0x13, 0x44, 0x13];
-        assert!(matches!(telegram(0x6A, &format).content, Content::Format(_)));
-        store.learn(&telegram(0x6A, &format));
-        assert!(store.expand(&telegram(0x7B, COMPACT), &mut Vec::new()).is_ok());
-        let mut wrong = FormatStore::default();
-        let mut broken = format;
-        broken[5] ^= 1;
-        wrong.learn(&telegram(0x6A, &broken));
-        assert_eq!(wrong, FormatStore::default());
-    }
-
-    #[test]
     fn values_that_do_not_fit_are_refused() {
         let mut store = FormatStore::default();
-        store.learn(&telegram(0x7A, FULL));
-        let expand = |data: &[u8]| store.expand(&telegram(0x7B, data), &mut Vec::new()).map(|_| ());
-        assert_eq!(expand(&COMPACT[..COMPACT.len() - 1]), Err(FormatError::DoesNotFit));
+        store.learn(FULL);
+        assert_eq!(expand(&mut store, COMPACT), Ok(FULL.to_vec()));
+        assert_eq!(expand(&mut store, &COMPACT[..COMPACT.len() - 1]), Err(FormatError::DoesNotFit));
         let mut changed = COMPACT.to_vec();
-        changed[8] ^= 1;
-        assert!(matches!(expand(&changed), Err(FormatError::Crc { want: 0x390E, .. })));
+        changed[4] ^= 1;
+        assert!(matches!(expand(&mut store, &changed), Err(FormatError::Crc { want: 0x390E, .. })));
+    }
+
+    #[test]
+    fn formats_are_few_and_stay_until_another_one_is_in_use() {
+        let mut store = FormatStore::default();
+        let unknown = Err(FormatError::Unknown { signature: 0xDD34 });
+        for storage in 0..8 {
+            store.learn(&[0x81, storage, 0x13, 0]);
+            store.learn(&[0x81, storage, 0x13, 1]);
+        }
+        assert_eq!(store.iter().count(), FormatStore::LIMIT, "the same heads are one format");
+        store.learn(FULL);
+        assert_eq!(store.iter().count(), FormatStore::LIMIT);
+        assert_eq!(expand(&mut store, COMPACT), unknown);
+        store.learn(FULL);
+        assert_eq!(expand(&mut store, COMPACT), Ok(FULL.to_vec()));
     }
 }

@@ -2,7 +2,7 @@
 //! it is (EN 13757-3 clause 6.3).
 
 use crate::mbus::application::quantity::Function;
-use crate::mbus::application::record::StructureError;
+use crate::mbus::application::structure::StructureError;
 
 /// The most DIFEs after a DIF (EN 13757-3 clause 6.3.3); the same for VIFEs.
 pub const MAX_EXTENSIONS: usize = 10;
@@ -53,23 +53,6 @@ impl Coding {
             0xD => Self::Variable,
             0xE => Self::Bcd(6),
             _ => return None,
-        })
-    }
-
-    /// The data field; `None` where the standard has no code for the length.
-    #[must_use]
-    pub const fn to_field(self) -> Option<u8> {
-        Some(match self {
-            Self::None => 0x0,
-            Self::Integer(length @ 1..=4) => length,
-            Self::Real => 0x5,
-            Self::Integer(6) => 0x6,
-            Self::Integer(8) => 0x7,
-            Self::Selection => 0x8,
-            Self::Bcd(length @ 1..=4) => 0x8 + length,
-            Self::Variable => 0xD,
-            Self::Bcd(6) => 0xE,
-            Self::Integer(_) | Self::Bcd(_) => return None,
         })
     }
 
@@ -135,47 +118,7 @@ impl<'a> Dib<'a> {
         let (own, rest) = bytes.split_at_checked(length).ok_or(StructureError::CutInDib)?;
         Ok((Self { bytes: own, coding, function, storage_number, tariff, subunit }, rest))
     }
-
-    /// Appends the shortest block with these fields; `bytes` is not looked at.
-    ///
-    /// # Errors
-    /// [`NoSuchDib`] where a number is beyond ten DIFEs or the coding's length has no code.
-    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), NoSuchDib> {
-        let function = match self.function {
-            Function::Instantaneous => 0,
-            Function::Maximum => 1,
-            Function::Minimum => 2,
-            Function::Error => 3_u8,
-        };
-        let storage = self.storage_number;
-        let low = |n: u64| n.to_le_bytes()[0];
-        let field = self.coding.to_field().ok_or(NoSuchDib)?;
-        if storage >> 41 != 0 || self.tariff >> 20 != 0 || self.subunit >> 10 != 0 {
-            return Err(NoSuchDib);
-        }
-        let (mut rest, mut tariff, mut subunit) = (storage >> 1, u64::from(self.tariff), u64::from(self.subunit));
-        let extend = |rest: u64, tariff: u64, subunit: u64| u8::from(rest | tariff | subunit != 0) << 7;
-        out.push(field | function << 4 | low(storage & 1) << 6 | extend(rest, tariff, subunit));
-        while rest | tariff | subunit != 0 {
-            let dife = low(rest & 0xF) | low(tariff & 3) << 4 | low(subunit & 1) << 6;
-            (rest, tariff, subunit) = (rest >> 4, tariff >> 2, subunit >> 1);
-            out.push(dife | extend(rest, tariff, subunit));
-        }
-        Ok(())
-    }
 }
-
-/// Numbers that no DIB holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoSuchDib;
-
-impl core::fmt::Display for NoSuchDib {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("no DIF holds this: storage has 41 bits, tariff 20, subunit 10, data 0 to 4, 6 or 8 bytes")
-    }
-}
-
-impl core::error::Error for NoSuchDib {}
 
 const fn function_of(dif: u8) -> Function {
     match (dif >> 4) & 3 {
@@ -188,7 +131,7 @@ const fn function_of(dif: u8) -> Function {
 
 #[cfg(test)]
 mod tests {
-    use super::{Coding, Dib, Function, NoSuchDib, StructureError};
+    use super::{Coding, Dib, Function, StructureError};
 
     #[test]
     fn the_first_dife_adds_storage_bits_one_to_four() {
@@ -203,9 +146,6 @@ mod tests {
             let (dib, rest) = Dib::parse(bytes).expect("a block");
             assert!(rest.is_empty());
             assert_eq!((dib.storage_number, dib.tariff, dib.subunit), (storage_number, tariff, subunit));
-            let mut out = Vec::new();
-            dib.encode(&mut out).expect("fits");
-            assert_eq!(out, bytes);
         }
     }
 
@@ -217,8 +157,6 @@ mod tests {
         let (dib, _) = Dib::parse(&bytes).expect("ten DIFEs");
         assert_eq!((dib.storage_number, dib.tariff, dib.subunit), ((1 << 41) - 1, (1 << 20) - 1, (1 << 10) - 1));
         assert_eq!(Dib::parse(&[0xFF - 3; 12]).map(|_| ()), Err(StructureError::TooManyDifes));
-        let too_large = Dib { storage_number: 1 << 41, ..dib };
-        assert_eq!(too_large.encode(&mut Vec::new()), Err(NoSuchDib));
     }
 
     #[test]
@@ -229,10 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn every_data_field_reads_back() {
-        for field in 0..15 {
-            assert_eq!(Coding::from_field(field).and_then(Coding::to_field), Some(field));
-        }
+    fn the_data_field_says_how_many_bytes_follow() {
+        let length = |field| Coding::from_field(field).map(Coding::len);
+        let lengths = [0, 1, 2, 3, 4, 4, 6, 8, 0, 1, 2, 3, 4, 0, 6].map(Some);
+        assert_eq!((0..15).map(length).collect::<Vec<_>>(), lengths);
+        assert_eq!(length(15), None);
         assert_eq!(Dib::parse(&[0x31]).map(|(dib, _)| dib.function), Ok(Function::Error));
     }
 }

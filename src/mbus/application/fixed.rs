@@ -4,7 +4,7 @@
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::header::Status;
 use crate::mbus::application::quantity::{Known, Unit};
-use crate::mbus::application::record::{DataRecord, Records, plain_dib, plain_vib};
+use crate::mbus::application::record::{DataRecord, plain_dib, plain_vib};
 use crate::mbus::octets::ByteOrder;
 
 /// Bytes of the structure. A compact frame (the CI 73 of today) of this size would hold no value.
@@ -62,13 +62,7 @@ impl<'a> Fixed<'a> {
         })
     }
 
-    /// The two counters. A historic one has storage number 1.
-    #[must_use]
-    pub const fn records(&self) -> Records<'a> {
-        Records::fixed(*self)
-    }
-
-    /// The counter at `index`, 0 or 1.
+    /// The counter at `index`, 0 or 1. A historic one has storage number 1.
     pub(crate) fn counter(&self, index: usize) -> Option<DataRecord<'a>> {
         let (own, code) = (self.units[0], self.units.get(index..=index)?);
         let historic = index == 1 && self.units[1] & 0x3F == SAME_HISTORIC;
@@ -119,7 +113,7 @@ mod tests {
         let data = [0x78, 0x56, 0x34, 0x12, 0x0A, 0x00, 0xE9, 0x7E, 1, 0, 0, 0, 0x35, 1, 0, 0];
         let fixed = Fixed::parse(&data, ByteOrder::LeastFirst).expect("16 bytes");
         assert_eq!((fixed.id, fixed.medium, fixed.device_type()), (0x1234_5678, 7, Some(7)));
-        let records: Vec<_> = fixed.records().map(|r| r.expect("a counter")).collect();
+        let records: Vec<_> = (0..2).filter_map(|index| fixed.counter(index)).collect();
         let told: Vec<_> =
             records.iter().map(|r| (r.number().map(|n| n.to_string()), r.vib.unit, r.dib.storage_number)).collect();
         let litres = |n: &str| Some(n.to_owned());

@@ -1,4 +1,5 @@
-//! Encrypted telegrams: security modes 5 and 7 (EN 13757-7 clause 7.6, OMS volume 2). RustCrypto does the ciphers; nothing else in this room knows them.
+//! Encrypted telegrams: security modes 5 and 7 (EN 13757-7 clause 7.6, OMS volume 2). RustCrypto does
+//! the ciphers; nothing else in this room knows them.
 //!
 //! What is encrypted is never read as records. A wrong key is noticed by the 2F 2F that every
 //! plain text begins with, and by the authentication code where there is one.
@@ -10,8 +11,9 @@ use aes::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit, block_padding::No
 use cmac::{Cmac, Mac};
 
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::afl::Afl;
 use crate::mbus::application::header::{Configuration, Header, ShortHeader};
-use crate::mbus::application::telegram::{Content, Telegram};
+use crate::mbus::octets::from_hex;
 
 /// Bytes of a key and of a block.
 const BLOCK: usize = 16;
@@ -32,14 +34,7 @@ impl Key {
     /// From 32 hex digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut key = [0; BLOCK];
-        if text.len() != 2 * BLOCK || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-        }
-        Some(Self(key))
+        from_hex(text)?.try_into().ok().map(Self)
     }
 }
 
@@ -78,7 +73,7 @@ pub enum SecurityError {
         /// Bits 5 and 4 of the configuration field's extension.
         code: u8,
     },
-    /// A short header, and nobody knows the meter's secondary address, which the cipher needs.
+    /// A short header, and the meter's secondary address, which the cipher needs, is not known.
     NoIdentity,
     /// Mode 7 without a message counter.
     NoCounter,
@@ -169,24 +164,20 @@ pub(crate) fn plain_data<'a>(header: &Header, bytes: &'a [u8]) -> &'a [u8] {
     }
 }
 
-/// Decrypts a telegram into `buffer` and reads it. What is not encrypted comes back as it is.
-/// `identity` is the meter's secondary address, for telegrams with a short header: from its last
-/// long header or from the selection.
+/// Decrypts the data of a telegram into `buffer`. `identity` is the meter's secondary address: of the
+/// header, where that is long, else from its last long header or from the selection.
 ///
 /// # Errors
 /// [`SecurityError`]; nothing of the telegram's data may be used then.
 pub fn decrypt<'b>(
-    telegram: &Telegram<'b>,
-    key: Option<&Key>,
+    encrypted: &Encrypted<'_>,
+    afl: Option<&Afl<'_>>,
     identity: Option<SecondaryAddress>,
+    key: Option<&Key>,
     buffer: &'b mut Vec<u8>,
-) -> Result<Telegram<'b>, SecurityError> {
-    let Content::Encrypted(encrypted) = telegram.content else {
-        return Ok(*telegram);
-    };
+) -> Result<&'b [u8], SecurityError> {
     let mode = encrypted.configuration().mode();
     let key = key.ok_or(SecurityError::NoKey { mode })?;
-    let identity = telegram.header.identity.or(identity);
     buffer.clear();
     match mode {
         5 => {
@@ -195,10 +186,10 @@ pub fn decrypt<'b>(
             let iv = mode_5_iv(identity, encrypted.header.access_number);
             decrypt_blocks(key, &iv, encrypted.configuration(), buffer)?;
         }
-        7 => mode_7(telegram, &encrypted, key, identity, buffer)?,
+        7 => mode_7(encrypted, afl, identity, key, buffer)?,
         _ => return Err(SecurityError::UnsupportedMode { mode }),
     }
-    Ok(telegram.with_plain(buffer.strip_prefix(&PLAIN_START).ok_or(SecurityError::WrongKey)?))
+    buffer.strip_prefix(&PLAIN_START).ok_or(SecurityError::WrongKey)
 }
 
 /// Manufacturer, identification, version, medium as on the wire, then eight times the access number.
@@ -212,23 +203,23 @@ fn mode_5_iv(identity: SecondaryAddress, access_number: u8) -> [u8; BLOCK] {
 /// The extension of the configuration field, then the blocks; the key is derived from the
 /// meter's own.
 fn mode_7(
-    telegram: &Telegram<'_>,
     encrypted: &Encrypted<'_>,
-    key: &Key,
+    afl: Option<&Afl<'_>>,
     identity: Option<SecondaryAddress>,
+    key: &Key,
     buffer: &mut Vec<u8>,
 ) -> Result<(), SecurityError> {
     let configuration = encrypted.configuration();
     let got = encrypted.bytes.len();
     let extension = Extension::take(configuration, encrypted.bytes).ok_or(SecurityError::Cut { got, want: got + 1 })?;
-    let counter = extension.counter.or(telegram.afl.and_then(|afl| afl.counter()));
+    let counter = extension.counter.or(afl.and_then(Afl::counter));
     let derived = match extension.derivation {
         0 => None,
         1 => Some((counter.ok_or(SecurityError::NoCounter)?, identity.ok_or(SecurityError::NoIdentity)?)),
         code => return Err(SecurityError::UnsupportedKeyDerivation { code }),
     };
     let session = |purpose| derived.map_or(*key, |(counter, identity)| derive(key, purpose, counter, identity));
-    if let Some(afl) = telegram.afl.filter(|afl| !afl.mac.is_empty()) {
+    if let Some(afl) = afl.filter(|afl| !afl.mac.is_empty()) {
         let want = authenticate(&session(Purpose::MacFromMeter), &afl.authenticated());
         if !want.starts_with(afl.mac) {
             return Err(SecurityError::WrongAuthentication);
@@ -303,8 +294,8 @@ fn authenticate(key: &Key, parts: &[&[u8]]) -> [u8; BLOCK] {
 #[cfg(test)]
 mod tests {
     use super::{Header, Key, SecondaryAddress, SecurityError, ShortHeader, decrypt, encrypt_mode_5};
-    use crate::mbus::application::record::StructureError;
-    use crate::mbus::application::telegram::Telegram;
+    use crate::mbus::application::structure::StructureError;
+    use crate::mbus::application::telegram::{Content, Telegram};
     use crate::mbus::link::frame::{Control, Frame};
 
     const KEY: Key = Key::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
@@ -318,7 +309,13 @@ mod tests {
     fn numbers(bytes: &[u8], key: Option<&Key>) -> Result<Vec<String>, SecurityError> {
         let telegram = Telegram::parse(&Frame::parse(bytes).expect("a frame")).expect("a telegram");
         let mut buffer = Vec::new();
-        let plain = decrypt(&telegram, key, None, &mut buffer)?;
+        let plain = match telegram.content {
+            Content::Encrypted(encrypted) => {
+                let afl = telegram.afl.as_ref();
+                telegram.with_plain(decrypt(&encrypted, afl, telegram.header.identity, key, &mut buffer)?)
+            }
+            _ => telegram,
+        };
         Ok(plain.records().filter_map(|r| r.expect("whole").number()).map(|n| n.to_string()).collect())
     }
 

@@ -20,19 +20,19 @@
 //! Each item is a [`DataRecord`](crate::mbus::application::record::DataRecord) with its place, DIB (function,
 //! storage number, tariff, subunit), VIB (quantity, unit, modifiers by their published names) and
 //! the value, already exact in the unit of the VIB; or, once and at the end, a
-//! [`Cut`](crate::mbus::application::record::Cut) where the rest cannot be understood. An encrypted telegram
-//! gives one `Cut` and no record until it is decrypted (`security`); a compact frame gives one
-//! until its format is known (`compact`).
+//! [`Cut`](crate::mbus::application::structure::Cut) where the rest cannot be understood. An encrypted telegram
+//! gives one `Cut` and no record, and so does a compact frame, until it is opened (`opener`).
 
 use core::fmt;
 
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::application::afl::Afl;
+use crate::mbus::application::afl::{Afl, AflError};
 use crate::mbus::application::compact::{Compact, FormatFrame};
 use crate::mbus::application::fixed::{self, Fixed};
 use crate::mbus::application::header::{Header, Status};
-use crate::mbus::application::record::{Records, StructureError};
+use crate::mbus::application::records::Records;
 use crate::mbus::application::security::{self, Encrypted};
+use crate::mbus::application::structure::StructureError;
 use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::octets::ByteOrder;
@@ -76,7 +76,7 @@ pub enum Content<'a> {
     Selection(SecondaryAddress, &'a [u8]),
     /// A master's application reset (50, 53) with its sub-code.
     ApplicationReset(Option<u8>),
-    /// A master's wish for another bit rate (B8 to BF).
+    /// A master's request for another bit rate (B8 to BF).
     SetBaud(Baud),
     /// A CI field that this program does not decode, with its data.
     Other(&'a [u8]),
@@ -134,10 +134,8 @@ pub enum TelegramError {
         /// Bytes the header has.
         want: usize,
     },
-    /// The data ends within the authentication layer, or its lengths do not fit.
-    BrokenAuthentication,
-    /// One of several fragments of a message: only whole messages are read.
-    Fragment,
+    /// The authentication layer cannot be read.
+    Afl(AflError),
 }
 
 impl fmt::Display for TelegramError {
@@ -145,8 +143,7 @@ impl fmt::Display for TelegramError {
         match *self {
             Self::NoData => f.write_str("the frame carries no data"),
             Self::HeaderCut { got, want } => write!(f, "the header is cut: {got} bytes, want {want}"),
-            Self::BrokenAuthentication => f.write_str("the authentication layer (CI 90) is broken"),
-            Self::Fragment => f.write_str("a fragment of a longer message, which is not supported"),
+            Self::Afl(error) => error.fmt(f),
         }
     }
 }
@@ -162,8 +159,10 @@ impl<'a> Telegram<'a> {
         let Frame::Long { c, a, ci, data } = *frame else {
             return Err(TelegramError::NoData);
         };
-        let (afl, ci, data) =
-            if ci == 0x90 { Afl::take(data).map(|(afl, ci, rest)| (Some(afl), ci, rest))? } else { (None, ci, data) };
+        let (afl, ci, data) = match ci {
+            0x90 => Afl::take(data).map(|(afl, ci, rest)| (Some(afl), ci, rest)).map_err(TelegramError::Afl)?,
+            _ => (None, ci, data),
+        };
         let order = match ci {
             0x76 | 0x77 => ByteOrder::MostFirst,
             _ => ByteOrder::LeastFirst,
@@ -182,7 +181,7 @@ impl<'a> Telegram<'a> {
         let from_meter = !matches!(self.ci, 0x51 | 0x52 | 0x5A | 0x5B);
         match self.content {
             Content::Records(bytes) | Content::Selection(_, bytes) => Records::new(bytes, self.order, from_meter),
-            Content::Fixed(fixed) => fixed.records(),
+            Content::Fixed(fixed) => Records::fixed(fixed),
             Content::Encrypted(encrypted) => {
                 let error = StructureError::Encrypted { mode: encrypted.configuration().mode() };
                 Records::unreadable(encrypted.bytes(), error)
@@ -297,7 +296,7 @@ fn take_header(ci: u8, data: &[u8], order: ByteOrder) -> Result<(Header, &[u8]),
 mod tests {
     use super::{ApplicationError, Content, Frame, Telegram, TelegramError};
     use crate::mbus::application::quantity::{Known, Unit};
-    use crate::mbus::application::record::StructureError;
+    use crate::mbus::application::structure::StructureError;
     use crate::mbus::application::value::Value;
 
     fn hex(text: &str) -> Vec<u8> {

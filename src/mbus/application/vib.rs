@@ -5,7 +5,7 @@
 
 use crate::mbus::application::dib::MAX_EXTENSIONS;
 use crate::mbus::application::quantity::{Known, Quantity, Unit};
-use crate::mbus::application::record::StructureError;
+use crate::mbus::application::structure::StructureError;
 use crate::mbus::application::text::Text;
 use crate::mbus::application::vif::{Kind, Meaning, PRIMARY, RESERVED, TABLE_FB, TABLE_FD, TABLE_FDFD};
 use crate::mbus::application::vife::{Effect, Modifier, ProfileKind, ReportedError};

@@ -20,7 +20,7 @@ pub enum Modifier {
 /// What a modifier does to the data of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Tells which value it is, no more.
+    /// Says which value it is, no more.
     Names,
     /// The value is × 10^n.
     Shift(i8),
@@ -98,6 +98,35 @@ impl Modifier {
         }
     }
 
+    /// The value is the balance of import and export.
+    pub const IMPORT_MINUS_EXPORT: Self = Self::Extended(0x0C);
+    /// Energy and the like that the meter's owner takes from the grid.
+    pub const IMPORT: Self = Self::Combinable(0x3B);
+
+    /// Whether it only says which part of the quantity is counted, or how: a direction, a phase, a
+    /// quadrant, a standard. With any other one the value is something else (an average, a limit, a
+    /// rate, a balance).
+    #[must_use]
+    pub const fn is_part(self) -> bool {
+        match self {
+            Self::Combinable(code) => matches!(code, 0x1D | 0x3A..=0x3C | 0x3E | 0x3F),
+            Self::Extended(code) => matches!(code, 0x01..=0x0B | 0x10 | 0x14 | 0x15),
+            Self::Manufacturer(_) => false,
+        }
+    }
+
+    /// Whether the value is divided or multiplied by something else, such as a time.
+    #[must_use]
+    pub const fn is_rate(self) -> bool {
+        matches!(self, Self::Combinable(0x20..=0x38))
+    }
+
+    /// Whether the value is a date or time instead of the quantity.
+    #[must_use]
+    pub fn is_moment(self) -> bool {
+        self.effect() == Effect::Moment
+    }
+
     /// Whether it packs a series of values into the record.
     #[must_use]
     pub fn is_profile(self) -> bool {
@@ -135,7 +164,7 @@ fn combinable_effect(code: u8) -> Effect {
 
 fn combinable_name(code: u8) -> Option<&'static str> {
     Some(match code {
-        // 00 is "no error"; the errors are told as such; 70 to 77 and 7D are in the value
+        // 00 is "no error"; the errors are reported as such; 70 to 77 and 7D are in the value
         0x00..=0x0F | 0x15..=0x1C | 0x70..=0x77 | 0x7C | 0x7D => return None,
         0x12 => "average",
         0x13 => "inverse_profile",
@@ -282,6 +311,23 @@ mod tests {
         }
         assert_eq!(Modifier::Manufacturer(0x0A).name(), Some("manufacturer_0a"));
         assert_eq!(Modifier::Combinable(0x7D).name(), None);
+    }
+
+    #[test]
+    fn names_agree_with_what_a_modifier_does() {
+        let parts = "import export absolute from_partner to_partner l1 l2 l3 neutral l1_l2 l2_l3 l3_l1 q1 q2 q3 q4 \
+                     uncorrected base_conditions standard_conform obis";
+        for code in 0..128 {
+            for modifier in [Modifier::Combinable(code), Modifier::Extended(code), Modifier::Manufacturer(code)] {
+                let Some(name) = modifier.name() else { continue };
+                assert_eq!(modifier.is_part(), parts.split(' ').any(|part| part == name), "{name}");
+                assert_eq!(modifier.is_rate(), name.starts_with("per_") || name.starts_with("times_"), "{name}");
+                let moment = name == "start" || name.ends_with("_begin") || name.ends_with("_end");
+                assert_eq!(modifier.is_moment(), moment, "{name}");
+            }
+        }
+        assert_eq!(Modifier::IMPORT_MINUS_EXPORT.name(), Some("import_minus_export"));
+        assert_eq!(Modifier::IMPORT.name(), Some("import"));
     }
 
     #[test]

@@ -348,7 +348,9 @@ mod tests {
         assert_eq!(change(2, 5), FrameError::Lengths { first: 4, second: 5 });
         assert_eq!(change(3, 0x69), FrameError::SecondStart { got: 0x69 });
         assert_eq!(change(7, 5), FrameError::Checksum { got: 0x82, want: 0x83 });
-        assert_eq!(change(9, 0x17), FrameError::Stop { got: 0x17 });
+        for got in (0..=0xFF).filter(|&stop| stop != 0x16) {
+            assert_eq!(change(9, got), FrameError::Stop { got });
+        }
         assert_eq!(Frame::parse(&[]), Err(FrameError::Empty));
         assert_eq!(Frame::parse(&[0xE5, 0xE5]), Err(FrameError::Size { got: 2, want: 1 }));
         assert_eq!(Frame::parse(&RSP_UD[..9]), Err(FrameError::Size { got: 9, want: 10 }));

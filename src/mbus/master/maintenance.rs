@@ -40,7 +40,7 @@ const SET_CLOCK: [u8; 2] = [0x04, 0x6D];
 /// CI field of the slowest baud rate; the others follow in order (EN 13757-3 clause 12).
 const CI_SLOWEST_BAUD: u8 = 0xB8;
 /// A clock read back may show this many minutes more than was set.
-const CLOCK_MINUTES: u16 = 2;
+const CLOCK_MINUTES: u64 = 2;
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +243,21 @@ fn clock_of(frame: &[u8]) -> Option<DateTime> {
 }
 
 fn is_soon_after(shown: DateTime, set: DateTime) -> bool {
-    let minutes = |time: DateTime| u16::from(time.time.hour) * 60 + u16::from(time.time.minute);
-    shown.date == set.date && minutes(shown).checked_sub(minutes(set)).is_some_and(|late| late <= CLOCK_MINUTES)
+    let minutes = |time: DateTime| time.seconds() / 60;
+    minutes(shown).checked_sub(minutes(set)).is_some_and(|late| late <= CLOCK_MINUTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DateTime, is_soon_after};
+
+    #[test]
+    fn a_clock_may_go_on_over_midnight_but_not_back() {
+        // 2026-12-31T23:59
+        let set = DateTime::from_seconds(1_798_761_540);
+        let shown = |seconds: i64| DateTime::from_seconds(1_798_761_540_u64.saturating_add_signed(seconds));
+        assert_eq!(shown(60).to_string(), "2027-01-01T00:00:00");
+        assert!([0, 60, 120].into_iter().all(|seconds| is_soon_after(shown(seconds), set)));
+        assert!(![-60, 180, 86_400].into_iter().any(|seconds| is_soon_after(shown(seconds), set)));
+    }
 }

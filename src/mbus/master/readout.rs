@@ -12,13 +12,14 @@
 use core::fmt;
 
 use crate::mbus::address::{MeterAddress, SELECTED};
+use crate::mbus::application::opener::Opener;
 use crate::mbus::application::security::Key;
 use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
 use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::reply::{ExchangeError, Reply};
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, Request};
-use crate::mbus::master::sequence::{Opener, Sequel, application_error, sequel};
+use crate::mbus::master::sequence::{Sequel, Sequence};
 
 /// What is read of a meter in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct LinkState {
     next_fcb: Option<bool>,
     /// Whether it acknowledges SND_NKE; some meters never do. `None`: not known yet.
     acknowledges_reset: Option<bool>,
-    /// It sends its first telegram for ever, whatever the frame count bit.
+    /// It sends its first telegram forever, whatever the frame count bit.
     repeats_first: bool,
 }
 
@@ -118,6 +119,7 @@ pub struct Readout {
     stage: Stage,
     exchange: Exchange,
     frames: Vec<Vec<u8>>,
+    sequence: Sequence,
     unanswered: Vec<u8>,
     /// Late answers that were taken for new ones and asked again.
     stale: u8,
@@ -133,7 +135,7 @@ enum Stage {
     Probe,
     /// SND_NKE to a primary address.
     Reset,
-    /// SND_NKE to FD, so that nobody is selected; it need not be answered.
+    /// SND_NKE to FD, so that no meter is selected; it need not be answered.
     Deselect,
     /// The selection.
     Select,
@@ -157,8 +159,20 @@ impl Readout {
     #[must_use]
     pub fn new(turn: Turn, link: LinkState, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
-        let (frames, unanswered, stage, traffic) = (Vec::new(), Vec::new(), Stage::Reset, Traffic::default());
-        let mut readout = Self { turn, link, timing, stage, exchange, frames, unanswered, stale: 0, traffic };
+        let mut opener = Opener::new(turn.key);
+        opener.select(turn.address.mask());
+        let mut readout = Self {
+            turn,
+            link,
+            timing,
+            stage: Stage::Reset,
+            exchange,
+            frames: Vec::new(),
+            sequence: Sequence::new(opener),
+            unanswered: Vec::new(),
+            stale: 0,
+            traffic: Traffic::default(),
+        };
         readout.enter(readout.first_stage());
         readout
     }
@@ -290,19 +304,20 @@ impl Readout {
     fn start_again(&mut self) -> Stage {
         self.stale += 1;
         self.frames.clear();
+        self.sequence.clear();
         self.unanswered.clear();
         self.link.doubt();
         self.first_stage()
     }
 
     fn after_data(&mut self, frame: Vec<u8>) -> Stage {
-        if let Some(error) = application_error(&frame) {
-            return self.close(Some(ReadoutError::Application(error)));
-        }
+        let sequel = match self.sequence.add(&frame) {
+            Ok(sequel) => sequel,
+            Err(error) => return self.close(Some(ReadoutError::Application(error))),
+        };
         self.toggle();
         self.frames.push(frame);
-        let opener = Opener { key: self.turn.key, identity: self.turn.address.mask() };
-        match sequel(&self.frames, opener) {
+        match sequel {
             Sequel::More if !self.link.repeats_first => Stage::Data,
             Sequel::More | Sequel::Last => self.extra(0),
             Sequel::Repeats { drop } => {
@@ -334,7 +349,7 @@ impl Readout {
             self.link.acknowledges_reset = Some(false);
         }
         // Some meters count SND_UD in the frame count bit and some do not; some start again after
-        // the last of several telegrams and some must be told: a reset before the next turn
+        // the last of several telegrams and some must be reset: a reset before the next turn
         // serves them all.
         let plain = self.frames.len() == 1 && self.turn.requests.is_empty();
         if error.is_some() || !plain {

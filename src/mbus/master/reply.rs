@@ -72,9 +72,11 @@ impl core::error::Error for ExchangeError {}
 
 /// Whether a whole frame answers the request.
 pub(super) fn check(answer: Answer, frame: &[u8]) -> Result<(), ExchangeError> {
-    let (control, address) = match Frame::parse(frame) {
-        Ok(Frame::Long { c, a, .. } | Frame::Short { c, a }) => (c, a),
-        Ok(Frame::Ack) | Err(_) => return Err(ExchangeError::Garbled { bytes: frame.len() }),
+    let garbled = ExchangeError::Garbled { bytes: frame.len() };
+    let parsed = Frame::parse(frame).map_err(|_| garbled)?;
+    let (control, address) = match parsed {
+        Frame::Long { c, a, .. } | Frame::Short { c, a } => (c, a),
+        Frame::Ack => return Err(garbled),
     };
     let Answer::Data { from, identity } = answer else {
         return Err(ExchangeError::NotAReply { control: control.0 });
@@ -82,7 +84,7 @@ pub(super) fn check(answer: Answer, frame: &[u8]) -> Result<(), ExchangeError> {
     if !control.is_rsp_ud() || frame.len() <= SHORT_LEN {
         return Err(ExchangeError::NotAReply { control: control.0 });
     }
-    match (from, identity_of(frame)) {
+    match (from, identity_in(&parsed)) {
         (Some(want), _) if want != address => Err(ExchangeError::WrongAddress { got: address, want }),
         (_, Some(got)) if !identity.matches(got) => Err(ExchangeError::WrongIdentity { got, want: identity }),
         _ => Ok(()),
@@ -92,10 +94,12 @@ pub(super) fn check(answer: Answer, frame: &[u8]) -> Result<(), ExchangeError> {
 /// The identity in the long header of a reply (CI 72); `None` where the frame has no such header.
 #[must_use]
 pub fn identity_of(frame: &[u8]) -> Option<SecondaryAddress> {
-    match Frame::parse(frame) {
-        Ok(Frame::Long { ci: 0x72, data: &[a, b, c, d, e, f, g, h, ..], .. }) => {
-            Some(SecondaryAddress::from_wire([a, b, c, d, e, f, g, h]))
-        }
+    identity_in(&Frame::parse(frame).ok()?)
+}
+
+fn identity_in(frame: &Frame<'_>) -> Option<SecondaryAddress> {
+    match *frame {
+        Frame::Long { ci: 0x72, data, .. } => data.first_chunk().copied().map(SecondaryAddress::from_wire),
         _ => None,
     }
 }

@@ -2,27 +2,34 @@
 //! readout": DIF 1F as the last record).
 //!
 //! Meters break the rule in two ways: those that ignore the frame count bit send their first telegram
-//! for ever, and some go round in a ring. Both are told by comparing telegrams.
+//! forever, and some go round in a ring. Comparing telegrams finds out both.
 //!
 //! Not here: asking (`readout`).
 
-use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::record::DataRecord;
-use crate::mbus::application::security::{Key, decrypt};
 use crate::mbus::application::telegram::{ApplicationError, Content, Telegram};
 use crate::mbus::link::frame::Frame;
 
 /// Telegrams of one readout at most; longer than any meter's, short enough for a ring.
 pub const MAX_TELEGRAMS: usize = 16;
 
-/// What opens encrypted telegrams: without it their last record cannot be seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opener {
-    /// The meter's key.
-    pub key: Option<Key>,
-    /// Its identity where only a selection told it; wildcards make it useless.
-    pub identity: SecondaryAddress,
+/// The telegrams of one readout so far.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    opener: Opener,
+    /// Of each telegram; `None` where it stays closed.
+    seen: Vec<Option<Seen>>,
+}
+
+/// What a telegram is compared by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    /// DIF to VIFE of each record.
+    heads: Vec<u8>,
+    /// The data of each record that is not a clock.
+    values: Vec<u8>,
 }
 
 /// What follows the telegrams read so far.
@@ -39,56 +46,67 @@ pub enum Sequel {
     },
 }
 
-/// Decides after the last of `frames`.
-#[must_use]
-pub fn sequel(frames: &[Vec<u8>], opener: Opener) -> Sequel {
-    let Some((last, earlier)) = frames.split_last() else { return Sequel::More };
-    if let [first, between @ ..] = earlier {
-        let alike = |a: &[u8], b: &[u8]| compare(a, b, opener);
-        let (heads, values) = alike(first, last);
+impl Sequence {
+    /// No telegram yet. Without what opens an encrypted telegram its last record cannot be seen.
+    #[must_use]
+    pub fn new(opener: Opener) -> Self {
+        Self { opener, seen: Vec::new() }
+    }
+
+    /// Forgets the telegrams.
+    pub fn clear(&mut self) {
+        self.seen.clear();
+    }
+
+    /// Decides after the next telegram.
+    ///
+    /// # Errors
+    /// The error that it carries instead of data.
+    pub fn add(&mut self, frame: &[u8]) -> Result<Sequel, ApplicationError> {
+        let telegram = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok());
+        if let Some(Telegram { content: Content::ApplicationError(error), .. }) = telegram {
+            return Err(error);
+        }
+        let mut buffers = Buffers::default();
+        let open = telegram.and_then(|telegram| self.opener.open(&telegram, &mut buffers).ok());
+        let (seen, more_follow) = open.map(|telegram| see(&telegram)).unzip();
+        self.seen.push(seen);
+        let more_follow = more_follow.unwrap_or(false);
+        Ok(self.repeats().unwrap_or(if self.seen.len() < MAX_TELEGRAMS && more_follow {
+            Sequel::More
+        } else {
+            Sequel::Last
+        }))
+    }
+
+    fn repeats(&self) -> Option<Sequel> {
+        let (last, earlier) = self.seen.split_last()?;
+        let (first, between) = earlier.split_first()?;
+        let (last, first) = (last.as_ref()?, first.as_ref()?);
+        let like_first = |other: &Option<Seen>| other.as_ref().is_some_and(|other| other.heads == first.heads);
+        let heads = last.heads == first.heads;
         // The heads of the first come again after others: a ring is closed.
-        if values || (heads && between.iter().any(|other| !alike(first, other).0)) {
-            return Sequel::Repeats { drop: 1 };
+        if heads && (last.values == first.values || !between.iter().all(like_first)) {
+            return Some(Sequel::Repeats { drop: 1 });
         }
         // All alike to the end: values move, but it is the same telegram over and over.
-        let all_alike = || heads && between.iter().all(|other| alike(first, other).0);
-        if frames.len() >= MAX_TELEGRAMS && all_alike() {
-            return Sequel::Repeats { drop: earlier.len() };
+        let endless = heads && self.seen.len() >= MAX_TELEGRAMS;
+        endless.then_some(Sequel::Repeats { drop: earlier.len() })
+    }
+}
+
+/// What a telegram is compared by, and whether it says that more follow.
+fn see(telegram: &Telegram<'_>) -> (Seen, bool) {
+    let mut seen = Seen { heads: Vec::new(), values: Vec::new() };
+    let mut records = telegram.records();
+    for record in records.by_ref().flatten() {
+        seen.heads.extend_from_slice(record.dib.bytes);
+        seen.heads.extend_from_slice(record.vib.bytes);
+        if !is_clock(&record) {
+            seen.values.extend_from_slice(record.data);
         }
     }
-    if frames.len() < MAX_TELEGRAMS && more_follow(last, opener) { Sequel::More } else { Sequel::Last }
-}
-
-/// The error that a reply carries instead of data.
-#[must_use]
-pub fn application_error(frame: &[u8]) -> Option<ApplicationError> {
-    match Telegram::parse(&Frame::parse(frame).ok()?).ok()?.content {
-        Content::ApplicationError(error) => Some(error),
-        _ => None,
-    }
-}
-
-fn more_follow(frame: &[u8], opener: Opener) -> bool {
-    let mut buffer = Vec::new();
-    open(frame, opener, &mut buffer).is_some_and(|telegram| {
-        let mut records = telegram.records();
-        records.by_ref().for_each(drop);
-        records.more_records_follow()
-    })
-}
-
-/// Whether two telegrams have the same records, and whether these say the same apart from clocks.
-fn compare(a: &[u8], b: &[u8], opener: Opener) -> (bool, bool) {
-    let (mut first_buffer, mut second_buffer) = (Vec::new(), Vec::new());
-    let (Some(a), Some(b)) = (open(a, opener, &mut first_buffer), open(b, opener, &mut second_buffer)) else {
-        return (false, false);
-    };
-    let (a, b) = (a.records().flatten(), b.records().flatten());
-    let heads = |r: &DataRecord<'_>| (r.dib.bytes.to_vec(), r.vib.bytes.to_vec());
-    if !a.clone().map(|r| heads(&r)).eq(b.clone().map(|r| heads(&r))) {
-        return (false, false);
-    }
-    (true, a.zip(b).all(|(a, b)| a.data == b.data || is_clock(&a)))
+    (seen, records.more_records_follow())
 }
 
 /// A record that differs between two readings of the same telegram.
@@ -99,14 +117,9 @@ fn is_clock(record: &DataRecord<'_>) -> bool {
         && [Date, DateTime, OnTime, OperatingTime, TimePointSecond].map(Quantity::Known).contains(&quantity)
 }
 
-fn open<'b>(frame: &'b [u8], opener: Opener, buffer: &'b mut Vec<u8>) -> Option<Telegram<'b>> {
-    let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
-    decrypt(&telegram, opener.key.as_ref(), Some(opener.identity), buffer).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MAX_TELEGRAMS, Opener, SecondaryAddress, Sequel, sequel};
+    use super::{MAX_TELEGRAMS, Opener, Sequel, Sequence};
     use crate::mbus::link::frame::{Control, Frame};
 
     /// A telegram with this access number and these records.
@@ -117,11 +130,12 @@ mod tests {
     }
 
     fn after(frames: &[Vec<u8>]) -> Sequel {
-        sequel(frames, Opener { key: None, identity: SecondaryAddress::ANY })
+        let mut sequence = Sequence::new(Opener::default());
+        frames.iter().map(|frame| sequence.add(frame)).last().expect("a telegram").expect("no error")
     }
 
     #[test]
-    fn the_last_record_tells_whether_more_follow() {
+    fn the_last_record_says_whether_more_follow() {
         assert_eq!(after(&[telegram(0, &[0x01, 0x13, 5, 0x1F])]), Sequel::More);
         assert_eq!(after(&[telegram(0, &[0x01, 0x13, 5, 0x0F, 0x1F])]), Sequel::Last, "the maker's own byte");
         assert_eq!(after(&[telegram(0, &[0x01, 0x13, 0x1F])]), Sequel::Last, "a value");

@@ -10,7 +10,8 @@ use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
-use crate::measure::{Measured, Reading, normalise};
+use crate::measure::normalise::MeterRules;
+use crate::measure::{Measured, Reading};
 use crate::spool::memo::MeterKey;
 use crate::spool::{Memo, Spool};
 use crate::status::Newest;
@@ -49,10 +50,9 @@ impl MeterMemory {
         self.meter = meter.clone();
     }
 
-    pub(super) fn described<'a>(&'a self, config: &'a Config) -> normalise::Meter<'a> {
-        normalise::Meter {
+    pub(super) fn described<'a>(&'a self, config: &'a Config) -> MeterRules<'a> {
+        MeterRules {
             name: &self.meter.name,
-            key: self.meter.key.as_ref().map(|key| &key.0),
             rules: &self.meter.records,
             profile: self.meter.profile.as_deref(),
             profiles: &config.profiles,

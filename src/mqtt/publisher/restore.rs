@@ -151,6 +151,7 @@ impl Publisher {
                 && outbox.has_arrived(Class::Availability, &topics.availability(name));
             if gone {
                 spool.remember(Memo::State, name, "", *now);
+                spool.remember(Memo::Formats, name, "", *now);
             }
             !gone
         });

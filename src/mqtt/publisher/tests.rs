@@ -383,3 +383,23 @@ fn a_removed_bus_takes_its_entities_off_the_agents_device() {
         assert!(now["cmps"]["hat_scan"]["uniq_id"].is_string());
     }
 }
+
+#[test]
+fn a_compact_frame_is_read_though_the_full_one_came_before_a_restart() {
+    const FULL: &str = "68 18 18 68 08 05 7A 2B 00 00 00 02 FF 20 71 00 04 13 08 19 00 00 44 13 08 19 00 00 F4 16";
+    const COMPACT: &str = "68 15 15 68 08 05 7B 2C 00 00 00 34 DD 0E 39 71 00 08 19 00 00 08 19 00 00 BF 16";
+    let readout = |publisher: &mut Publisher, frame: &str| {
+        let bytes = frame.split(' ').map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect();
+        let (meter, read_at, frames) = ("gas".to_owned(), SystemTime::now(), Ok(vec![bytes]));
+        publisher.readout(MeterReadout { meter, due_at: None, read_at, frames }, None)
+    };
+    let place = Place::new("compact");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    assert!(matches!(readout(&mut publisher, COMPACT), Outcome::Failed(error) if error.contains("DD34")));
+    assert!(matches!(readout(&mut publisher, FULL), Outcome::Taken(_)));
+    assert!(matches!(readout(&mut publisher, COMPACT), Outcome::Taken(_)));
+    stop(publisher);
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    assert!(matches!(readout(&mut publisher, COMPACT), Outcome::Taken(_)));
+    assert_eq!(document(&publisher, Class::State, "mbushat/gas/state")["volume"], json!(6.408));
+}

@@ -45,6 +45,10 @@ fn the_reply_timeout_counts_from_the_end_of_the_request() {
     let (mut exchange, mut now) = (req_ud2(), Instant::now());
     let first_byte_by = Baud::DEFAULT.characters(5) + TIMING.response_timeout + Baud::DEFAULT.characters(1);
     assert_eq!(send(&mut exchange, &mut now) - now, first_byte_by);
+    let latency = Duration::from_millis(300);
+    let gateway = LineTiming { latency, ..TIMING };
+    let mut far = Exchange::new(Request::req_ud2(5, true, SecondaryAddress::ANY), gateway);
+    assert_eq!(send(&mut far, &mut now) - now, first_byte_by + latency);
     let (mut slow, sent) = (req_ud2(), now);
     while !matches!(slow.poll(now), Step::Transmit(_)) {
         now += Duration::from_millis(1);

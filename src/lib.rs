@@ -22,38 +22,56 @@
 //!  every owner ---- watch<Status> ----> bridge/info, diagnostics (readers get a snapshot)
 //! ```
 //!
-//! Nobody calls back up; a later stage knows an earlier one only through the value it received.
-//! Wishes from MQTT (read now, scan, bus power) enter the bus task as values on a bounded channel.
+//! No call goes back up; a later stage knows an earlier one only through the value it received.
+//! Requests from MQTT (read now, scan, bus power) enter the bus task as values on a bounded channel.
 //! Shutdown follows the arrows: the buses stop (each finishes the exchange on the wire, then bus
 //! power off), their channels close, the outbox publishes what it can and `offline`, the link ends.
 //!
 //! # Rooms
 //!
+//! *Outside*: `tokio`, `tracing`, `serde`, `serde_json`, `jiff`, `rustix`, `std::io`, `std::fs`, `std::net`, `std::env`, `Instant::now`, `SystemTime::now`, `async fn`, `println!`
+//!
 //! | room | what | may use | never |
 //! |---|---|---|---|
-//! | [`mbus`] | the protocol on three floors: link, application, master; encode beside decode | std, RustCrypto in `security` | tokio, tracing, serde, I/O, a clock |
-//! | [`sim`] | the other end of the wire, same encoders | mbus | same |
-//! | [`measure`] | what a reading means: units, keys, profiles | mbus | same |
-//! | [`config`] | the file as written, then as meant | mbus, measure | tokio, rumqttc, GPIO |
-//! | [`bus`] | I/O: line, Hat, schedule, the bus task | mbus, sim, config, status | rumqttc, spool |
-//! | [`spool`] | store and forward | measure | rumqttc |
-//! | [`homeassistant`] | discovery documents, class table | mbus, measure, config | tokio, rumqttc |
-//! | [`mqtt`] | outbox task, link, topics, payloads | mbus, measure, spool, homeassistant, config, status, the values of bus | GPIO, serial |
-//! | [`status`] | the snapshot type | - | |
-//! | [`system`] | sd_notify, signals, clock state | - | decisions |
-//! | [`agent`] | builds channels, spawns tasks, stops them in order | all | protocol decisions |
-//! | [`doctor`] | what stands between the configuration and a reading, as findings | bus, mqtt link, config, system | printing |
-//! | [`cli`] | one file a subcommand | agent and the rooms | decisions |
-//! | `demo` | embedded broker and simulated meters around the agent | agent, sim, config | |
+//! | [`mbus`] | the protocol on three floors: link, application, master; encode beside decode | - | outside |
+//! | [`mbus::link`] | frames, and how they are found in a stream of bytes | - | `mbus::application`, `mbus::master` |
+//! | [`mbus::application`] | what a frame carries | - | `mbus::master` |
+//! | [`sim`] | the other end of the wire: its frames, records and dates are written by the encoders of mbus | `mbus` | outside |
+//! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
+//! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio`, `rumqttc` |
+//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config` | `rumqttc` |
+//! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `config` | `rumqttc` |
+//! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `rumqttc`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
+//! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `bus` | - |
+//! | [`status`] | the snapshot type | - | `tokio` |
+//! | [`system`] | sd_notify, clock state | - | - |
+//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `spool`, `system` | `mbus` |
+//! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `bus`, `mqtt`, `config`, `system` | `println!` |
+//! | [`cli`] | one file a subcommand | all | - |
+//! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
 //!
-//! Third-party names have one room each: GPIO crates in `bus::hat`, tokio-serial in `bus::line`,
-//! rumqttc in `mqtt::link`, toml in `config::file`. A test
-//! (`tests/it/rooms.rs`) reads `src/` and enforces the table.
+//! Some names of other crates have a home, and are used nowhere else:
+//!
+//! | names | home |
+//! |---|---|
+//! | `rppal`, `gpiocdev` | `bus::hat` |
+//! | `tokio_serial` | `bus::line` |
+//! | `rumqttc` | `mqtt::link` |
+//! | `toml` | `config::file` |
+//! | `aes`, `cbc`, `cmac` | `mbus::application::security` |
+//!
+//! `tests/it/rooms.rs` reads both tables from this page and holds `src/` to them; `tests/it/circles.rs`
+//! looks for circles of modules inside a room.
+//!
+//! The one table of quantities is in [`measure::quantities`]: a row says what sort of value a quantity
+//! has and what Home Assistant calls it. That name is a text there: `mbus` knows nothing of it, and
+//! `homeassistant` decides whether a release takes it.
 //!
 //! # Invariants
 //!
 //! - A meter value is an integer times a power of ten from wire to JSON; no float in between.
 //! - One task owns a thing; others send it values over bounded channels.
+//! - Each meter has one opener of its telegrams, which keeps what they teach (`mbus::application::opener`).
 //! - A failed *reading* (silence, checksum) never closes a port; only an I/O error does.
 //! - Each failure is logged once, by the task that decides its fate.
 //! - A reading is in the spool until the broker's PUBACK, and sent again from there; its number never

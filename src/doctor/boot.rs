@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use super::board::Board;
 use super::finding::Finding;
-use super::pi::Board;
 use super::root::Root;
 use crate::bus::hat::POWER_GPIO;
 

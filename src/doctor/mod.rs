@@ -8,6 +8,7 @@
 //! Each check takes the [`Root`] that it looks below, so that all of them can be tried on a machine
 //! that is no Pi. Not here: how findings are printed (`cli::doctor`), who mends them.
 
+mod board;
 mod boot;
 mod broker;
 mod clock;
@@ -26,9 +27,9 @@ pub use root::Root;
 
 use crate::bus::hat::OpenPin;
 use crate::config::{Bus, Config, LoadError, Port};
+use board::Board;
 use boot::Boot;
 use finding::Report;
-use pi::Board;
 use port::Port as PortState;
 use user::AgentUser;
 

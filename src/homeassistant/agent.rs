@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::config::Bus;
 
-use super::discovery::{Announcer, Document, PROGRAM};
+use super::discovery::{Announcer, Document};
+use super::document::PROGRAM;
 use super::document::{Availability, Component, Device, Origin, Root};
 use super::name;
 

@@ -20,15 +20,12 @@ use crate::mbus::medium;
 use crate::measure::Measurement;
 
 use super::class::{self, Shown};
-use super::document::{Availability, Component, Device, Origin, Root, sorted, text};
+use super::document::{Availability, Component, Device, Origin, PROGRAM, Root, sorted, text};
 use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
 const MAX_BYTES: usize = 60_000;
-/// The agent in `origin` and on its own device.
-pub(super) const PROGRAM: &str = "mbushat";
-
 /// Makes the documents of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcer {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::discovery::PROGRAM;
+/// The agent in `origin` and on its own device.
+pub(super) const PROGRAM: &str = "mbushat";
 
 #[derive(Serialize)]
 pub(super) struct Root<'a> {

@@ -9,6 +9,7 @@ mod bus;
 mod bus_commands;
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod chaos;
+mod circles;
 mod cli;
 mod command;
 mod config;
@@ -37,6 +38,7 @@ mod recovery;
 mod rooms;
 mod scripted;
 mod search;
+mod source;
 mod telegrams;
 mod tls;
 mod tools;

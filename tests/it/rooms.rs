@@ -1,113 +1,86 @@
-//! The table of rooms in `src/lib.rs`, enforced: which names may appear in which folder.
-//!
-//! It reads the sources as text. Comments and `#[cfg(test)]` modules are left out: prose may name
-//! anything, and tests may use a clock.
+//! The tables of `src/lib.rs`, read from its page and enforced: which room may use which, and which
+//! names have a home.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Names that only these rooms may use.
-const OWNED: &[(&[&str], &[&str])] = &[
-    (&["rppal", "gpiocdev"], &["bus/hat.rs"]),
-    (&["tokio_serial"], &["bus/line"]),
-    (&["rumqttc"], &["mqtt/link"]),
-    (&["toml"], &["config/file"]),
-    (&["rusqlite"], &["spool/"]),
-    (&["aes", "cbc", "cmac"], &["mbus/application/security.rs"]),
-];
+use super::source;
 
-/// Names that these rooms must not use.
-const FORBIDDEN: &[(&[&str], &[&str])] = &[
-    (
-        &["mbus/", "sim/", "measure/"],
-        &[
-            "tokio",
-            "tracing",
-            "serde",
-            "serde_json",
-            "jiff",
-            "rustix",
-            "std::io",
-            "std::fs",
-            "std::net",
-            "Instant::now",
-            "SystemTime::now",
-            "async fn",
-            "println!",
-            "std::env",
-        ],
-    ),
-    (&["homeassistant/"], &["tokio", "rumqttc", "std::fs", "std::net", "Instant::now", "SystemTime::now"]),
-    (&["config/"], &["tokio", "rumqttc"]),
-    (&["bus/"], &["rumqttc", "crate::spool", "crate::mqtt", "crate::homeassistant"]),
-    (&["spool/"], &["rumqttc", "crate::bus", "crate::mqtt", "crate::homeassistant"]),
-    (&["doctor/"], &["println!", "crate::cli", "crate::agent", "crate::spool"]),
-    (&["mqtt/"], &["rppal", "gpiocdev", "tokio_serial"]),
-    (&["mbus/"], &["crate::sim", "crate::measure", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
-    (&["mbus/link"], &["crate::mbus::application", "crate::mbus::master"]),
-    (&["mbus/application"], &["crate::mbus::master"]),
-    (&["measure/"], &["crate::sim", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
-    (&["sim/"], &["crate::measure", "crate::config", "crate::bus", "crate::mqtt", "crate::status"]),
-];
-
-#[test]
-fn every_name_stays_in_its_room() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut faults = Vec::new();
-    for file in sources(&root).into_iter().filter(|file| !file.ends_with("tests.rs")) {
-        let place = file.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
-        let code = code_of(&fs::read_to_string(&file).expect("a source file"));
-        faults.extend(faults_of(&place, &code));
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+/// What the page says.
+#[derive(Debug, Default)]
+struct Page {
+    rooms: Vec<Room>,
+    /// Names of other crates, and where alone they may be used.
+    homes: Vec<(Vec<String>, Vec<String>)>,
 }
 
-#[test]
-fn a_planted_violation_is_found() {
-    let found = |place: &str, code: &str| !faults_of(place, &code_of(code)).is_empty();
-    assert!(found("mbus/frame.rs", "use tokio::time;"));
-    assert!(found("mbus/frame.rs", "let t = Instant::now();"));
-    assert!(found("mbus/link/frame.rs", "use crate::mbus::master::exchange;"));
-    assert!(found("mqtt/outbox.rs", "let c = rumqttc::Client;"));
-    assert!(found("bus/task.rs", "use rppal::gpio::Gpio;"));
-    assert!(!found("bus/hat.rs", "use rppal::gpio::Gpio;"));
-    assert!(!found("mbus/frame.rs", "// tokio would be wrong here\nlet tokio_like = 1;"));
-    assert!(!found("mbus/frame.rs", "#[cfg(test)]\nmod tests { use std::fs; }"));
+/// A row of the first table.
+#[derive(Debug)]
+struct Room {
+    /// `mbus`, or a part of a room: `mbus::link`.
+    module: String,
+    /// `None`: every room.
+    may_use: Option<Vec<String>>,
+    never: Vec<String>,
 }
 
-/// rustfmt gives every part of a let chain a line of its own, but for the shortest.
-#[test]
-fn no_source_has_a_let_chain_which_rust_1_85_does_not_compile() {
-    let chained = |code: &str| {
-        let lines: Vec<&str> = code.lines().map(str::trim).collect();
-        lines.iter().any(|line| line.contains("&& let "))
-            || lines.windows(2).any(|two| two[0].contains("if let ") && two[1].starts_with("&& "))
-    };
-    assert!(chained("if let Some(a) = b\n    && c"));
-    assert!(chained("if a && let Some(b) = c {"));
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    let found: Vec<PathBuf> =
-        sources.into_iter().filter(|f| chained(&fs::read_to_string(f).expect("a file"))).collect();
-    assert!(found.is_empty(), "{found:?}");
-}
-
-fn faults_of(place: &str, code: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (names, rooms) in OWNED {
-        for name in *names {
-            if uses(code, name) && !rooms.iter().any(|r| place.starts_with(r)) {
-                faults.push(format!("src/{place} uses {name}, which belongs in {rooms:?}"));
+impl Page {
+    fn read() -> Self {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
+        let mut page = Self::default();
+        let outside = text.lines().find_map(|line| line.strip_prefix("//! *Outside*: ")).expect("what is outside");
+        let outside = quoted(outside);
+        for line in text.lines().filter_map(|line| line.strip_prefix("//! | ")) {
+            let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
+            match cells[..] {
+                [module, _, may_use, never] if module.contains('`') => page.rooms.push(Room {
+                    module: quoted(module).concat(),
+                    may_use: (may_use != "all").then(|| quoted(may_use)),
+                    never: if never.contains("outside") {
+                        [quoted(never), outside.clone()].concat()
+                    } else {
+                        quoted(never)
+                    },
+                }),
+                [names, homes] if names.contains('`') => page.homes.push((quoted(names), quoted(homes))),
+                _ => {}
             }
         }
+        page
     }
-    for (rooms, names) in FORBIDDEN {
-        for name in *names {
-            if uses(code, name) && rooms.iter().any(|r| place.starts_with(r)) {
-                faults.push(format!("src/{place} uses {name}"));
-            }
+
+    fn faults(&self, module: &str, code: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (names, homes) in &self.homes {
+            let away = names.iter().filter(|name| uses(code, name) && !homes.iter().any(|home| is_in(module, home)));
+            faults.extend(away.map(|name| format!("{module} uses {name}, whose home is {homes:?}")));
         }
+        let paths = source::paths(module, code);
+        for room in self.rooms.iter().filter(|room| is_in(module, &room.module)) {
+            let own = room.module.split("::").next().unwrap_or_default();
+            let rooms = paths.iter().filter_map(|path| path.split("::").next()).filter(|other| self.has(other));
+            let allowed = |other: &&str| room.may_use.as_ref().is_none_or(|may| may.iter().any(|may| may == other));
+            let wrong = rooms.filter(|other| *other != own && !allowed(other));
+            faults.extend(wrong.map(|other| format!("{module} uses {other}: {} may not", room.module)));
+            let named = room.never.iter().filter(|name| uses(code, name) || paths.iter().any(|path| is_in(path, name)));
+            faults.extend(named.map(|name| format!("{module} uses {name}: {} never does", room.module)));
+        }
+        faults
     }
-    faults
+
+    fn has(&self, module: &str) -> bool {
+        self.rooms.iter().any(|room| room.module == module)
+    }
+}
+
+/// What stands between back quotes.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Whether a module is this one or below it.
+fn is_in(module: &str, other: &str) -> bool {
+    module.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// Whether `name` stands in `code` as a whole word, as a path or a macro.
@@ -121,21 +94,66 @@ fn uses(code: &str, name: &str) -> bool {
     })
 }
 
-/// The source without comments and without what follows `#[cfg(test)]`, which ends a file here.
-fn code_of(source: &str) -> String {
-    let code = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    code.lines().map(|l| l.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+#[test]
+fn every_name_stays_in_its_room() {
+    let page = Page::read();
+    let faults: Vec<String> = source::modules().iter().flat_map(|(module, code)| page.faults(module, code)).collect();
+    assert!(faults.is_empty(), "{}\n(the table of rooms is in src/lib.rs)", faults.join("\n"));
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    files
+#[test]
+fn every_room_has_its_row_and_every_name_in_a_row_exists() {
+    let (page, modules) = (Page::read(), source::modules());
+    let top: Vec<&String> = modules.keys().filter(|module| !module.contains("::")).collect();
+    let missing: Vec<_> = top.iter().filter(|module| !page.has(module)).collect();
+    assert!(missing.is_empty(), "no row in src/lib.rs: {missing:?}");
+    let named = page.rooms.iter().flat_map(|room| [&room.module].into_iter().chain(room.may_use.iter().flatten()));
+    let named = named.chain(page.homes.iter().flat_map(|(_, homes)| homes));
+    let unknown: Vec<_> = named.filter(|name| !modules.contains_key(*name)).collect();
+    assert!(unknown.is_empty(), "no such module: {unknown:?}");
+    let idle = |room: &&Room| {
+        let inside = || modules.iter().filter(|(module, _)| is_in(module, &room.module));
+        let used = |other: &String| {
+            inside().any(|(module, code)| source::paths(module, code).iter().any(|path| is_in(path, other)))
+        };
+        room.may_use.iter().flatten().any(|other| !used(other))
+    };
+    let idle: Vec<_> = page.rooms.iter().filter(idle).collect();
+    assert!(idle.is_empty(), "they may use what they do not: {idle:?}");
+}
+
+#[test]
+fn a_planted_violation_is_found() {
+    let page = Page::read();
+    let found = |module: &str, code: &str| !page.faults(module, &source::code(code)).is_empty();
+    assert!(found("mbus::link::frame", "use tokio::time;"));
+    assert!(found("mbus::link::frame", "let t = Instant::now();"));
+    assert!(found("mbus::link::frame", "use crate::mbus::master::exchange;"));
+    assert!(found("mbus::application::vib", "use crate::mbus::{link::frame, master};"));
+    assert!(found("measure::unit", "use crate::homeassistant::class;"));
+    assert!(found("measure::unit", "println!(\"x\")"));
+    assert!(found("sim::meter", "fn f() -> crate::measure::Reading {}"));
+    assert!(found("mqtt::outbox", "let c = rumqttc::Client;"));
+    assert!(found("bus::task", "use rppal::gpio::Gpio;"));
+    assert!(found("bus::task", "use crate::{config::Bus, spool::Spool};"));
+    assert!(!found("bus::task", "use crate::config::Bus;"));
+    assert!(!found("bus::hat", "use rppal::gpio::Gpio;"));
+    assert!(!found("mbus::link::frame", "// tokio would be wrong here\nlet tokio_like = 1;"));
+    assert!(!found("mbus::link::frame", "#[cfg(test)]\nmod tests {\n use std::fs; }"));
+}
+
+/// rustfmt gives every part of a let chain a line of its own, but for the shortest.
+#[test]
+fn no_source_has_a_let_chain_which_rust_1_85_does_not_compile() {
+    let chained = |code: &str| {
+        let lines: Vec<&str> = code.lines().map(str::trim).collect();
+        lines.iter().any(|line| line.contains("&& let "))
+            || lines.windows(2).any(|two| two[0].contains("if let ") && two[1].starts_with("&& "))
+    };
+    assert!(chained("if let Some(a) = b\n    && c"));
+    assert!(chained("if a && let Some(b) = c {"));
+    let sources = source::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let found: Vec<PathBuf> =
+        sources.into_iter().filter(|f| chained(&fs::read_to_string(f).expect("a file"))).collect();
+    assert!(found.is_empty(), "{found:?}");
 }

@@ -17,7 +17,7 @@ use crate::mbus::link::frame::{Control, Frame, FrameError};
 #[derive(Debug, Default)]
 pub(crate) struct Memory(HashMap<u8, Opener>);
 
-/// A telegram with everything a reader wants to see.
+/// A telegram with everything a reader needs to see.
 #[derive(Debug)]
 pub(crate) struct Explained<'a> {
     /// Readable: decrypted and expanded where that was possible.

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::explain::{Explained, Faulty, Header};
-use crate::mbus::application::profile::Profile;
+use crate::mbus::application::compact_profile::CompactProfile;
 use crate::mbus::application::quantity::{Known, Quantity, Unit};
 use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::telegram::Content;
@@ -166,7 +166,7 @@ fn one_record(record: &DataRecord<'_>, base: Option<Decimal>, out: &mut String) 
 pub(crate) fn unit_name(record: &DataRecord<'_>) -> String {
     match (record.vib.text(), record.vib.quantity, record.vib.unit) {
         (Some(own), ..) => own.to_string(),
-        // a remaining life is a count of days, not a duration that could be told in hours
+        // a remaining life is a count of days, not a duration that could be given in hours
         (None, Quantity::Known(Known::BatteryLife), Unit::Day) => "day".to_owned(),
         (None, _, unit) => unit.name().to_owned(),
     }
@@ -191,7 +191,7 @@ fn value(record: &DataRecord<'_>) -> String {
     }
 }
 
-fn series(profile: Profile<'_>, base: Option<Decimal>) -> String {
+fn series(profile: CompactProfile<'_>, base: Option<Decimal>) -> String {
     let values: Vec<_> =
         profile.values(base).map(|value| value.map_or("null".to_owned(), |number| number.to_string())).collect();
     format!(r#"{{"step":"{}","values":[{}]}}"#, profile.step, values.join(","))

@@ -25,7 +25,7 @@ pub struct Shown {
     pub state_class: Option<&'static str>,
     /// `unit_of_measurement`.
     pub unit: Option<&'static str>,
-    /// `suggested_display_precision`; `None` where the state is no number.
+    /// `suggested_display_precision`; `None` where the state is not a number.
     pub precision: Option<u8>,
     /// `entity_category` `diagnostic`.
     pub diagnostic: bool,

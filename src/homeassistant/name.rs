@@ -1,14 +1,14 @@
 //! Names for people and ids for Home Assistant, made from keys and topics.
 
-/// Words that are no words.
+/// Abbreviations.
 const UPPER: [&str; 11] = ["L1", "L2", "L3", "Q1", "Q2", "Q3", "Q4", "HCA", "RF", "OBIS", "ID"];
 
 /// `volume_flow_max_storage_3` as people write it: `Volume flow max storage 3`.
 pub(super) fn title(key: &str) -> String {
     let words = key.split('_').filter(|word| !word.is_empty());
-    let spelled = words.enumerate().map(|(place, word)| match UPPER.iter().find(|u| u.eq_ignore_ascii_case(word)) {
+    let spelled = words.enumerate().map(|(index, word)| match UPPER.iter().find(|u| u.eq_ignore_ascii_case(word)) {
         Some(upper) => (*upper).to_owned(),
-        None if place == 0 => capitalised(word),
+        None if index == 0 => capitalised(word),
         None => word.to_owned(),
     });
     spelled.collect::<Vec<_>>().join(" ")

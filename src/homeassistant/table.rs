@@ -26,11 +26,11 @@ pub(super) struct Class {
 
 /// The units a class takes.
 pub(super) enum Units {
-    /// It must have no unit: its state is no number.
+    /// It must have no unit: its state is not a number.
     None,
     /// Whatever text.
     Any,
-    /// One of these, each with its first release; the empty text is no unit.
+    /// One of these, each with its first release; the empty text stands for no unit.
     Of(&'static [(&'static str, Release)]),
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 pub struct PrimaryAddress(u8);
 
 impl PrimaryAddress {
-    /// 0..=250; `None` for 251..=255, which are no meter.
+    /// 0..=250; `None` for 251..=255, which are not a meter's.
     #[must_use]
     pub const fn new(address: u8) -> Option<Self> {
         if address <= 250 { Some(Self(address)) } else { None }
@@ -108,7 +108,7 @@ impl SecondaryAddress {
             || self.medium() == 0xFF
     }
 
-    /// Reads the three spellings a config may use, told apart by length: 8 digits (`30137315`),
+    /// Reads the three spellings a config may use, distinguished by length: 8 digits (`30137315`),
     /// 15 characters (`30137315ATS0104`: id, letters, version, medium) or 16 hex digits in libmbus'
     /// order (`3013731593060104`: the manufacturer's two bytes as on the wire). `F` and `?` are wildcards.
     ///

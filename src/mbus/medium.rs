@@ -1,7 +1,7 @@
 //! Device types ("medium") of the long header by name (EN 13757-7 table 13).
 
 /// The published name of a device type: `heat`, `water`, `cold_water` … Reserved codes are
-/// `reserved`; their number tells them apart.
+/// `reserved`; their number distinguishes them.
 #[must_use]
 pub const fn name(code: u8) -> &'static str {
     match code {

@@ -1,4 +1,4 @@
-//! A multi-byte field as it stands on the wire, and the integers in it: least significant byte
+//! A multi-byte field as on the wire, and the integers in it: least significant byte
 //! first, except in the obsolete mode 2 (EN 13757-3 clause 5).
 
 /// Bytes with the order in which they were sent.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::mbus::application::quantity::{Function, Quantity};
 use crate::mbus::application::vife::Modifier;
 
-/// Keys of a state document that are no measurement; a rule must not use them.
+/// Keys of a state document that are not measurements; a rule must not use them.
 pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 
 /// The key of the plain case and what differs from it, in this order: maximum or minimum, tariff,
@@ -47,7 +47,7 @@ pub struct Place {
     pub storage_number: u64,
 }
 
-/// Numbers equal keys by their place in a readout: `energy`, `energy_2`, `energy_3`.
+/// Numbers equal keys by their order in a readout: `energy`, `energy_2`, `energy_3`.
 #[derive(Debug, Default)]
 pub struct Numbering {
     seen: BTreeMap<String, u32>,
@@ -57,35 +57,35 @@ impl Numbering {
     /// The key of the next record whose key would be `base`. Call it for every record, whether it
     /// has a value or not, so that one bad record never renames the next.
     pub fn next(&mut self, base: &str) -> String {
-        let place = self.count(base);
-        if place == 1 && !RESERVED.contains(&base) {
+        let count = self.count(base);
+        if count == 1 && !RESERVED.contains(&base) {
             return base.to_owned();
         }
-        let mut key = format!("{base}_{}", place.max(2));
+        let mut key = format!("{base}_{}", count.max(2));
         while self.seen.contains_key(&key) {
-            let place = self.count(base);
-            key = format!("{base}_{place}");
+            let count = self.count(base);
+            key = format!("{base}_{count}");
         }
         self.count(&key);
         key
     }
 
-    /// The key of the next record that a rule names with `key`: a last part `N` becomes its place
+    /// The key of the next record that a rule names with `key`: a last part `N` becomes its number
     /// among them (`active_energy_N`: `active_energy_1`, `active_energy_2`).
     pub fn next_of_rule(&mut self, key: &str) -> String {
         match key.strip_suffix("_N") {
             Some(stem) => {
-                let place = self.count(key);
-                self.next(&format!("{stem}_{place}"))
+                let count = self.count(key);
+                self.next(&format!("{stem}_{count}"))
             }
             None => self.next(key),
         }
     }
 
     fn count(&mut self, base: &str) -> u32 {
-        let place = self.seen.entry(base.to_owned()).or_insert(0);
-        *place += 1;
-        *place
+        let count = self.seen.entry(base.to_owned()).or_insert(0);
+        *count += 1;
+        *count
     }
 }
 

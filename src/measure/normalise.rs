@@ -1,7 +1,7 @@
 //! From the frames of one readout to a [`Reading`]: every record with a key, a unit and an exact value.
 //!
 //! One bad record never costs the others, nor their keys: invalid and erroneous records are counted
-//! where keys are numbered. What could not be understood is told with its bytes.
+//! where keys are numbered. What could not be understood is reported with its bytes.
 //!
 //! Not here: the factors of units (`unit`), how a key is made (`key`), which rule applies (`profile`).
 
@@ -200,7 +200,7 @@ impl<'a> Collector<'a> {
             }
         }
         let Some(value) = measured(record, quantity, &modifiers) else { return };
-        if !self.wants(&key, quantity, rule) {
+        if !self.is_wanted(&key, quantity, rule) {
             return;
         }
         let scale = Scale::new(unit, &modifiers, rule, self.meter.units.get(&key).copied());
@@ -231,7 +231,7 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// The record's key, counted; `None` for what an earlier telegram of this readout already told.
+    /// The record's key, counted; `None` for what an earlier telegram of this readout already gave.
     fn key(
         &mut self,
         record: &DataRecord<'_>,
@@ -255,9 +255,9 @@ impl<'a> Collector<'a> {
         })
     }
 
-    /// Whether the configuration wants it published: by name, or because it is sensible or a rule
+    /// Whether it is to be published: by name, or because it is sensible or a rule
     /// is for it.
-    fn wants(&self, key: &str, quantity: Quantity, rule: Option<&RecordRule>) -> bool {
+    fn is_wanted(&self, key: &str, quantity: Quantity, rule: Option<&RecordRule>) -> bool {
         match self.meter.only {
             Some(keys) => keys.iter().any(|wanted| wanted == key),
             None => {

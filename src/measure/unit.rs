@@ -1,6 +1,6 @@
 //! The one unit of each quantity and the exact conversions to it.
 //!
-//! A key keeps its unit for ever although a meter re-ranges, so every unit a table can name is
+//! A key keeps its unit forever although a meter re-ranges, so every unit a table can name is
 //! mapped to one published unit by an exact factor. Energy counted in joules or calories stays in
 //! its family: MJ to kWh has no exact decimal. The one rounding of the default units is power sent
 //! in J/h, which becomes W to the mW.

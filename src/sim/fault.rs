@@ -17,7 +17,7 @@ pub(super) struct Answer {
     pub(super) characters: Vec<u16>,
     /// Whether it is what the meter said.
     pub(super) intact: bool,
-    /// Whether it arrives altered by the line and yet as a frame: no receiver can tell.
+    /// Whether it arrives altered by the line and yet as a frame: no receiver notices.
     pub(super) undetectable: bool,
     /// Whether it begins `late_by` after its time.
     pub(super) late: bool,

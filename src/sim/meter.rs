@@ -170,17 +170,17 @@ impl Meter {
     }
 
     fn next_telegram(&mut self, repeat: bool, since: Duration, clock: u64) -> Vec<u8> {
-        let place = match (self.plan.fcb, self.telegram) {
+        let index = match (self.plan.fcb, self.telegram) {
             (FcbHandling::Ignored, _) | (_, None) => 0,
             (FcbHandling::Simple, Some(last)) if repeat => last,
             (_, Some(last)) => last + 1,
         };
-        self.telegram = Some(place);
-        self.telegram_at(place, since, clock)
+        self.telegram = Some(index);
+        self.telegram_at(index, since, clock)
     }
 
-    /// The telegram at this place; after the last the first comes again.
-    fn telegram_at(&mut self, place: usize, since: Duration, clock: u64) -> Vec<u8> {
+    /// The telegram with this index; after the last the first comes again.
+    fn telegram_at(&mut self, index: usize, since: Duration, clock: u64) -> Vec<u8> {
         let live;
         let (areas, endless) = match &self.plan.content {
             Content::Telegrams(areas) => (areas, false),
@@ -193,9 +193,9 @@ impl Meter {
         if areas.is_empty() {
             return vec![ACK];
         }
-        let place = place % areas.len();
-        let mut records = areas.get(place).cloned().unwrap_or_default();
-        if endless || place + 1 < areas.len() {
+        let index = index % areas.len();
+        let mut records = areas.get(index).cloned().unwrap_or_default();
+        if endless || index + 1 < areas.len() {
             records.push(MORE_FOLLOWS);
         }
         self.response(&records)

@@ -1,7 +1,7 @@
 //! Meters whose values move plausibly with time: counters grow by the integral of the power or flow
 //! that the same telegram shows.
 //!
-//! A day of use is squeezed into ten minutes, so that something is to be seen.
+//! A day of use is squeezed into ten minutes, so that something can be seen.
 
 use std::time::Duration;
 
@@ -142,8 +142,8 @@ impl Course {
     /// The values at both ends of a piece, and the milliseconds into it.
     fn piece(&self, number: i64, millis: i64) -> (i64, i64, i64) {
         let value = |n: i64| {
-            let place = usize::try_from(n).unwrap_or(0) % self.values.len().max(1);
-            self.values.get(place).copied().unwrap_or(0)
+            let index = usize::try_from(n).unwrap_or(0) % self.values.len().max(1);
+            self.values.get(index).copied().unwrap_or(0)
         };
         (value(number), value(number + 1), millis % (self.step_seconds * 1000))
     }

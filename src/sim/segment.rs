@@ -56,7 +56,7 @@ pub struct Counts {
     pub answers: u64,
     /// Answers to an intact request that arrived as the meter sent them, within the default timeout.
     pub intact: u64,
-    /// Answers that arrived altered and yet as a frame: no receiver can tell.
+    /// Answers that arrived altered and yet as a frame: no receiver notices.
     pub undetectable: u64,
     /// Requests begun while an answer was due or on the line.
     pub impatient: u64,
@@ -68,7 +68,7 @@ pub struct Counts {
 /// An answer that a meter sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// Place in the plan.
+    /// Index in the plan.
     pub meter: usize,
     /// As the meter sent it.
     pub frame: Vec<u8>,
@@ -221,20 +221,20 @@ impl Segment {
         let clock = self.plan.clock + since.as_secs();
         let (baud, request) = (self.baud, bytes.len());
         let Ok(frame) = Frame::parse(bytes) else { return };
-        for place in 0..self.meters.len() {
-            let Some(meter) = self.meters.get_mut(place) else { continue };
+        for index in 0..self.meters.len() {
+            let Some(meter) = self.meters.get_mut(index) else { continue };
             let heard = meter.hears(baud, since, at);
             let Some(answer) = heard.then(|| meter.answer(frame, since, clock)).flatten() else { continue };
             if answer.is_empty() {
                 continue; // the plan has more records than a telegram holds
             }
             self.counts.bound += baud.characters(request + answer.len() + 1) + meter.delay();
-            self.answer(place, answer, at);
+            self.answer(index, answer, at);
         }
     }
 
-    fn answer(&mut self, place: usize, frame: Vec<u8>, at: Instant) {
-        let Some(meter) = self.meters.get_mut(place) else { return };
+    fn answer(&mut self, index: usize, frame: Vec<u8>, at: Instant) {
+        let Some(meter) = self.meters.get_mut(index) else { return };
         let fate = self.misfortune.answer(&frame);
         let late = if fate.late { self.plan.faults.late_by } else { Duration::ZERO };
         // A meter that still owes an answer sends this one after it.
@@ -257,7 +257,7 @@ impl Segment {
         if self.answers.len() == ANSWERS_KEPT {
             self.answers.pop_front();
         }
-        self.answers.push_back(Answered { meter: place, frame, at, intact });
+        self.answers.push_back(Answered { meter: index, frame, at, intact });
     }
 
     fn send(&mut self, start: Instant, characters: Vec<u16>) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::mbus::link::timing::{BITS_PER_CHARACTER, Baud};
 
-/// The eleven bits of a character that nobody sends.
+/// The eleven bits of an idle line.
 pub(super) const IDLE: u16 = 0x7FF;
 
 /// The eleven bits of a character, first bit lowest: start 0, eight data, even parity, stop 1.
@@ -43,32 +43,32 @@ impl Transmission {
         self.start + baud.characters(self.characters.len())
     }
 
-    /// The bit with this place since the start; 1 where there is none.
-    fn bit(&self, place: u64) -> bool {
+    /// The bit with this index since the start; 1 where there is none.
+    fn bit(&self, index: u64) -> bool {
         let per_character = u64::from(BITS_PER_CHARACTER);
-        let character = usize::try_from(place / per_character).ok().and_then(|at| self.characters.get(at));
-        character.is_none_or(|bits| bits >> (place % per_character) & 1 == 1)
+        let character = usize::try_from(index / per_character).ok().and_then(|at| self.characters.get(at));
+        character.is_none_or(|bits| bits >> (index % per_character) & 1 == 1)
     }
 
     /// Whether the sender leaves the line at 1.
     fn is_mark(&self, at: Instant, baud: Baud) -> bool {
-        at.checked_duration_since(self.start).is_none_or(|since| self.bit(place(since, baud)))
+        at.checked_duration_since(self.start).is_none_or(|since| self.bit(bit_at(since, baud)))
     }
 
     /// When it first pulls the line to 0, from `from` on.
     fn next_space(&self, from: Instant, baud: Baud) -> Option<Instant> {
-        let first = place(from.saturating_duration_since(self.start), baud);
+        let first = bit_at(from.saturating_duration_since(self.start), baud);
         let count = u64::try_from(self.characters.len()).unwrap_or(0) * u64::from(BITS_PER_CHARACTER);
-        let place = (first..count).find(|place| !self.bit(*place))?;
-        Some(from.max(self.start + bits(place, baud)))
+        let index = (first..count).find(|index| !self.bit(*index))?;
+        Some(from.max(self.start + bits(index, baud)))
     }
 }
 
 /// The first character that a UART reads from these senders if it listens from `from` on.
 pub(super) fn next_character(senders: &[Transmission], from: Instant, baud: Baud) -> Option<Heard> {
     let edge = senders.iter().filter_map(|sender| sender.next_space(from, baud)).min()?;
-    let sample = |place: u32| {
-        let middle = edge + baud.bits(2 * place + 1) / 2;
+    let sample = |index: u32| {
+        let middle = edge + baud.bits(2 * index + 1) / 2;
         senders.iter().all(|sender| sender.is_mark(middle, baud))
     };
     let byte = (0..8).fold(0_u8, |byte, bit| byte | (u8::from(sample(bit + 1)) << bit));
@@ -81,14 +81,14 @@ pub(super) fn listen_again(heard: Heard, baud: Baud) -> Instant {
     heard.at.checked_sub(baud.bits(1) / 2).unwrap_or(heard.at)
 }
 
-fn place(since: Duration, baud: Baud) -> u64 {
+fn bit_at(since: Duration, baud: Baud) -> u64 {
     let bits = since.as_nanos() * u128::from(baud.bits_per_second()) / 1_000_000_000;
     u64::try_from(bits).unwrap_or(u64::MAX)
 }
 
-/// The start of a bit, rounded up so that [`place`] finds it again.
-fn bits(place: u64, baud: Baud) -> Duration {
-    Duration::from_nanos((place * 1_000_000_000).div_ceil(u64::from(baud.bits_per_second())))
+/// The start of a bit, rounded up so that [`bit_at`] finds it again.
+fn bits(index: u64, baud: Baud) -> Duration {
+    Duration::from_nanos((index * 1_000_000_000).div_ceil(u64::from(baud.bits_per_second())))
 }
 
 #[cfg(test)]

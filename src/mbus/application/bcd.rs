@@ -14,7 +14,7 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// The number; `None` where a nibble is no digit, or beyond the 9 bytes of the longest LVAR.
+/// The number; `None` where a nibble is not a digit, or beyond the 9 bytes of the longest LVAR.
 pub(crate) fn read(data: Octets<'_>, sign: Sign) -> Option<i64> {
     let packed = data.unsigned().filter(|_| data.len() <= 9)?;
     let minus = sign == Sign::InTopDigit && data.most_significant().is_some_and(|top| top >> 4 == 0xF);
@@ -23,14 +23,14 @@ pub(crate) fn read(data: Octets<'_>, sign: Sign) -> Option<i64> {
     Some(if minus || sign == Sign::Minus { -number } else { number })
 }
 
-/// The number whose decimal digits are the nibbles; `None` where one is no digit.
+/// The number whose decimal digits are the nibbles; `None` where one is not a digit.
 fn unpacked(packed: u128) -> Option<i64> {
-    let (mut rest, mut number, mut place) = (u64::try_from(packed & u128::from(u64::MAX)).ok()?, 0, 1);
+    let (mut rest, mut number, mut weight) = (u64::try_from(packed & u128::from(u64::MAX)).ok()?, 0, 1);
     while rest != 0 {
         let digit = i64::try_from(rest & 0xF).ok().filter(|digit| *digit <= 9)?;
-        number += digit * place;
-        // past the sixteenth digit the place is not used any more
-        (rest, place) = (rest >> 4, place * 10);
+        number += digit * weight;
+        // past the sixteenth digit the weight is not used any more
+        (rest, weight) = (rest >> 4, weight * 10);
     }
     match u8::try_from(packed >> 64).ok()? {
         0 => Some(number),
@@ -43,12 +43,12 @@ fn unpacked(packed: u128) -> Option<i64> {
 
 /// Appends `len` bytes; `None` where the number has more digits or another sign than they hold.
 pub(crate) fn write(number: i128, len: usize, sign: Sign, order: ByteOrder, out: &mut Vec<u8>) -> Option<()> {
-    // the minus sign takes the place of the top digit, except with an LVAR, which tells it
+    // the minus sign takes the place of the top digit, except with an LVAR, which has it
     let minus = number < 0 && sign == Sign::InTopDigit;
     let mut rest = number.unsigned_abs();
     let mut packed = 0_u128;
-    for place in 0..2 * len - usize::from(minus) {
-        packed |= (rest % 10) << (4 * place);
+    for index in 0..2 * len - usize::from(minus) {
+        packed |= (rest % 10) << (4 * index);
         rest /= 10;
     }
     let wrong_sign = (number < 0 && sign == Sign::Plus) || (number > 0 && sign == Sign::Minus);

@@ -26,14 +26,14 @@ pub enum Coding {
     Real,
     /// Binary coded decimal of 1, 2, 3, 4 or 6 bytes.
     Bcd(u8),
-    /// The first data byte (LVAR) tells length and coding.
+    /// The first data byte (LVAR) gives length and coding.
     Variable,
-    /// No data; the master wants this record read out.
+    /// No data; the master asks for this record.
     Selection,
 }
 
 impl Coding {
-    /// From the data field; `None` for F, which is no data coding.
+    /// From the data field; `None` for F, which does not code data.
     #[must_use]
     pub const fn from_field(field: u8) -> Option<Self> {
         Some(match field & 0x0F {
@@ -56,7 +56,7 @@ impl Coding {
         })
     }
 
-    /// Data bytes, without those of LVAR data, which tell their own length.
+    /// Data bytes, without those of LVAR data, which have their own length.
     #[must_use]
     pub fn len(self) -> usize {
         match self {
@@ -91,7 +91,7 @@ pub struct Dib<'a> {
 }
 
 impl<'a> Dib<'a> {
-    /// Takes the block from the front of `bytes`, which begin with a DIF that is no special function.
+    /// Takes the block from the front of `bytes`, which begin with a DIF other than a special function.
     ///
     /// # Errors
     /// [`StructureError`]: cut off, more than ten DIFEs, or a reserved data field.

@@ -12,7 +12,7 @@ pub(crate) enum Lvar {
 }
 
 impl Lvar {
-    /// EN 13757-3 table 5; `None` for reserved codes, whose length nobody knows.
+    /// EN 13757-3 table 5; `None` for reserved codes, whose length is unknown.
     pub(crate) fn of(byte: u8) -> Option<Self> {
         let low = usize::from(byte & 0x0F);
         Some(match byte {

@@ -20,4 +20,4 @@ mod bcd;
 pub(crate) mod lvar;
 pub mod text;
 pub mod calendar;
-pub mod profile;
+pub mod compact_profile;

@@ -11,7 +11,7 @@ use crate::mbus::octets::{ByteOrder, Octets};
 /// One record, taken apart and scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DataRecord<'a> {
-    /// Its place in the telegram, from 0; records without a usable value count too, fillers do not.
+    /// Its index in the telegram, from 0; records without a usable value count too, fillers do not.
     pub index: usize,
     /// Coding, function, storage number, tariff, subunit.
     pub dib: Dib<'a>,

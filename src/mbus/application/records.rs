@@ -14,7 +14,7 @@ use crate::mbus::application::vib::Vib;
 use crate::mbus::octets::{ByteOrder, Octets};
 
 /// Iterates the records of a telegram; allocates nothing. After the last item [`Self::manufacturer_data`]
-/// and [`Self::more_records_follow`] tell what stood behind the records.
+/// and [`Self::more_records_follow`] say what stood behind the records.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     rest: &'a [u8],
@@ -100,7 +100,7 @@ impl<'a> Records<'a> {
                     self.more_records_follow = dif == MORE_RECORDS_FOLLOW;
                     self.rest = &[];
                 }
-                // "everything", a master's wish without a VIF
+                // "everything", a master's request without a VIF
                 GLOBAL_READOUT if !self.from_meter => self.rest = rest,
                 _ => return None,
             }

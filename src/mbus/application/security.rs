@@ -113,7 +113,7 @@ impl<'a> Encrypted<'a> {
             // the low byte counts the encrypted bytes
             1..=3 | 13 => low != 0,
             8..=10 | 15 => true,
-            // 0 is none; the rest are no modes but the "signature" of old meters (FFFF is met)
+            // 0 is none; the rest are not modes but the "signature" of old meters (FFFF is met)
             _ => false,
         };
         encrypted.then_some(Self { header, bytes })

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why nothing after some place of a telegram can be understood.
+/// Why nothing after some byte of a telegram can be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StructureError {
     /// The telegram ends within DIF and DIFEs.
@@ -65,7 +65,7 @@ impl core::error::Error for StructureError {}
 /// The end of what can be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
-    /// The place of the record that could not be taken apart, as in [`DataRecord::index`](super::record::DataRecord::index).
+    /// The index of the record that could not be taken apart, as in [`DataRecord::index`](super::record::DataRecord::index).
     pub index: usize,
     /// Why.
     pub error: StructureError,

@@ -17,7 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each item is a [`DataRecord`](crate::mbus::application::record::DataRecord) with its place, DIB (function,
+//! Each item is a [`DataRecord`](crate::mbus::application::record::DataRecord) with its index, DIB (function,
 //! storage number, tariff, subunit), VIB (quantity, unit, modifiers by their published names) and
 //! the value, already exact in the unit of the VIB; or, once and at the end, a
 //! [`Cut`](crate::mbus::application::structure::Cut) where the rest cannot be understood. An encrypted telegram
@@ -37,7 +37,7 @@ use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::octets::ByteOrder;
 
-/// A long frame with its data taken apart as far as the CI field tells.
+/// A long frame with its data taken apart as far as the CI field says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Telegram<'a> {
     /// The C field.
@@ -304,7 +304,7 @@ mod tests {
     }
 
     /// `(quantity, number, unit, storage)` of each record.
-    fn told(bytes: &[u8]) -> Vec<(String, String, Unit, u64)> {
+    fn read(bytes: &[u8]) -> Vec<(String, String, Unit, u64)> {
         let telegram = Telegram::parse(&Frame::parse(bytes).expect("a frame")).expect("a telegram");
         telegram
             .records()
@@ -337,7 +337,7 @@ mod tests {
             (Known::Date, "2020-01-15", Unit::None, 1),
         ];
         let want: Vec<_> = want.map(|(q, v, u, s)| (q.name().to_owned(), v.to_owned(), u, s)).into();
-        assert_eq!(told(&bytes), want);
+        assert_eq!(read(&bytes), want);
         let telegram = Telegram::parse(&Frame::parse(&bytes).expect("a frame")).expect("a telegram");
         assert_eq!(telegram.header.identity.expect("a long header").to_string(), "3013731593060104");
         assert_eq!(telegram.access_number(), Some(112));

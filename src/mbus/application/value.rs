@@ -10,9 +10,9 @@ use core::fmt;
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::bcd::{self, Sign};
 use crate::mbus::application::calendar::{Date, DateTime, Moment, Periodic, Time, decode};
+use crate::mbus::application::compact_profile::CompactProfile;
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::lvar::{self, Lvar};
-use crate::mbus::application::profile::Profile;
 use crate::mbus::application::text::{Digits, Text};
 use crate::mbus::application::vib::Scaling;
 use crate::mbus::application::vif::Kind;
@@ -50,7 +50,7 @@ pub enum Value<'a> {
     /// The letters of a manufacturer.
     Manufacturer(Manufacturer),
     /// A series of values.
-    Profile(Profile<'a>),
+    Profile(CompactProfile<'a>),
     /// Bytes whose meaning another protocol or the manufacturer knows, or integers beyond 16 bytes.
     Bytes(Octets<'a>),
 }
@@ -60,7 +60,7 @@ pub enum Value<'a> {
 pub enum RecordError {
     /// The meter itself says so, by a VIFE.
     Reported(ReportedError),
-    /// A nibble of a BCD number is no digit.
+    /// A nibble of a BCD number is not a digit.
     InvalidBcd,
     /// Beyond 38 digits with all its corrections.
     TooLarge,
@@ -126,7 +126,7 @@ fn integer<'a>(scaling: Scaling, data: Octets<'a>, integer: Option<i128>) -> Res
     }
 }
 
-/// Type H. What is no number (NaN, infinity) is no value.
+/// Type H. NaN and infinity are no value.
 fn read_real<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
     match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
         Some(real) => scaled(scaling, real),
@@ -163,7 +163,7 @@ fn read_variable<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, Re
         return Ok(Value::None);
     };
     let content = Octets::new(rest, data.order());
-    if let Some(profile) = scaling.profile.and_then(|kind| Profile::new(kind, content, scaling.exponent)) {
+    if let Some(profile) = scaling.profile.and_then(|kind| CompactProfile::new(kind, content, scaling.exponent)) {
         return Ok(Value::Profile(profile));
     }
     if scaling.kind == Kind::Container {
@@ -172,7 +172,7 @@ fn read_variable<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, Re
     if lvar::is_old_real(byte, rest.len()) {
         return match rest.len() {
             4 => read_real(scaling, content),
-            // nobody has said how other lengths are coded
+            // how other lengths are coded was never published
             _ => Ok(Value::Bytes(content)),
         };
     }

@@ -27,7 +27,7 @@ pub enum Kind {
     Unsigned,
     /// Binary data is a set of bits (type D).
     Flags,
-    /// Binary data is a date or time; its length tells the type: 2 G, 3 J, 4 F, 6 I.
+    /// Binary data is a date or time; its length gives the type: 2 G, 3 J, 4 F, 6 I.
     Moment,
     /// Names a thing: BCD digits keep their leading zeros, binary data is unsigned.
     Label,
@@ -37,14 +37,14 @@ pub enum Kind {
     Manufacturer,
     /// Unsigned integer in units of 2^-12: a rating factor.
     Twelfth,
-    /// For somebody else: manufacturer specific data and reserved codes. Binary data is shown as a
+    /// For another program: manufacturer specific data and reserved codes. Binary data is shown as a
     /// signed integer that has no marker of no value.
     Opaque,
     /// The same; data of variable length is another protocol's bytes, even where it looks like text.
     Container,
 }
 
-/// Passed on as it is: whoever gives the code a meaning chooses the coding, and its marker of no value.
+/// Passed on unchanged: the maker that gives the code a meaning chooses the coding, and its marker of no value.
 pub(crate) const RESERVED: Meaning = Meaning { quantity: None, unit: Unit::None, exponent: 0, kind: Kind::Opaque };
 
 /// The primary table, by VIF without its extension bit. 7B, 7D and 6F lead to other tables with

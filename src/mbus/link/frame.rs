@@ -134,7 +134,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// Why bytes are no frame.
+/// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// No byte at all.

@@ -56,7 +56,7 @@ pub trait Conversation {
     /// Bytes that arrived, in any portions.
     fn receive(&mut self, bytes: &[u8], now: Instant);
     /// A character arrived that the UART marked (parity, framing, break); its value is worth nothing.
-    /// Lines that cannot tell never call this, and the checksum is all there is.
+    /// Lines that do not know never call this, and the checksum is all there is.
     fn receive_damaged(&mut self, now: Instant);
 }
 

@@ -221,7 +221,7 @@ impl Exchange {
         self.traffic.bytes_received += u64::try_from(count).unwrap_or(u64::MAX);
         let quiet_from = now + self.quiet();
         match core::mem::replace(&mut self.state, State::Start) {
-            // Nobody polled in time; what lay in a buffer meanwhile is no fresh answer.
+            // Not polled in time: what lay in a buffer meanwhile is an old answer.
             State::Wait(wait) if now > self.ended(&wait) + STALL => {
                 self.state = State::Finished(Err(ExchangeError::ReadTooLate))
             }

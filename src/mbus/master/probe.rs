@@ -1,8 +1,8 @@
-//! Who is at an address, or behind a selection mask: nobody, one meter, or several. The step from
+//! Who is at an address, or behind a selection mask: no meter, one, or several. The step from
 //! which a search is made.
 //!
 //! Equal E5s of several meters look like one, so an acknowledgement proves nothing: only a clean
-//! telegram does. Silence costs one reply timeout, unless the caller wants requests repeated that may
+//! telegram does. Silence costs one reply timeout, unless the caller has requests repeated that may
 //! have been lost on a noisy line; else a request is repeated only after noise.
 //!
 //! A primary address is asked for its data at once (REQ_UD2). A reset (SND_NKE) before it would prove
@@ -34,8 +34,8 @@ pub struct Probed {
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// Nobody.
-    Nobody,
+    /// No meter.
+    None,
     /// One meter: its telegram, or `None` where it acknowledges but gives no data.
     One(Option<Vec<u8>>),
     /// Several meters at once, or a line too noisy to tell.
@@ -78,7 +78,7 @@ enum Stage {
     Ask,
     /// SND_NKE to FD after a meter answered that was not selected.
     Deselect,
-    /// The closing SND_NKE to a primary address: its frame count bit and telegrams start anew, so
+    /// The closing SND_NKE to a primary address: its frame count bit and telegrams start again, so
     /// that the next readout is not a repeat of this one.
     Forget(Sight),
     Over(Sight),
@@ -104,7 +104,7 @@ impl Probe {
         self
     }
 
-    /// Resets every meter of the segment first, for some give no data before; nobody is to answer that.
+    /// Resets every meter of the segment first, for some give no data before; none answers that.
     pub(super) fn after_waking_all(mut self) -> Self {
         self.enter(Stage::Wake);
         self
@@ -151,7 +151,7 @@ impl Probe {
         let clean = exchanged.traffic.noise == 0;
         match (stage, exchanged.reply) {
             (Stage::Wake, _) => self.first_stage(),
-            (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::Nobody),
+            (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::None),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
                 Stage::Ask
@@ -180,7 +180,7 @@ impl Probe {
             (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
                 (true, true) => self.close(Sight::One(None)),
                 (true, false) => self.noise(Stage::Over(Sight::Several)),
-                (false, _) => Stage::Over(Sight::Nobody),
+                (false, _) => Stage::Over(Sight::None),
             },
             (Stage::Ask, Err(_)) if self.is_narrow() => self.noise(Stage::Over(Sight::Several)),
             (Stage::Ask, Err(_)) => Stage::Over(Sight::Several),

@@ -1,7 +1,7 @@
 //! One meter's turn: reset or selection, REQ_UD2 with the right frame count bit, all its telegrams,
 //! and the extra requests that its owner configured.
 //!
-//! The frame count bit (EN 13757-2 clause 5.7.5) tells a meter whether a request is new or a repeat
+//! The frame count bit (EN 13757-2 clause 5.7.5) says whether a request is new or a repeat
 //! of one whose answer was lost. A strict meter answers a repeat with the *old* telegram, so a bit
 //! that is out of step gives a stale reading. Therefore: it toggles after each good answer, a repeat
 //! keeps it, and after anything doubtful the meter is reset (SND_NKE) before it is asked again. What
@@ -80,7 +80,7 @@ pub struct TurnOver {
 pub enum ReadoutError {
     /// No byte came back in time, after every repeat.
     Silence,
-    /// Something came back that is no answer; never [`ExchangeError::Silence`].
+    /// Something came back that does not answer; never [`ExchangeError::Silence`].
     NoAnswer(ExchangeError),
     /// The meter acknowledged, but has no data at the moment (E5 to REQ_UD2).
     NoData,
@@ -143,7 +143,7 @@ enum Stage {
     Application,
     /// REQ_UD2, once for each telegram.
     Data,
-    /// The extra request with this place in `Turn::requests`.
+    /// The extra request with this index in `Turn::requests`.
     Extra(usize),
     /// REQ_UD2 after an extra request that was only acknowledged.
     ExtraData(usize),
@@ -204,7 +204,7 @@ impl Readout {
         self.stage = stage;
         let mut timing = self.timing;
         let (address, fcb, identity) = (self.turn.address.a_field(), self.fcb(), self.turn.address.mask());
-        let ci_of = |place: usize| self.turn.requests.get(place).copied().unwrap_or_default();
+        let ci_of = |index: usize| self.turn.requests.get(index).copied().unwrap_or_default();
         let request = match stage {
             Stage::Over(_) => return,
             Stage::Deselect | Stage::Release(_) => {
@@ -224,7 +224,7 @@ impl Readout {
                 Request::snd_ud(address, false, CI_APPLICATION_SELECT, code.as_slice())
             }
             Stage::Probe | Stage::Data | Stage::ExtraData(_) => Request::req_ud2(address, fcb, identity),
-            Stage::Extra(place) => Request::by_ci(address, fcb, ci_of(place), identity),
+            Stage::Extra(index) => Request::by_ci(address, fcb, ci_of(index), identity),
         };
         self.exchange = Exchange::new(request, timing);
     }
@@ -247,18 +247,18 @@ impl Readout {
             (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
             (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
             (Stage::Select | Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
-            (Stage::Extra(place) | Stage::ExtraData(place), Ok(Reply::Data(frame))) => {
+            (Stage::Extra(index) | Stage::ExtraData(index), Ok(Reply::Data(frame))) => {
                 self.frames.push(frame);
                 self.toggle();
-                self.extra(place + 1)
+                self.extra(index + 1)
             }
-            (Stage::Extra(place), Ok(_)) => {
+            (Stage::Extra(index), Ok(_)) => {
                 self.toggle();
-                Stage::ExtraData(place)
+                Stage::ExtraData(index)
             }
-            (Stage::Extra(place) | Stage::ExtraData(place), _) => {
-                self.unanswered.extend(self.turn.requests.get(place));
-                self.extra(place + 1)
+            (Stage::Extra(index) | Stage::ExtraData(index), _) => {
+                self.unanswered.extend(self.turn.requests.get(index));
+                self.extra(index + 1)
             }
             (Stage::Release(error) | Stage::Over(error), _) => Stage::Over(error),
         }
@@ -276,7 +276,7 @@ impl Readout {
                 self.end(Some(ReadoutError::Silence))
             }
             Err(ExchangeError::Silence) => {
-                // Most likely dead; if it is one of those that never acknowledge, one request tells.
+                // Most likely dead; if it is one of those that never acknowledge, one request shows it.
                 if self.link.acknowledges_reset.is_none() {
                     self.timing.retries = 0;
                 }
@@ -332,8 +332,8 @@ impl Readout {
         self.link.next_fcb = self.link.next_fcb.map(|fcb| !fcb);
     }
 
-    fn extra(&mut self, place: usize) -> Stage {
-        if place < self.turn.requests.len() { Stage::Extra(place) } else { self.close(None) }
+    fn extra(&mut self, index: usize) -> Stage {
+        if index < self.turn.requests.len() { Stage::Extra(index) } else { self.close(None) }
     }
 
     /// The meter's turn is over; a selected meter is released.

@@ -32,6 +32,7 @@
 use std::time::{Duration, Instant};
 
 use crate::mbus::address::{Manufacturer, MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::maker;
 use crate::mbus::master::conversation::{Conversation, LineTiming, Step};
 use crate::mbus::master::probe::{Probe, Probed, Sight};
 
@@ -45,11 +46,6 @@ const NO_FABRICATION_NUMBER: u32 = 0xEEEE_EEEE;
 /// Any fabrication number.
 const ANY_FABRICATION_NUMBER: u32 = 0xFFFF_FFFF;
 
-/// Makers that a selection tries where meters share identification number, type and version: those
-/// found on the segment come first. The field has no wildcard for a part of it.
-const COMMON_MAKERS: &str = "ABB ACE ACW AMT APA ATS AXI BAR BMT DME DWZ EFE ELS ELV EMH EMU ESY GAV GMC GWF HYD \
-    ISK ITR ITW JAN KAM LGB LGZ LSE LUG NZR PAD QDS REL RKE SAP SBC SEN SIE SLB SON SPX SVM TCH WEH ZRI";
-
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -59,7 +55,7 @@ pub enum Found {
         address: MeterAddress,
         /// The identity in its telegram.
         identity: Option<SecondaryAddress>,
-        /// The digits of its fabrication number, from the first on, that tell it from another meter with
+        /// The digits of its fabrication number, from the first on, that distinguish it from another meter with
         /// the very same identity; nibbles F for those that do not matter. `None`: there is no other.
         fabrication_number: Option<u32>,
         /// Its telegram; `None` where it acknowledges but gives no data.
@@ -80,7 +76,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How long the probes that are left take if nobody answers.
+    /// How long the probes that are left take if no meter answers.
     #[must_use]
     pub fn time_left(self, timing: LineTiming) -> Duration {
         let probe = timing.baud.characters(SELECTION_LEN + 2) + timing.response_timeout + timing.latency;
@@ -274,7 +270,7 @@ fn report(probed: Probed) -> Option<Found> {
         (target, _) => target,
     };
     match probed.sight {
-        Sight::Nobody => None,
+        Sight::None => None,
         Sight::One(frame) => {
             Some(Found::Meter { address, identity, fabrication_number: probed.fabrication_number, frame })
         }
@@ -283,15 +279,15 @@ fn report(probed: Probed) -> Option<Found> {
 }
 
 /// Eight digits of which one is exchanged; 0 is the first.
-fn with_digit(digits: u32, place: u32, value: u16) -> u32 {
-    let shift = 28 - 4 * place;
+fn with_digit(digits: u32, index: u32, value: u16) -> u32 {
+    let shift = 28 - 4 * index;
     (digits & !(0xF << shift)) | (u32::from(value & 0xF) << shift)
 }
 
-/// The makers found, then the common ones that are not among them.
+/// The makers that a selection tries where meters share identification number, type and version: those
+/// found on the segment, then the common ones. The field has no wildcard for a part of it.
 fn makers(found: &[Manufacturer]) -> impl Iterator<Item = Manufacturer> {
-    let common = COMMON_MAKERS.split(' ').filter_map(Manufacturer::from_letters);
-    found.iter().copied().chain(common.filter(|maker| !found.contains(maker)))
+    found.iter().copied().chain(maker::codes().filter(|maker| !found.contains(maker)))
 }
 
 impl Branch {
@@ -353,14 +349,14 @@ impl Branch {
     }
 
     fn count(&mut self, sight: &Sight) {
-        if self.field == Field::Fabrication(0) && self.next == 0 && *sight != Sight::Nobody {
+        if self.field == Field::Fabrication(0) && self.next == 0 && *sight != Sight::None {
             // They do not look at the number, so no number tells them apart.
             self.next = 11;
             return;
         }
         self.next += 1;
         match sight {
-            Sight::Nobody => {}
+            Sight::None => {}
             Sight::One(_) => self.single += 1,
             Sight::Several => self.several += 1,
         }

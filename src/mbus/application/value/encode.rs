@@ -58,7 +58,7 @@ fn write_integer(
     match value {
         Value::Number(number) => {
             let integer = unscaled(vib, *number)?.to_integer().ok_or(DoesNotFit)?;
-            // the marker of "no value" is no number, but only the manufacturer knows its own markers
+            // the marker of "no value" is not a number, but only the manufacturer knows its own markers
             let lowest = if matches!(vib.kind, Kind::Opaque | Kind::Container) { bits } else { bits - 1 };
             let fits = match (bits, unsigned) {
                 // 16 bytes hold whatever an i128 holds

@@ -23,7 +23,7 @@ fn send(exchange: &mut Exchange, now: &mut Instant) -> Instant {
     }
 }
 
-/// A line on which `noise` gives the next bytes every millisecond, for ever.
+/// A line on which `noise` gives the next bytes every millisecond, forever.
 fn run(mut exchange: Exchange, mut noise: impl FnMut() -> Vec<u8>) -> (Exchanged, Duration) {
     let start = Instant::now();
     let mut now = start;
@@ -106,7 +106,7 @@ fn nothing_is_sent_before_the_line_is_quiet() {
     for _ in 0..20 {
         assert!(matches!(exchange.poll(now), Step::WaitUntil(_)));
         now += Baud::DEFAULT.characters(1);
-        exchange.receive(&[0x42], now); // the end of somebody's late answer
+        exchange.receive(&[0x42], now); // the end of another meter's late answer
     }
     let Step::WaitUntil(until) = exchange.poll(now) else { panic!("it waits") };
     assert_eq!(until - now, Baud::DEFAULT.quiet_after_error());

@@ -10,7 +10,7 @@ use crate::mbus::octets::Octets;
 /// A series of elements, still relative to the base value, which is another record: the one with
 /// the same storage number, tariff, subunit and VIF without the profile VIFE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile<'a> {
+pub struct CompactProfile<'a> {
     /// Which way the series goes from its base.
     pub kind: ProfileKind,
     /// How an element relates to the one before.
@@ -50,7 +50,7 @@ pub enum Step {
     Reserved,
 }
 
-impl<'a> Profile<'a> {
+impl<'a> CompactProfile<'a> {
     /// From the data behind the LVAR; `None` where control byte and elements do not fit together.
     pub(crate) fn new(kind: ProfileKind, data: Octets<'a>, exponent: i8) -> Option<Self> {
         let &[control, spacing, ref elements @ ..] = data.wire() else {
@@ -163,18 +163,19 @@ impl fmt::Display for Step {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decimal, Mode, Octets, Profile, ProfileKind, Step};
+    use super::{CompactProfile, Decimal, Mode, Octets, ProfileKind, Step};
     use crate::mbus::octets::ByteOrder;
 
     fn values(kind: ProfileKind, data: &[u8], base: i64) -> Vec<Option<i128>> {
-        let profile = Profile::new(kind, Octets::new(data, ByteOrder::LeastFirst), 0).expect("a profile");
+        let profile = CompactProfile::new(kind, Octets::new(data, ByteOrder::LeastFirst), 0).expect("a profile");
         profile.values(Some(base.into())).map(|v| v.map(Decimal::mantissa)).collect()
     }
 
     #[test]
     fn increments_are_taken_from_the_base_going_back_in_time() {
         let data = [0x72, 0xFE, 0x02, 0x01, 0x4C, 0x01, 0xD6, 0x00, 0x90, 0x00];
-        let profile = Profile::new(ProfileKind::Inverse, Octets::new(&data, ByteOrder::LeastFirst), 0).expect("ok");
+        let profile =
+            CompactProfile::new(ProfileKind::Inverse, Octets::new(&data, ByteOrder::LeastFirst), 0).expect("ok");
         assert_eq!((profile.mode, profile.step), (Mode::Increments, Step::Months(1)));
         assert_eq!(values(ProfileKind::Inverse, &data, 1013), [Some(755), Some(423), Some(209), Some(65)]);
         assert_eq!(values(ProfileKind::Forward, &data, 0), [Some(258), Some(590), Some(804), Some(948)]);
@@ -184,7 +185,8 @@ mod tests {
     fn register_numbers_rise_from_that_of_the_base() {
         // 4-byte integers, absolute, a month apart
         let data = [0x34, 0xFE, 0xA0, 0x86, 0x01, 0x00, 0x00, 0x00, 0x00, 0x80, 0xD0, 0xFB, 0x01, 0x00];
-        let profile = Profile::new(ProfileKind::Registers, Octets::new(&data, ByteOrder::LeastFirst), 0).expect("ok");
+        let profile =
+            CompactProfile::new(ProfileKind::Registers, Octets::new(&data, ByteOrder::LeastFirst), 0).expect("ok");
         assert_eq!((profile.mode, profile.step), (Mode::Absolute, Step::Months(1)));
         assert_eq!(values(ProfileKind::Registers, &data, 150_000), [Some(100_000), None, Some(130_000)]);
         assert_eq!(values(ProfileKind::Registers, &[0x71, 1, 3, 4], 10), [Some(13), Some(17)]);
@@ -199,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn elements_that_do_not_fill_the_data_are_no_profile() {
+    fn elements_that_do_not_fill_the_data_give_none() {
         for data in [&[][..], &[0x72], &[0x72, 1, 2], &[0x7D, 1, 2], &[0x7F, 1, 2], &[0x70, 1]] {
-            let profile = Profile::new(ProfileKind::Inverse, Octets::new(data, ByteOrder::LeastFirst), 0);
+            let profile = CompactProfile::new(ProfileKind::Inverse, Octets::new(data, ByteOrder::LeastFirst), 0);
             assert_eq!(profile, None, "{data:02X?}");
         }
     }

@@ -19,11 +19,13 @@
 //!                           |                      ^ acked / up / down
 //!                           v                      |
 //!              link task: drives the rumqttc EventLoop ---> broker ---> Home Assistant, Node-RED
-//!  every owner ---- watch<Status> ----> bridge/info, diagnostics (readers get a snapshot)
+//!  each bus ------ watch<Health> -----> bridge/info (readers get a snapshot)
+//!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
 //!
-//! No call goes back up; a later stage knows an earlier one only through the value it received.
-//! Requests from MQTT (read now, scan, bus power) enter the bus task as values on a bounded channel.
+//! Nothing calls back up; a later stage knows an earlier one only through the value it received.
+//! Requests (read, scan, bus power, reload) go the other way, as values on bounded channels; each
+//! carries where its answer goes, so that whoever holds it answers.
 //! Shutdown follows the arrows: the buses stop (each finishes the exchange on the wire, then bus
 //! power off), their channels close, the outbox publishes what it can and `offline`, the link ends.
 //!
@@ -39,13 +41,14 @@
 //! | [`sim`] | the other end of the wire: its frames, records and dates are written by the encoders of mbus | `mbus` | outside |
 //! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
 //! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio`, `rumqttc` |
-//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config` | `rumqttc` |
+//! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `rumqttc`, `serde`, `serde_json`, `std::fs`, `std::net` |
+//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | `rumqttc` |
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `config` | `rumqttc` |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `rumqttc`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
-//! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `bus` | - |
+//! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
 //! | [`status`] | the snapshot type | - | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
-//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `spool`, `system` | `mbus` |
+//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `spool`, `system` | `mbus` |
 //! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `bus`, `mqtt`, `config`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
@@ -86,6 +89,7 @@ pub mod mbus;
 pub mod sim;
 pub mod measure;
 pub mod config;
+pub mod request;
 pub mod bus;
 pub mod spool;
 pub mod homeassistant;

@@ -11,14 +11,13 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::bus::health::Health;
-use crate::bus::heartbeat::{Heartbeat, Promise, heartbeat};
-use crate::bus::task::{BusTask, Metered};
-use crate::bus::{BusEvent, Command, Machine};
-use crate::config::{Change, Changes, Config};
-use crate::mqtt::task::BusEnd;
+use crate::bus::task::BusTask;
+use crate::bus::{BusEvent, Machine, Metered};
+use crate::config::{Change, Changes, Config, Meter};
+use crate::request::{Asked, Desk, Reply};
 
-/// Wishes that wait for one bus.
-const COMMANDS: usize = 32;
+/// Requests that wait for one bus.
+const REQUESTS: usize = 32;
 /// How long bus tasks may take to end: they finish the readout on the wire.
 const END_WITHIN: Duration = Duration::from_millis(2300);
 
@@ -33,27 +32,25 @@ struct Running {
     name: String,
     task: Option<Id>,
     stop: watch::Sender<bool>,
-    heartbeat: Heartbeat,
-    end: BusEnd,
+    requests: mpsc::Sender<Asked>,
+    health: watch::Receiver<Health>,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
 }
 
 struct Inner {
-    commands: mpsc::Receiver<Command>,
+    requests: mpsc::Receiver<Asked>,
     health: watch::Sender<Health>,
-    promise: Promise,
-    stopped: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Running {
     fn new(name: &str) -> Self {
-        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (requests, received) = mpsc::channel(REQUESTS);
         let (writer, health) = watch::channel(Health::default());
         let (stop, stopped) = watch::channel(false);
-        let (promise, heartbeat) = heartbeat();
-        let inner = Some(Inner { commands, health: writer, promise, stopped });
-        Self { name: name.to_owned(), task: None, stop, heartbeat, end: BusEnd { commands: sender, health }, inner }
+        let inner = Some(Inner { requests: received, health: writer, stop: stopped });
+        Self { name: name.to_owned(), task: None, stop, requests, health, inner }
     }
 }
 
@@ -64,39 +61,33 @@ impl Buses {
         Self { tasks: JoinSet::new(), running, events }
     }
 
-    /// The other ends of the buses' channels.
-    pub(super) fn ends(&self) -> Vec<BusEnd> {
-        self.running.iter().map(|bus| bus.end.clone()).collect()
+    /// What shows how each bus is doing.
+    pub(super) fn health(&self) -> Vec<watch::Receiver<Health>> {
+        self.running.iter().map(|bus| bus.health.clone()).collect()
+    }
+
+    /// Where their requests go, and those to the agent.
+    pub(super) fn desk(&self, config: &Config, reload: mpsc::Sender<Reply>) -> Desk {
+        Desk::new(config, self.running.iter().map(|bus| bus.requests.clone()), reload)
     }
 
     /// Starts every bus that is not running.
     pub(super) fn start(&mut self, config: &Config, last_good: &BTreeMap<String, Timestamp>) {
-        for (place, (running, bus)) in self.running.iter_mut().zip(&config.buses).enumerate() {
-            let Some(Inner { commands, health, promise, stopped }) = running.inner.take() else { continue };
+        for (index, (running, bus)) in self.running.iter_mut().zip(&config.buses).enumerate() {
+            let Some(Inner { requests, health, stop }) = running.inner.take() else { continue };
             let task = BusTask {
-                place,
+                index,
                 bus: bus.clone(),
-                meters: meters(config, place, last_good),
+                meters: meters(config, index, last_good),
                 timezone: config.time_zone(),
                 machine: Machine::here(),
                 events: self.events.clone(),
-                commands,
+                requests,
                 health,
-                promise,
-                stop: stopped,
+                stop,
             };
             running.task = Some(self.tasks.spawn(task.run()).id());
         }
-    }
-
-    /// The first bus whose task hangs, `late` later than it promised to move on.
-    pub(super) async fn hanging(&self, late: Duration) -> Option<&str> {
-        for bus in &self.running {
-            if !bus.heartbeat.beats(late).await {
-                return Some(&bus.name);
-            }
-        }
-        None
     }
 
     /// Waits until a bus task ends by itself, which none should; its name.
@@ -115,9 +106,9 @@ impl Buses {
         let kept = kept(old, new, changes);
         let mut former: Vec<Option<Running>> = std::mem::take(&mut self.running).into_iter().map(Some).collect();
         let mut next = Vec::new();
-        for (place, bus) in new.buses.iter().enumerate() {
-            let same = kept.get(place).is_some_and(|kept| *kept);
-            let running = former.get_mut(place).filter(|_| same).and_then(Option::take);
+        for (index, bus) in new.buses.iter().enumerate() {
+            let same = kept.get(index).is_some_and(|kept| *kept);
+            let running = former.get_mut(index).filter(|_| same).and_then(Option::take);
             next.push(running.unwrap_or_else(|| Running::new(&bus.name)));
         }
         let stopping: Vec<Running> = former.into_iter().flatten().collect();
@@ -150,25 +141,13 @@ impl Buses {
     }
 }
 
-#[cfg(test)]
-impl Buses {
-    /// What a bus task does that was to be back in a second and hangs.
-    pub(super) fn promise(&self, place: usize) {
-        let inner = self.running.get(place).and_then(|bus| bus.inner.as_ref());
-        inner.expect("not started").promise.within(Duration::from_secs(1));
-    }
-}
-
 /// For each bus of the new configuration whether its task can go on as it is.
 fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
-    let mut kept: Vec<bool> = new
-        .buses
-        .iter()
-        .enumerate()
-        .map(|(place, bus)| old.buses.get(place).is_some_and(|before| before.name == bus.name))
-        .collect();
-    let mut touch = |place: Option<usize>| {
-        if let Some(kept) = place.and_then(|place| kept.get_mut(place)) {
+    let before = |index: usize| old.buses.get(index).map(|bus| &bus.name);
+    let mut kept: Vec<bool> =
+        new.buses.iter().enumerate().map(|(index, bus)| before(index) == Some(&bus.name)).collect();
+    let mut touch = |index: Option<usize>| {
+        if let Some(kept) = index.and_then(|index| kept.get_mut(index)) {
             *kept = false;
         }
     };
@@ -178,23 +157,38 @@ fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
             Change::Removed { .. } => {}
         }
     }
-    // A meter's former bus has its former place, or its task is exchanged anyway.
-    let before = |place: usize| old.meters.get(place).map(|meter| meter.bus);
-    let now = |place: usize| new.meters.get(place).map(|meter| meter.bus);
+    // A meter's former bus has its former index, or its task is exchanged anyway.
+    let bus_before = |meter: usize| old.meters.get(meter).map(|meter| meter.bus);
+    let bus_now = |meter: usize| new.meters.get(meter).map(|meter| meter.bus);
     for change in &changes.meters {
         match *change {
-            Change::Added { new } => touch(now(new)),
-            Change::Removed { old } => touch(before(old)),
-            Change::Changed { old, new } => {
-                touch(before(old));
-                touch(now(new));
+            Change::Added { new } => touch(bus_now(new)),
+            Change::Removed { old } => touch(bus_before(old)),
+            Change::Changed { old: before, new: now } => {
+                let both = old.meters.get(before).zip(new.meters.get(now));
+                if !both.is_some_and(|(before, now)| are_read_alike(before, now)) {
+                    touch(bus_before(before));
+                    touch(bus_now(now));
+                }
             }
         }
     }
     kept
 }
 
+/// Whether a meter is read as before: title, rules and what is published of it are no matter of its bus.
+fn are_read_alike(before: &Meter, now: &Meter) -> bool {
+    let read_as_before = Meter {
+        title: now.title.clone(),
+        profile: now.profile.clone(),
+        expose: now.expose.clone(),
+        records: now.records.clone(),
+        ..before.clone()
+    };
+    read_as_before == *now
+}
+
 fn meters(config: &Config, bus: usize, last_good: &BTreeMap<String, Timestamp>) -> Vec<Metered> {
     let own = config.meters.iter().filter(|meter| meter.bus == bus);
-    own.map(|meter| Metered { meter: meter.clone(), last_good: last_good.get(&meter.name).copied() }).collect()
+    own.map(|meter| Metered::new(meter.clone(), last_good.get(&meter.name).copied())).collect()
 }

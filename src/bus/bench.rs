@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::hat::{PowerError, PowerPin};
 use super::health::Health;
-use super::heartbeat::heartbeat;
-use super::task::{BusTask, Metered};
-use super::{BusEvent, Command, Happened, Machine, MeterReadout};
+use super::task::BusTask;
+use super::{BusEvent, Happened, Machine, MeterReadout, Metered};
 use crate::config::{self, Hat};
+use crate::request::{Asked, BusRequest, Outcome, Response, reply};
 
 /// A living meter for the segment.
 pub(super) fn at(address: u8) -> String {
@@ -33,7 +33,7 @@ pub(super) fn meter(name: &str, address: u8, interval: &str, more: &str) -> Stri
 pub(super) struct Bench {
     pub(super) started: Instant,
     pub(super) events: mpsc::Receiver<BusEvent>,
-    pub(super) commands: mpsc::Sender<Command>,
+    requests: mpsc::Sender<Asked>,
     pub(super) health: watch::Receiver<Health>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -59,23 +59,22 @@ impl Bench {
         let text = format!("[[bus]]\nname = \"bus\"\nport = \"sim:{}\"\n{bus}\n{configured}", simulated.display());
         let config = config::load(&folder.write("mbushat.toml", &text)).expect("a good configuration");
         let (events_in, events) = mpsc::channel(16);
-        let (commands, commands_out) = mpsc::channel(16);
+        let (requests, requests_out) = mpsc::channel(64);
         let (health_in, health) = watch::channel(Health::default());
         let (stop, stop_out) = watch::channel(false);
         let task = BusTask {
-            place: 0,
+            index: 0,
             bus: config::Bus { hat, ..config.buses.into_iter().next().expect("a bus") },
-            meters: config.meters.into_iter().map(|meter| Metered { meter, last_good: None }).collect(),
+            meters: config.meters.into_iter().map(|meter| Metered::new(meter, None)).collect(),
             timezone: TimeZone::UTC,
             machine: Machine { device_tree: folder.0.clone(), open_pin: FakePin::open },
             events: events_in,
-            commands: commands_out,
+            requests: requests_out,
             health: health_in,
-            promise: heartbeat().0,
             stop: stop_out,
         };
         let started = Instant::now();
-        Self { started, events, commands, health, stop, task: tokio::spawn(task.run()), _folder: folder }
+        Self { started, events, requests, health, stop, task: tokio::spawn(task.run()), _folder: folder }
     }
 
     /// What happens next.
@@ -86,7 +85,7 @@ impl Bench {
     /// The next readout, and when it was over, in seconds since the start.
     pub(super) async fn readout(&mut self) -> (MeterReadout, f64) {
         loop {
-            if let Happened::Read(readout) = self.next().await {
+            if let Happened::Read { readout, .. } = self.next().await {
                 return (readout, self.started.elapsed().as_secs_f64());
             }
         }
@@ -102,10 +101,27 @@ impl Bench {
         }
     }
 
+    /// Asks for this; the answer comes by itself.
+    pub(super) async fn ask(&self, what: BusRequest) -> Response {
+        let (reply, response) = reply();
+        self.requests.send(Asked { what, reply }).await.expect("still running");
+        response
+    }
+
+    /// Reads this meter on demand.
+    pub(super) async fn read(&self, meter: &str) -> Response {
+        self.ask(BusRequest::Read { meter: meter.to_owned() }).await
+    }
+
+    /// Switches bus power; what came of it.
+    pub(super) async fn switch(&self, on: bool) -> Outcome {
+        self.ask(BusRequest::Power(on)).await.await
+    }
+
     /// Reads this meter on demand; how many requests that took.
     pub(super) async fn sends_of(&mut self, meter: &str) -> u32 {
         let before = self.health.borrow().traffic.sends;
-        self.commands.send(Command::ReadNow { meter: meter.to_owned() }).await.expect("still running");
+        _ = self.read(meter).await;
         loop {
             let (readout, _) = self.readout_of(meter).await;
             if readout.due_at.is_none() {

@@ -1,12 +1,15 @@
 //! Drives a conversation over a line: moves bytes and time, decides nothing.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::heartbeat::WRITTEN_WITHIN;
 use super::line::{Arrived, Character, Line, LineError};
 use crate::mbus::master::conversation::{Conversation, Step};
+
+/// How long a line may take to accept a request; it counts as gone then.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// More than any telegram, so that one read takes all there is.
 const BUFFER: usize = 512;

@@ -5,53 +5,67 @@ pub mod device_tree;
 pub mod drive;
 pub mod hat;
 pub mod health;
-pub mod heartbeat;
 mod last_resort;
 pub mod line;
+mod metered;
+mod power;
 mod scanning;
 pub mod schedule;
 pub mod serve;
 pub mod session;
 mod slot;
 pub mod task;
-#[cfg(test)]
-mod bench;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-pub use scanning::Scan;
+pub use metered::Metered;
 
 use crate::mbus::master::readout::ReadoutError;
 use crate::mbus::master::search::Found;
+use crate::request::Reply;
 
 /// What happened on a segment, for the outbox: the only thing a bus task sends.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BusEvent {
-    /// Place in `Config::buses`.
+    /// Index in `Config::buses`.
     pub bus: usize,
     /// What happened.
     pub what: Happened,
 }
 
 /// What happened on a segment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Happened {
-    /// A meter's turn is over.
-    Read(MeterReadout),
-    /// The line is gone (I/O error); the task reopens it for ever.
+    /// A configured meter's turn is over.
+    Read {
+        /// What came of it.
+        readout: MeterReadout,
+        /// Who asked for the reading.
+        asked: Vec<Reply>,
+    },
+    /// The meter at an address gave telegrams, for who asked alone.
+    ReadAt {
+        /// The name of the meter, where one is configured at that address.
+        meter: Option<String>,
+        /// Wall clock when the last telegram was complete.
+        read_at: SystemTime,
+        /// The whole frames of its telegrams.
+        frames: Vec<Vec<u8>>,
+        /// Who asked.
+        reply: Reply,
+    },
+    /// The line is gone (I/O error); the task opens it again.
     Down {
         /// What the system said.
         error: String,
     },
     /// The line is open and powered.
     Up,
-    /// A scan is over.
+    /// A scan came to its end.
     Scanned {
         /// Who answered.
         found: Vec<Found>,
-        /// Whether it came to its end; it does not where the bus loses its power.
-        complete: bool,
     },
 }
 
@@ -66,20 +80,6 @@ pub struct MeterReadout {
     pub read_at: SystemTime,
     /// The whole frames of its telegrams, checked by the framer; or why there are none.
     pub frames: Result<Vec<Vec<u8>>, ReadoutError>,
-}
-
-/// A wish from outside, on a bounded channel into the bus task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Read this meter before anything scheduled.
-    ReadNow {
-        /// Its name.
-        meter: String,
-    },
-    /// Switch bus power.
-    Power(bool),
-    /// Look for meters, between the readouts; while another scan is at work this one is ignored.
-    Scan(Scan),
 }
 
 /// What of this machine a bus touches besides its port; tests bring their own.
@@ -99,3 +99,6 @@ impl Machine {
         Self { device_tree: device_tree.into(), open_pin: hat::open_pin }
     }
 }
+
+#[cfg(test)]
+mod bench;

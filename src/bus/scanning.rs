@@ -4,22 +4,13 @@
 
 use std::time::Duration;
 
-use super::heartbeat::{Promise, Watched};
 use super::line::LineError;
 use super::session::{Session, character};
 use crate::config::Bus;
-use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
+use crate::mbus::address::PrimaryAddress;
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::search::{Found, Search};
-
-/// Which meters are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scan {
-    /// At every primary address.
-    Primary,
-    /// By secondary address, among those that the mask matches.
-    Secondary(SecondaryAddress),
-}
+use crate::request::Scan;
 
 /// A search at work.
 #[derive(Debug)]
@@ -41,14 +32,8 @@ impl Scanning {
     }
 
     /// The next probe, at the rate of the bus; `false` where it was the last.
-    pub(super) async fn probe(
-        &mut self,
-        session: &mut Session,
-        bus: &Bus,
-        promise: &Promise,
-    ) -> Result<bool, LineError> {
-        let mut probe = Watched { conversation: &mut self.search, promise };
-        self.found.extend(session.converse(character(bus, None), &mut probe).await?);
+    pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
+        self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
         Ok(!self.search.is_over())
     }
 

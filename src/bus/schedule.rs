@@ -23,7 +23,7 @@ const LONGEST_SILENT_GAP: Duration = Duration::from_secs(15 * 60);
 /// A step of the wall clock against the monotonic one that moves the slots.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
-/// So often the wall clock is looked at while nothing is due: a day's slot shall not wait for a clock
+/// How often to look at the wall clock while nothing is due: a day's slot must not wait for a clock
 /// that was set long before it.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -61,7 +61,7 @@ impl Plan {
 /// A meter that is to be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// Place in the plans.
+    /// Index in the plans.
     pub meter: usize,
     /// The slot it is for; `None` on demand.
     pub due_at: Option<Timestamp>,
@@ -85,7 +85,7 @@ pub enum Next {
 pub struct Schedule {
     meters: Vec<Entry>,
     /// Meters to read on demand, first come first served, each once.
-    wanted: VecDeque<usize>,
+    soon: VecDeque<usize>,
     timezone: TimeZone,
 }
 
@@ -121,19 +121,19 @@ impl Schedule {
             entry
         };
         let meters = plans.into_iter().map(entry).collect();
-        Self { meters, wanted: VecDeque::new(), timezone }
+        Self { meters, soon: VecDeque::new(), timezone }
     }
 
-    /// Reads this meter before anything scheduled; a wish that is already waiting is not doubled.
-    pub fn want(&mut self, meter: usize) {
-        if meter < self.meters.len() && !self.wanted.contains(&meter) {
-            self.wanted.push_back(meter);
+    /// Reads this meter before anything scheduled; once, however often it is asked for until then.
+    pub fn read_soon(&mut self, meter: usize) {
+        if meter < self.meters.len() && !self.soon.contains(&meter) {
+            self.soon.push_back(meter);
         }
     }
 
     /// What to do now: on demand before scheduled, the longest due first. What is returned counts as started.
     pub fn next(&mut self, now: Now) -> Next {
-        if let Some(meter) = self.wanted.pop_front() {
+        if let Some(meter) = self.soon.pop_front() {
             return Next::Read(Due { meter, due_at: None, retry: true });
         }
         for entry in &mut self.meters {
@@ -189,7 +189,7 @@ impl Entry {
         self.due = self.slot_near(target, now, timezone);
     }
 
-    /// Plans anew where the wall clock was set since. A slot that is due by then is read at once all
+    /// Plans again where the wall clock was set since. A slot that is due by then is read at once all
     /// the same, for the nearest one of the clock as it stands now.
     fn follow_clock(&mut self, now: Now, timezone: &TimeZone) {
         let planned = self.due.wall.duration_since(now.wall);

@@ -28,14 +28,14 @@ pub struct Session {
 /// Why there is no session, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum Outage {
-    /// A bus wants a Hat that is not there.
+    /// The Hat of the bus is not there.
     #[error(transparent)]
     NoHat(#[from] NoHat),
     /// The Hat is there, its pin is not.
     #[error(transparent)]
     Power(#[from] PowerError),
-    /// A gateway takes requests, and nobody ever answers.
-    #[error("nobody answers through the gateway, so its connection is opened anew")]
+    /// A gateway takes requests, and no meter ever answers.
+    #[error("no meter answers through the gateway, so it is connected to again")]
     Unanswered,
     /// The line.
     #[error(transparent)]
@@ -123,19 +123,13 @@ impl Session {
     /// # Errors
     /// Where the line is gone. That a meter gave nothing is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
-        let (character, mut readout) = self.readout(query, link);
-        self.converse(character, &mut readout).await
-    }
-
-    /// One meter's turn on this line, and the characters it wants.
-    pub(super) fn readout(&self, query: Query, link: LinkState) -> (Character, Readout) {
         let timing = LineTiming {
             baud: query.character.baud,
             response_timeout: query.response_timeout,
             latency: self.latency(),
             retries: query.retries,
         };
-        (query.character, Readout::new(query.turn, link, timing))
+        self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
     }
 
     /// Any conversation, with characters like these.

@@ -6,7 +6,6 @@ pub mod payload;
 mod presence;
 pub mod outbox;
 mod publisher;
-mod requests;
 mod request_json;
 pub mod link;
 pub mod task;

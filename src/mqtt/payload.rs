@@ -29,8 +29,19 @@ pub const OFFLINE: &str = "offline";
 /// `<meter>/reading`: the whole reading, every measurement with its unit.
 #[must_use]
 pub fn reading(reading: &Reading, seq: u64) -> String {
-    json(&ReadingJson {
-        meter: &reading.meter,
+    json(&reading_json(Some(&reading.meter), Some(seq), reading))
+}
+
+/// The same of a reading that is neither stored nor published: without a number, and without a name
+/// where no meter is configured at that address.
+#[must_use]
+pub fn reading_aside(meter: Option<&str>, reading: &Reading) -> String {
+    json(&reading_json(meter, None, reading))
+}
+
+fn reading_json<'a>(meter: Option<&'a str>, seq: Option<u64>, reading: &'a Reading) -> ReadingJson<'a> {
+    ReadingJson {
+        meter,
         seq,
         due_at: reading.due_at.map(timestamp),
         read_at: timestamp(reading.read_at),
@@ -38,7 +49,7 @@ pub fn reading(reading: &Reading, seq: u64) -> String {
         device: device(&reading.device),
         measurements: reading.measurements.iter().map(measurement).collect(),
         errors: reading.errors.iter().map(fault).collect(),
-    })
+    }
 }
 
 /// `<meter>/state`: flat JSON, one key for each measurement. With a `zone` each time of the meter's
@@ -155,8 +166,8 @@ impl Serialize for Number {
 
 #[derive(Serialize)]
 struct ReadingJson<'a> {
-    meter: &'a str,
-    seq: u64,
+    meter: Option<&'a str>,
+    seq: Option<u64>,
     due_at: Option<String>,
     read_at: String,
     clock_synced: Option<bool>,

@@ -63,8 +63,8 @@ pub(super) struct Publisher {
 /// What became of a readout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is in the spool, under this number.
-    Taken(u64),
+    /// It is in the spool; as it is published.
+    Taken(String),
     /// The meter is to be read again at once.
     ReadAgain,
     /// There is no reading.
@@ -101,7 +101,7 @@ impl Publisher {
         match what {
             Happened::Up => self.tell(&Event::BusUp { bus: name }),
             Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
-            Happened::Read(_) | Happened::Scanned { .. } => {}
+            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanned { .. } => {}
         }
     }
 
@@ -212,9 +212,13 @@ impl Publisher {
     }
 
     /// Into the spool, and its meaning into the documents.
-    fn take(&mut self, reading: &Reading) -> u64 {
+    fn take(&mut self, reading: &Reading) -> String {
         let name = &reading.meter;
-        let seq = self.spool.append(name, self.now, |seq| payload::reading(reading, seq));
+        let mut published = String::new();
+        let seq = self.spool.append(name, self.now, |seq| {
+            published = payload::reading(reading, seq);
+            published.clone()
+        });
         self.readings.taken += 1;
         let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
         let state = payload::state(reading, seq, zone);
@@ -223,7 +227,7 @@ impl Publisher {
         if self.config.mqtt.value_topics {
             self.set_values(reading);
         }
-        let Some(known) = self.meters.get_mut(name) else { return seq };
+        let Some(known) = self.meters.get_mut(name) else { return published };
         known.believe(reading, &mut self.spool, self.now);
         known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
@@ -237,7 +241,7 @@ impl Publisher {
         self.announcements.read(name, &reading.measurements);
         self.carry_out();
         self.tell_notices();
-        seq
+        published
     }
 
     /// Each value on a topic of its own.
@@ -370,9 +374,28 @@ impl Publisher {
         self.meters.iter().map(|(name, known)| (name.clone(), status(known))).collect()
     }
 
-    /// The bus of a configured meter.
-    pub(super) fn bus_of(&self, meter: &str) -> Option<usize> {
-        self.meters.get(meter).map(|known| known.meter.bus)
+    /// The reading of a meter that was read for who asked alone, as JSON; `meter` is the configured
+    /// one at that address. Nothing of it is kept.
+    pub(super) fn reading_aside(
+        &self,
+        meter: Option<&str>,
+        read_at: SystemTime,
+        frames: &[Vec<u8>],
+        clock_synced: Option<bool>,
+    ) -> Result<String, String> {
+        let known = meter.and_then(|meter| self.meters.get(meter));
+        let unnamed = normalise::Meter {
+            name: "",
+            key: None,
+            rules: &[],
+            profile: None,
+            profiles: &self.config.profiles,
+            only: None,
+            units: &BTreeMap::new(),
+        };
+        let described = known.map_or(unnamed, |known| known.described(&self.config));
+        let reading = normalise::reading(frames, &described, Occasion { due_at: None, read_at, clock_synced });
+        reading.map(|reading| payload::reading_aside(meter, &reading)).map_err(|fault| fault.error)
     }
 }
 

@@ -1,124 +1,155 @@
 //! The JSON of `bridge/request/<verb>` and `bridge/response/<verb>`.
 //!
-//! Not here: what a request asks for (`requests`), doing it (`task`).
+//! Not here: doing what a request asks for (`request`), topics (`topic`).
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::payload::json;
+use super::payload;
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::master::search::Found;
+use crate::mbus::medium;
+use crate::request::{Answer, BusRequest, Outcome, Request, Scan};
 
-/// A message on `bridge/request/<verb>`; every field may be missing.
-#[derive(Debug, Default)]
-pub(super) struct Request {
-    /// Name of a configured meter.
-    pub(super) meter: Option<String>,
-    /// Name of a bus.
-    pub(super) bus: Option<String>,
-    /// For `power`: switch it on or off.
-    pub(super) on: Option<bool>,
-    /// For `scan`: search by secondary address, among those that this mask matches.
-    pub(super) secondary: Option<String>,
-}
-
-/// Reads a request, or says what is wrong with it; and, of one that is a JSON object at all, what
-/// the asker wants to see again in the response. An empty payload asks for nothing in particular.
-pub(super) fn request(payload: &[u8]) -> (Result<Request, String>, Option<Box<RawValue>>) {
-    let want = "want a JSON object such as {\"meter\":\"cold_water\"}";
-    let written: Result<Written, _> = match payload.trim_ascii().first() {
-        None => return (Ok(Request::default()), None),
+/// Reads what `bridge/request/<verb>` with this payload asks for, or says what is wrong with it; and,
+/// of one that is a JSON object at all, what the asker wants to see again in the response. An empty
+/// payload is an object without fields.
+pub(super) fn request(verb: &str, payload: &[u8]) -> (Result<Request, String>, Option<Box<RawValue>>) {
+    let expected = "expected a JSON object such as {\"meter\":\"cold_water\"}";
+    let fields: Result<Fields, _> = match payload.trim_ascii().first() {
+        None => Ok(Fields::default()),
         Some(b'{') => serde_json::from_slice(payload),
-        Some(_) => return (Err(want.to_owned()), None),
+        Some(_) => return (Err(expected.to_owned()), None),
     };
-    match written {
-        Err(error) => (Err(format!("{want}: {error}")), None),
-        Ok(Written { meter, bus, on, secondary, transaction }) => {
-            let fields = || {
-                Ok(Request {
-                    meter: text("meter", meter)?,
-                    bus: text("bus", bus)?,
-                    on: on.map(|on| on.as_bool().ok_or_else(|| unwanted("on", &on, "true or false"))).transpose()?,
-                    secondary: text("secondary", secondary)?,
-                })
-            };
-            (fields(), transaction)
+    match fields {
+        Err(error) => (Err(format!("{expected}: {error}")), None),
+        Ok(mut fields) => {
+            let transaction = fields.transaction.take();
+            (fields.request(verb), transaction)
         }
     }
 }
 
-/// `data` is a JSON object, empty where there is nothing to tell.
-pub(super) fn response(outcome: Result<Value, &str>, transaction: Option<&RawValue>) -> String {
-    let empty = || Value::Object(serde_json::Map::new());
-    json(&match outcome {
-        Ok(data) => Response { status: "ok", data, error: None, transaction },
-        Err(error) => Response { status: "error", data: empty(), error: Some(error), transaction },
-    })
+/// `data` is a JSON object, empty where there is nothing to say.
+pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> String {
+    let data = match outcome {
+        Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
+        Ok(Answer::Found(found)) => RawValue::from_string(scan_result(found).to_string()).ok(),
+        Ok(Answer::Done) | Err(_) => None,
+    };
+    let status = if outcome.is_ok() { "ok" } else { "error" };
+    let data = data.as_deref().map_or(Data::Empty {}, Data::Some);
+    payload::json(&Response { status, data, error: outcome.as_ref().err(), transaction })
 }
 
-/// A request whose fields may have any type, so that a wrong one does not cost the transaction.
-#[derive(Deserialize)]
-struct Written {
+/// The fields of a request, which may be missing or have any type: a wrong one must not cost the
+/// transaction.
+#[derive(Default, Deserialize)]
+struct Fields {
+    /// Name of a configured meter.
     meter: Option<Value>,
+    /// Name of a bus; not needed where there is only one.
     bus: Option<Value>,
+    /// For `read`: a primary or secondary address instead of a name, a number or a text.
+    address: Option<Box<RawValue>>,
+    /// For `power`: switch it on or off.
     on: Option<Value>,
+    /// For `scan`: search by secondary address, among those that this mask matches.
     secondary: Option<Value>,
     transaction: Option<Box<RawValue>>,
 }
 
-#[derive(Serialize)]
-struct Response<'a> {
-    status: &'static str,
-    data: Value,
-    error: Option<&'a str>,
-    transaction: Option<&'a RawValue>,
+impl Fields {
+    fn request(self, verb: &str) -> Result<Request, String> {
+        let Self { meter, bus, address, on, secondary, .. } = self;
+        let what = match verb {
+            "read" => match (text("meter", meter)?, address) {
+                (Some(meter), None) => BusRequest::Read { meter },
+                (None, Some(address)) => BusRequest::ReadAt(meter_address(&address)?),
+                (Some(_), Some(_)) => return Err("both \"meter\" and \"address\" are set, expected one".to_owned()),
+                (None, None) => return Err("say which \"meter\", or at which \"address\"".to_owned()),
+            },
+            "power" => {
+                let on = on.ok_or("say \"on\": true or false")?;
+                BusRequest::Power(on.as_bool().ok_or_else(|| unexpected("on", &on, "true or false"))?)
+            }
+            "scan" => BusRequest::Scan(match text("secondary", secondary)? {
+                None => Scan::Primary,
+                Some(mask) => Scan::Secondary(
+                    SecondaryAddress::parse(&mask)
+                        .map_err(|_| unexpected("secondary", &mask.into(), "a mask such as \"3013????\""))?,
+                ),
+            }),
+            "reload" => return Ok(Request::Reload),
+            _ => return Err("no such request; there are read, scan, power and reload".to_owned()),
+        };
+        Ok(Request::Bus { name: text("bus", bus)?, what })
+    }
 }
 
 fn text(field: &str, value: Option<Value>) -> Result<Option<String>, String> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(unwanted(field, &other, "a text in quotes")),
+        Some(other) => Err(unexpected(field, &other, "a text in quotes")),
     }
 }
 
-fn unwanted(field: &str, value: &Value, want: &str) -> String {
+/// `5`, `"5"`, `"30137315"`, `"3013731593060104"`: up to three digits are a primary address.
+fn meter_address(written: &RawValue) -> Result<MeterAddress, String> {
+    let written: Value = serde_json::from_str(written.get()).map_err(|error| error.to_string())?;
+    let text = match &written {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let address = if text.len() <= 3 {
+        text.parse().ok().and_then(PrimaryAddress::new).map(MeterAddress::Primary)
+    } else {
+        SecondaryAddress::parse(&text).ok().map(MeterAddress::Secondary)
+    };
+    address.ok_or_else(|| unexpected("address", &written, "0 to 250 or a secondary address such as \"30137315\""))
+}
+
+fn unexpected(field: &str, value: &Value, expected: &str) -> String {
     let value: String = value.to_string().chars().take(60).collect();
-    format!("\"{field}\" is {value}, want {want}")
+    format!("\"{field}\" is {value}, expected {expected}")
+}
+
+#[derive(Serialize)]
+struct Response<'a> {
+    status: &'static str,
+    data: Data<'a>,
+    error: Option<&'a String>,
+    transaction: Option<&'a RawValue>,
+}
+
+/// An object.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Some(&'a RawValue),
+    Empty {},
+}
+
+/// `{"meters":[{"address":"48","id":"30137315",…}],"collisions":["7"]}`
+fn scan_result(found: &[Found]) -> Value {
+    let (mut meters, mut collisions) = (Vec::new(), Vec::new());
+    for finding in found {
+        match finding {
+            Found::Collision(address) => collisions.push(address.to_string()),
+            Found::Meter { address, identity, fabrication_number, .. } => meters.push(json!({
+                "address": address.to_string(),
+                "fabrication_number": fabrication_number.map(|number| format!("{number:08X}")),
+                "id": identity.map(|identity| format!("{:08X}", identity.id())),
+                "manufacturer": identity.map(|identity| identity.manufacturer().to_string()),
+                "version": identity.map(SecondaryAddress::version),
+                "medium": identity.map(|identity| medium::name(identity.medium())),
+            })),
+        }
+    }
+    json!({ "meters": meters, "collisions": collisions })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{request, response};
-
-    #[test]
-    fn a_response_gives_back_the_transaction_as_it_came() {
-        let (asked, transaction) = request(br#"{"meter":"heat","transaction":{"n":1.10}}"#);
-        assert_eq!(asked.expect("a request").meter.as_deref(), Some("heat"));
-        assert_eq!(
-            response(Err("no such meter"), transaction.as_deref()),
-            r#"{"status":"error","data":{},"error":"no such meter","transaction":{"n":1.10}}"#
-        );
-        let (nothing, transaction) = request(b" ");
-        assert!(nothing.is_ok(), "an empty payload");
-        assert_eq!(
-            response(Ok(serde_json::json!({})), transaction.as_deref()),
-            r#"{"status":"ok","data":{},"error":null,"transaction":null}"#
-        );
-    }
-
-    #[test]
-    fn a_request_that_makes_no_sense_is_told_why_with_its_transaction() {
-        for (bad, why) in [
-            (r#"{"transaction":7,"meter":1}"#, r#""meter" is 1, want a text in quotes"#),
-            (r#"{"on":"no","transaction":7}"#, r#""on" is "no", want true or false"#),
-            (r#"{"transaction":7,"bus":{},"meter":null}"#, r#""bus" is {}, want a text in quotes"#),
-        ] {
-            let (asked, transaction) = request(bad.as_bytes());
-            assert_eq!(asked.expect_err(bad), why);
-            assert_eq!(transaction.expect(bad).get(), "7");
-        }
-        for bad in [&b"[]"[..], b"{", b"\xFF", b"{\"meter\":\"\xFF\"}"] {
-            assert!(request(bad).0.is_err_and(|why| why.contains("want a JSON object")), "{bad:?}");
-        }
-    }
-}
+mod tests;

@@ -14,20 +14,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
 use super::link::{Credentials, Fault, LinkEvent, Order, Version};
 use super::outbox::{Next, Verdict};
-use super::publisher::{Outcome, Publisher};
-use super::requests::Waiting;
+use super::publisher::Publisher;
 use crate::bus::health::Health;
-use crate::bus::{BusEvent, Command, Happened};
+use crate::bus::{BusEvent, Happened};
 use crate::config::Config;
+use crate::request::Desk;
 use crate::spool::Spool;
 use crate::status::Status;
+use messages::{Waiting, next_outcome};
 use status::Display;
 
 /// Events taken at one turn, at most.
@@ -37,22 +37,15 @@ const FAULTS: usize = 10;
 /// How long the last messages may take at the end.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
-/// One bus, as the outbox task sees it.
-#[derive(Clone, Debug)]
-pub struct BusEnd {
-    /// Takes wishes.
-    pub commands: mpsc::Sender<Command>,
-    /// Shows how it is doing.
-    pub health: watch::Receiver<Health>,
-}
-
 /// The channels of the outbox task.
 #[derive(Debug)]
 pub struct Channels {
     /// What happens on the buses.
     pub happened: mpsc::Receiver<BusEvent>,
-    /// The buses, in the order of the configuration.
-    pub buses: Vec<BusEnd>,
+    /// How each bus is doing, in the order of the configuration.
+    pub health: Vec<watch::Receiver<Health>>,
+    /// Where requests go.
+    pub desk: Desk,
     /// To the link.
     pub orders: mpsc::Sender<Order>,
     /// From the link.
@@ -61,9 +54,6 @@ pub struct Channels {
     pub clock_synced: watch::Receiver<Option<bool>>,
     /// From the agent.
     pub reload: mpsc::Receiver<Reload>,
-    /// Told when somebody asks for a reload over MQTT, with the transaction that [`Reload::Answer`]
-    /// brings back.
-    pub ask_reload: mpsc::Sender<Option<Box<RawValue>>>,
 }
 
 /// What the agent tells the outbox task.
@@ -71,19 +61,14 @@ pub struct Channels {
 pub enum Reload {
     /// Answer, to show that there is progress.
     Ping(oneshot::Sender<()>),
-    /// What came of a reload that was asked for over MQTT.
-    Answer {
-        /// Done, or why nothing is changed.
-        outcome: Result<(), String>,
-        /// Whatever the asker wants to see again.
-        transaction: Option<Box<RawValue>>,
-    },
     /// The configuration is another one now. The tasks of changed buses have ended.
     Config {
         /// The new one.
         config: Box<Config>,
-        /// Its buses.
-        buses: Vec<BusEnd>,
+        /// How its buses are doing.
+        health: Vec<watch::Receiver<Health>>,
+        /// Where requests go now.
+        desk: Desk,
         /// Who to connect as, where `[mqtt]` differs.
         reconnect: Option<Credentials>,
         /// When each meter's last good reading was taken.
@@ -96,7 +81,8 @@ pub enum Reload {
 pub struct OutboxTask {
     publisher: Publisher,
     channels: Channels,
-    waiting: Waiting,
+    /// Requests over MQTT without a response yet.
+    waiting: Vec<Waiting>,
     connection: Option<u64>,
     /// Why there is no connection, each reason once: logged already.
     faults: Vec<Fault>,
@@ -115,7 +101,7 @@ impl OutboxTask {
         Self {
             publisher: Publisher::new(config, spool, now),
             channels,
-            waiting: Waiting::default(),
+            waiting: Vec::new(),
             connection: None,
             faults: Vec::new(),
             disk_work: None,
@@ -149,6 +135,7 @@ impl OutboxTask {
                 },
                 Some(event) = self.channels.link.recv() => self.linked(event),
                 Some(reload) = self.channels.reload.recv() => self.reload(reload),
+                (respond, outcome) = next_outcome(&mut self.waiting) => self.respond(respond, &outcome),
                 outcome = ended(&mut self.disk_work) => self.stored(outcome),
                 () = sleep_until(wake.into()) => {}
             }
@@ -196,22 +183,18 @@ impl OutboxTask {
         self.turn();
         match reload {
             Reload::Ping(reply) => _ = reply.send(()),
-            Reload::Answer { outcome, transaction } => self.reloaded(&outcome, transaction.as_deref()),
-            Reload::Config { config, buses, reconnect, reply } => {
-                // What an exchanged bus task said last belongs to the old configuration.
+            Reload::Config { config, health, desk, reconnect, reply } => {
+                // What an exchanged bus task sent last belongs to the old configuration.
                 self.catch_up();
-                for place in self.exchanged(&buses) {
-                    self.give_up(place, "the configuration was changed");
-                }
                 self.publisher.reconfigure(*config);
-                self.channels.buses = buses;
+                (self.channels.health, self.channels.desk) = (health, desk);
                 self.reconnect = reconnect.map(|who| (who, Instant::now() + GOODBYE_WITHIN));
                 _ = reply.send(self.publisher.last_good());
             }
         }
     }
 
-    /// Connects anew once the old connection has said everything.
+    /// Connects again once pending messages are flushed.
     fn reconnect(&mut self, now: Instant) {
         let Some((_, at)) = &self.reconnect else { return };
         if now < *at && self.connection.is_some() && !self.publisher.outbox.is_quiet() {
@@ -232,34 +215,13 @@ impl OutboxTask {
 
     fn happened(&mut self, event: BusEvent) {
         self.turn();
-        let readout = match event.what {
-            Happened::Read(readout) => readout,
-            Happened::Scanned { found, complete: true } => return self.scanned(event.bus, Ok(&found)),
-            Happened::Scanned { .. } => return self.scanned(event.bus, Err("bus power went off")),
-            other => {
-                if let Happened::Down { error } = &other {
-                    self.give_up(event.bus, error);
-                }
-                return self.publisher.happened(event.bus, &other);
+        match event.what {
+            Happened::Read { readout, asked } => self.read(readout, asked),
+            Happened::ReadAt { meter, read_at, frames, reply } => {
+                self.read_at(meter.as_deref(), read_at, &frames, reply);
             }
-        };
-        let meter = readout.meter.clone();
-        let synced = *self.channels.clock_synced.borrow();
-        match self.publisher.readout(readout, synced) {
-            Outcome::ReadAgain => {
-                if let Err(error) = self.read_now(&meter) {
-                    tracing::debug!(meter, "not read again at once: {error}");
-                }
-            }
-            Outcome::Taken(seq) => self.answer(&meter, Ok(seq)),
-            Outcome::Failed(error) => self.answer(&meter, Err(&error)),
-        }
-    }
-
-    fn answer(&mut self, meter: &str, outcome: Result<u64, &str>) {
-        let topic = self.publisher.topics.response("read");
-        for response in self.waiting.answer(meter, outcome) {
-            self.publisher.outbox.note(topic.clone(), response.into());
+            Happened::Scanned { found } => self.scanned(event.bus, &found),
+            other => self.publisher.happened(event.bus, &other),
         }
     }
 

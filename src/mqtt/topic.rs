@@ -9,21 +9,6 @@ pub struct Topics {
     base: String,
 }
 
-/// What a command topic asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command<'a> {
-    /// `<base>/bridge/request/<verb>`.
-    Request {
-        /// The verb, not yet known to be one of ours.
-        verb: &'a str,
-    },
-    /// `<base>/<meter>/read`: read now, whatever the payload.
-    Read {
-        /// The meter's name, not yet known to be one of ours.
-        meter: &'a str,
-    },
-}
-
 impl Topics {
     /// `base` without a trailing slash, as the checked config has it.
     #[must_use]
@@ -76,8 +61,7 @@ impl Topics {
     /// The meter whose state topic this is.
     #[must_use]
     pub fn meter_of_state<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        let meter = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix("/state")?;
-        (!meter.is_empty() && !meter.contains('/') && meter != "bridge").then_some(meter)
+        self.meter_of(topic, "/state")
     }
 
     /// Each whole reading of a meter.
@@ -110,30 +94,42 @@ impl Topics {
         [format!("{}/bridge/request/+", self.base), format!("{}/+/read", self.base)]
     }
 
-    /// What a message on `topic` asks for; `None` where it is no command topic of this base.
+    /// The verb of `<base>/bridge/request/<verb>`, not yet known to be one of ours.
     #[must_use]
-    pub fn command<'a>(&self, topic: &'a str) -> Option<Command<'a>> {
-        let below = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?;
-        if let Some(verb) = below.strip_prefix("bridge/request/") {
-            return (!verb.is_empty() && !verb.contains('/')).then_some(Command::Request { verb });
-        }
-        let meter = below.strip_suffix("/read")?;
-        (!meter.is_empty() && !meter.contains('/') && meter != "bridge").then_some(Command::Read { meter })
+    pub fn verb<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let verb = self.below(topic)?.strip_prefix("bridge/request/")?;
+        (!verb.is_empty() && !verb.contains('/')).then_some(verb)
+    }
+
+    /// The meter of `<base>/<meter>/read`, not yet known to be one of ours: it is to be read now,
+    /// whatever the payload.
+    #[must_use]
+    pub fn meter_to_read<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        self.meter_of(topic, "/read")
+    }
+
+    fn meter_of<'a>(&self, topic: &'a str, end: &str) -> Option<&'a str> {
+        let meter = self.below(topic)?.strip_suffix(end)?;
+        (!meter.is_empty() && !meter.contains('/') && meter != "bridge").then_some(meter)
+    }
+
+    fn below<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        topic.strip_prefix(self.base.as_str())?.strip_prefix('/')
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Topics};
+    use super::Topics;
 
     #[test]
     fn commands_are_read_back_from_their_own_topics_only() {
         let topics = Topics::new("mbushat/house7");
-        assert_eq!(topics.command(&topics.read("cold_water")), Some(Command::Read { meter: "cold_water" }));
+        let command = |topic: &str| topics.verb(topic).or(topics.meter_to_read(topic)).map(str::to_owned);
+        assert_eq!(topics.meter_to_read(&topics.read("cold_water")), Some("cold_water"));
         assert_eq!(topics.meter_of_state(&topics.state("cold_water")), Some("cold_water"));
         assert_eq!(topics.meter_of_state(&topics.bridge_state()), None);
-        let request = "mbushat/house7/bridge/request/scan";
-        assert_eq!(topics.command(request), Some(Command::Request { verb: "scan" }));
+        assert_eq!(topics.verb(&topics.request("scan")), Some("scan"));
         for other in [
             "mbushat/cold_water/read",
             "mbushat/house77/cold_water/read",
@@ -146,7 +142,7 @@ mod tests {
             "mbushat/house7/cold_water/reading",
             "",
         ] {
-            assert_eq!(topics.command(other), None, "{other}");
+            assert_eq!(command(other), None, "{other}");
         }
     }
 
@@ -165,7 +161,7 @@ mod tests {
         ];
         for topic in published {
             assert!(topic.starts_with("mbushat/"));
-            assert_eq!(topics.command(&topic), None, "{topic}");
+            assert_eq!(topics.verb(&topic).or(topics.meter_to_read(&topic)), None, "{topic}");
         }
     }
 }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use mbushat::bus::hat::{PowerError, PowerPin};
 use mbushat::bus::health::Health;
-use mbushat::bus::heartbeat::{Heartbeat, heartbeat};
 use mbushat::bus::serve::{PtyPort, serve_tcp};
-use mbushat::bus::task::{BusTask, Metered};
-use mbushat::bus::{BusEvent, Command, Happened, Machine, MeterReadout};
+use mbushat::bus::task::BusTask;
+use mbushat::bus::{BusEvent, Happened, Machine, MeterReadout, Metered};
 use mbushat::mbus::link::timing::Baud;
+use mbushat::request::{Asked, BusRequest, Response, reply};
 use mbushat::sim::segment::Segment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ async fn meters_on_a_pty_are_read_when_due_and_on_demand() {
     assert_eq!((first.meter.as_str(), first.due_at.is_some()), ("a", true));
     assert_eq!(first.frames.expect("a telegram")[0][5], 5, "the A field of its reply");
     assert_eq!(bus.next_readout().await.meter, "b");
-    bus.commands.send(Command::ReadNow { meter: "b".to_owned() }).await.expect("running");
+    _ = bus.read("b").await;
     let demanded = bus.readout_of("b").await;
     assert_eq!((demanded.due_at, demanded.frames.is_ok()), (None, true));
     assert!(bus.readout_of("a").await.due_at.is_some());
@@ -108,10 +108,10 @@ async fn the_bus_loses_its_power_with_its_line_and_on_demand() {
     let power = "hat = true\npower_gpio = 12\npower_settle = \"10ms\"";
     let mut bus = Running::start(&place, power, &[("a", 5, "1s")]);
     assert!(bus.readout_of("a").await.frames.is_ok());
-    bus.commands.send(Command::Power(false)).await.expect("running");
+    _ = bus.ask(BusRequest::Power(false)).await;
     until(|| levels(12) == [true, false]).await;
     assert!(!bus.health.borrow().up, "a bus without power is not up");
-    bus.commands.send(Command::Power(true)).await.expect("running");
+    _ = bus.ask(BusRequest::Power(true)).await;
     until(|| levels(12) == [true, false, true]).await;
     assert!(bus.health.borrow().up);
     drop(wire);
@@ -186,9 +186,8 @@ async fn a_simulated_segment_behind_a_gateway_and_one_in_this_process_give_the_s
 /// A bus task at work.
 pub(crate) struct Running {
     pub(crate) events: mpsc::Receiver<BusEvent>,
-    pub(crate) commands: mpsc::Sender<Command>,
+    requests: mpsc::Sender<Asked>,
     pub(crate) health: watch::Receiver<Health>,
-    pub(crate) heartbeat: Heartbeat,
     pub(crate) stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -219,23 +218,33 @@ impl Running {
         std::fs::write(&file, text).expect("a file");
         let config = mbushat::config::load(&file).expect("a good configuration");
         let (events_in, events) = mpsc::channel(16);
-        let (commands, commands_out) = mpsc::channel(16);
+        let (requests, requests_out) = mpsc::channel(16);
         let (health_in, health) = watch::channel(Health::default());
         let (stop, stop_out) = watch::channel(false);
-        let (promise, heartbeat) = heartbeat();
         let task = BusTask {
-            place: 0,
+            index: 0,
             bus: config.buses.into_iter().next().expect("a bus"),
-            meters: config.meters.into_iter().map(|meter| Metered { meter, last_good: None }).collect(),
+            meters: config.meters.into_iter().map(|meter| Metered::new(meter, None)).collect(),
             timezone: TimeZone::UTC,
             machine: Machine { device_tree: place.0.clone(), open_pin: fake_pin },
             events: events_in,
-            commands: commands_out,
+            requests: requests_out,
             health: health_in,
-            promise,
             stop: stop_out,
         };
-        (task, Self { events, commands, health, heartbeat, stop, task: None })
+        (task, Self { events, requests, health, stop, task: None })
+    }
+
+    /// Asks for this; the answer comes by itself.
+    pub(crate) async fn ask(&self, what: BusRequest) -> Response {
+        let (reply, response) = reply();
+        self.requests.send(Asked { what, reply }).await.expect("running");
+        response
+    }
+
+    /// Reads this meter on demand.
+    pub(crate) async fn read(&self, meter: &str) -> Response {
+        self.ask(BusRequest::Read { meter: meter.to_owned() }).await
     }
 
     async fn next(&mut self) -> Happened {
@@ -244,7 +253,6 @@ impl Running {
 
     /// The first event that is wanted, in good time.
     async fn first<T>(&mut self, wanted: impl Fn(Happened) -> Option<T>) -> T {
-        let heartbeat = self.heartbeat.clone();
         let found = async {
             loop {
                 if let Some(found) = wanted(self.next().await) {
@@ -252,27 +260,26 @@ impl Running {
                 }
             }
         };
-        tokio::select! {
-            found = timeout(PATIENCE, found) => found.expect("it happens in time"),
-            () = hangs(heartbeat) => panic!("the watchdog would bite"),
-        }
+        timeout(PATIENCE, found).await.expect("it happens in time")
     }
 
     pub(crate) async fn next_readout(&mut self) -> MeterReadout {
-        self.first(|happened| if let Happened::Read(readout) = happened { Some(readout) } else { None }).await
+        self.first(|happened| if let Happened::Read { readout, .. } = happened { Some(readout) } else { None }).await
     }
 
     pub(crate) async fn readout_of(&mut self, meter: &str) -> MeterReadout {
         self.first(|happened| match happened {
-            Happened::Read(readout) if readout.meter == meter => Some(readout),
+            Happened::Read { readout, .. } if readout.meter == meter => Some(readout),
             _ => None,
         })
         .await
     }
 
     pub(crate) async fn until_answered(&mut self) {
-        self.first(|happened| matches!(happened, Happened::Read(readout) if readout.frames.is_ok()).then_some(()))
-            .await;
+        self.first(|happened| {
+            matches!(happened, Happened::Read { readout, .. } if readout.frames.is_ok()).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn until_up(&mut self) {
@@ -352,13 +359,6 @@ fn fake_pin(gpio: u8, high: bool) -> Result<Box<dyn PowerPin>, PowerError> {
 
 pub(crate) fn levels(gpio: u8) -> Vec<bool> {
     LEVELS.lock().expect("levels").iter().filter(|(g, _)| *g == gpio).map(|(_, high)| *high).collect()
-}
-
-/// Ends when a bus task breaks its promise, by more than a loaded machine does.
-async fn hangs(heartbeat: Heartbeat) {
-    while heartbeat.beats(Duration::from_secs(3)).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 pub(crate) async fn until(condition: impl Fn() -> bool) {

@@ -1,5 +1,7 @@
 //! Requests over MQTT that cannot be fulfilled: each is answered, with why and with its transaction.
 
+use std::time::Duration;
+
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Subscriber, free_port, publish};
 use crate::gateway::Gateway;
@@ -45,8 +47,9 @@ fn a_request_that_makes_no_sense_is_answered_with_why() {
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
     for (verb, request, why) in [
         ("power", r#"{"on":true,"transaction":"t"}"#, "no Hat powers this bus"),
-        ("power", r#"{"on":1,"transaction":"t"}"#, r#"\"on\" is 1, want true or false"#),
-        ("read", r#"{"meter":1,"transaction":"t"}"#, r#"\"meter\" is 1, want a text"#),
+        ("power", r#"{"on":1,"transaction":"t"}"#, r#"\"on\" is 1, expected true or false"#),
+        ("read", r#"{"meter":1,"transaction":"t"}"#, r#"\"meter\" is 1, expected a text"#),
+        ("read", r#"{"address":300,"transaction":"t"}"#, r#"\"address\" is 300, expected 0 to 250"#),
         ("scan", r#"{"bus":"nowhere","transaction":"t"}"#, "no such bus"),
         ("format", r#"{"transaction":"t"}"#, "no such request"),
     ] {
@@ -71,29 +74,100 @@ fn a_request_that_its_bus_cannot_fulfil_is_answered_at_once() {
     }
 }
 
+/// The response, as JSON.
+fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &str) -> serde_json::Value {
+    serde_json::from_str(&answer(broker, subscriber, verb, request)).expect("JSON")
+}
+
 #[test]
-fn a_reload_gives_up_a_scan_at_once_and_says_so() {
+fn a_request_to_read_is_answered_with_the_whole_reading() {
     let Some(broker) = Broker::start() else { return };
     let gateway = Gateway::start();
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
+    publish(broker.port, "mbushat/bridge/request/read", r#"{"meter":"w_m1"}"#, false);
+    let (mut reading, mut response) = (None, None);
+    subscriber.wait_for(SOON, |message| {
+        match message.topic.as_str() {
+            "mbushat/w_m1/reading" => reading = Some(message.payload.clone()),
+            "mbushat/bridge/response/read" => response = Some(message.payload.clone()),
+            _ => {}
+        }
+        reading.is_some() && response.is_some()
+    });
+    let (reading, response) = (reading.expect("published"), response.expect("answered"));
+    assert!(response.contains(&format!(r#""data":{reading}"#)), "byte for byte: {response} {reading}");
+}
+
+#[test]
+fn a_meter_that_is_not_configured_is_read_for_who_asked_and_leaves_no_trace() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    gateway.meters().silent.insert(99);
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
     let agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
+    subscriber.until_quiet(Duration::from_secs(1));
+    let lines = agent.log().lines().count();
+    for address in [r#"77"#, r#""77""#] {
+        let request = format!(r#"{{"bus":"w","address":{address},"transaction":7}}"#);
+        let answer = asked(&broker, &subscriber, "read", &request);
+        assert_eq!((&answer["status"], &answer["transaction"]), (&"ok".into(), &7.into()), "{answer}");
+        let reading = &answer["data"];
+        assert!(reading["meter"].is_null() && reading["seq"].is_null() && reading["due_at"].is_null(), "{reading}");
+        assert_eq!((&reading["device"]["id"], &reading["device"]["address"]), (&"00001077".into(), &77.into()));
+        assert_eq!(reading["measurements"][0]["key"], "volume", "{reading}");
+    }
+    let named = asked(&broker, &subscriber, "read", r#"{"address":1}"#);
+    assert!(named["data"]["meter"] == "w_m1" && named["data"]["seq"].is_null(), "{named}");
+    for (request, why) in [
+        (r#"{"address":99}"#, "no answer"),
+        (r#"{"bus":"cellar","address":5}"#, "no such bus: cellar; there is w"),
+        (r#"{"meter":"doctor"}"#, "no such meter: doctor"),
+    ] {
+        assert_eq!(asked(&broker, &subscriber, "read", request)["error"], why);
+    }
+    publish(broker.port, "mbushat/doctor/read", "", false);
+    let heard = subscriber.until_quiet(Duration::from_secs(1));
+    let ours = |topic: &str| topic.contains("/request/") || topic == "mbushat/bridge/info" || topic.ends_with("/read");
+    assert!(heard.iter().all(|message| ours(&message.topic)), "{heard:?}");
+    assert_eq!(agent.log().lines().count(), lines, "{}", agent.log());
+}
+
+#[test]
+fn a_scan_outlives_a_reload_that_is_no_matter_of_its_bus_and_one_that_changes_it_ends_it() {
+    let Some(broker) = Broker::start() else { return };
+    let (gateway, other) = (Gateway::start(), Gateway::start());
+    gateway.meters().silent.extend(100..105);
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let scanned = gateway.config("w", [1], "1h");
+    let agent = Agent::start(broker.port, &(scanned.clone() + &other.config("o", [1], "1h")));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
     let scan = |transaction: u8| {
-        let request = format!(r#"{{"transaction":{transaction}}}"#);
+        let request = format!(r#"{{"bus":"w","transaction":{transaction}}}"#);
         publish(broker.port, "mbushat/bridge/request/scan", &request, false);
+    };
+    let answered = |text: &str| {
+        let response = subscriber.wait_for(SOON, |m| m.topic.ends_with("response/scan")).expect("a response");
+        let end: String = response.payload.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+        assert!(response.payload.contains(text), "{text}: {end}\n{}", agent.log());
     };
     scan(1);
     scan(2);
-    let answered = |text: &str| {
-        subscriber.wait_for(SOON, |m| m.topic.ends_with("response/scan")).is_some_and(|m| m.payload.contains(text))
-    };
-    assert!(answered("is being scanned already"));
-    agent.configure(broker.port, &gateway.config("w", [1, 2], "1h"));
+    answered("is being scanned already");
+    let titled = format!("{scanned}title = \"Cold water\"\n");
+    agent.configure(broker.port, &(titled.clone() + &other.config("o", [1, 2], "1h")));
     agent.hangup();
-    assert!(answered("the configuration was changed"), "{}", agent.log());
-    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m2/reading").expect("the new meter is read");
-    assert!(!agent.log().contains("does not end in time"), "{}", agent.log());
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/o_m2/reading").expect("the new meter is read");
+    answered(r#""error":null,"transaction":1}"#);
+
     scan(3);
     scan(4);
-    assert!(answered("is being scanned already"), "another scan can be asked for");
+    answered("is being scanned already");
+    agent.configure(broker.port, &gateway.config("w", [1, 2], "1h"));
+    agent.hangup();
+    answered("given up: the configuration of this bus was changed");
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m2/reading").expect("the new meter is read");
+    assert!(!agent.log().contains("does not end in time"), "{}", agent.log());
 }

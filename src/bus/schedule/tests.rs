@@ -131,9 +131,9 @@ fn a_skipped_civil_time_is_read_all_the_same() {
 fn on_demand_comes_first_once_and_leaves_the_slots_alone() {
     let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
     let mut schedule = Schedule::new(vec![plan(15 * MINUTE), plan(15 * MINUTE)], berlin(), clocks.0);
-    schedule.want(1);
-    schedule.want(1);
-    schedule.want(7);
+    schedule.read_soon(1);
+    schedule.read_soon(1);
+    schedule.read_soon(7);
     let demanded = clocks.next_read(&mut schedule);
     assert_eq!(demanded, Due { meter: 1, due_at: None, retry: true });
     schedule.finished(demanded, true, clocks.0);
@@ -156,7 +156,7 @@ fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
     }
     let want = [(0, true), (1, true), (1, false), (2, false), (4, false), (8, false), (15, false), (15, false)];
     assert_eq!(gaps, want);
-    schedule.want(0);
+    schedule.read_soon(0);
     let due = clocks.next_read(&mut schedule);
     schedule.finished(due, true, clocks.0);
     let back = clocks.next_read(&mut schedule);
@@ -172,7 +172,7 @@ fn a_meter_that_is_back_on_demand_has_its_next_slot_an_interval_later() {
         schedule.finished(due, false, clocks.0);
     }
     clocks.advance(10 * MINUTE);
-    schedule.want(0);
+    schedule.read_soon(0);
     let due = clocks.next_read(&mut schedule);
     schedule.finished(due, true, clocks.0);
     let back = clocks.0.monotonic;

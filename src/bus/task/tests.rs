@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::is_alive;
+use super::turns::is_alive;
+use crate::bus::Happened;
 use crate::bus::bench::{Bench, at, let_next_switch_fail, levels, meter, switched_at};
-use crate::bus::{Command, Happened, Scan};
+use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::master::readout::ReadoutError;
+use crate::request::{Answer, BusRequest, Scan};
 
 /// How long the meters of a powered bus need to start.
 const SETTLE: Duration = Duration::from_secs(7);
@@ -81,9 +83,10 @@ async fn meters_have_the_time_to_start_that_is_configured() {
     let (readout, over) = bus.readout().await;
     assert!(readout.frames.is_ok() && over > SETTLE.as_secs_f64() && over < SETTLE.as_secs_f64() + 1.0, "{over}");
     // The same after a user has switched the bus off and on.
-    bus.commands.send(Command::Power(false)).await.expect("still running");
-    bus.commands.send(Command::Power(true)).await.expect("still running");
-    bus.commands.send(Command::ReadNow { meter: "a".to_owned() }).await.expect("still running");
+    assert_eq!(bus.switch(false).await, Ok(Answer::Done));
+    assert_eq!(bus.switch(true).await, Ok(Answer::Done));
+    assert_eq!(levels(), [true, false, true], "answered when the pin has moved");
+    _ = bus.read("a").await;
     let (readout, over) = bus.readout().await;
     let on = switched_at(bus.started)[2];
     assert!(readout.frames.is_ok() && over > on + SETTLE.as_secs_f64(), "{on} {over}");
@@ -95,29 +98,20 @@ async fn meters_have_the_time_to_start_that_is_configured() {
 async fn a_bus_that_a_user_switched_off_stays_off_when_its_line_is_opened_again() {
     let mut bus = Bench::powered(18, SETTLE, &at(5), &meter("a", 5, "10s", ""));
     bus.readout().await;
-    bus.commands.send(Command::Power(false)).await.expect("still running");
-    let_next_switch_fail_after(&mut bus).await;
-    while !matches!(bus.next().await, Happened::Up) {}
+    assert!(bus.switch(false).await.is_ok());
+    // The pin fails, for which the line is closed and opened again.
+    let_next_switch_fail();
+    assert_eq!(bus.switch(false).await, Err("cannot switch GPIO 18: as planned".to_owned()));
+    assert!(matches!(bus.next().await, Happened::Down { .. }));
+    assert!(matches!(bus.next().await, Happened::Up));
     assert_eq!(levels(), [true, false, false, false], "on, off by the user, off as the line is closed, opened off");
-    assert!(!bus.health.borrow().up);
+    assert_eq!((bus.health.borrow().up, bus.health.borrow().line_losses), (false, 1));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(bus.events.try_recv().is_err(), "a bus without power is not read");
-    bus.commands.send(Command::Power(true)).await.expect("still running");
+    assert!(bus.switch(true).await.is_ok());
     assert!(bus.readout().await.0.frames.is_ok());
     assert!(bus.health.borrow().up);
     bus.stop().await;
-}
-
-/// The pin fails at the next request, for which the line is closed and opened again.
-async fn let_next_switch_fail_after(bus: &mut Bench) {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let_next_switch_fail();
-    bus.commands.send(Command::Power(false)).await.expect("still running");
-    match bus.next().await {
-        Happened::Down { error } => assert!(error.contains("cannot switch GPIO"), "{error}"),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(bus.health.borrow().line_losses, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,8 +119,7 @@ async fn a_meter_whose_bus_lost_its_power_is_reset_before_its_next_answer_is_bel
     let mut bus = Bench::powered(19, SETTLE, &at(5), &meter("a", 5, "1h", ""));
     bus.readout().await;
     assert_eq!(bus.sends_of("a").await, 1, "a request alone while the frame count is known");
-    bus.commands.send(Command::Power(false)).await.expect("still running");
-    bus.commands.send(Command::Power(true)).await.expect("still running");
+    assert!(bus.switch(false).await.is_ok() && bus.switch(true).await.is_ok());
     assert_eq!(bus.sends_of("a").await, 2, "a reset before the request");
     bus.stop().await;
 }
@@ -161,23 +154,113 @@ fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
 async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_met() {
     let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "10s", ""));
     bus.readout().await;
-    bus.commands.send(Command::Scan(Scan::Primary)).await.expect("still running");
+    let response = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    let second = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    assert_eq!(second.await, Err("this bus is being scanned already".to_owned()));
     let mut times = Vec::new();
-    let (found, complete) = loop {
+    let found = loop {
         match bus.next().await {
-            Happened::Read(readout) => {
+            Happened::Read { readout, .. } => {
                 assert!(readout.frames.is_ok());
                 times.push(bus.started.elapsed().as_secs_f64());
             }
-            Happened::Scanned { found, complete } => break (found, complete),
+            Happened::Scanned { found } => break found,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!((found.len(), complete), (2, true));
+    assert_eq!(found.len(), 2);
+    assert_eq!(response.await, Ok(Answer::Found(found)));
     assert!(bus.started.elapsed() > Duration::from_secs(40) && times.len() >= 4, "{times:?}");
     assert!(times.windows(2).all(|two| (two[1] - two[0] - 10.0).abs() < 1.0), "{times:?}");
     assert_eq!(bus.sends_of("a").await, 2, "a probe resets the meter it finds");
     bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_read_between_the_readings_for_who_asked_alone() {
+    let mut bus = Bench::start(&(at(5) + &at(6)), "retries = 2", &meter("a", 5, "10s", ""));
+    bus.readout().await;
+    let before = bus.health.borrow().clone();
+    let asked = [6, 5, 7].map(|address| BusRequest::ReadAt(MeterAddress::Primary(primary(address))));
+    let mut responses = Vec::new();
+    for what in asked {
+        responses.push(bus.ask(what).await);
+    }
+    for (name, address) in [(None, 6), (Some("a"), 5)] {
+        let Happened::ReadAt { meter, frames, reply, .. } = bus.next().await else { panic!("not read") };
+        assert_eq!((meter.as_deref(), frames.len(), frames[0][5]), (name, 1, address));
+        reply.answer(Ok(Answer::Done));
+        assert_eq!(responses.remove(0).await, Ok(Answer::Done));
+    }
+    assert_eq!(responses.remove(0).await, Err("no answer".to_owned()));
+    let after = bus.health.borrow().clone();
+    assert_eq!((after.readouts_ok, after.readouts_failed, &after.last_error), (before.readouts_ok, 0, &None));
+    // One for each of two meters that had been reset, then a reset and a request with two repeats.
+    assert_eq!(after.traffic.sends - before.traffic.sends, 2 + 2 + 4);
+    assert!((bus.readout().await.1 - 10.0).abs() < 1.0, "the slots stay");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_to_read_take_turns_with_the_meters_that_are_due() {
+    let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "1s", ""));
+    let mut responses = Vec::new();
+    for _ in 0..40 {
+        responses.push(bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(6)))).await);
+    }
+    let (mut at_address, mut due) = (0, 0);
+    while at_address < 32 {
+        match bus.next().await {
+            Happened::ReadAt { .. } => at_address += 1,
+            Happened::Read { .. } => due += 1,
+            _ => {}
+        }
+    }
+    assert!(due >= 15, "{due} readings of the meter that is due each second");
+    assert_eq!(responses.remove(39).await, Err("too many requests wait for this bus".to_owned()));
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_of_a_bus_that_is_down_are_answered_with_why() {
+    let_next_switch_fail();
+    let mut bus = Bench::powered(21, SETTLE, &at(5), &meter("a", 5, "1h", ""));
+    assert!(matches!(bus.next().await, Happened::Down { .. }));
+    let why = Err("the bus is down: cannot switch GPIO 21: as planned".to_owned());
+    assert_eq!(bus.read("a").await.await, why);
+    assert_eq!(bus.switch(false).await, why);
+    bus.readout().await;
+    let waiting = [
+        bus.ask(BusRequest::Scan(Scan::Primary)).await,
+        bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(6)))).await,
+        bus.read("a").await,
+    ];
+    let_next_switch_fail();
+    assert!(bus.switch(true).await.is_err());
+    for response in waiting {
+        assert_eq!(response.await, why);
+    }
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_without_power_answers_that_it_is_off() {
+    let mut bus = Bench::powered(22, SETTLE, &at(5), &meter("a", 5, "1h", ""));
+    bus.readout().await;
+    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    assert!(bus.switch(false).await.is_ok());
+    let why = Err("the bus is down: bus power was switched off".to_owned());
+    assert_eq!(scan.await, why);
+    assert_eq!(bus.read("a").await.await, why);
+    bus.stop().await;
+    let mut bus = Bench::start(&at(5), "", &meter("a", 5, "1h", ""));
+    bus.readout().await;
+    assert_eq!(bus.switch(false).await, Err("no Hat powers this bus, so it cannot be switched".to_owned()));
+    bus.stop().await;
+}
+
+fn primary(address: u8) -> PrimaryAddress {
+    PrimaryAddress::new(address).expect("0 to 250")
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,7 +72,7 @@ impl OutboxTask {
     }
 
     fn agent_status(&self, now: Instant) -> AgentStatus {
-        let buses = self.publisher.config.buses.iter().zip(&self.channels.buses);
+        let buses = self.publisher.config.buses.iter().zip(&self.channels.health);
         let readings = self.publisher.readings();
         AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
@@ -80,7 +80,7 @@ impl OutboxTask {
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
             readings,
-            buses: buses.map(|(bus, end)| (bus.name.clone(), bus_status(bus, &end.health.borrow()))).collect(),
+            buses: buses.map(|(bus, health)| (bus.name.clone(), bus_status(bus, &health.borrow()))).collect(),
         }
     }
 }

@@ -1,0 +1,62 @@
+//! One meter of a bus, and what its task remembers of it.
+
+use jiff::Timestamp;
+
+use crate::config::Meter;
+use crate::mbus::master::readout::{LinkState, TurnOver};
+use crate::request::Reply;
+
+/// Requests that wait for the reading of one meter at most.
+const WAITING: usize = 100;
+
+/// A meter of the bus.
+#[derive(Debug)]
+pub struct Metered {
+    /// As configured.
+    pub(super) meter: Meter,
+    /// When its last good reading was taken, where the store knows.
+    pub(super) last_good: Option<Timestamp>,
+    /// What the master remembers of it.
+    pub(super) link: LinkState,
+    /// Whether its last readout failed: only the first failure in a row is logged.
+    failing: bool,
+    /// Who wait for its next reading.
+    asked: Vec<Reply>,
+}
+
+impl Metered {
+    /// One that has not been read since the start.
+    #[must_use]
+    pub fn new(meter: Meter, last_good: Option<Timestamp>) -> Self {
+        Self { meter, last_good, link: LinkState::default(), failing: false, asked: Vec::new() }
+    }
+
+    /// Answers this with its next reading.
+    pub(super) fn ask(&mut self, reply: Reply) {
+        if self.asked.len() < WAITING {
+            self.asked.push(reply);
+        } else {
+            reply.refuse("too many requests wait for this meter");
+        }
+    }
+
+    /// Who waited for the reading that has come, or never will.
+    pub(super) fn take_asked(&mut self) -> Vec<Reply> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Keeps what a turn left behind, and logs the first failure in a row.
+    pub(super) fn record(&mut self, over: &TurnOver) {
+        self.link = over.link;
+        let meter = &self.meter.name;
+        match &over.frames {
+            Err(error) if !self.failing => tracing::warn!(meter, "no reading: {error}"),
+            Ok(_) if self.failing => tracing::info!(meter, "answers again"),
+            _ => {}
+        }
+        for ci in &over.unanswered {
+            tracing::debug!(meter, "the extra request {ci:02X} was not answered");
+        }
+        self.failing = over.frames.is_err();
+    }
+}

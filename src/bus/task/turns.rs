@@ -1,0 +1,130 @@
+//! What the bus task does on the wire: a meter's turn, a step of a scan, the last resort.
+//!
+//! Not here: in which order (`task`).
+
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::{FINISH_WITHIN, Interrupt, Running, now, stopped_for};
+use crate::bus::last_resort::OFF_FOR;
+use crate::bus::power::Remedy;
+use crate::bus::schedule::Due;
+use crate::bus::session::{Outage, Query, Session};
+use crate::bus::{Happened, MeterReadout};
+use crate::mbus::address::MeterAddress;
+use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::request::Answer;
+
+impl Running {
+    /// The turn of a configured meter.
+    pub(super) async fn read(&mut self, session: &mut Session, due: Due) -> Result<(), Interrupt> {
+        let Some(metered) = self.task.meters.get(due.meter) else { return Ok(()) };
+        let mut query = Query::new(&self.task.bus, &metered.meter);
+        if !due.retry {
+            query.retries = 0;
+        }
+        let over = self.converse(session, query, metered.link).await?;
+        let read_at = SystemTime::now();
+        let (answered, alive) = (over.frames.is_ok(), is_alive(&over.frames));
+        self.schedule.finished(due, answered, now());
+        let Some(metered) = self.task.meters.get_mut(due.meter) else { return Ok(()) };
+        metered.record(&over);
+        let asked = metered.take_asked();
+        let meter = metered.meter.name.clone();
+        self.task.health.send_modify(|health| {
+            health.readouts_ok += u64::from(answered);
+            health.readouts_failed += u64::from(!answered);
+            if let Err(error) = &over.frames {
+                health.last_error = Some(format!("{meter}: {error}"));
+            }
+        });
+        let due_at = due.due_at.map(SystemTime::from);
+        let readout = MeterReadout { meter, due_at, read_at, frames: over.frames };
+        self.emit(Happened::Read { readout, asked }).await?;
+        match self.power.after(alive, Instant::now().into_std()) {
+            None => Ok(()),
+            Some(Remedy::PowerCycle) => self.cycle_power(session).await,
+            Some(Remedy::Reconnect) => Err(Outage::Unanswered.into()),
+        }
+    }
+
+    /// One readout of whatever meter is at the first address that waits, for who asked alone. That it
+    /// fails says nothing of the bus: there may be no such meter.
+    pub(super) async fn read_at(&mut self, session: &mut Session, address: MeterAddress) -> Result<(), Interrupt> {
+        let index = self.task.meters.iter().position(|metered| metered.meter.address == address);
+        let known = index.and_then(|index| self.task.meters.get(index));
+        let (query, link) = match known {
+            Some(metered) => (Query::new(&self.task.bus, &metered.meter), metered.link),
+            None => (Query::plain(&self.task.bus, Turn::new(address)), LinkState::default()),
+        };
+        let meter = known.map(|metered| metered.meter.name.clone());
+        let over = self.converse(session, query, link).await?;
+        match index.and_then(|index| self.task.meters.get_mut(index)) {
+            Some(metered) => metered.link = over.link,
+            // It may be a configured one under another address.
+            None => self.doubt(),
+        }
+        if is_alive(&over.frames) {
+            _ = self.power.after(true, Instant::now().into_std());
+        }
+        let Some((_, reply)) = self.reads_at.pop_front() else { return Ok(()) };
+        match over.frames {
+            Ok(frames) => Ok(self.emit(Happened::ReadAt { meter, read_at: SystemTime::now(), frames, reply }).await?),
+            Err(error) => {
+                reply.refuse(error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// A readout on the wire. When the task is stopped it is given up unless it finishes soon.
+    async fn converse(&mut self, session: &mut Session, query: Query, link: LinkState) -> Result<TurnOver, Interrupt> {
+        let started = Instant::now();
+        let over = tokio::select! {
+            biased;
+            over = session.read(query, link) => over?,
+            () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
+        };
+        let load_permille = self.load.add(started.elapsed(), Instant::now().into_std());
+        self.task.health.send_modify(|health| {
+            health.traffic += over.traffic;
+            health.load_permille = load_permille;
+        });
+        Ok(over)
+    }
+
+    /// One step of the scan; at its end who asked gets what it found.
+    pub(super) async fn probe(&mut self, session: &mut Session) -> Result<(), Interrupt> {
+        let Some((scan, _)) = &mut self.scan else { return Ok(()) };
+        let goes_on = tokio::select! {
+            biased;
+            probed = scan.probe(session, &self.task.bus) => probed?,
+            () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
+        };
+        // A probe resets the meter it finds.
+        self.doubt();
+        let over = self.scan.take_if(|_| !goes_on);
+        let Some((scan, reply)) = over else { return Ok(()) };
+        let found = scan.found();
+        tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
+        self.emit(Happened::Scanned { found: found.clone() }).await?;
+        reply.answer(Ok(Answer::Found(found)));
+        Ok(())
+    }
+
+    /// No meter answers: takes the power of the bus away and gives it back.
+    async fn cycle_power(&mut self, session: &Session) -> Result<(), Interrupt> {
+        tracing::warn!(bus = self.task.bus.name, "no meter answers: bus power goes off for {OFF_FOR:?}");
+        self.power.interrupt(session, false)?;
+        self.pause(OFF_FOR).await?;
+        self.power.interrupt(session, true)?;
+        self.doubt();
+        Ok(self.pause(self.power.settle()).await?)
+    }
+}
+
+/// Whether the meter answered, and be it that it has nothing to give.
+pub(super) fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
+    matches!(frames, Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)))
+}

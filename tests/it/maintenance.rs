@@ -39,6 +39,27 @@ struct Bench {
     bus: Simulated,
 }
 
+/// A configuration for a bus that each command simulates by itself: in the state of its start, and exact
+/// however busy the machine is, so that no patience is needed.
+struct Own(Folder);
+
+impl Own {
+    fn new(name: &str, bus: &str) -> Self {
+        let place = Folder::new(name);
+        place.write("bus.toml", bus);
+        let port = format!("sim:{}", place.path("bus.toml"));
+        let meter = "[[meter]]\nname = \"heating\"\naddress = 5\n";
+        place.write("mbushat.toml", &format!("[[bus]]\nname = \"cellar\"\nport = \"{port}\"\nbaud = 9600\n{meter}"));
+        Self(place)
+    }
+
+    /// Output, diagnostics, exit code.
+    fn mbushat(&self, args: &[&str]) -> (String, String, Option<i32>) {
+        let output = self.0.mbushat(args);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    }
+}
+
 impl Bench {
     fn new(name: &str, bus: &str) -> Self {
         let place = Folder::new(name);
@@ -60,7 +81,7 @@ impl Bench {
 
 #[test]
 fn a_primary_scan_lists_meters_and_names_collisions() {
-    let bench = Bench::new("scan", BUS);
+    let bench = Own::new("scan", BUS);
     let (table, progress, code) = bench.mbushat(&["scan", "--from", "2", "--to", "8"]);
     let expected = "\
 ADDRESS  ID        MAKER  VERSION  MEDIUM  BAUD  MEASURES
@@ -72,18 +93,16 @@ collision at 7 (9600 baud): several meters have it, or the line is noisy;
     assert_eq!((table.as_str(), code), (expected, Some(0)));
     assert!(progress.starts_with("Scanning addresses 2 to 8 on "), "{progress}");
     assert!(!progress.contains('\r'), "a line that moves is for terminals");
-    bench.bus.end();
 }
 
 #[test]
 fn a_secondary_scan_tells_meters_of_one_address_apart_and_takes_a_mask() {
-    let bench = Bench::new("scan-secondary", BUS);
+    let bench = Own::new("scan-secondary", BUS);
     let (table, _, code) = bench.mbushat(&["scan", "--secondary", "2188034?"]);
     assert_eq!(code, Some(0));
     let addresses: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(addresses, ["218803412D4D0116", "218803422D4D0106"]);
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    bench.bus.end();
 }
 
 #[test]
@@ -92,9 +111,7 @@ fn meters_with_one_identity_are_listed_by_their_fabrication_numbers() {
         let meter = "model = \"cold_water\"\nid = \"21880341\"";
         format!("[[meter]]\n{meter}\naddress = {address}\nfabrication_number = \"{number}\"\n")
     };
-    let bench = Bench::new("twins", &format!("baud = 9600\n{}{}", twin(7, "00067512"), twin(8, "10067512")));
-    let config = std::fs::read_to_string(bench.place.path("mbushat.toml")).expect("the configuration");
-    bench.place.write("mbushat.toml", &config.replace(PATIENT, ""));
+    let bench = Own::new("twins", &format!("baud = 9600\n{}{}", twin(7, "00067512"), twin(8, "10067512")));
     let (table, _, code) = bench.mbushat(&["scan", "--secondary", "218803412D4D0116"]);
     let by_number = |number: &str, now| {
         let advice = format!("fabrication number {number};\n  read it by a primary address of its own (now {now})\n");
@@ -104,24 +121,22 @@ fn meters_with_one_identity_are_listed_by_their_fabrication_numbers() {
     assert_eq!(code, Some(0));
     let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "218803412D4D0116"]);
     assert!(pasted.lines().all(|line| line.is_empty() || line.starts_with('#')), "{pasted}");
-    bench.bus.end();
 }
 
 #[test]
 fn what_a_scan_prints_to_paste_is_a_good_configuration() {
-    let bench = Bench::new("scan-toml", BUS);
+    let bench = Own::new("scan-toml", BUS);
     let (pasted, _, _) = bench.mbushat(&["scan", "--toml", "--from", "3", "--to", "7"]);
     assert!(pasted.contains("configured already, as heating"), "{pasted}");
     assert!(pasted.contains("# collision at 7"), "{pasted}");
     let (found, _, _) = bench.mbushat(&["scan", "--toml", "--secondary", "2188034?"]);
-    let config = std::fs::read_to_string(bench.place.path("mbushat.toml")).expect("the configuration");
-    bench.place.write("mbushat.toml", &format!("{config}{pasted}{found}"));
+    let config = std::fs::read_to_string(bench.0.path("mbushat.toml")).expect("the configuration");
+    bench.0.write("mbushat.toml", &format!("{config}{pasted}{found}"));
     let (plan, error, code) = bench.mbushat(&["check"]);
     assert_eq!(code, Some(0), "{error}");
     for name in ["heating", "heat_30137315", "cold_water_21880341", "warm_water_21880342"] {
         assert!(plan.contains(name), "{name}: {plan}");
     }
-    bench.bus.end();
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn an_agent_that_was_stopped_for_a_while_reads_on_and_makes_no_slot_up() {
         subscriber.wait_for(SOON, |_| true).expect("a reading");
     }
     agent.signal(Signal::STOP);
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(4));
     subscriber.until_quiet(Duration::from_millis(100));
     let stopped_until = jiff::Timestamp::now();
     agent.signal(Signal::CONT);

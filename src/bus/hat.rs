@@ -142,7 +142,7 @@ fn all_off() {
             }
         };
         for pin in pins.values_mut() {
-            // A panic is under way: there is nobody to tell.
+            // A panic is under way: no one is left to hear of it.
             let _ = pin.set(false);
         }
         return;
@@ -234,7 +234,7 @@ impl PowerPin for CharacterDevicePin {
             .map_err(|e| PowerError::Set { gpio: self.gpio, reason: e.to_string() })
     }
 
-    /// Raspberry Pi kernels keep the level of a line that nobody holds, unless `dtparam=strict_gpiod`;
+    /// Raspberry Pi kernels keep the level of a line that no program holds, unless `dtparam=strict_gpiod`;
     /// mainline ones make it an input, which the Hat pulls low.
     fn stays_at_exit(&self) -> bool {
         ["pinctrl_bcm2835", "pinctrl_rp1"].iter().any(|module| {

@@ -1,5 +1,5 @@
-//! When to do something about a bus on which nobody answers: take its power away and give it back, for
-//! a short or meters that hang may end with it; or connect to its gateway anew, for one that was
+//! When to do something about a bus on which no meter answers: take its power away and give it back, for
+//! a short or meters that hang may end with it; or connect to its gateway again, for one that was
 //! restarted behind a proxy, or hangs, acknowledges everything and sends nothing.
 //! Pure, `now` is passed.
 
@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Long enough for the bus to discharge and its meters to forget.
 pub(super) const OFF_FOR: Duration = Duration::from_secs(5);
 
-/// What happened on a bus since somebody answered.
+/// What happened on a bus since a meter answered.
 #[derive(Clone, Debug)]
 pub(super) struct LastResort {
     /// Failed readouts in a row, of whatever meters, after which the bus itself is suspected.
@@ -30,7 +30,7 @@ impl LastResort {
         Self { suspicious: meters.max(least), failures: 0, taken: VecDeque::new() }
     }
 
-    /// Takes the outcome of a readout; whether the last resort shall be taken now.
+    /// Takes the outcome of a readout; whether the last resort is due now.
     pub(super) fn after(&mut self, answered: bool, now: Instant) -> bool {
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         self.taken.retain(|taken| now.duration_since(*taken) < HOUR);

@@ -60,7 +60,7 @@ impl PtyPort {
         &self.path
     }
 
-    /// Runs the segment on it, for ever. The segment follows the rate that the other program sets.
+    /// Runs the segment on it, without an end. The segment follows the rate that the other program sets.
     ///
     /// # Errors
     /// What the system says when the pseudo-terminal fails.
@@ -102,7 +102,7 @@ impl PtyPort {
     }
 }
 
-/// Runs the segment behind a TCP port as a transparent gateway does: one program at a time, for ever.
+/// Runs the segment behind a TCP port as a transparent gateway does: one program at a time, without an end.
 ///
 /// # Errors
 /// What the system says when the port fails; a connection that fails is only over.

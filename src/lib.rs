@@ -19,7 +19,7 @@
 //!                           |                      ^ acked / up / down
 //!                           v                      |
 //!              link task: drives the rumqttc EventLoop ---> broker ---> Home Assistant, Node-RED
-//!  each bus ------ watch<Health> -----> bridge/info (readers get a snapshot)
+//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> bridge/info (readers get a snapshot)
 //!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
 //!

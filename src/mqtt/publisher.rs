@@ -377,24 +377,25 @@ impl Publisher {
     /// The reading of a meter that was read for who asked alone, as JSON; `meter` is the configured
     /// one at that address. Nothing of it is kept.
     pub(super) fn reading_aside(
-        &self,
+        &mut self,
         meter: Option<&str>,
         read_at: SystemTime,
         frames: &[Vec<u8>],
         clock_synced: Option<bool>,
     ) -> Result<String, String> {
         let known = meter.and_then(|meter| self.meters.get(meter));
-        let unnamed = normalise::Meter {
+        let unnamed = normalise::MeterRules {
             name: "",
-            key: None,
             rules: &[],
             profile: None,
             profiles: &self.config.profiles,
             only: None,
             units: &BTreeMap::new(),
         };
+        let mut opener = known.map(|known| self.openers.of(&known.meter).clone()).unwrap_or_default();
         let described = known.map_or(unnamed, |known| known.described(&self.config));
-        let reading = normalise::reading(frames, &described, Occasion { due_at: None, read_at, clock_synced });
+        let when = Occasion { due_at: None, read_at, clock_synced };
+        let reading = normalise::reading(frames, &described, &mut opener, when);
         reading.map(|reading| payload::reading_aside(meter, &reading)).map_err(|fault| fault.error)
     }
 }

@@ -13,10 +13,10 @@ pack_tarball() {
   name=mbushat-$(version | tr '~' -)-linux-$ARCH
   work=$(mktemp -d); folder=$work/$name
   mkdir -p "$folder"/{packaging,config,docs,man,completions}
-  cp "$PROGRAM" "$ABOUT/copyright" "$SRC"/{README.md,CHANGELOG.md,LICENSE-MIT,LICENSE-APACHE} "$folder"
+  cp "$PROGRAM" "$ABOUT/copyright" "$SRC"/{README.md,CONTRIBUTING.md,CHANGELOG.md,LICENSE-MIT,LICENSE-APACHE} "$folder"
   cp "$HERE/install.sh" "$HERE"/mbushat.{service,sysusers,udev.rules} "$folder/packaging"
   cp "$SRC"/config/{mbushat.toml,node-red-flow.json,simulated-bus.toml} "$folder/config"
-  cp "$SRC"/docs/*.{svg,png} "$folder/docs"
+  cp "$SRC"/docs/*.{svg,png,md} "$folder/docs"
   cp "$ABOUT"/mbushat{.8,.toml.5}.gz "$folder/man"
   cp "$ABOUT"/{mbushat,_mbushat,mbushat.fish} "$folder/completions"
   install_text >"$folder/INSTALL"

@@ -24,7 +24,7 @@ need() {
 }
 
 # give_back FOLDER...: what root made under sudo belongs to the user who asked for it
-give_back() { [ -z "${SUDO_UID-}" ] || chown -R "$SUDO_UID:$SUDO_GID" "$@"; }
+give_back() { [ -z "${SUDO_UID-}" ] || chown -R "$SUDO_UID:${SUDO_GID-}" "$@"; }
 
 # make_root SUITE FOLDER [ARCH]: a minimal Debian, of this machine's architecture unless said, once.
 # One of another architecture needs qemu-user-static, whose programs the kernel starts by itself.

@@ -44,13 +44,19 @@ path-exclude /usr/share/lintian/*
 path-exclude /usr/share/locale/*
 path-exclude /usr/share/man/*
 DPKG
+  cat >"$1/etc/apt/apt.conf.d/slim" <<'APT'
+APT::Keep-Downloaded-Packages "false";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Acquire::Languages "none";
+APT
 }
 
 # runs_foreign ARCH: the kernel must start its programs through qemu, also within a container (flag F)
 runs_foreign() {
   local qemu
   [ "$1" != "$(dpkg --print-architecture)" ] || return 0
-  case $1 in arm64) qemu=qemu-aarch64 ;; armhf) qemu=qemu-arm ;; *) qemu=qemu-x86_64 ;; esac
+  case $1 in arm64) qemu='qemu-aarch64' ;; armhf) qemu='qemu-arm' ;; *) qemu='qemu-x86_64' ;; esac
   need "$qemu-static:qemu-user-static"
   [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
   [ -e "/proc/sys/fs/binfmt_misc/$qemu" ] || /usr/lib/systemd/systemd-binfmt "/usr/lib/binfmt.d/$qemu.conf" || true

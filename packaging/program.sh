@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by the scripts that pack: builds the program for one architecture with Debian 13's own
 # compiler (rustc 1.85, the rust-version of Cargo.toml) in a root of this machine's architecture, and
 # tries it there. Everything is kept in $CACHE, so that a build that was stopped goes on.
@@ -91,7 +91,7 @@ in_build() {
 # refers to it weakly, but the linker asks for the new version all the same, and Debian 12 (2.36)
 # would refuse the program: so it is linked as if the C library had neither function.
 build() {
-  local flags=(-C link-arg=-Wl,--defsym=pidfd_spawnp=0 -C link-arg=-Wl,--defsym=pidfd_getpid=0)
+  local flags=(-C "link-arg=-Wl,--defsym=pidfd_spawnp=0" -C "link-arg=-Wl,--defsym=pidfd_getpid=0")
   [ -z "$STATIC" ] || flags=()
   say "building for $ARCH with $(in_build rustc --version)"
   in_build cargo rustc --locked --release --target "$TARGET" --bin mbushat -- "${flags[@]}"

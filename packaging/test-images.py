@@ -156,14 +156,18 @@ def config(name, url, bus, store="/var/lib/mbushat"):
             f'[[bus]]\nname = "b"\nport = "tcp://127.0.0.1:{bus}"\n[[meter]]\nname = "cold_water"\naddress = 48\n')
 
 
-def reads(name, process, log, seconds=120):
-    """The agent `name` publishes its reading and says goodbye; `process` runs it."""
+def reads(name, log, seconds=120):
+    """The agent `name` publishes the meter's reading."""
     wait(f"{name}: a reading", seconds, lambda: messages(f"{name}/cold_water/reading"), lambda: log_of(log))
     reading = json.loads(messages(f"{name}/cold_water/reading")[0])
     volume = [m["value"] for m in reading["measurements"] if m["key"] == "volume"]
     check(f"{name}: a reading of a simulated meter is at the broker: volume {volume[0]} m³", volume == [0.05], reading)
-    return lambda: (stop(process), wait(f"{name}: offline", 30, lambda: messages(f"{name}/bridge/state")[-1] == "offline", lambda: log_of(log)),
-                    check(f"{name}: SIGTERM ends it, and it says that it is offline", True))
+
+
+def ends(name, process, log):
+    stop(process)
+    wait(f"{name}: offline", 30, lambda: messages(f"{name}/bridge/state")[-1:] == ["offline"], lambda: log_of(log))
+    check(f"{name}: SIGTERM ends it, and it says that it is offline", True)
 
 
 def uids_of(command):
@@ -193,9 +197,10 @@ def container_image(archive, broker, bus):
     conf = path(f"{name}.toml", config(name, f"mqtt://127.0.0.1:{broker}", bus), 0o640)
     os.chown(conf, UID, UID)
     log = f"{name}.log"
-    end = reads(name, image.run(log, user=f"{UID}:{UID}", volumes=[f"{conf}:/etc/mbushat.toml:ro"]), log)
+    agent = image.run(log, user=f"{UID}:{UID}", volumes=[f"{conf}:/etc/mbushat.toml:ro"])
+    reads(name, log)
     check(f"{name}: it runs as the owner of the configuration, whose mode is 0640", UID in uids_of("/usr/bin/mbushat"), uids_of("/usr/bin/mbushat"))
-    end()
+    ends(name, agent, log)
 
     name += "-mdns"
     conf, log = path(f"{name}.toml", config(name, f"mqtt://{MDNS}:{broker}", bus)), f"{name}.log"
@@ -204,7 +209,9 @@ def container_image(archive, broker, bus):
     stop(without)
     check(f"{name}: without the host's Avahi {MDNS} is not found, and it says so", not messages(f"{name}/cold_water/reading"))
     sock = "/run/avahi-daemon/socket"
-    reads(name, image.run(log, volumes=[f"{conf}:/etc/mbushat.toml:ro", f"{sock}:{sock}"]), log)()
+    agent = image.run(log, volumes=[f"{conf}:/etc/mbushat.toml:ro", f"{sock}:{sock}"])
+    reads(name, log)
+    ends(name, agent, log)
 
 
 def addon_image(archive, broker, bus):
@@ -215,14 +222,15 @@ def addon_image(archive, broker, bus):
     data = os.path.dirname(path(f"{name}/options.json", json.dumps(
         {"meters": [{"name": "cold_water", "address": 48, "baud": "2400", "interval": "1h"}], "gateway": f"tcp://127.0.0.1:{bus}", "base_topic": name})))
     log = f"{name}.log"
-    end = reads(name, image.run(log, volumes=[f"{data}:/data"], env=[f"SUPERVISOR={supervisor.url}", f"SUPERVISOR_TOKEN={TOKEN}", "TZ=Europe/Zurich"]), log)
+    agent = image.run(log, volumes=[f"{data}:/data"], env=[f"SUPERVISOR={supervisor.url}", f"SUPERVISOR_TOKEN={TOKEN}", "TZ=Europe/Zurich"])
+    reads(name, log)
     check(f"{name}: the rendered file is for root only", os.stat(f"{data}/mbushat.toml").st_mode & 0o777 == 0o600)
     subprocess.run(["mosquitto_pub", "-p", str(broker), "-u", USER, "-P", PASSWORD, "-t", f"{name}/bridge/request/scan",
                     "-m", '{"bus":"gateway","secondary":"3013????"}'], check=True)
     wait(f"{name}: the scan", 120, lambda: messages(f"{name}/bridge/response/scan"), lambda: log_of(log))
     found = json.loads(messages(f"{name}/bridge/response/scan")[0])
     check(f"{name}: a scan by MQTT finds the meter", found["status"] == "ok" and "30137315" in json.dumps(found["data"]), found)
-    end()
+    ends(name, agent, log)
 
 
 def armv6(archive, broker, bus):
@@ -236,7 +244,9 @@ def armv6(archive, broker, bus):
         conf = path(f"{name}.toml", config(name, f"mqtt://{host}:{broker}", bus, path(f"{name}.store")))
         done = subprocess.run([*zero, "check", conf], capture_output=True, text=True)
         check(f"{name}: it checks a configuration", done.returncode == 0 and host in done.stdout, done)
-        reads(name, start(f"{name}.log", *zero, "--config", conf, "run"), f"{name}.log")()
+        agent = start(f"{name}.log", *zero, "--config", conf, "run")
+        reads(name, f"{name}.log")
+        ends(name, agent, f"{name}.log")
 
 
 def main():

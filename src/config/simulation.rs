@@ -11,6 +11,7 @@ use super::problem::{Place, Problem, Problems};
 use super::reader::{Kind, Reader};
 use super::{LoadError, spelling};
 use crate::mbus::address::{PrimaryAddress, SecondaryAddress};
+use crate::mbus::application::security::Key;
 use crate::mbus::link::frame::Frame;
 use crate::sim::known;
 use crate::sim::model::Model;
@@ -46,6 +47,7 @@ const METER: Kind = Kind {
         "acknowledges_reset",
         "fabrication_number",
         "endless",
+        "key",
     ],
 };
 const KINDS: &[&Kind] = &[&FILE, &FAULTS, &METER];
@@ -66,6 +68,12 @@ const SAMPLE: &str = include_str!("../../config/simulated-bus.toml");
 pub fn built_in() -> SegmentPlan {
     // A test proves that it has no problems.
     parse(SAMPLE, Path::new("config/simulated-bus.toml")).unwrap_or_else(|_| SegmentPlan::new(Vec::new()))
+}
+
+/// The file of the built-in bus, to copy and change.
+#[must_use]
+pub fn sample() -> &'static str {
+    SAMPLE
 }
 
 /// Reads a simulated bus from its file.
@@ -159,6 +167,9 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place) -> MeterPlan {
         meter.identity = SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium]);
     }
     behaviour(keys, &mut meter);
+    meter.key = keys.secret("key", "32 hex digits (AES-128)", |text| {
+        spelling::hex(text).and_then(|bytes| bytes.try_into().ok()).map(Key::new)
+    });
     meter
 }
 

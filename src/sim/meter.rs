@@ -109,7 +109,8 @@ impl Meter {
         if !meant {
             return None;
         }
-        self.fall_back = self.fall_back.map(|(old, _)| (old, since));
+        // Spoken to at the new rate, it stays there.
+        self.fall_back = None;
         let answer = match (c.function(), frame) {
             (0x0, _) => self.reset(a),
             (0xB, _) => self.repeat_or(a, c, |meter, repeat| Some(meter.next_telegram(repeat, since, clock))),

@@ -80,11 +80,21 @@ fn a_meter_that_is_not_there_is_not_changed() {
 }
 
 #[test]
-fn a_new_rate_is_checked_at_that_rate_and_kept_only_while_spoken_to() {
+fn a_new_rate_is_checked_at_that_rate_and_kept_once_confirmed() {
     let fast = Baud::new(9600).expect("a rate");
     let mut bench = Bench::new(vec![meter(1)], Faults::default());
     assert_eq!(bench.change(primary(1), Change::Baud(fast)), Ok(Effect::Verified));
     assert_eq!(bench.ping(1, fast), Ok(Reply::Ack));
+    bench.now += Duration::from_secs(180);
+    assert_eq!(bench.ping(1, fast), Ok(Reply::Ack), "confirmed once, it stays");
+}
+
+#[test]
+fn a_new_rate_that_is_never_spoken_is_given_up() {
+    let fast = Baud::new(9600).expect("a rate");
+    let mut bench = Bench::new(vec![meter(1)], Faults::default());
+    let mut order = Exchange::new(Change::Baud(fast).request(primary(1)), LineTiming::new(Baud::DEFAULT));
+    assert_eq!(bench.segment.converse(&mut order, &mut bench.now).reply, Ok(Reply::Ack));
     bench.now += Duration::from_secs(180);
     assert_eq!(bench.ping(1, fast), Err(ExchangeError::Silence), "fallen back");
     assert_eq!(bench.ping(1, Baud::DEFAULT), Ok(Reply::Ack));

@@ -356,7 +356,7 @@ fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
 /// Where a `state` has the time of `key` once more, with its offset: a hyphen is in no other key.
 #[must_use]
 pub fn zoned_key(key: &str) -> String {
-    format!("{key}-zoned")
+    format!("{key}_zoned")
 }
 
 /// `default('')` keeps the last value silently where this telegram lacked the record; `null` (the

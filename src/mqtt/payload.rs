@@ -99,7 +99,8 @@ pub fn newest_of_state(state: &str) -> Option<Newest> {
     let read_at = serde_json::from_str(fields.get("read_at")?.get()).ok()?;
     let seq = serde_json::from_str(fields.get("seq")?.get()).ok()?;
     let status = serde_json::from_str(fields.get("status")?.get()).ok()?;
-    fields.retain(|key, _| !key::RESERVED.contains(&key.as_str()) && !key.contains('-'));
+    let zoned: Vec<String> = fields.keys().map(|key| discovery::zoned_key(key)).collect();
+    fields.retain(|key, _| !key::RESERVED.contains(&key.as_str()) && !zoned.contains(key));
     let values = fields.into_iter().map(|(key, value)| (key, Value { value, unit: None }));
     Some(Newest { seq, read_at, status, values: values.collect() })
 }

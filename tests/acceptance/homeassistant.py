@@ -244,7 +244,7 @@ def part_entities():
               if not topic.startswith("mbushat/bridge/")}
     names = by_name(found)
     for name, values in states.items():
-        known = set(names[name]["cmps"]) | {f"{key}-zoned" for key in names[name]["cmps"]} | {"read_at", "seq", "status"}
+        known = set(names[name]["cmps"]) | {f"{key}_zoned" for key in names[name]["cmps"]} | {"read_at", "seq", "status"}
         missing = set(values) - known
         check_quietly(f"every measurement of {name} is a component", not missing, str(missing))
         for key, (device_class, unit, state_class) in EXPECTED.get(name, {}).items():
@@ -406,7 +406,7 @@ def part_controls():
         ha("config/entity_registry/update", entity_id=entity["entity_id"], disabled_by=None)
     state_of = lambda unique_id: (ha.entities()[unique_id]["state"] or {}).get("state")
     until("enabled: the switch is there", lambda: state_of(power["unique_id"]) not in (None, "unavailable"), 90)
-    zoned = json.loads(retained("mbushat/heat_and_cooling/state")["mbushat/heat_and_cooling/state"])["date_time-zoned"]
+    zoned = json.loads(retained("mbushat/heat_and_cooling/state")["mbushat/heat_and_cooling/state"])["date_time_zoned"]
     check("the time of the meter's clock has the offset of the configured zone", zoned.endswith("+05:30"), zoned)
     instant = datetime.datetime.fromisoformat(zoned).astimezone(datetime.timezone.utc).isoformat()
     until(f"enabled: the time of the meter's clock is {instant}", lambda: state_of(clock["unique_id"]) == instant, 60)

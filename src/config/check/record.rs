@@ -103,7 +103,10 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         let expected = SELECTORS.join(", ");
         keys.problem(table_at, format!("this record rule selects nothing; expected one of {expected}"));
     }
-    let expected = format!("{SLUG}, or such a name that ends in _N, and not {}", RESERVED.join(", "));
+    let expected = format!(
+        "{SLUG}, or such a name that ends in _N, and not {} or anything that ends in _zoned",
+        RESERVED.join(", ")
+    );
     RecordRule {
         select: selector(keys),
         key: keys.parsed("key", expected, |text| is_key(text).then(|| text.to_owned())),
@@ -175,5 +178,6 @@ fn decimal(keys: &mut Reader<'_, '_>, key: &str, accept: impl Fn(Decimal) -> boo
 
 fn is_key(text: &str) -> bool {
     let numbered = text.strip_suffix("_N").unwrap_or(text);
-    spelling::is_slug(numbered) && !RESERVED.contains(&text)
+    // `<key>_zoned` is what `state` has beside a time.
+    spelling::is_slug(numbered) && !RESERVED.contains(&text) && !text.ends_with("_zoned")
 }

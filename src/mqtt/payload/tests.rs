@@ -102,7 +102,7 @@ fn a_time_has_the_offset_that_the_zone_had_then() {
     reading.measurements = vec![at(Measured::Text("2026-07-15T10:00".to_owned()))];
     let start = r#"{"date_time":"2026-07-15T10:00","#;
     let own = state(&reading, 1, Some(&berlin));
-    assert!(own.starts_with(&format!(r#"{start}"date_time-zoned":"2026-07-15T10:00:00+02:00","read_at""#)), "{own}");
+    assert!(own.starts_with(&format!(r#"{start}"date_time_zoned":"2026-07-15T10:00:00+02:00","read_at""#)), "{own}");
     let without = state(&reading, 1, None);
     assert!(without.starts_with(&format!(r#"{start}"read_at""#)), "{without}");
     reading.measurements = vec![at(Measured::Invalid)];

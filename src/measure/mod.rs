@@ -44,6 +44,28 @@ pub struct Reading {
     pub errors: Vec<RecordFault>,
 }
 
+/// So many values stand in a summary.
+const SUMMARISED: usize = 3;
+
+impl Reading {
+    /// A few words for people: `9 values, energy 0 kWh, volume 0.05 m³, power 1000 W …`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let count = self.measurements.len();
+        let numbers = self.measurements.iter().filter_map(|measurement| match &measurement.value {
+            Measured::Number(number) => {
+                let unit = measurement.unit.name();
+                Some(format!("{} {number}{}{unit}", measurement.key, if unit.is_empty() { "" } else { " " }))
+            }
+            Measured::Text(_) | Measured::Invalid => None,
+        });
+        let mut words = vec![if count == 1 { "1 value".to_owned() } else { format!("{count} values") }];
+        words.extend(numbers.take(SUMMARISED));
+        let more = if count > words.len() - 1 { " …" } else { "" };
+        format!("{}{more}", words.join(", "))
+    }
+}
+
 /// The meter as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -110,4 +132,20 @@ pub struct RecordFault {
     pub data: Vec<u8>,
     /// What is wrong with it.
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measured, sample};
+    use crate::mbus::application::quantity::Known;
+
+    #[test]
+    fn a_summary_counts_the_values_and_shows_the_first_numbers() {
+        let mut reading = sample::reading(vec![sample::number("volume", Known::Volume, "0.05")]);
+        assert_eq!(reading.summary(), "1 value, volume 0.05 m³");
+        let invalid = sample::number("power", Known::Power, "1");
+        reading.measurements.push(super::Measurement { value: Measured::Invalid, ..invalid });
+        reading.measurements.push(sample::number("count", Known::HcaUnits, "7"));
+        assert_eq!(reading.summary(), "3 values, volume 0.05 m³, count 7 …");
+    }
 }

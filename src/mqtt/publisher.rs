@@ -229,6 +229,9 @@ impl Publisher {
         }
         let Some(known) = self.meters.get_mut(name) else { return published };
         known.believe(reading, &mut self.spool, self.now);
+        if !std::mem::replace(&mut known.was_read, true) {
+            tracing::info!("{name} is read: {}", reading.summary());
+        }
         known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
         if change != Change::None {

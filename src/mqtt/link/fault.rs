@@ -15,7 +15,7 @@ use rumqttc::{ConnectReturnCode as Code3, TlsError, mqttbytes as wire3, v5};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The resolver does not know the name.
-    #[error("this host name is not found; check [mqtt] url and the name service of this machine")]
+    #[error("cannot be found: its host name is unknown; check [mqtt] url and the name service of this machine")]
     NameNotFound,
     /// No TCP connection.
     #[error("cannot be reached ({0}); check that the broker runs and that host and port are right")]

@@ -30,6 +30,8 @@ pub(super) struct MeterMemory {
     pub(super) doubtful: Option<Reading>,
     /// What was published last.
     pub(super) newest: Option<Arc<Newest>>,
+    /// Whether it was read well since the start, which is logged once.
+    pub(super) was_read: bool,
 }
 
 impl MeterMemory {
@@ -41,6 +43,7 @@ impl MeterMemory {
             units: BTreeMap::new(),
             doubtful: None,
             newest: None,
+            was_read: false,
         }
     }
 

@@ -26,7 +26,7 @@ pub use check::bus_at;
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;
-pub use spelling::duration;
+pub use spelling::{duration, millis};
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
@@ -51,6 +51,8 @@ pub struct Config {
     pub buses: Vec<Bus>,
     /// `[[meter]]`, enabled ones only.
     pub meters: Vec<Meter>,
+    /// Names of the `[[meter]]` with `enabled = false`.
+    pub disabled_meters: Vec<String>,
     /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
     pub profiles: Vec<Profile>,
 }
@@ -231,6 +233,18 @@ pub enum Port {
     },
     /// `sim:FILE`: a simulated segment described by a TOML file.
     Sim(PathBuf),
+}
+
+impl fmt::Display for Port {
+    /// As a configuration writes it; an IPv6 address stands in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(path) => path.display().fmt(f),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Sim(file) => write!(f, "sim:{}", file.display()),
+        }
+    }
 }
 
 /// One `[[meter]]`.

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::file::{Item, Table, Value};
 use super::problem::{Place, Problem, nearest};
 use super::spelling;
-use crate::mbus::link::timing::Baud;
+use crate::mbus::link::timing::{Baud, Parity};
 
 /// A kind of table: its name in messages, and the keys it may have.
 pub(super) struct Kind {
@@ -49,6 +49,12 @@ impl<'t, 'p> Reader<'t, 'p> {
         self.item(key).is_some()
     }
 
+    /// Whether the key is there, or another that is most likely a slip for it: that has a problem of its own.
+    pub(super) fn is_meant(&self, key: &str) -> bool {
+        let mut unknown = self.table.entries.keys().filter(|written| !self.kind.keys.contains(&written.as_str()));
+        self.has(key) || unknown.any(|written| nearest(written, self.kind.keys.iter().copied()) == Some(key))
+    }
+
     /// Where the key's value is, or else the table.
     pub(super) fn at(&self, key: &str) -> Place {
         self.item(key).map_or(self.table.at, |item| item.at)
@@ -78,6 +84,11 @@ impl<'t, 'p> Reader<'t, 'p> {
             self.problem(item.at, format!("`{key}` cannot be used, expected {expected} (its value is not shown here)"));
         }
         value
+    }
+
+    /// A string as it is written, whatever it must look like.
+    pub(super) fn peek_text(&self, key: &str) -> Option<&'t str> {
+        self.item(key).and_then(|item| text_of(&item.value))
     }
 
     /// A string that is not empty.
@@ -128,6 +139,11 @@ impl<'t, 'p> Reader<'t, 'p> {
             Value::Number(digits) => digits.parse().ok().and_then(Baud::new),
             _ => None,
         })
+    }
+
+    /// A parity.
+    pub(super) fn parity(&mut self, key: &str) -> Option<Parity> {
+        self.word(key, &Parity::ALL.map(|parity| (parity.word(), parity)))
     }
 
     /// One of a few words.

@@ -3,8 +3,10 @@
 
 use std::net::Ipv6Addr;
 
-/// A sign, digits and a unit (`"500ms" "-30s" "15m" "1h" "1d"`) in milliseconds.
-pub(super) fn millis(text: &str) -> Option<i64> {
+/// A sign, digits and a unit (`"500ms" "-30s" "15m" "1h" "1d"`) in milliseconds; `None`
+/// where it is spelled otherwise.
+#[must_use]
+pub fn millis(text: &str) -> Option<i64> {
     let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let digits = rest.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = rest.split_at_checked(digits)?;
@@ -56,6 +58,13 @@ pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
 /// Whether a text can be a name: `[a-z0-9_]`, 1 to 64 characters.
 pub(super) fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// A name made of a title: `cold_water` of `Cold Water`. `None` where nothing is left of it.
+pub(super) fn slug(title: &str) -> Option<String> {
+    let letters = title.to_lowercase();
+    let words = letters.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    Some(words.collect::<Vec<_>>().join("_")).filter(|slug| is_slug(slug))
 }
 
 /// Whether a text can be published to: levels without wildcards, none empty, not the broker's own `$…`.
@@ -136,7 +145,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broker, broker, bytes, duration, hex, host_and_port, is_slug, is_topic, millis};
+    use super::{Broker, broker, bytes, duration, hex, host_and_port, is_slug, is_topic, millis, slug};
 
     #[test]
     fn durations() {
@@ -159,6 +168,8 @@ mod tests {
 
     #[test]
     fn names_and_topics() {
+        assert_eq!(slug("Cold Water (cellar)").as_deref(), Some("cold_water_cellar"));
+        assert_eq!((slug("…"), slug(&"a".repeat(65))), (None, None));
         assert!(is_slug("cold_water_2") && !is_slug("") && !is_slug("Cold") && !is_slug(&"a".repeat(65)));
         assert!(is_topic("mbushat/house7") && is_topic("a b"));
         for wrong in ["", "/a", "a/", "a//b", "a/+", "#", "$SYS/a", "a\0"] {

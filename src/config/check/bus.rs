@@ -63,43 +63,50 @@ pub(super) fn buses(tables: &[&Table], surroundings: &Surroundings<'_>, problems
     if tables.is_empty() {
         return vec![hat_bus()];
     }
-    let mut buses: Vec<(Bus, Place)> = Vec::new();
+    let mut buses: Vec<Found> = Vec::new();
     for table in tables {
-        let (bus, port_at) = bus(table, surroundings, problems);
-        for (other, at) in &buses {
+        let Found { bus, port_at, comparable } = bus(table, surroundings, problems);
+        for Found { bus: other, port_at: at, comparable: it_is } in &buses {
             let clash = |what: &str| format!("{what} is that of bus \"{}\" of line {} too", other.name, at.line);
             if !bus.name.is_empty() && bus.name == other.name {
                 let name_at = table.entries.get("name").map_or(table.at, |entry| entry.item.at);
                 problems.push(Problem::new(name_at, clash(&format!("the name \"{}\"", bus.name))));
             }
-            if bus.port == other.port && !matches!(bus.port, Port::Sim(_)) {
+            if comparable && *it_is && bus.port == other.port && !matches!(bus.port, Port::Sim(_)) {
                 problems.push(Problem::new(port_at, clash("the port")));
             } else if bus.hat.is_some_and(|hat| other.hat.is_some_and(|its| its.power_gpio == hat.power_gpio)) {
                 problems.push(Problem::new(port_at, clash("the Hat's `power_gpio`")));
             }
         }
-        buses.push((bus, port_at));
+        buses.push(Found { bus, port_at, comparable });
     }
-    buses.into_iter().map(|(bus, _)| bus).collect()
+    buses.into_iter().map(|found| found.bus).collect()
 }
 
-/// A bus and where its port is said.
-fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> (Bus, Place) {
+/// A bus, where its port stands, and whether that can be compared with other buses' ports.
+struct Found {
+    bus: Bus,
+    port_at: Place,
+    comparable: bool,
+}
+
+fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Found {
     let default = hat_bus();
     let mut keys = reader(&BUS, table, problems);
     let name = keys.parsed("name", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned()));
-    if !keys.has("name") {
+    if !keys.is_meant("name") {
         keys.problem(table.at, "this [[bus]] has no `name`");
     }
     let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
     let port = keys.parsed("port", expected, |text| port(text, |file| surroundings.path(file)));
+    let comparable = port.is_some() || !keys.has("port");
     let on_pi = port.as_ref().map_or(!keys.has("port"), is_hat_port);
     let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
     let bus = Bus {
         name: name.unwrap_or_default(),
         port: port.unwrap_or(default.port),
         baud: keys.baud("baud").unwrap_or(default.baud),
-        parity: keys.word("parity", PARITY).unwrap_or(default.parity),
+        parity: keys.parity("parity").unwrap_or(default.parity),
         stop_bits: keys.whole("stop_bits", 1..=2).unwrap_or(default.stop_bits),
         hat,
         response_timeout: keys.millis("response_timeout", TIMEOUT_MS).map(millis),
@@ -107,7 +114,7 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
     };
     let port_at = keys.at("port");
-    (bus, port_at)
+    Found { bus, port_at, comparable }
 }
 
 fn hat(keys: &mut Reader<'_, '_>, default: bool, no_uart: bool) -> Option<Hat> {
@@ -142,9 +149,6 @@ fn port(text: &str, sim_file: impl Fn(&str) -> Option<PathBuf>) -> Option<Port> 
 
 /// What a name must look like.
 pub(super) const SLUG: &str = "1 to 64 of a-z, 0-9 and _";
-
-/// What a parity is called.
-pub(super) const PARITY: &[(&str, Parity)] = &[("even", Parity::Even), ("odd", Parity::Odd), ("none", Parity::None)];
 
 /// What a first-byte timeout may be, in milliseconds.
 pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 10..=60_000;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bus::{PARITY, SLUG, TIMEOUT_MS, millis};
+use super::bus::{SLUG, TIMEOUT_MS, millis};
 use super::{Surroundings, instead, reader, record};
 use crate::config::file::{Table, Value};
 use crate::config::problem::{Place, Problem};
@@ -65,13 +65,14 @@ struct Found {
     interval_at: Place,
 }
 
-/// The enabled meters.
+/// The enabled meters; the names of the others are added to `disabled`.
 pub(super) fn meters(
     tables: &[&Table],
     buses: &[Bus],
     profiles: &[Profile],
     surroundings: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
+    disabled: &mut Vec<String>,
 ) -> Vec<Meter> {
     let others = Others { buses, profiles, surroundings };
     let mut names: HashMap<String, Place> = HashMap::new();
@@ -89,7 +90,11 @@ pub(super) fn meters(
             None if name.is_empty() => {}
             None => _ = names.insert(name.clone(), name_at),
         }
-        found.extend(enabled.then_some(meter));
+        if enabled {
+            found.push(meter);
+        } else {
+            disabled.push(meter.meter.name);
+        }
     }
     shared_addresses(&found, problems);
     impossible_intervals(&found, buses, problems);
@@ -107,7 +112,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         bus: bus.unwrap_or(0),
         address: address.unwrap_or(MeterAddress::Secondary(SecondaryAddress::ANY)),
         baud: keys.baud("baud"),
-        parity: keys.word("parity", PARITY),
+        parity: keys.parity("parity"),
         interval,
         align,
         offset_ms,
@@ -125,19 +130,25 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
 }
 
 fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
-    if !keys.has("name") {
+    if !keys.is_meant("name") {
         keys.problem(table_at, "this [[meter]] has no `name`");
     }
-    let expected = format!("{SLUG}, not \"{RESERVED}\"");
-    let name =
-        keys.parsed("name", expected, |text| (spelling::is_slug(text) && text != RESERVED).then(|| text.to_owned()));
-    name.unwrap_or_default()
+    let is_name = |text: &str| spelling::is_slug(text) && text != RESERVED;
+    let mut expected = format!("{SLUG}, not \"{RESERVED}\"");
+    let written = keys.peek_text("name");
+    if let Some((written, slug)) = written.and_then(|text| Some((text, spelling::slug(text)?))) {
+        if !is_name(written) && is_name(&slug) {
+            expected += &format!("; you may write name = {slug:?} and title = {written:?}");
+        }
+    }
+    keys.parsed("name", expected, |text| is_name(text).then(|| text.to_owned())).unwrap_or_default()
 }
 
 fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
     let at = keys.at(if keys.has("secondary") { "secondary" } else { "address" });
     match (keys.has("address"), keys.has("secondary")) {
         (true, true) => keys.problem(at, "both `address` and `secondary` are set; keep one"),
+        (false, false) if keys.is_meant("address") || keys.is_meant("secondary") => {}
         (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`: give one"),
         _ => {}
     }

@@ -83,7 +83,8 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let mut profiles = record::profiles(&profiles, problems);
     profiles.extend(surroundings.built_in.iter().cloned());
     let buses = bus::buses(&buses, surroundings, problems);
-    let meters = meter::meters(&meters, &buses, &profiles, surroundings, problems);
+    let mut disabled_meters = Vec::new();
+    let meters = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
     Config {
         timezone: timezone(agent.unwrap_or(&nothing), surroundings, problems),
         mqtt: broker::mqtt(mqtt.unwrap_or(&nothing), surroundings, problems),
@@ -92,6 +93,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
         log: self::log(log.unwrap_or(&nothing), problems),
         buses,
         meters,
+        disabled_meters,
         profiles,
     }
 }
@@ -159,11 +161,10 @@ fn store(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Prob
 fn log(table: &Table, problems: &mut Vec<Problem>) -> Log {
     let mut keys = reader(&LOG, table, problems);
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];
-    let expected =
-        "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", or a list such as \"info,mbushat::bus=debug\"";
+    let expected = "\"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\" or \"wire\" (info and each frame), or a list such as \"info,mbushat::bus=debug\"";
     Log {
         level: keys
-            .parsed("level", expected, |text| is_filter(text).then(|| text.to_owned()))
+            .parsed("level", expected, |text| (text == "wire" || is_filter(text)).then(|| text.to_owned()))
             .unwrap_or_else(|| "info".to_owned()),
         format: keys.word("format", &formats).unwrap_or(LogFormat::Text),
     }

@@ -83,6 +83,37 @@ pub enum Parity {
     None,
 }
 
+impl Parity {
+    /// Each, the standard's first.
+    pub const ALL: [Self; 3] = [Self::Even, Self::Odd, Self::None];
+
+    /// `even`, `odd` or `none`, as configurations write it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::Odd => "odd",
+            Self::None => "none",
+        }
+    }
+
+    /// The one with this [`word`](Self::word).
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parity| parity.word() == word)
+    }
+
+    /// `E`, `O` or `N`, as in 8E1.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Even => 'E',
+            Self::Odd => 'O',
+            Self::None => 'N',
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Baud;

@@ -11,7 +11,7 @@ use super::super::outbox::Class;
 use super::super::payload;
 use super::OutboxTask;
 use crate::bus::health::Health;
-use crate::config::{Bus, Port};
+use crate::config::Bus;
 use crate::status::{AgentStatus, BusStatus, Status};
 
 /// `bridge/info` is published so often.
@@ -89,7 +89,7 @@ fn bus_status(bus: &Bus, health: &Health) -> BusStatus {
     let readouts = health.readouts_ok + health.readouts_failed;
     let permille = health.readouts_failed.saturating_mul(1000) / readouts.max(1);
     BusStatus {
-        port: port(&bus.port),
+        port: bus.port.to_string(),
         baud: bus.baud.bits_per_second(),
         up: health.up,
         readouts,
@@ -104,13 +104,4 @@ fn bus_status(bus: &Bus, health: &Health) -> BusStatus {
 /// One digit after the point; no meter value, so a float does no harm.
 fn percent(permille: u64) -> f64 {
     f64::from(u32::try_from(permille).unwrap_or(u32::MAX)) / 10.0
-}
-
-fn port(port: &Port) -> String {
-    match port {
-        Port::Serial(path) => path.display().to_string(),
-        Port::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
-        Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
-        Port::Sim(path) => format!("sim:{}", path.display()),
-    }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// An address in the A field that one meter answers to: 0..=250.
+/// An address in the A field that one meter answers to: 0..=250, or [`ONLY`](Self::ONLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PrimaryAddress(u8);
 
@@ -12,6 +12,9 @@ impl PrimaryAddress {
     pub const fn new(address: u8) -> Option<Self> {
         if address <= 250 { Some(Self(address)) } else { None }
     }
+
+    /// Whatever meter is alone on its bus (FE): every meter answers to it. For reading only.
+    pub const ONLY: Self = Self(TEST_BROADCAST);
 
     /// The A field.
     #[must_use]

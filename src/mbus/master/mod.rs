@@ -11,3 +11,4 @@ pub mod readout;
 pub mod probe;
 pub mod search;
 pub mod maintenance;
+pub mod raw;

@@ -1,10 +1,10 @@
 //! Drives a conversation over a line: moves bytes and time, decides nothing.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::frames::Frames;
 use super::line::{Arrived, Character, Line, LineError};
 use crate::mbus::master::conversation::{Conversation, Step};
 
@@ -24,11 +24,11 @@ pub async fn drive<C: Conversation>(
     conversation: &mut C,
 ) -> Result<C::Outcome, LineError> {
     line.set_character(character)?;
-    let mut buffer = [0; BUFFER];
+    let (mut buffer, mut frames) = ([0; BUFFER], Frames::default());
     loop {
         match conversation.poll(Instant::now().into_std()) {
             Step::Transmit(bytes) => {
-                tracing::trace!("-> {}", Hex(&bytes));
+                frames.sent(&bytes);
                 timeout(WRITTEN_WITHIN, line.transmit(&bytes)).await.unwrap_or_else(|_| Err(LineError::stuck()))?;
             }
             Step::WaitUntil(until) => {
@@ -37,26 +37,20 @@ pub async fn drive<C: Conversation>(
                 match arrived? {
                     Arrived::Bytes(count) => {
                         let bytes = buffer.get(..count).unwrap_or_default();
-                        tracing::trace!("<- {}", Hex(bytes));
+                        frames.heard(bytes);
                         conversation.receive(bytes, now);
                     }
                     Arrived::Damaged => {
-                        tracing::trace!("<- a damaged character");
+                        frames.damaged();
                         conversation.receive_damaged(now);
                     }
                 }
             }
             Step::SetBaud(baud) => line.set_character(Character { baud, ..character })?,
-            Step::Done(outcome) => return Ok(outcome),
+            Step::Done(outcome) => {
+                frames.flush();
+                return Ok(outcome);
+            }
         }
-    }
-}
-
-/// Bytes as `68 03 03 68`, written only where the log wants them.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(i, byte)| write!(f, "{}{byte:02X}", if i == 0 { "" } else { " " }))
     }
 }

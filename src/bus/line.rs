@@ -12,6 +12,7 @@ mod serial;
 mod sim;
 mod tcp;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +57,13 @@ pub struct Character {
     pub stop_bits: u8,
 }
 
+impl fmt::Display for Character {
+    /// `2400 8E1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} 8{}{}", self.baud, self.parity.letter(), self.stop_bits)
+    }
+}
+
 /// Why a line cannot be opened or used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
@@ -87,13 +95,17 @@ pub enum LineError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file, a folder, anything but a serial device.
+    #[error("{} is not a serial device", path.display())]
+    NotSerial {
+        /// As configured.
+        path: PathBuf,
+    },
     /// The gateway does not answer.
-    #[error("cannot connect to the gateway {host}:{port}")]
+    #[error("cannot connect to the gateway {gateway}")]
     Connect {
         /// As configured.
-        host: String,
-        /// As configured.
-        port: u16,
+        gateway: Port,
         /// What the system says.
         source: io::Error,
     },
@@ -126,7 +138,10 @@ impl Line {
     pub async fn open(port: &Port, character: Character, device_tree: &Path) -> Result<Self, LineError> {
         match port {
             Port::Serial(path) => SerialLine::open(path, character, device_tree).map(Self::Serial),
-            Port::Tcp { host, port } => TcpLine::connect(host, *port).await.map(Self::Tcp),
+            Port::Tcp { host, port: number } => {
+                let failed = |source| LineError::Connect { gateway: port.clone(), source };
+                TcpLine::connect(host, *number).await.map(Self::Tcp).map_err(failed)
+            }
             Port::Sim(file) => SimLine::open(file, character).map(|line| Self::Sim(Box::new(line))),
         }
     }

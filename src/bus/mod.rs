@@ -3,6 +3,7 @@
 
 pub mod device_tree;
 pub mod drive;
+pub mod frames;
 pub mod hat;
 pub mod health;
 mod last_resort;

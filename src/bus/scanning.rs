@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::line::LineError;
-use super::session::{Session, character};
+use super::session::{Session, character, response_timeout};
 use crate::config::Bus;
 use crate::mbus::address::PrimaryAddress;
 use crate::mbus::master::conversation::LineTiming;
@@ -22,7 +22,7 @@ pub(super) struct Scanning {
 impl Scanning {
     /// `None` never happens but where 0 and 250 are no addresses.
     pub(super) fn new(scan: Scan, bus: &Bus, latency: Duration) -> Option<Self> {
-        let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
+        let response_timeout = response_timeout(bus, None, bus.baud);
         let timing = LineTiming { baud: bus.baud, response_timeout, latency, retries: 0 };
         let search = match scan {
             Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),

@@ -12,8 +12,9 @@ use super::Machine;
 use super::device_tree::{self, Hat, NoHat};
 use super::drive::drive;
 use super::hat::{BusPower, PowerError};
-use super::line::{Character, Line, LineError};
+use super::line::{Character, Holder, Line, LineError};
 use crate::config::{Bus, Meter};
+use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{Conversation, LineTiming};
 use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
 
@@ -45,15 +46,29 @@ pub enum Outage {
 impl Outage {
     /// With all its causes.
     pub(super) fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        text
+        in_one_line(self)
     }
+
+    /// Whether an agent has the line, as far as `/proc` tells this user.
+    pub(crate) fn is_agents(&self) -> bool {
+        let Self::Line(LineError::Held { holder, .. }) = self else { return false };
+        holder.as_ref().is_none_or(Holder::is_agent)
+    }
+}
+
+/// An error with all its causes: `cannot open it: permission denied`.
+pub(crate) fn in_one_line(error: &dyn Error) -> String {
+    causes(error).join(": ")
+}
+
+/// What an error says, then what caused it, and so on.
+pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
+    let (mut texts, mut next) = (Vec::new(), Some(error));
+    while let Some(cause) = next {
+        texts.push(cause.to_string());
+        next = cause.source();
+    }
+    texts
 }
 
 /// How one meter is read.
@@ -74,14 +89,14 @@ impl Query {
     #[must_use]
     pub fn new(bus: &Bus, meter: &Meter) -> Self {
         let character = character(bus, Some(meter));
-        let response_timeout = meter.timeout.or(bus.response_timeout).unwrap_or(character.baud.response_timeout());
+        let response_timeout = response_timeout(bus, Some(meter), character.baud);
         Self { turn: turn(meter), character, response_timeout, retries: bus.retries }
     }
 
     /// A plain readout with the values of the bus.
     #[must_use]
     pub fn plain(bus: &Bus, turn: Turn) -> Self {
-        let response_timeout = bus.response_timeout.unwrap_or(bus.baud.response_timeout());
+        let response_timeout = response_timeout(bus, None, bus.baud);
         Self { turn, character: character(bus, None), response_timeout, retries: bus.retries }
     }
 }
@@ -168,6 +183,14 @@ pub(crate) fn character(bus: &Bus, meter: Option<&Meter>) -> Character {
         parity: meter.and_then(|m| m.parity).unwrap_or(bus.parity),
         stop_bits: bus.stop_bits,
     }
+}
+
+/// How long to wait for the first byte of a reply: as configured for the meter or its bus. At another
+/// rate than the configured one that figure means nothing, and the rate's own counts.
+pub(crate) fn response_timeout(bus: &Bus, meter: Option<&Meter>, baud: Baud) -> Duration {
+    let configured = meter.and_then(|meter| meter.timeout).or(bus.response_timeout);
+    let configured = configured.filter(|_| baud == character(bus, meter).baud);
+    configured.unwrap_or(baud.response_timeout())
 }
 
 /// What is read of a configured meter.

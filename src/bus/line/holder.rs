@@ -14,6 +14,17 @@ pub struct Holder {
     pub pid: u32,
 }
 
+/// The name of the agent's process.
+const AGENT: &str = "mbushat";
+
+impl Holder {
+    /// Whether it is an agent (or another command of this program).
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        self.name == AGENT
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (pid {})", self.name, self.pid)

@@ -136,7 +136,8 @@ fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError 
             format!(": is the line {} in /boot/firmware/config.txt?", boot_config_line(model))
         }
         (io::ErrorKind::NotFound, _) => ": is the adapter plugged in?".to_owned(),
-        _ if !is_character_device(path) => ": this is no serial device".to_owned(),
+        // What the system says of such a file ("Not a typewriter") explains nothing.
+        _ if !is_character_device(path) => return LineError::NotSerial { path: path.to_owned() },
         _ => String::new(),
     };
     LineError::Open { path: path.to_owned(), hint, source }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::{LineError, is_gone};
+use super::is_gone;
 
 /// How long the name service may take to tell a gateway's address.
 const FOUND_WITHIN: Duration = Duration::from_secs(10);
@@ -37,17 +37,16 @@ pub struct TcpLine {
 }
 
 impl TcpLine {
-    pub(super) async fn connect(host: &str, port: u16) -> Result<Self, LineError> {
-        let failed = |source| LineError::Connect { host: host.to_owned(), port, source };
+    pub(super) async fn connect(host: &str, port: u16) -> io::Result<Self> {
         let found = timeout(FOUND_WITHIN, lookup_host((host, port))).await;
-        let addresses = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        let addresses = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let addresses: Vec<_> = addresses.collect();
         let started = Instant::now();
         let connected = timeout(CONNECTED_WITHIN, TcpStream::connect(&*addresses)).await;
-        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         // Connecting takes one round trip; jitter may double it.
         let latency = (started.elapsed() * 2).clamp(LEAST_LATENCY, MOST_LATENCY);
-        configure(&stream).map_err(failed)?;
+        configure(&stream)?;
         Ok(Self { stream, latency })
     }
 

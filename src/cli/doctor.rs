@@ -1,14 +1,14 @@
-//! `mbushat doctor`: everything between the configuration and a reading, and how to mend it.
+//! `mbushat doctor`: everything between the configuration and a reading, and how to fix it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::runtime::run_until_interrupted;
-use super::{Failure, print};
+use super::{Failure, log, print, style};
 use crate::bus::hat;
-use crate::config;
+use crate::config::{self, Config};
 use crate::doctor::{Finding, Patient, Root, Verdict, examine, without_configuration};
 
 /// Exit codes.
@@ -22,12 +22,20 @@ const MARGIN: usize = 25;
 /// Arguments of `mbushat doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mbushat doctor\n  mbushat doctor --json\n\nExit code 1: something failed; 78: the configuration is bad."
+    after_help = "Examples:\n  mbushat doctor\n  mbushat doctor cold_water\n  mbushat doctor --json\n\nWhile the agent runs, it is asked to read the meters.\n\nExit code 1: something failed; 78: the configuration is bad."
 )]
 pub(crate) struct Args {
+    /// Names of the configuration: ask these meters alone
+    #[arg(value_name = "METER")]
+    meters: Vec<String>,
+
     /// Print one JSON document instead of lines
     #[arg(long)]
     json: bool,
+
+    /// Show each frame on the wire on stderr, with the time and what it is
+    #[arg(long = "wire")]
+    trace: bool,
 
     /// A prepared root instead of this machine's, for tests
     #[arg(long, value_name = "DIR", hide = true)]
@@ -36,22 +44,28 @@ pub(crate) struct Args {
 
 /// Prints each finding when it is made; ends with 0 where none is a failure.
 pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let patient = match &args.root {
-        None => Patient { root: Root::here(), open_pin: Some(hat::open_pin) },
-        Some(folder) => Patient { root: Root::prepared(folder.clone()), open_pin: None },
+    let colours = style::colours();
+    if args.trace {
+        log::start_for_command(true)?;
+    }
+    let (root, open_pin): (Root, Option<hat::OpenPin>) = match &args.root {
+        None => (Root::here(), Some(hat::open_pin)),
+        Some(folder) => (Root::prepared(folder.clone()), None),
     };
+    let patient = Patient { root, open_pin, only: args.meters.clone(), progress };
     let config = match config::load(file) {
         Ok(config) => config,
         Err(error) => {
-            let finding = without_configuration(&error, &patient.root);
+            let finding = without_configuration(&error, file, &patient.root);
             print(if args.json { json(&[finding])? } else { text(&finding, colours) })?;
             return Err(Failure::said(CONFIG));
         }
     };
+    known(&args.meters, &config)?;
     let mut findings = Vec::new();
     let mut printed = Ok(());
     let mut report = |finding: Finding| {
+        progress("");
         if !args.json && printed.is_ok() {
             printed = print(text(&finding, colours));
         }
@@ -65,6 +79,27 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
         print(summary(&findings))?;
     }
     if done.is_some() && worst(&findings) != Verdict::Failure { Ok(()) } else { Err(Failure::said(FAILED)) }
+}
+
+/// Refuses names that are not configured.
+fn known(names: &[String], config: &Config) -> Result<(), Failure> {
+    let is_known = |name: &&String| config.meters.iter().any(|meter| meter.name == **name);
+    match names.iter().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let all: Vec<&str> = config.meters.iter().map(|meter| meter.name.as_str()).collect();
+            Err(Failure::usage(format!("there is no meter {name} in the configuration, expected {}", all.join(", "))))
+        }
+    }
+}
+
+/// What takes long, on a line of a terminal that the next one replaces; an empty text ends it.
+fn progress(text: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // Where stderr is closed there is no one to show it to.
+        let _ = write!(stderr, "\r\x1b[K{text}");
+    }
 }
 
 /// Verdict, check, finding; then the remedies, whose lines to paste stand alone and unbroken.
@@ -123,7 +158,7 @@ fn summary(findings: &[Finding]) -> String {
         (0, 0) => "\nEverything is as it should be.\n".to_owned(),
         (0, warnings) => format!("\nNothing failed; {}.\n", plural(warnings, "warning")),
         (failures, warnings) => format!(
-            "\n{}, {}. Mend the first failure, then look again.\n",
+            "\n{}, {}. Fix the first failure, then run `mbushat doctor` again.\n",
             plural(failures, "failure"),
             plural(warnings, "warning")
         ),

@@ -1,20 +1,33 @@
 //! The log of this process: lines on stderr as `[log]` says, or straight to journald.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
+use jiff::Zoned;
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, filter};
 
-use super::Failure;
+use super::{Failure, style};
+use crate::bus::frames;
 use crate::config::{Log, LogFormat};
 
-/// Starts the log, once a process. `RUST_LOG` wins over `[log] level`. Colours on a terminal only.
+/// Starts the agent's log, once a process. `RUST_LOG` wins over `[log] level`. Colours on a terminal only.
+/// Where stderr is the journal, lines carry a priority instead of a level, and no time: the journal has its own.
 pub(crate) fn start(log: &Log) -> Result<(), Failure> {
     let filter = filter(log, std::env::var("RUST_LOG").ok().as_deref())?;
-    let lines = || tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = || tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(style::colours_on_stderr());
     let registry = tracing_subscriber::registry().with(filter);
+    let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let started: Result<(), TryInitError> = match log.format {
+        LogFormat::Text if to_journal => {
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_level(false);
+            registry.with(lines.with_target(false).with_writer(Prioritised)).try_init()
+        }
         LogFormat::Text => registry.with(lines().with_target(false)).try_init(),
         LogFormat::Json => registry.with(lines().json().flatten_event(true)).try_init(),
         LogFormat::Journal => {
@@ -26,21 +39,94 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
     started.map_err(|error| Failure::new("cannot start the log").because(&error))
 }
 
-/// The filter of a non-empty `RUST_LOG`, else of `[log] level`.
+/// Starts the log of a command that talks to a bus: warnings, and with `wire` each frame with the time of day.
+pub(crate) fn start_for_command(wire: bool) -> Result<(), Failure> {
+    let log = Log { level: "warn".to_owned(), format: LogFormat::Text };
+    let filter = filter(&log, std::env::var("RUST_LOG").ok().as_deref())?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(style::colours_on_stderr());
+    let frames = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).with_level(false);
+    let frames = wire.then(|| {
+        frames
+            .with_timer(TimeOfDay)
+            .with_target(false)
+            .with_filter(filter::filter_fn(|about| about.target() == frames::TARGET))
+    });
+    let started =
+        tracing_subscriber::registry().with(lines.with_target(false).with_filter(filter)).with(frames).try_init();
+    started.map_err(|error| Failure::new("cannot start the log").because(&error))
+}
+
+/// The filter of a non-empty `RUST_LOG`, else of `[log] level`; `wire` is info and each frame.
 fn filter(log: &Log, rust_log: Option<&str>) -> Result<EnvFilter, Failure> {
     let (origin, text) = match rust_log.filter(|text| !text.is_empty()) {
         Some(text) => ("RUST_LOG", text),
         None => ("[log] level", log.level.as_str()),
     };
-    EnvFilter::builder().parse(text).map_err(|error| {
-        Failure::new(format!("{origin} = {text:?} is no log filter, want a level such as \"info\"")).because(&error)
+    let text = if text == "wire" { format!("info,{}=debug", frames::TARGET) } else { text.to_owned() };
+    EnvFilter::builder().parse(&text).map_err(|error| {
+        Failure::new(format!("{origin} = {text:?} is not a log filter, expected a level such as \"info\""))
+            .because(&error)
     })
+}
+
+/// Whether stderr is the stream that systemd says it connected to the journal: `device:inode` (systemd.exec(5)).
+fn is_journal(stream: Option<&str>) -> bool {
+    let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else { return false };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
+}
+
+/// Stderr with the priority of each line before it, as the journal reads it: `<4>` (sd-daemon(3)).
+struct Prioritised;
+
+impl<'a> MakeWriter<'a> for Prioritised {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line { priority: 6 }
+    }
+
+    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Self::Writer {
+        let priority = match *about.level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        Line { priority }
+    }
+}
+
+/// One line of the log; it is handed over whole.
+struct Line {
+    priority: u8,
+}
+
+impl io::Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(&[format!("<{}>", self.priority).as_bytes(), line].concat())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// `19:15:00.412`, local.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", Zoned::now().strftime("%H:%M:%S%.3f"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use super::{filter, is_journal};
     use crate::config::{Log, LogFormat};
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn rust_log_wins_and_a_bad_filter_is_named() {
@@ -50,5 +136,16 @@ mod tests {
         assert_eq!(filter(&log, Some("mbushat=trace")).expect("a filter").to_string(), "mbushat=trace");
         let failure = filter(&log, Some("mbushat=loud")).expect_err("no level");
         assert!(format!("{failure:?}").contains("RUST_LOG"), "{failure:?}");
+        let wire = Log { level: "wire".into(), format: LogFormat::Text };
+        assert!(filter(&wire, None).expect("a level").to_string().contains("mbushat::wire=debug"));
+    }
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode_of_stderr() {
+        let stderr = std::fs::metadata("/proc/self/fd/2").expect("stderr");
+        assert!(is_journal(Some(&format!("{}:{}", stderr.dev(), stderr.ino()))));
+        for other in [None, Some(""), Some("8:1"), Some("x:y")] {
+            assert!(!is_journal(other), "{other:?}");
+        }
     }
 }

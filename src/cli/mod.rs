@@ -20,6 +20,7 @@ mod man;
 mod meter;
 mod profiles;
 mod hex_input;
+mod style;
 mod table;
 mod wire;
 mod log;

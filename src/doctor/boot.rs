@@ -125,7 +125,7 @@ pub(super) fn uart(root: &Root, boot: &Boot, board: Board, port: &Path) -> Findi
         "ttyAMA10" => format!("{port} is the debug connector (ttyAMA10) of this Pi, not its header"),
         _ => return in_place,
     };
-    let mut finding = Finding::failure("UART", wrong_port).mend(set_port, ama0);
+    let mut finding = Finding::failure("UART", wrong_port).fix(set_port, ama0);
     finding.remedies.extend(in_place.remedies);
     finding
 }
@@ -137,7 +137,7 @@ fn without_bluetooth(root: &Root, boot: &Boot) -> Finding {
     match (overlay, primary.as_str()) {
         (Some(overlay), "ttyS0") => {
             let found = format!("dtoverlay={overlay} is in {}, but this Pi still runs without it", boot.config_path());
-            Finding::failure("UART", found).mend("Start it anew:", ["sudo reboot"])
+            Finding::failure("UART", found).fix("Start it anew:", ["sudo reboot"])
         }
         (Some(overlay), _) => Finding::ok("UART", format!("the PL011 (ttyAMA0) is on the header: {overlay}")),
         (None, "ttyAMA0") => Finding::ok("UART", "the PL011 (ttyAMA0) is on the header"),
@@ -150,7 +150,7 @@ fn without_bluetooth(root: &Root, boot: &Boot) -> Finding {
             }
             lines.push("sudo reboot".to_owned());
             Finding::failure("UART", found)
-                .mend("Give the PL011 to the header (this switches Bluetooth off):", lines)
+                .fix("Give the PL011 to the header (this switches Bluetooth off):", lines)
                 .advise("To keep Bluetooth, slower, take dtoverlay=miniuart-bt and core_freq=250 instead.")
         }
     }
@@ -165,10 +165,10 @@ fn on_pi_5(root: &Root, boot: &Boot) -> Finding {
         (true, _) => Finding::ok("UART", "the PL011 (ttyAMA0) is on the header"),
         (false, true) => {
             let found = format!("{} asks for the header's UART, but this Pi still runs without it", boot.config_path());
-            Finding::failure("UART", found).mend("Start it anew:", ["sudo reboot"])
+            Finding::failure("UART", found).fix("Start it anew:", ["sudo reboot"])
         }
         (false, false) => Finding::failure("UART", "the header's UART (ttyAMA0) is off, as Pi 5 is delivered")
-            .mend("Switch it on:", [boot.add("dtparam=uart0=on"), "sudo reboot".to_owned()]),
+            .fix("Switch it on:", [boot.add("dtparam=uart0=on"), "sudo reboot".to_owned()]),
     }
 }
 
@@ -191,20 +191,20 @@ pub(super) fn console(root: &Root, boot: &Boot, board: Board, port: &Path) -> Fi
     };
     if let Some((path, console)) = boot.cmdline.as_ref().and_then(|(path, text)| Some((path, here(text)?))) {
         let found = format!("the kernel's console is on {name}: {path} has console={console}");
-        return Finding::failure("console", found).mend(
-            "Take it away (raspi-config, Serial Port: login shell no, hardware yes):",
+        return Finding::failure("console", found).fix(
+            "Remove it (raspi-config, Serial Port: login shell no, hardware yes):",
             [format!("sudo sed -i 's/console={console} *//' {path}"), "sudo reboot".to_owned()],
         );
     }
     if root.text("/proc/cmdline").and_then(|text| here(&text)).is_some() {
         let found = format!("the kernel's console is on {name} until this Pi starts anew");
-        return Finding::failure("console", found).mend("Start it anew:", ["sudo reboot"]);
+        return Finding::failure("console", found).fix("Start it anew:", ["sudo reboot"]);
     }
     let getty = format!("serial-getty@{name}.service");
     // The link points at a unit that a prepared root need not have.
     if root.path(format!("/etc/systemd/system/getty.target.wants/{getty}")).is_symlink() {
         return Finding::failure("console", format!("a login waits on {name}: {getty} is enabled"))
-            .mend("Switch it off:", [format!("sudo systemctl disable --now {getty}")]);
+            .fix("Switch it off:", [format!("sudo systemctl disable --now {getty}")]);
     }
     Finding::ok("console", format!("neither console nor login is on {name}"))
 }
@@ -219,14 +219,14 @@ pub(super) fn power_pin(boot: &Boot, gpio: u8) -> Finding {
         _ => false,
     });
     if !claims {
-        return Finding::ok("power pin", format!("GPIO {gpio} is claimed by nobody else"));
+        return Finding::ok("power pin", format!("GPIO {gpio} is not claimed by anything else"));
     }
     let path = boot.config_path();
     Finding::failure(
         "power pin",
         format!("GPIO {gpio} powers the bus, but dtoverlay=gpio-poweroff in {path} has it too"),
     )
-    .mend(
+    .fix(
         "Give gpio-poweroff a pin that is free on your header, here 17:",
         [format!("sudo sed -i '/^dto.*poweroff/a dtparam=gpiopin=17' {path}"), "sudo reboot".to_owned()],
     )

@@ -9,9 +9,11 @@ use tokio::time::timeout;
 
 use super::finding::{Finding, Report};
 use super::root::Root;
+use super::{Patient, selected};
 use crate::config::{Config, Mqtt, PasswordSource};
 use crate::mqtt::link::probe::{Questions, Receipt, Visit, visit};
 use crate::mqtt::link::{Fault, Version};
+use crate::mqtt::payload::ONLINE;
 use crate::mqtt::topic::Topics;
 
 /// A name or a connection that takes longer will not do for telemetry either.
@@ -24,18 +26,24 @@ const LOGIN: &str = "broker login";
 const RIGHTS: &str = "broker rights";
 const HOME_ASSISTANT: &str = "Home Assistant";
 
-pub(super) async fn examine(config: &Config, root: &Root, report: Report<'_>) {
+/// Looks at each step; whether an agent is online there.
+pub(super) async fn examine(config: &Config, patient: &Patient, report: Report<'_>) -> bool {
+    let root = &patient.root;
     let mqtt = &config.mqtt;
     for step in [resolve(mqtt).await, connect(mqtt).await] {
         let failed = step.is_err();
         report(step.unwrap_or_else(|finding| finding));
         if failed {
-            return report(Finding::skipped(LOGIN, "not tried: the broker cannot be reached"));
+            report(Finding::skipped(LOGIN, "not tried: the broker cannot be reached"));
+            return false;
         }
     }
     let topics = Topics::new(&mqtt.base_topic);
     match visit(mqtt, &questions(config, &topics)).await {
-        Err(fault) => report(refused(mqtt, &fault, root)),
+        Err(fault) => {
+            report(refused(mqtt, &fault, root));
+            false
+        }
         Ok(visit) => {
             if mqtt.tls.is_some() {
                 report(Finding::ok(TLS, "its certificate is good"));
@@ -45,13 +53,16 @@ pub(super) async fn examine(config: &Config, root: &Root, report: Report<'_>) {
             if config.homeassistant.enabled {
                 report(home_assistant(config, &visit));
             }
-            report(agent(config, &topics, &visit));
+            report(agent(config, patient, &topics, &visit));
+            visit.retained.get(&topics.bridge_state()).is_some_and(|state| state == ONLINE.as_bytes())
         }
     }
 }
 
-/// The echo goes where a sensible ACL lets the agent both publish and subscribe: a read request, of a
-/// meter that does not exist.
+/// The echo goes below the agent's own base topic, where it may publish and subscribe, and where no
+/// agent listens. The empty message is one for a sensor that never was: Home Assistant, which listens on
+/// that form of topic, has nothing to remove and says nothing of it; agents, which look for their old
+/// documents, do not listen there.
 fn questions(config: &Config, topics: &Topics) -> Questions {
     let announced = &config.homeassistant;
     let id = topics.base().replace('/', "_");
@@ -62,10 +73,8 @@ fn questions(config: &Config, topics: &Topics) -> Questions {
     }
     Questions {
         client_id: format!("mbushat-doctor-{}", std::process::id()),
-        echo_topic: topics.read("doctor"),
-        // An empty document removes a device that never was: Home Assistant does nothing. It listens on
-        // this form of topic too, the agents, which look for their old documents, do not.
-        listener_topic: announced.enabled.then(|| format!("{}/device/{id}/doctor/config", announced.discovery_prefix)),
+        echo_topic: topics.response("doctor"),
+        listener_topic: announced.enabled.then(|| format!("{}/sensor/{id}/doctor/config", announced.discovery_prefix)),
         retained,
     }
 }
@@ -79,37 +88,39 @@ async fn resolve(mqtt: &Mqtt) -> Result<Finding, Finding> {
     let first = looked_up.map(|found| found.ok().and_then(|mut addresses| addresses.next()));
     let why = match first {
         Ok(Some(address)) => return Ok(Finding::ok(NAME, format!("{host} is {}", address.ip()))),
-        Ok(None) => "nobody knows this name",
+        Ok(None) => "unknown host name",
         Err(_) => "the name service does not answer",
     };
     let finding = Finding::failure(NAME, format!("{host}: {why}"));
     let finding = if host.ends_with(".local") {
         let say = "Names in .local are asked for on the network itself; that needs:";
-        finding.mend(say, ["sudo apt install avahi-daemon libnss-mdns"])
+        finding.fix(say, ["sudo apt install avahi-daemon libnss-mdns"])
     } else {
-        finding.mend("Ask the name service by hand:", [format!("getent hosts {host}")])
+        finding.fix("Ask the name service by hand:", [format!("getent hosts {host}")])
     };
-    Err(finding.mend("Or give the broker's address in [mqtt] of /etc/mbushat.toml:", ["url = \"mqtt://192.168.1.10\""]))
+    Err(finding.fix("Or give the broker's address in [mqtt] of /etc/mbushat.toml:", ["url = \"mqtt://192.168.1.10\""]))
 }
 
 async fn connect(mqtt: &Mqtt) -> Result<Finding, Finding> {
     let Mqtt { host, port, .. } = mqtt;
     let error = match timeout(PATIENCE, TcpStream::connect((host.as_str(), *port))).await {
         Ok(Ok(_)) => return Ok(Finding::ok(PORT, format!("{host} port {port} accepts connections"))),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "connection refused: nothing listens there".to_owned()
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s: the host is off, or a firewall is in between", PATIENCE.as_secs()),
     };
     let finding = Finding::failure(PORT, format!("{host} port {port}: {error}"));
     if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
         return Err(finding
-            .mend(
+            .fix(
                 "See whether a broker runs here, or install one:",
                 ["systemctl status mosquitto", "sudo apt install mosquitto"],
             )
             .advise("If Home Assistant runs one elsewhere, name that machine in [mqtt] url."));
     }
-    Err(finding.mend("See whether the broker runs, on its machine:", ["systemctl status mosquitto"]).mend(
+    Err(finding.fix("See whether the broker runs, on its machine:", ["systemctl status mosquitto"]).fix(
         "A mosquitto without any listener serves only its own machine; on that machine:",
         [
             format!("echo listener {port} | sudo tee /etc/mosquitto/conf.d/listener.conf"),
@@ -129,7 +140,7 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
         Fault::Credentials | Fault::NotAuthorized => {
             let (say, found) = match &mqtt.username {
                 Some(user) => ("Correct", format!("the broker refuses user {user} or the password")),
-                None => ("Set", "the broker lets nobody in without user and password".to_owned()),
+                None => ("Set", "the broker requires a user name and password".to_owned()),
             };
             let finding = Finding::failure(check, found);
             let user = mqtt.username.as_deref().unwrap_or("mbushat");
@@ -137,21 +148,28 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
                 Some(PasswordSource::File(file)) => format!("password_file = {:?}", file.display().to_string()),
                 _ => "password = \"…\"".to_owned(),
             };
-            finding
-                .mend(
+            let finding = finding
+                .fix(
                     format!("{say} user and password in [mqtt] of /etc/mbushat.toml:"),
                     [format!("username = {user:?}"), password],
                 )
-                .mend(
-                    "Or set the password that mosquitto knows, on its machine:",
-                    [
-                        format!("sudo mosquitto_passwd /etc/mosquitto/passwd {user}"),
-                        "sudo systemctl reload mosquitto".to_owned(),
-                    ],
-                )
+                .advise(format!(
+                    "Home Assistant's own broker (the Mosquitto add-on) knows the users of Home Assistant: add one \
+                     named {user} there, in Settings, People, Users; it needs no administrator's rights.",
+                ));
+            if is_home_assistants(&mqtt.host) {
+                return finding;
+            }
+            finding.fix(
+                "Another mosquitto has a password file; set the password on its machine:",
+                [
+                    format!("sudo mosquitto_passwd /etc/mosquitto/passwd {user}"),
+                    "sudo systemctl reload mosquitto".to_owned(),
+                ],
+            )
         }
-        Fault::PasswordFile(_) => finding.mend(
-            "The agent's user must be able to read it, and nobody else:",
+        Fault::PasswordFile(_) => finding.fix(
+            "The agent's user must be able to read it, and no other user:",
             ["sudo chown root:mbushat FILE && sudo chmod 640 FILE"],
         ),
         _ => match advice {
@@ -159,6 +177,12 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
             None => finding,
         },
     }
+}
+
+/// Whether the name is one under which Home Assistant's machine or its add-on is met.
+fn is_home_assistants(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    ["homeassistant", "home-assistant", "hassio", "core-mosquitto"].iter().any(|name| host.starts_with(name))
 }
 
 /// With a capital and a full stop.
@@ -173,14 +197,14 @@ fn logged_in(mqtt: &Mqtt, visit: &Visit) -> Finding {
         Version::V5 => "MQTT 5",
         Version::V3 => "MQTT 3.1.1",
     };
-    let user = mqtt.username.as_ref().map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
-    Finding::ok(LOGIN, format!("let in {user}, {version}"))
+    let user = mqtt.username.as_ref().map_or_else(|| "without user name".to_owned(), |user| format!("as {user}"));
+    Finding::ok(LOGIN, format!("connected {user} ({version})"))
 }
 
 /// A publish and a subscription that come back.
 fn rights(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
     let base = topics.base();
-    let echo = topics.read("doctor");
+    let echo = topics.response("doctor");
     let found = match (visit.subscribed, visit.published, visit.echoed) {
         (_, _, true) => {
             return Finding::ok(RIGHTS, format!("may publish and subscribe below {base}/: a message came back"));
@@ -199,7 +223,7 @@ fn rights(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
         lines.push(format!("topic readwrite {}/#", config.homeassistant.discovery_prefix));
     }
     let say = "Allow it in the broker's ACL file (mosquitto: acl_file), then reload the broker:";
-    Finding::failure(RIGHTS, found).mend(say, lines)
+    Finding::failure(RIGHTS, found).fix(say, lines)
 }
 
 fn home_assistant(config: &Config, visit: &Visit) -> Finding {
@@ -207,20 +231,21 @@ fn home_assistant(config: &Config, visit: &Visit) -> Finding {
     let (topic, prefix) = (&announced.status_topic, &announced.discovery_prefix);
     let said = visit.retained.get(topic).map(|payload| String::from_utf8_lossy(payload).into_owned());
     if let Receipt::Refused(refusal) = visit.listener {
-        return Finding::failure(HOME_ASSISTANT, format!("meters cannot be announced below {prefix}/: {refusal}"))
-            .mend(
-                "Allow it in the broker's ACL file:",
-                [format!("topic readwrite {prefix}/#"), format!("topic read {topic}")],
-            );
+        return Finding::failure(HOME_ASSISTANT, format!("meters cannot be announced below {prefix}/: {refusal}")).fix(
+            "Allow it in the broker's ACL file:",
+            [format!("topic readwrite {prefix}/#"), format!("topic read {topic}")],
+        );
     }
     match (visit.listener, said) {
         (_, Some(said)) if said == announced.status_payload => {
             Finding::ok(HOME_ASSISTANT, format!("{said}, it says on {topic}"))
         }
-        (Receipt::Unheard, _) => not_listening(format!("nobody has subscribed below {prefix}/ at this broker")),
+        (Receipt::Unheard, _) => {
+            not_listening(format!("Home Assistant is not listening: no subscription to {prefix}/# on this broker"))
+        }
         (_, Some(said)) => not_listening(format!("{said}, it says on {topic}")),
         (Receipt::Taken, None) if visit.version == Version::V5 => {
-            Finding::ok(HOME_ASSISTANT, format!("somebody listens below {prefix}/"))
+            Finding::ok(HOME_ASSISTANT, format!("there is a subscription to {prefix}/#"))
         }
         _ => Finding::skipped(HOME_ASSISTANT, "this broker cannot tell who listens (that takes MQTT 5)"),
     }
@@ -232,25 +257,25 @@ fn not_listening(found: String) -> Finding {
             "In Home Assistant: Settings, Devices & services, MQTT must be there, connected to this broker, and its \
              discovery switched on with the prefix of [homeassistant] discovery_prefix.",
         )
-        .mend("Without Home Assistant say so in /etc/mbushat.toml:", ["[homeassistant]", "enabled = false"])
+        .fix("Without Home Assistant say so in /etc/mbushat.toml:", ["[homeassistant]", "enabled = false"])
 }
 
 /// What the agent has left at the broker, which tells of a bus that this program cannot ask itself.
-fn agent(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
+fn agent(config: &Config, patient: &Patient, topics: &Topics, visit: &Visit) -> Finding {
     const CHECK: &str = "agent";
     let said = |topic: &str| visit.retained.get(topic).map(|payload| String::from_utf8_lossy(payload).into_owned());
-    let start = |finding: Finding| finding.mend("Start it:", ["sudo systemctl enable --now mbushat"]);
+    let start = |finding: Finding| finding.fix("Start it:", ["sudo systemctl enable --now mbushat"]);
     match said(&topics.bridge_state()).as_deref() {
         None if !visit.echoed => return Finding::skipped(CHECK, "not known without these rights"),
-        None => return start(Finding::warning(CHECK, "it has never been at this broker")),
+        None => return start(Finding::warning(CHECK, "the agent has never connected to this broker")),
         Some("online") => {}
-        Some(_) => return start(Finding::warning(CHECK, "it is not connected to this broker now")),
+        Some(_) => return start(Finding::warning(CHECK, "the agent is not connected to this broker now")),
     }
-    let silent = config.meters.iter().filter(|m| said(&topics.availability(&m.name)).as_deref() != Some("online"));
+    let silent = selected(config, patient).filter(|m| said(&topics.availability(&m.name)).as_deref() != Some("online"));
     let silent: Vec<&str> = silent.map(|meter| meter.name.as_str()).collect();
     if silent.is_empty() {
-        return Finding::ok(CHECK, "it is online, and so are all its meters");
+        return Finding::ok(CHECK, "it is online, and so are its meters");
     }
     Finding::warning(CHECK, format!("it is online, but has no reading of {}", silent.join(", ")))
-        .mend("See what it says of them:", ["journalctl -u mbushat -n 50"])
+        .fix("See what it says of them:", ["journalctl -u mbushat -n 50"])
 }

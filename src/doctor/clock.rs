@@ -17,9 +17,9 @@ pub(super) fn examine(root: &Root) -> Finding {
     let found = match synced {
         Some(true) => return Finding::ok("clock", "synchronised with a time server"),
         Some(false) => "not synchronised with a time server: readings say so (clock_synced: false)",
-        None => "nobody tells whether the clock is right: readings say so (clock_synced: null)",
+        None => "cannot tell whether the clock is synchronised: readings say so (clock_synced: null)",
     };
-    Finding::warning("clock", found).mend(
+    Finding::warning("clock", found).fix(
         "Switch time synchronisation on, and see which server it uses:",
         ["sudo timedatectl set-ntp true", "timedatectl timesync-status"],
     )

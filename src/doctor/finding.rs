@@ -3,6 +3,9 @@
 /// Takes findings as they are made.
 pub(super) type Report<'a> = &'a mut dyn FnMut(Finding);
 
+/// The configuration that remedies name, where no other is used.
+const DEFAULT_CONFIG: &str = "/etc/mbushat.toml";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -12,7 +15,7 @@ pub enum Verdict {
     Skipped,
     /// Readings come, but something is not as it should be, or could not be told.
     Warning,
-    /// No readings until this is mended.
+    /// No readings until this is fixed.
     Failure,
 }
 
@@ -40,7 +43,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// How to mend it, in order; empty where there is nothing to mend.
+    /// How to fix it, in order; empty where there is nothing to fix.
     pub remedies: Vec<Remedy>,
 }
 
@@ -74,19 +77,30 @@ impl Finding {
         Self { check, bus: None, verdict, found, remedies: Vec::new() }
     }
 
-    /// Adds a way to mend it.
+    /// Adds a way to fix it.
     #[must_use]
-    pub(super) fn mend<L: Into<String>>(mut self, say: impl Into<String>, paste: impl IntoIterator<Item = L>) -> Self {
+    pub(super) fn fix<L: Into<String>>(mut self, say: impl Into<String>, paste: impl IntoIterator<Item = L>) -> Self {
         let paste = paste.into_iter().map(Into::into).collect();
         self.remedies.push(Remedy { say: say.into(), paste });
         self
     }
 
-    /// With the name of the configuration that is really used.
+    /// With the configuration that is really used, in words and in the commands to paste.
     #[must_use]
     pub(super) fn naming(mut self, file: &str) -> Self {
+        if file == DEFAULT_CONFIG {
+            return self;
+        }
+        let command = format!("mbushat --config {file} ");
         for remedy in &mut self.remedies {
-            remedy.say = remedy.say.replace("/etc/mbushat.toml", file);
+            remedy.say = remedy.say.replace(DEFAULT_CONFIG, file).replace("`mbushat ", &format!("`{command}"));
+            for line in &mut remedy.paste {
+                if let Some(rest) = line.strip_prefix("mbushat ") {
+                    *line = format!("{command}{rest}");
+                } else if let Some(rest) = line.strip_prefix("sudo mbushat ") {
+                    *line = format!("sudo {command}{rest}");
+                }
+            }
         }
         self
     }
@@ -94,6 +108,6 @@ impl Finding {
     /// Adds a sentence without anything to paste.
     #[must_use]
     pub(super) fn advise(self, say: impl Into<String>) -> Self {
-        self.mend(say, [""; 0])
+        self.fix(say, [""; 0])
     }
 }

@@ -1,78 +1,134 @@
-//! Bus power and the first meter of a bus: it is asked as it is configured, and where it is silent,
-//! in the other ways that explain it.
+//! Bus power and the meters of a bus: each is asked as it is configured, and where it is silent, in
+//! the other ways that explain it.
 
-use std::error::Error;
-
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::finding::{Finding, Report};
-use super::{Patient, Root};
+use super::{Patient, Root, Ward};
+use crate::bus::Machine;
 use crate::bus::device_tree;
-use crate::bus::drive::drive;
 use crate::bus::hat::{BusPower, OpenPin, PowerError};
-use crate::bus::line::{Character, Line, LineError};
-use crate::bus::session::{character, turn};
-use crate::config::{Bus, Config, Hat, Meter, Port};
-use crate::mbus::address::TEST_BROADCAST;
-use crate::mbus::application::telegram::Telegram;
+use crate::bus::line::{Character, LineError};
+use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
+use crate::config::{Bus, Hat, Meter, Port};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
+use crate::mbus::application::opener::{Buffers, Opener};
+use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::exchange::{Exchange, Exchanged};
-use crate::mbus::master::readout::{LinkState, Readout, ReadoutError};
+use crate::mbus::master::readout::{LinkState, ReadoutError, Turn};
 use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::request::Request;
 use crate::mbus::medium;
 
-const CHECK: &str = "meter";
+pub(super) const CHECK: &str = "meter";
 const POWER: &str = "bus power";
 /// The rates that meters are delivered with, besides the configured one.
 const OTHER_RATES: [u32; 3] = [2400, 300, 9600];
+/// How long the other ways may be tried on one bus. A silent meter takes about 10 s of it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The meter of a bus that is asked, and how.
+/// A meter that does not answer, and what there is to say of it if no other bus has it.
+pub(super) struct Silent<'a> {
+    pub(super) meter: &'a Meter,
+    pub(super) finding: Finding,
+}
+
+/// A bus whose line is open and whose power is on. The fields fall in this order.
+pub(super) struct Open {
+    session: Session,
+    _power: Option<BusPower>,
+}
+
+/// The meter that is asked, and where.
 struct Question<'a> {
     bus: &'a Bus,
     meter: &'a Meter,
+    /// Until when the other ways are tried.
+    until: Instant,
 }
 
-pub(super) async fn examine(config: &Config, bus: &Bus, patient: &Patient, report: Report<'_>) {
-    let place = config.buses.iter().position(|other| other == bus);
-    let first = config.meters.iter().find(|meter| Some(meter.bus) == place);
-    let mut line = match open(&patient.root, bus).await {
-        Ok(line) => line,
-        Err(error) => return report(cannot_open(&patient.root, &error)),
-    };
-    // Kept until the end, then the bus is switched off.
-    let _power = match (bus.hat, patient.open_pin) {
-        (None, _) => None,
-        (Some(hat), None) => {
-            let found = format!("GPIO {} is left alone: this root is a prepared one", hat.power_gpio);
-            report(Finding::skipped(POWER, found));
-            None
+/// What came of a question.
+enum Answer {
+    Found(Finding),
+    Silent(Finding),
+}
+
+/// Asks each meter of the bus. Those that are silent are not reported yet where another bus may have them.
+pub(super) async fn examine<'a>(ward: &Ward<'a>, report: Report<'_>) -> Vec<Silent<'a>> {
+    let (bus, patient) = (ward.bus, ward.patient);
+    let mut silent = Vec::new();
+    let mut open = match Open::new(bus, patient, report).await {
+        Ok(open) => open,
+        Err(finding) => {
+            report(finding);
+            return silent;
         }
-        (Some(hat), Some(open_pin)) => match switch_on(hat, open_pin).await {
-            Ok((power, finding)) => {
+    };
+    let (meters, until) = (ward.meters(), Instant::now() + PATIENCE);
+    if meters.is_empty() {
+        report(Finding::skipped(CHECK, "no meter is configured on this bus"));
+    }
+    for (number, meter) in meters.iter().enumerate() {
+        (patient.progress)(&format!("asking {} ({} of {})", meter.name, number + 1, meters.len()));
+        match (Question { bus, meter, until }).ask(&mut open.session).await {
+            Ok(Answer::Found(finding)) => report(finding),
+            Ok(Answer::Silent(finding)) if ward.config.buses.len() == 1 => report(finding),
+            Ok(Answer::Silent(finding)) => silent.push(Silent { meter, finding }),
+            Err(error) => {
+                report(cannot_open(&patient.root, &error));
+                break;
+            }
+        }
+    }
+    silent
+}
+
+/// Whether a meter of another bus answers on this one; what to say then.
+pub(super) async fn on_other_bus(silent: &Silent<'_>, bus: &Bus, patient: &Patient) -> Option<Finding> {
+    let mut open = Open::new(bus, patient, &mut |_| {}).await.ok()?;
+    let question = Question { bus, meter: silent.meter, until: Instant::now() };
+    let here = character(bus, Some(silent.meter));
+    if !question.answers_at(&mut open.session, here).await.ok()? {
+        return None;
+    }
+    let found = format!("{} is on another bus: it answers on {}, at {here}", named(silent.meter), bus.name);
+    let say = "Change its [[meter]] in /etc/mbushat.toml:";
+    Some(Finding::failure(CHECK, found).fix(say, [format!("bus = \"{}\"", bus.name)]))
+}
+
+impl Open {
+    async fn new(bus: &Bus, patient: &Patient, report: Report<'_>) -> Result<Self, Finding> {
+        let root = &patient.root;
+        let port = match &bus.port {
+            Port::Serial(path) => Port::Serial(root.path(path)),
+            other => other.clone(),
+        };
+        // Power is switched here, because a prepared root has none.
+        let unpowered = Bus { port, hat: None, ..bus.clone() };
+        let machine = Machine { device_tree: root.path(device_tree::ROOT), open_pin: crate::bus::hat::open_pin };
+        let session = match Session::open(&unpowered, &machine, true).await {
+            Ok(session) => session,
+            Err(Outage::Line(error)) => return Err(cannot_open(root, &error)),
+            Err(other) => return Err(Finding::failure(CHECK, root.localise(&in_one_line(&other)))),
+        };
+        let power = match (bus.hat, patient.open_pin) {
+            (None, _) => None,
+            (Some(hat), None) => {
+                let found = format!("GPIO {} is left alone: this root is a prepared one", hat.power_gpio);
+                report(Finding::skipped(POWER, found));
+                None
+            }
+            (Some(hat), Some(open_pin)) => {
+                let (power, finding) = switch_on(hat, open_pin).await?;
                 report(finding);
                 Some(power)
             }
-            Err(finding) => return report(finding),
-        },
-    };
-    report(match first {
-        None => Finding::skipped(CHECK, "nobody to ask: no meter is configured on this bus"),
-        Some(meter) => match (Question { bus, meter }).ask(&mut line).await {
-            Ok(finding) => finding,
-            Err(error) => cannot_open(&patient.root, &error),
-        },
-    });
-}
-
-async fn open(root: &Root, bus: &Bus) -> Result<Line, LineError> {
-    let port = match &bus.port {
-        Port::Serial(path) => Port::Serial(root.path(path)),
-        other => other.clone(),
-    };
-    Line::open(&port, character(bus, None), &root.path(device_tree::ROOT)).await
+        };
+        Ok(Self { session, _power: power })
+    }
 }
 
 async fn switch_on(hat: Hat, open_pin: OpenPin) -> Result<(BusPower, Finding), Finding> {
@@ -80,115 +136,143 @@ async fn switch_on(hat: Hat, open_pin: OpenPin) -> Result<(BusPower, Finding), F
     match BusPower::open(gpio, true, open_pin) {
         Ok(power) => {
             sleep(hat.power_settle).await;
-            let found = format!("on while this looks: GPIO {gpio} is high, and the Hat's red BUS LED must be lit");
+            let found = format!("on during this check: GPIO {gpio} is high, and the Hat's red BUS LED must be lit");
             Ok((power, Finding::ok(POWER, found)))
         }
         Err(error @ PowerError::Open { .. }) => Err(Finding::failure(POWER, error.to_string())
-            .mend("Look again as root; if that works, the group is what is missing:", ["sudo mbushat doctor"])),
+            .fix("Look again as root; if that works, the group is what is missing:", ["sudo mbushat doctor"])),
         Err(error) => Err(Finding::failure(POWER, error.to_string())),
     }
 }
 
 fn cannot_open(root: &Root, error: &LineError) -> Finding {
-    let reason = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    let found = root.localise(&format!("{error}{reason}"));
+    let found = root.localise(&in_one_line(error));
     let denied =
         matches!(error, LineError::Open { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
     let finding = Finding::failure(CHECK, found);
     match error {
-        LineError::Held { .. } => finding.mend("See who has it:", ["sudo mbushat doctor"]),
-        _ if denied => finding.mend("Look again as root:", ["sudo mbushat doctor"]),
+        LineError::Held { .. } => finding.fix("See who has it:", ["sudo mbushat doctor"]),
+        _ if denied => finding.fix("Look again as root:", ["sudo mbushat doctor"]),
         _ => finding,
     }
 }
 
 impl Question<'_> {
-    /// As configured; if that fails, who else answers, and at which rate or parity this one does.
-    async fn ask(&self, line: &mut Line) -> Result<Finding, LineError> {
+    /// As configured; if that fails, at which rate or parity this one does, and who else answers.
+    async fn ask(&self, session: &mut Session) -> Result<Answer, LineError> {
         let configured = character(self.bus, Some(self.meter));
-        let error = match self.read(line, configured, self.bus.retries).await? {
-            Ok(identity) => {
-                let how = describe(configured);
-                return Ok(Finding::ok(CHECK, format!("{} answers at {how}{identity}", self.named())));
-            }
+        let error = match self.read(session, configured, self.bus.retries).await? {
+            Ok(frames) => return Ok(Answer::Found(self.answered(configured, &frames))),
             Err(error) => error,
         };
-        let silent = matches!(error, ReadoutError::Silence | ReadoutError::NoAnswer(_));
-        if !silent {
-            let found = format!("{} answers, but gives no reading: {error}", self.named());
-            return Ok(Finding::warning(CHECK, found).advise("Ask it again later; it may be busy or must be woken up."));
+        if !matches!(error, ReadoutError::Silence | ReadoutError::NoAnswer(_)) {
+            let found = format!("{} answers, but gives no reading: {error}", named(self.meter));
+            let finding = Finding::failure(CHECK, found);
+            return Ok(Answer::Found(finding.advise("Ask it again later; it may be busy or must be woken up.")));
+        }
+        if Instant::now() > self.until {
+            let found = format!(
+                "{}: {error} at {configured}; other ways were not tried, that took too long",
+                named(self.meter)
+            );
+            let again = format!("mbushat doctor {}", self.meter.name);
+            return Ok(Answer::Silent(Finding::failure(CHECK, found).fix("Look at this one alone:", [again])));
         }
         for other in others(configured) {
-            if self.answers_at(line, other).await? {
-                return Ok(self.answers_otherwise(configured, other));
+            if self.answers_at(session, other).await? {
+                return Ok(Answer::Found(self.answers_otherwise(configured, other)));
             }
         }
-        let anybody = self.anybody(line, configured).await?;
-        Ok(self.silent(configured, error, anybody))
+        if self.anybody(session, configured).await? {
+            let other = self.only_meter(session, configured).await?;
+            return Ok(Answer::Silent(self.another_answers(configured, other.as_deref())));
+        }
+        Ok(Answer::Silent(self.silent(configured, error)))
     }
 
     /// Whether it gives a reading at the first try, or at the second where the first was damaged.
-    async fn answers_at(&self, line: &mut Line, character: Character) -> Result<bool, LineError> {
-        Ok(match self.read(line, character, 0).await? {
+    async fn answers_at(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
+        Ok(match self.read(session, character, 0).await? {
             Err(ReadoutError::Silence) => false,
-            Err(_) => self.read(line, character, 0).await?.is_ok(),
+            Err(_) => self.read(session, character, 0).await?.is_ok(),
             Ok(_) => true,
         })
     }
 
-    /// A readout; what the meter says it is, or why there is none.
+    /// The telegrams, or why there are none.
     async fn read(
         &self,
-        line: &mut Line,
+        session: &mut Session,
         character: Character,
         retries: u8,
-    ) -> Result<Result<String, ReadoutError>, LineError> {
-        let mut readout = Readout::new(turn(self.meter), LinkState::default(), self.timing(line, character, retries));
-        let over = drive(line, character, &mut readout).await?;
-        Ok(over.frames.map(|frames| frames.first().map(|frame| identity(frame)).unwrap_or_default()))
+    ) -> Result<Result<Vec<Vec<u8>>, ReadoutError>, LineError> {
+        let mut query = Query::new(self.bus, self.meter);
+        query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        (query.character, query.retries) = (character, retries);
+        Ok(session.read(query, LinkState::default()).await?.frames)
     }
 
-    /// Whether any meter acknowledges a reset of all, and be it in a jumble.
-    async fn anybody(&self, line: &mut Line, character: Character) -> Result<bool, LineError> {
-        let timing = self.timing(line, character, 1);
+    /// Whether any meter acknowledges a reset of all, even if replies collide.
+    async fn anybody(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
+        let (baud, latency) = (character.baud, session.latency());
+        let response_timeout = response_timeout(self.bus, Some(self.meter), baud);
+        let timing = LineTiming { baud, response_timeout, latency, retries: 1 };
         let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
-        let Exchanged { reply, .. } = drive(line, character, &mut everybody).await?;
+        let Exchanged { reply, .. } = session.converse(character, &mut everybody).await?;
         Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
     }
 
-    fn timing(&self, line: &Line, character: Character, retries: u8) -> LineTiming {
-        let baud = character.baud;
-        let configured = self.meter.timeout.or(self.bus.response_timeout).unwrap_or_default();
-        let response_timeout = configured.max(baud.response_timeout());
-        LineTiming { baud, response_timeout, latency: line.latency(), retries }
+    /// The telegram of the meter that is alone on the bus; of several nothing comes through.
+    async fn only_meter(&self, session: &mut Session, character: Character) -> Result<Option<Vec<u8>>, LineError> {
+        let mut query = Query::plain(self.bus, Turn::new(MeterAddress::Primary(PrimaryAddress::ONLY)));
+        query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        (query.character, query.retries) = (character, 0);
+        let frames = session.read(query, LinkState::default()).await?.frames;
+        Ok(frames.ok().and_then(|frames| frames.into_iter().next()))
     }
 
-    fn named(&self) -> String {
-        format!("{} (address {})", self.meter.name, self.meter.address)
+    /// It answers: whether that can be understood.
+    fn answered(&self, how: Character, frames: &[Vec<u8>]) -> Finding {
+        let name = named(self.meter);
+        let identity = frames.first().map(|frame| identity(frame)).unwrap_or_default();
+        if let Some(encrypted) = frames.iter().find_map(|frame| unopened(frame, self.meter)) {
+            let found = format!("{name} answers at {how}{identity}; but {encrypted}");
+            let say = "Its supplier has the key, 32 hex digits; in its [[meter]] of /etc/mbushat.toml:";
+            return Finding::failure(CHECK, found).fix(say, ["key = \"…\""]);
+        }
+        if !frames.iter().any(|frame| has_records(frame)) {
+            let found = format!("{name} answers at {how}{identity}; but its telegram has no data");
+            return Finding::failure(CHECK, found)
+                .advise("Its application may have to be selected: see `mbushat meter reset` and its manual.");
+        }
+        Finding::ok(CHECK, format!("{name} answers at {how}{identity}"))
     }
 
     fn answers_otherwise(&self, configured: Character, other: Character) -> Finding {
-        let found =
-            format!("{} is silent at {}, but answers at {}", self.named(), describe(configured), describe(other));
+        let found = format!("{} is silent at {configured}, but answers at {other}", named(self.meter));
         let mut lines = Vec::new();
         if other.baud != configured.baud {
             lines.push(format!("baud = {}", other.baud));
         }
         if other.parity != configured.parity {
-            lines.push(format!("parity = \"{}\"", parity_word(other.parity)));
+            lines.push(format!("parity = \"{}\"", other.parity.word()));
         }
         let say = "Say so in its [[meter]] of /etc/mbushat.toml (or in [[bus]], if all its meters are so):";
-        Finding::failure(CHECK, found).mend(say, lines)
+        Finding::failure(CHECK, found).fix(say, lines)
     }
 
-    fn silent(&self, configured: Character, error: ReadoutError, anybody: bool) -> Finding {
-        let rates: Vec<String> = others(configured).iter().map(|other| describe(*other)).collect();
-        let tried = format!("{}; tried too: {}", describe(configured), rates.join(", "));
-        if anybody {
-            let found = format!("{} does not answer at {tried}; but another meter does", self.named());
-            return Finding::failure(CHECK, found).mend("Find out who is there:", ["mbushat scan --toml"]);
-        }
-        let finding = Finding::failure(CHECK, format!("{}: {error} at {tried}", self.named()));
+    fn another_answers(&self, configured: Character, other: Option<&[u8]>) -> Finding {
+        let found = format!("{} does not answer at {}; but another meter does", named(self.meter), tried(configured));
+        let Some((address, identity)) = other.and_then(|frame| Some((address_of(frame)?, identity(frame)))) else {
+            return Finding::failure(CHECK, found).fix("Find out who is there:", ["mbushat scan --toml"]);
+        };
+        let found = format!("{found}: the only one on the bus, at address {address}{identity}");
+        let say = "If that is it, correct its [[meter]] in /etc/mbushat.toml:";
+        Finding::failure(CHECK, found).fix(say, [format!("address = {address}")])
+    }
+
+    fn silent(&self, configured: Character, error: ReadoutError) -> Finding {
+        let finding = Finding::failure(CHECK, format!("{}: {error} at {}", named(self.meter), tried(configured)));
         let finding = match (error, self.bus.hat) {
             (ReadoutError::NoAnswer(_), _) => finding.advise(
                 "Something came back, so the wire is live: look for two meters with one address, a loose wire, or \
@@ -201,8 +285,17 @@ impl Question<'_> {
             )),
             _ => finding.advise("Look whether the bus has its voltage, about 36 V, at the meter's terminals."),
         };
-        finding.mend("Then look who is there, at every rate:", ["mbushat scan --baud all"])
+        finding.fix("Then look who is there, at every rate:", ["mbushat scan --baud all"])
     }
+}
+
+pub(super) fn named(meter: &Meter) -> String {
+    format!("{} (address {})", meter.name, meter.address)
+}
+
+fn tried(configured: Character) -> String {
+    let rates: Vec<String> = others(configured).iter().map(ToString::to_string).collect();
+    format!("{configured}; tried too: {}", rates.join(", "))
 }
 
 /// The ways to try besides the configured one: other rates, then the other parities.
@@ -213,20 +306,32 @@ fn others(configured: Character) -> Vec<Character> {
     rates.chain(parities.map(|parity| Character { parity, ..configured })).collect()
 }
 
-fn describe(character: Character) -> String {
-    let letter = match character.parity {
-        Parity::Even => 'E',
-        Parity::Odd => 'O',
-        Parity::None => 'N',
-    };
-    format!("{} 8{letter}{}", character.baud, character.stop_bits)
+/// Why an encrypted telegram stays closed; `None` where it is open.
+fn unopened(frame: &[u8], meter: &Meter) -> Option<String> {
+    let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
+    let Content::Encrypted(_) = telegram.content else { return None };
+    let mut opener = Opener::new(meter.key);
+    if let MeterAddress::Secondary(mask) = meter.address {
+        opener.select(mask);
+    }
+    let opened = opener.open(&telegram, &mut Buffers::default()).err();
+    opened.map(|error| format!("its telegram stays closed: {error}"))
 }
 
-const fn parity_word(parity: Parity) -> &'static str {
-    match parity {
-        Parity::Even => "even",
-        Parity::Odd => "odd",
-        Parity::None => "none",
+fn has_records(frame: &[u8]) -> bool {
+    let frame = Frame::parse(frame).ok();
+    let telegram = frame.as_ref().and_then(|frame| Telegram::parse(frame).ok());
+    telegram.is_some_and(|telegram| match telegram.content {
+        // Opened by now, so there is something in it; a compact one stands for a full one.
+        Content::Encrypted(_) | Content::Compact(_) => true,
+        _ => telegram.records().next().is_some(),
+    })
+}
+
+fn address_of(frame: &[u8]) -> Option<u8> {
+    match Frame::parse(frame) {
+        Ok(Frame::Long { a, .. }) => PrimaryAddress::new(a).map(PrimaryAddress::get),
+        _ => None,
     }
 }
 

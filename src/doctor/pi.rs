@@ -13,7 +13,7 @@ pub(super) fn model(root: &Root) -> Finding {
         Some(model) if Board::of_model(&model) != Board::Other => Finding::ok("machine", model),
         Some(model) => Finding::warning("machine", format!("{model}, which is no Raspberry Pi"))
             .advise("The Hat needs a Pi; other interfaces are named by `port` in [[bus]], with hat = false."),
-        None => Finding::warning("machine", "no device tree in /proc/device-tree, so this is no Raspberry Pi").mend(
+        None => Finding::warning("machine", "no device tree in /proc/device-tree, so this is no Raspberry Pi").fix(
             "The Hat needs a Pi. For another interface name it in [[bus]] of /etc/mbushat.toml:",
             ["port = \"/dev/ttyUSB0\"", "hat = false"],
         ),
@@ -32,19 +32,19 @@ pub(super) fn hat(root: &Root, boot: &Boot, configured: Hat) -> Finding {
             let check = "Check that it sits on all 40 pins, then take the Pi's power away and give it back; a \
                          reboot does not find a Hat:";
             let found = Finding::failure("Hat", "no Hat in the device tree (/proc/device-tree/hat)");
-            no_eeprom(found.mend(check, ["sudo poweroff"]), boot, gpio)
+            no_eeprom(found.fix(check, ["sudo poweroff"]), boot, gpio)
         }
         Err(NoHat::NoDeviceTree(_)) => {
             let found = "/proc/device-tree cannot be read: no Raspberry Pi, or hidden from this process";
             Finding::failure("Hat", found)
-                .mend("If something else powers the bus, say so in [[bus]] of /etc/mbushat.toml:", ["hat = false"])
+                .fix("If something else powers the bus, say so in [[bus]] of /etc/mbushat.toml:", ["hat = false"])
         }
     }
 }
 
 /// The author's own way to stack two Hats is to disable the EEPROM of one; then nothing names it.
 fn no_eeprom(finding: Finding, boot: &Boot, gpio: u8) -> Finding {
-    finding.mend("If its EEPROM is disabled (to stack it), say in [[bus]] of /etc/mbushat.toml:", ["hat = false"]).mend(
+    finding.fix("If its EEPROM is disabled (to stack it), say in [[bus]] of /etc/mbushat.toml:", ["hat = false"]).fix(
         format!("and let the firmware switch the bus on for ever, by its pin (here GPIO {gpio}):"),
         [boot.add(&format!("gpio={gpio}=op,dh")), "sudo reboot".to_owned()],
     )

@@ -12,8 +12,6 @@ use crate::bus::line::{Holder, holder_of};
 use crate::config;
 
 const CHECK: &str = "port";
-/// The name of the agent's process.
-const AGENT: &str = "mbushat";
 
 /// Whether the bus can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +22,19 @@ pub(super) enum Port {
     Unusable,
 }
 
-pub(super) async fn examine(root: &Root, port: &config::Port, user: Option<&AgentUser>, report: Report<'_>) -> Port {
+pub(super) async fn examine(
+    root: &Root,
+    port: &config::Port,
+    user: Option<&AgentUser>,
+    agent_online: bool,
+    report: Report<'_>,
+) -> Port {
     let (state, finding) = match port {
         config::Port::Serial(path) => serial(root, path, user),
+        // Most gateways serve one program at a time.
+        config::Port::Tcp { .. } if agent_online => {
+            (Port::Agent, Finding::ok(CHECK, format!("{port} is in use by the agent, as far as the broker knows")))
+        }
         config::Port::Tcp { host, port } => gateway(host, *port).await,
         config::Port::Sim(file) => {
             (Port::Usable, Finding::ok(CHECK, format!("a simulated bus, from {}", file.display())))
@@ -46,10 +54,10 @@ fn serial(root: &Root, path: &Path, user: Option<&AgentUser>) -> (Port, Finding)
     };
     if !file.file_type().is_char_device() {
         let found = format!("{shown} is no device");
-        return (Port::Unusable, failure(found).mend("Serial devices of this machine:", ["ls -l /dev/serial/by-id"]));
+        return (Port::Unusable, failure(found).fix("Serial devices of this machine:", ["ls -l /dev/serial/by-id"]));
     }
     if let Some(holder) = holder_of(&root.path(path), &root.path("/proc")) {
-        return if holder.name == AGENT {
+        return if holder.is_agent() {
             (Port::Agent, Finding::ok(CHECK, format!("{shown} is in use by the agent, {holder}")))
         } else {
             (Port::Unusable, held(path, &holder))
@@ -60,7 +68,7 @@ fn serial(root: &Root, path: &Path, user: Option<&AgentUser>) -> (Port, Finding)
         let found = format!("{} may not read and write {shown}", user.name);
         return (
             Port::Unusable,
-            failure(found).mend("See who may, then mend the group as above:", [format!("ls -lL {shown}")]),
+            failure(found).fix("See who may, then fix the group as above:", [format!("ls -lL {shown}")]),
         );
     }
     (Port::Usable, Finding::ok(CHECK, format!("{shown} is there and free")))
@@ -70,9 +78,9 @@ fn missing(path: &Path) -> Finding {
     let finding = Finding::failure(CHECK, format!("{} does not exist", path.display()));
     if path.to_string_lossy().contains("USB") || path.to_string_lossy().contains("ACM") {
         let say = "Plug the adapter in; a name of /dev/serial/by-id stays the same at another plug:";
-        return finding.mend(say, ["ls -l /dev/serial/by-id"]);
+        return finding.fix(say, ["ls -l /dev/serial/by-id"]);
     }
-    finding.advise("Correct `port` in [[bus]]; on a Pi, mend the UART as said above.")
+    finding.advise("Correct `port` in [[bus]]; on a Pi, fix the UART as said above.")
 }
 
 fn held(path: &Path, holder: &Holder) -> Finding {
@@ -80,9 +88,9 @@ fn held(path: &Path, holder: &Holder) -> Finding {
     if holder.name.contains("getty") || holder.name == "login" {
         let device = path.file_name().unwrap_or_default().to_string_lossy();
         let stop = format!("sudo systemctl disable --now serial-getty@{device}.service");
-        return finding.mend("That is a login; switch it off:", [stop]);
+        return finding.fix("That is a login; switch it off:", [stop]);
     }
-    finding.mend("See what it belongs to, and stop that:", [format!("systemctl status {}", holder.pid)])
+    finding.fix("See what it belongs to, and stop that:", [format!("systemctl status {}", holder.pid)])
 }
 
 /// Connecting is all that can be known of a gateway; the meter check opens its own connection.
@@ -96,7 +104,7 @@ async fn gateway(host: &str, port: u16) -> (Port, Finding) {
     };
     let finding = Finding::failure(CHECK, format!("cannot connect to the gateway {host} port {port}: {error}"));
     let finding = finding
-        .mend("See whether it is on the network:", [format!("ping -c 3 {host}")])
+        .fix("See whether it is on the network:", [format!("ping -c 3 {host}")])
         .advise("Many gateways serve one program at a time: end the other, the agent too.");
     (Port::Unusable, finding)
 }

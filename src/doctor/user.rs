@@ -59,7 +59,7 @@ pub(super) fn agent_user(root: &Root) -> Result<AgentUser, Finding> {
         values("SupplementaryGroups").iter().flat_map(|line| line.split_whitespace().map(str::to_owned)).collect();
     let Some((uid, gid)) = passwd(root, &name) else {
         let found = format!("mbushat.service runs as {name}, and there is no such user");
-        return Err(Finding::failure("user", found).mend("Make it:", ["sudo systemd-sysusers"]));
+        return Err(Finding::failure("user", found).fix("Make it:", ["sudo systemd-sysusers"]));
     };
     let mut gids = vec![gid];
     gids.extend(groups_of(root).filter(|g| more.contains(&g.name) || g.members.contains(&name)).map(|g| g.gid));
@@ -77,6 +77,35 @@ fn current_user(root: &Root) -> AgentUser {
         })
     });
     AgentUser { name: name.unwrap_or_else(|| format!("uid {uid}")), uid, gids, of_unit: false }
+}
+
+/// What the user who runs this program lacks to open a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Membership in the file's group.
+    Group { user: String, group: String },
+    /// A new login: the membership is there, but younger than this one.
+    LogIn { user: String, group: String },
+    /// Root's rights: no group has any.
+    Root { user: String },
+}
+
+/// What is lacking to open `path` as its group may. Asked where the system has refused it.
+pub(crate) fn access(path: &Path) -> Access {
+    let root = Root::here();
+    let AgentUser { name: user, gids, .. } = current_user(&root);
+    let Ok(file) = std::fs::metadata(path) else { return Access::Root { user } };
+    let group = groups_of(&root).find(|group| group.gid == file.gid() && group.gid != 0);
+    match group {
+        Some(group) if file.mode() & 0o040 != 0 && !gids.contains(&group.gid) => {
+            if group.members.contains(&user) {
+                Access::LogIn { user, group: group.name }
+            } else {
+                Access::Group { user, group: group.name }
+            }
+        }
+        _ => Access::Root { user },
+    }
 }
 
 /// User and primary group of a name.
@@ -128,8 +157,8 @@ pub(super) fn groups(root: &Root, user: &Result<AgentUser, Finding>, port: &Path
         return Finding::ok("user", format!("{runs} {name}, in {}", needed.join(" and ")));
     }
     let found = format!("{runs} {name}, which is not in {}", missing.join(" nor in "));
-    Finding::failure("user", found).mend(
-        "Add it, and start the agent anew (a person's own account must log in again instead):",
+    Finding::failure("user", found).fix(
+        "Add it, and restart the agent (a person's own account must log in again instead):",
         [
             format!("sudo usermod --append --groups {} {name}", missing.join(",")),
             "sudo systemctl restart mbushat".to_owned(),

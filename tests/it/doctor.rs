@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Folder, Subscriber, publish};
 use crate::bus_commands::Simulated;
 use crate::tools::tool;
@@ -110,11 +111,11 @@ fn another_program_on_the_port_is_named() {
 }
 
 #[test]
-fn the_agent_on_the_port_is_no_failure_and_what_it_says_of_its_meters_is_told() {
+fn an_agent_that_has_the_port_and_does_not_answer_is_a_failure_and_what_it_last_said_is_told() {
     let Some(ward) = Ward::new(&Pi::three()) else { return };
     ward.hold_port("mbushat");
     publish(ward.port(), "mbushat/cold_water/availability", "offline", true);
-    assert_eq!(ward.examine("agent_runs"), 0);
+    assert_eq!(ward.examine("agent_runs"), 1);
 }
 
 #[test]
@@ -191,6 +192,99 @@ fn a_meter_that_is_not_there_is_told_from_a_dead_wire() {
     let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
     let _bus = ward.simulate("[[meter]]\nmodel = \"ats_ec20\"\naddress = 5\n");
     assert_eq!(ward.examine("meter_elsewhere"), 1);
+}
+
+/// Three meters, of which one is at another address than configured and one needs a key.
+const THREE: &str = r#"
+    [[meter]]
+    model = "ats_ec20"
+    address = 48
+    [[meter]]
+    model = "heat"
+    address = 5
+    id = "67200512"
+    key = "000102030405060708090A0B0C0D0E0F"
+    [[meter]]
+    model = "cold_water"
+    address = 7
+    id = "21880341"
+"#;
+const TWO_WRONG: &str = "[[meter]]\nname = \"heating\"\naddress = 5\n[[meter]]\nname = \"warm_water\"\naddress = 8\n";
+
+#[test]
+fn each_meter_is_asked_and_each_wrong_one_is_named_with_its_cause() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let _bus = ward.simulate(THREE);
+    ward.append("address = 48\n", &format!("address = 48\n{TWO_WRONG}"));
+    assert_eq!(ward.examine("two_of_three"), 1);
+    // a meter by name, and no other
+    let one = ward.mbushat(&["cold_water"]);
+    let text = String::from_utf8(one.stdout).expect("UTF-8");
+    assert!(one.status.success() && text.contains("cold_water (address 48) answers"), "{text}");
+    assert!(!text.contains("heating"), "{text}");
+    let unknown = ward.mbushat(&["bathroom"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let error = String::from_utf8(unknown.stderr).expect("UTF-8");
+    assert!(error.contains("there is no meter bathroom") && error.contains("cold_water, heating"), "{error}");
+}
+
+#[test]
+fn a_running_agent_is_asked_for_its_meters_and_hears_nothing_else() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let bus = ward.simulate(THREE);
+    ward.append("address = 48\n", &format!("address = 48\n{TWO_WRONG}"));
+    let text = fs::read_to_string(ward.path("etc/mbushat.toml")).expect("the configuration");
+    let port = format!("[[bus]]\nname = \"hat\"\nport = \"{}\"\nhat = false\n", bus.port);
+    let meters = &text[text.find("[[meter]]").expect("meters")..];
+    let Some(all) = Subscriber::new(ward.port(), "#") else { return };
+    let agent = Agent::start(ward.port(), &format!("{port}{meters}"));
+    let online = all.wait_for(SOON, |m| m.topic == "mbushat/cold_water/availability" && m.payload == "online");
+    online.expect("the good one is read");
+    ward.hold_port("mbushat");
+    assert_eq!(ward.examine("agent_reads_two_of_three"), 1);
+    let log = fs::read_to_string(agent.folder().join("log")).expect("its log");
+    assert!(!log.contains("doctor"), "{log}");
+}
+
+#[test]
+fn a_meter_on_another_bus_is_found_there() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let other = Simulated::start(&[&{
+        ward.write("other.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+        ward.path("other.toml").to_string_lossy().into_owned()
+    }]);
+    symlink(&other.port, ward.path("dev/ttyUSB0")).expect("a link");
+    fs::set_permissions(&other.port, fs::Permissions::from_mode(0o660)).expect("our pseudo-terminal");
+    let _bus = ward.simulate("[[meter]]\nmodel = \"heat\"\naddress = 5\n");
+    ward.configure("[[bus]]\nname = \"hat\"\n[[bus]]\nname = \"cellar\"\nport = \"/dev/ttyUSB0\"\nhat = false\n");
+    ward.append("address = 48\n", "address = 48\nbus = \"hat\"\n");
+    let output = ward.mbushat(&["--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("findings");
+    let meter = findings.iter().find(|f| f["check"] == "meter" && f["verdict"] == "failure").expect("the meter");
+    assert!(meter["found"].as_str().expect("words").contains("it answers on cellar, at 2400 8E1"), "{meter}");
+    assert_eq!((&meter["bus"], &meter["remedies"][0]["paste"][0]), (&"hat".into(), &"bus = \"cellar\"".into()));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn lines_to_paste_name_the_configuration_that_was_looked_at() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    fs::rename(ward.path("etc/mbushat.toml"), ward.path("etc/house.toml")).expect("our file");
+    let looked = |words: &str| {
+        let text = fs::read_to_string(ward.path("etc/house.toml")).expect("our file").replace("address = 48", words);
+        ward.write("etc/house.toml", &text);
+        let program = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+            .args(["--config".as_ref(), ward.path("etc/house.toml").as_os_str()])
+            .args(["doctor".as_ref(), "--root".as_ref(), ward.folder.path().as_os_str()])
+            .output();
+        String::from_utf8(program.expect("the program starts").stdout).expect("UTF-8")
+    };
+    let silent = looked("address = 7");
+    assert!(silent.contains("\n    mbushat --config /etc/house.toml scan --baud all\n"), "{silent}");
+    ward.write("etc/house.toml", "nonsense = 1\n");
+    let bad = looked("");
+    assert!(bad.contains("\n    mbushat --config /etc/house.toml check\n"), "{bad}");
 }
 
 #[test]

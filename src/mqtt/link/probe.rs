@@ -1,9 +1,9 @@
 //! One visit to the broker that only asks: are we let in, may we subscribe and publish, does anybody
-//! listen. For `mbushat doctor`; the agent's own connection is not touched.
+//! listen; and what an agent answers. For `mbushat doctor`; the agent's own connection is not touched.
 //!
-//! Not here: what an answer means and how to mend it (`doctor`).
+//! Not here: what an answer means and how to fix it (`doctor`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -67,14 +67,7 @@ pub struct Visit {
 /// # Errors
 /// [`Fault`] where it does not let us in.
 pub async fn visit(config: &Mqtt, questions: &Questions) -> Result<Visit, Fault> {
-    let (version, client, wire) = match config.protocol {
-        Protocol::V5 => connect(config, questions, Version::V5).await?,
-        Protocol::V3 => connect(config, questions, Version::V3).await?,
-        Protocol::Auto => match connect(config, questions, Version::V5).await {
-            Err(fault) if fault.may_be_an_old_broker() => connect(config, questions, Version::V3).await?,
-            other => other?,
-        },
-    };
+    let (version, client, wire) = connect_as(config, &questions.client_id).await?;
     let visit = Visit {
         version,
         subscribed: None,
@@ -87,13 +80,82 @@ pub async fn visit(config: &Mqtt, questions: &Questions) -> Result<Visit, Fault>
     Ok(Asking { questions, client, wire, visit, sent: Vec::new() }.ask().await)
 }
 
-async fn connect(config: &Mqtt, questions: &Questions, version: Version) -> Result<(Version, Client, Wire), Fault> {
-    let identity = Identity { client_id: &questions.client_id, will: None };
+async fn connect_as(config: &Mqtt, client_id: &str) -> Result<(Version, Client, Wire), Fault> {
+    match config.protocol {
+        Protocol::V5 => connect(config, client_id, Version::V5).await,
+        Protocol::V3 => connect(config, client_id, Version::V3).await,
+        Protocol::Auto => match connect(config, client_id, Version::V5).await {
+            Err(fault) if fault.may_be_an_old_broker() => connect(config, client_id, Version::V3).await,
+            other => other,
+        },
+    }
+}
+
+async fn connect(config: &Mqtt, client_id: &str, version: Version) -> Result<(Version, Client, Wire), Fault> {
+    let identity = Identity { client_id, will: None };
     let (client, mut wire) = connection::open(config, &identity, version)?;
     match wire.poll().await? {
         Event::Connected { .. } => Ok((version, client, wire)),
         _ => Err(Fault::Garbled("another packet before CONNACK".to_owned())),
     }
+}
+
+/// Requests that are answered on one topic, each with its transaction.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Ours for this visit.
+    pub client_id: String,
+    /// Published to.
+    pub request_topic: String,
+    /// Subscribed to.
+    pub response_topic: String,
+    /// Payloads, all sent at once.
+    pub requests: Vec<Vec<u8>>,
+    /// How long to wait for the answers in all.
+    pub within: Duration,
+}
+
+/// Makes requests and collects the responses that come in time; `read` takes the transaction out of
+/// one, `None` of a response to somebody else.
+///
+/// # Errors
+/// [`Fault`] where the broker does not let us in, or throws us out.
+pub async fn ask<K: Ord, V>(
+    config: &Mqtt,
+    asked: &Asked,
+    read: impl Fn(&[u8]) -> Option<(K, V)>,
+) -> Result<BTreeMap<K, V>, Fault> {
+    let (_, client, mut wire) = connect_as(config, &asked.client_id).await?;
+    let (mut responses, mut waiting, mut subscribed) = (BTreeMap::new(), asked.requests.iter().peekable(), false);
+    client.subscribe(std::slice::from_ref(&asked.response_topic));
+    let collect = async {
+        while responses.len() < asked.requests.len() {
+            match wire.poll().await? {
+                Event::Subscribed(_) => subscribed = true,
+                Event::Message { topic, payload, retain: false } if topic == asked.response_topic => {
+                    responses.extend(read(&payload));
+                }
+                _ => {}
+            }
+            // As many as the client takes at a time.
+            while let Some(payload) = waiting.peek().filter(|_| subscribed) {
+                if !client.publish(&asked.request_topic, payload.to_vec(), false) {
+                    break;
+                }
+                waiting.next();
+            }
+        }
+        Ok(())
+    };
+    // What has not come by then does not come.
+    let collected: Result<Result<(), Fault>, _> = timeout(asked.within, collect).await;
+    if let Ok(Err(fault)) = collected {
+        return Err(fault);
+    }
+    client.disconnect();
+    let goodbye = async { while !matches!(wire.poll().await, Ok(Event::Disconnected) | Err(_)) {} };
+    let _ = timeout(PATIENCE, goodbye).await;
+    Ok(responses)
 }
 
 struct Asking<'a> {

@@ -1,0 +1,133 @@
+//! The meters of a bus that the agent has: the agent is asked to read them, over MQTT.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::finding::{Finding, Report};
+use super::meter::{CHECK, named};
+use super::{Patient, selected};
+use crate::bus::session::{Query, character};
+use crate::config::{Config, Meter};
+use crate::mqtt::link::Fault;
+use crate::mqtt::link::probe::{Asked, ask};
+use crate::mqtt::topic::Topics;
+
+/// What the agent may take beside the turns themselves: it finishes what it is at.
+const SPARE: Duration = Duration::from_secs(10);
+/// No patience lasts longer.
+const MOST: Duration = Duration::from_secs(180);
+
+/// Has the agent read each meter of `buses`, all of which it holds.
+pub(super) async fn examine(config: &Config, buses: &[usize], patient: &Patient, report: Report<'_>) {
+    let meters: Vec<&Meter> = selected(config, patient).filter(|meter| buses.contains(&meter.bus)).collect();
+    if meters.is_empty() {
+        return;
+    }
+    let within = patience(config, &meters, buses);
+    let text = format!("the agent reads {} meters: up to {} s", meters.len(), within.as_secs());
+    (patient.progress)(&text);
+    let requests = meters.iter().map(|meter| json!({ "meter": meter.name })).collect();
+    let answers = match read(config, requests, within).await {
+        Ok(answers) => answers,
+        Err(fault) => return report(Finding::failure(CHECK, format!("the agent cannot be asked: the broker {fault}"))),
+    };
+    for (meter, answer) in meters.iter().zip(answers) {
+        let silent = answer.as_ref().is_some_and(|answer| answer.get("error").is_some_and(Value::is_string));
+        let others: Vec<usize> = buses.iter().copied().filter(|bus| silent && *bus != meter.bus).collect();
+        let elsewhere = on_other_bus(config, meter, &others, within).await;
+        report(elsewhere.unwrap_or_else(|| finding(config, meter, answer.as_ref())));
+    }
+}
+
+/// Whether the agent reads a meter of this address on another of its buses; what to say then.
+async fn on_other_bus(config: &Config, meter: &Meter, others: &[usize], within: Duration) -> Option<Finding> {
+    let others: Vec<&str> = others.iter().filter_map(|bus| Some(config.buses.get(*bus)?.name.as_str())).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let request = |bus: &&str| json!({ "bus": bus, "address": meter.address.to_string() });
+    let answers = read(config, others.iter().map(request).collect(), within).await.ok()?;
+    let is_read =
+        |answer: &Option<Value>| answer.as_ref().is_some_and(|answer| answer.get("status") == Some(&json!("ok")));
+    let (bus, _) = others.iter().zip(&answers).find(|(_, answer)| is_read(answer))?;
+    let found = format!("{} is on another bus: the agent reads it on {bus}", named(meter));
+    let say = "Change its [[meter]] in /etc/mbushat.toml:";
+    Some(Finding::failure(CHECK, found).fix(say, [format!("bus = \"{bus}\"")]))
+}
+
+/// The agent's answers to these read requests, `None` where none came in time.
+async fn read(config: &Config, mut requests: Vec<Value>, within: Duration) -> Result<Vec<Option<Value>>, Fault> {
+    for (number, request) in requests.iter_mut().enumerate() {
+        request["transaction"] = transaction(number).into();
+    }
+    let topics = Topics::new(&config.mqtt.base_topic);
+    let count = requests.len();
+    let asked = Asked {
+        client_id: format!("mbushat-doctor-{}", std::process::id()),
+        request_topic: topics.request("read"),
+        response_topic: topics.response("read"),
+        requests: requests.iter().map(|request| request.to_string().into_bytes()).collect(),
+        within,
+    };
+    let mut answers = ask(&config.mqtt, &asked, answers_to).await?;
+    Ok((0..count).map(|number| answers.remove(&transaction(number))).collect())
+}
+
+/// One that no other doctor uses.
+fn transaction(number: usize) -> String {
+    format!("doctor-{}-{number}", std::process::id())
+}
+
+/// The transaction of a response, and the rest of it.
+fn answers_to(payload: &[u8]) -> Option<(String, Value)> {
+    let response: Value = serde_json::from_slice(payload).ok()?;
+    let transaction = response.get("transaction")?.as_str()?.to_owned();
+    Some((transaction, response))
+}
+
+/// As long as the slowest bus may take where each of its meters is silent.
+fn patience(config: &Config, meters: &[&Meter], buses: &[usize]) -> Duration {
+    let turn = |meter: &&&Meter| {
+        let Some(bus) = config.buses.get(meter.bus) else { return Duration::ZERO };
+        let query = Query::new(bus, meter);
+        // A reset and a request, each repeated, and the telegrams of a meter that answers.
+        (query.response_timeout + Duration::from_millis(200)) * 2 * (u32::from(query.retries) + 1)
+            + Duration::from_secs(3)
+    };
+    let of_bus = |bus: &usize| meters.iter().filter(|meter| meter.bus == *bus).map(|meter| turn(&meter)).sum();
+    (buses.iter().map(of_bus).max().unwrap_or(Duration::ZERO) + SPARE).min(MOST)
+}
+
+fn finding(config: &Config, meter: &Meter, response: Option<&Value>) -> Finding {
+    let name = named(meter);
+    let how = config.buses.get(meter.bus).map(|bus| format!(" at {}", character(bus, Some(meter)))).unwrap_or_default();
+    let Some(response) = response else {
+        return Finding::failure(CHECK, format!("{name}: the agent did not say in time whether it can be read"))
+            .fix("See what it is doing:", ["journalctl -u mbushat -n 50"]);
+    };
+    match response.get("error").and_then(Value::as_str) {
+        None => Finding::ok(CHECK, format!("{name} is read by the agent{how}")),
+        Some(error) if error.contains("key") || error.contains("encrypted") => {
+            Finding::failure(CHECK, format!("{name} answers the agent{how}; but its telegram stays closed: {error}"))
+                .fix("Its supplier has the key, 32 hex digits; in its [[meter]] of /etc/mbushat.toml:", ["key = \"…\""])
+        }
+        Some(error) => {
+            let again = format!("mbushat doctor {}", meter.name);
+            Finding::failure(CHECK, format!("{name}: {error}{how}, says the agent")).fix(
+                "To try other rates and to see who is there, the bus must be free; afterwards start the agent again:",
+                ["sudo systemctl stop mbushat".to_owned(), again, "sudo systemctl start mbushat".to_owned()],
+            )
+        }
+    }
+}
+
+/// What a bus that the agent has, and that cannot be asked through it, is reported as.
+pub(super) fn not_asked(online: bool) -> Finding {
+    let found = if online {
+        "asked through the agent, see below"
+    } else {
+        "not asked: the agent has the port and is not at the broker"
+    };
+    Finding::skipped(CHECK, found)
+}

@@ -1,23 +1,30 @@
 //! `mbushat check`: is the configuration good, and what will be read when?
 
+mod json;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::table::Table;
-use super::{Failure, load, print};
+use super::{Failure, print, unloadable};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
-use crate::config::{Bus, Config, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time};
+use crate::bus::session::character;
+use crate::config::{
+    self, Bus, Config, LoadError, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time,
+};
 use crate::mbus::address::MeterAddress;
-use crate::mbus::link::timing::Parity;
 use crate::measure::medium;
 use crate::spool::{self, Memo};
 
+/// Exit code for a bad configuration.
+const EX_CONFIG: u8 = 78;
 /// Characters of a telegram whose size is not known.
 const USUAL_REPLY: usize = 100;
 /// A battery is made for reads this far apart.
@@ -25,32 +32,61 @@ const BATTERY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// Arguments of `mbushat check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mbushat check /etc/mbushat.toml\n\nExit code 78: the file has problems.")]
+#[command(
+    after_help = "Examples:\n  mbushat check /etc/mbushat.toml\n  mbushat check --format json\n\nExit code 78: the file has problems."
+)]
 pub(crate) struct Args {
     /// The file, instead of that of --config
     file: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for people
+    Text,
+    /// A JSON object, for a bad file too
+    Json,
 }
 
 /// Prints the plan, or ends with every problem of the file.
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let file = args.file.as_deref().unwrap_or(config);
-    let config = load(file)?;
-    for bus in &config.buses {
-        if let Port::Sim(file) = &bus.port {
-            simulation::load(file).map_err(Failure::of_load)?;
+    let config = match load_all(file) {
+        Err(LoadError::Bad(problems)) if args.format == Format::Json => {
+            print(json::bad(file, &problems.problems)?)?;
+            return Err(Failure::said(EX_CONFIG));
         }
-    }
-    let timezone = match &config.timezone {
-        Some(name) => TimeZone::get(name)?,
-        None => TimeZone::system(),
+        Err(error) => return Err(unloadable(error)),
+        Ok(config) => config,
     };
+    let timezone = config.time_zone();
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     let learnt = Learnt::of(&config);
+    let warnings: Vec<String> =
+        warnings(&config, &learnt).into_iter().chain(readable_password(file, &config)).collect();
+    if args.format == Format::Json {
+        return print(json::good(file, &config, &learnt, &timezone, now, &warnings)?);
+    }
     print(format_args!("{} is good.\n{}", file.display(), report(&config, &learnt, &timezone, now)))?;
-    for warning in warnings(&config, &learnt).into_iter().chain(readable_password(file, &config)) {
+    for warning in warnings {
         eprintln!("warning: {warning}");
     }
     Ok(())
+}
+
+/// The configuration, with the files of its simulated buses looked at too.
+fn load_all(file: &Path) -> Result<Config, LoadError> {
+    let config = config::load(file)?;
+    for bus in &config.buses {
+        if let Port::Sim(file) = &bus.port {
+            simulation::load(file)?;
+        }
+    }
+    Ok(config)
 }
 
 /// What each meter answered when the agent read it.
@@ -76,16 +112,25 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
     let mut text = format!("Publishes {base}/# to {} port {}{tls}{announced}.\n\n", mqtt.host, mqtt.port);
     let _ = write!(text, "{}", buses(config, learnt));
     if config.meters.is_empty() {
-        text += "\nNo meter is configured: add a [[meter]] with a name and an address.\n";
+        text += "\n";
+        text += &no_meter(config);
         return text;
     }
     let _ = write!(text, "\n{}", meters(config, learnt, timezone, now));
     if config.meters.iter().any(|meter| !learnt.0.contains_key(&meter.name)) {
-        text += "\n~ is the time of a meter that answers with 100 bytes: it was not read here yet.\n";
+        text += "\n~ estimated (meter not read yet, 100 bytes assumed)\n";
     }
-    text += "\nAt the start each meter is read at once, unless its last reading is younger than its\n\
-             interval.\n";
+    text += "\nAt the start each meter is read at once, unless its last reading is younger\n\
+             than its interval.\n";
     text
+}
+
+fn no_meter(config: &Config) -> String {
+    if config.disabled_meters.is_empty() {
+        return "No meter is configured: add a [[meter]] with a name and an address.\n".to_owned();
+    }
+    let names = config.disabled_meters.join(", ");
+    format!("No meter is enabled: {names} has enabled = false.\n")
 }
 
 fn buses(config: &Config, learnt: &Learnt) -> Table<6> {
@@ -94,8 +139,8 @@ fn buses(config: &Config, learnt: &Learnt) -> Table<6> {
         let (meters, load) = here(config, learnt, place, bus);
         table.row([
             bus.name.clone(),
-            port(&bus.port),
-            format!("{} 8{}{}", bus.baud, letter(bus.parity), bus.stop_bits),
+            bus.port.to_string(),
+            character(bus, None).to_string(),
             bus.hat.map_or_else(|| "its own".to_owned(), |hat| format!("Hat, GPIO {}", hat.power_gpio)),
             meters.to_string(),
             format!("{:.1} %", load * 100.0),
@@ -108,23 +153,6 @@ fn buses(config: &Config, learnt: &Learnt) -> Table<6> {
 fn here(config: &Config, learnt: &Learnt, place: usize, bus: &Bus) -> (usize, f64) {
     let meters = config.meters.iter().filter(|meter| meter.bus == place);
     meters.fold((0, 0.0), |(count, load), meter| (count + 1, load + bus_load(meter, bus, learnt.replies(meter))))
-}
-
-fn port(port: &Port) -> String {
-    match port {
-        Port::Serial(path) => path.display().to_string(),
-        Port::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
-        Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
-        Port::Sim(file) => format!("sim:{}", file.display()),
-    }
-}
-
-const fn letter(parity: Parity) -> char {
-    match parity {
-        Parity::Even => 'E',
-        Parity::Odd => 'O',
-        Parity::None => 'N',
-    }
 }
 
 fn meters(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> Table<7> {
@@ -182,14 +210,14 @@ fn warnings(config: &Config, learnt: &Learnt) -> Vec<String> {
         .collect();
     if !often.is_empty() {
         let names = often.join(", ");
-        warnings.push(format!("read oftener than every 15m, which a battery pays for: {names}"));
+        warnings.push(format!("read more often than every 15m, which drains a battery-powered meter: {names}"));
     }
     for (place, bus) in config.buses.iter().enumerate() {
         let (_, load) = here(config, learnt, place, bus);
         if load > 1.0 {
             let percent = load * 100.0;
             warnings.push(format!(
-                "bus {} would be busy {percent:.0} % of the time, by the telegrams learnt (else of {USUAL_REPLY} bytes): reads will be late",
+                "bus {} cannot keep up: these intervals need {percent:.0} % of its time (estimated from past telegrams, else {USUAL_REPLY} bytes)",
                 bus.name
             ));
         }
@@ -202,10 +230,10 @@ fn readable_password(file: &Path, config: &Config) -> Option<String> {
     let password = matches!(config.mqtt.password, Some(PasswordSource::Inline(_)));
     let everybody = std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
     (password && everybody)
-        .then(|| format!("{0} holds a password and everybody can read it: chmod 640 {0}", file.display()))
+        .then(|| format!("{0} holds a password and every user can read it: chmod 640 {0}", file.display()))
 }
 
-/// Electricity meters feed themselves; of a meter whose medium the configuration does not tell nobody knows.
+/// Electricity meters feed themselves; a meter whose medium the configuration does not say may have a battery.
 fn may_have_battery(meter: &Meter, config: &Config) -> bool {
     let of_profile = || {
         let profile = config.profiles.iter().find(|profile| Some(&profile.name) == meter.profile.as_ref());
@@ -291,6 +319,6 @@ gas         hat     1234567824400103     5m  21:45:00        21:50:00  ~0.6 s
         let warnings = warnings(&config("warnings", &TWO_BUSES.replace("\"10s\"", "\"3s\"")), &Learnt([].into()));
         let [battery, load] = warnings.as_slice() else { panic!("two: {warnings:?}") };
         assert!(battery.ends_with(": gas"), "{battery}");
-        assert!(load.starts_with("bus cellar would be busy 13"), "{load}");
+        assert!(load.starts_with("bus cellar cannot keep up: these intervals need 13"), "{load}");
     }
 }

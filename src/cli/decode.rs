@@ -1,15 +1,16 @@
 //! `mbushat decode`: explains telegrams without any hardware.
 
-use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::io::{BufRead, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 use super::explain::{Faulty, Memory, explain};
 use super::hex_input::{Item, Lines};
-use super::{Failure, pymeterbus, telegram_json, telegram_table};
+use super::{Failure, libmbus, pymeterbus, style, telegram_json, telegram_table};
 use crate::mbus::application::opener::Buffers;
 use crate::mbus::application::security::Key;
+use crate::mbus::link::framer::frame_length;
 
 /// Arguments of `mbushat decode`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,13 @@ Examples:
   mbushat read 48 --format hex | mbushat decode -
 
 Each line is one telegram, as hex digits in any usual spelling; # and // begin a
-comment. 32 hex digits after a whole telegram are its key.")]
+comment. 32 hex digits after a whole telegram are its key. A file of bytes, such
+as libmbus writes, holds one telegram after the other.
+
+The XML is that of libmbus 0.10, except: what is no value is empty (an invalid
+date, BCD with digits beyond 9); other letters than ASCII are references; two
+digits of a year from 81 on are 19xx; dates, times and series of values are never
+read as numbers or text; data behind DIF 0F is in the order of the wire.")]
 pub(crate) struct Args {
     /// Hex digits, or a file with a telegram on each line, or - for standard input
     #[arg(value_name = "HEX|FILE")]
@@ -44,6 +51,8 @@ pub(crate) enum Format {
     Json,
     /// A JSON object on one line for each telegram
     Jsonl,
+    /// What libmbus 0.10 prints
+    Xml,
     /// What pyMeterBus 0.8.1 prints
     Pymeterbus,
 }
@@ -55,23 +64,25 @@ fn key(text: &str) -> Result<Key, String> {
 /// Prints each telegram of the input as it comes.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut printer = Printer::new(args);
-    match source(&args.input) {
+    match source(&args.input)? {
         Source::Text(text) => printer.all(text.as_bytes()),
         Source::File(path) => {
             let file = std::fs::File::open(&path)
                 .map_err(|error| Failure::new(format!("cannot read {}", path.display())).because(&error))?;
             printer.all(std::io::BufReader::new(file))
         }
-        Source::Stdin => printer.all(std::io::stdin().lock()),
+        Source::Stdin => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("type or paste telegrams, one a line; Ctrl-D ends it");
+            }
+            printer.all(std::io::stdin().lock())
+        }
     }?;
     if printer.refused == 0 {
         return Ok(());
     }
     let read = printer.read;
-    Err(match args.input.as_slice() {
-        [name] if names_a_file(name) && !Path::new(name).exists() => Failure::new(format!("there is no file {name}")),
-        _ => Failure::new(format!("{} of {read} telegrams could not be decoded whole", printer.refused)),
-    })
+    Err(Failure::new(format!("{} of {read} telegrams could not be decoded whole", printer.refused)))
 }
 
 enum Source {
@@ -81,18 +92,40 @@ enum Source {
 }
 
 /// The name of an existing file wins over hex digits.
-fn source(input: &[String]) -> Source {
-    match input {
+fn source(input: &[String]) -> Result<Source, Failure> {
+    Ok(match input {
         [] => Source::Stdin,
         [dash] if dash == "-" => Source::Stdin,
         [name] if Path::new(name).exists() => Source::File(PathBuf::from(name)),
+        [name] if names_a_file(name) => return Err(Failure::new(format!("there is no file {name}"))),
         words => Source::Text(words.join(" ")),
-    }
+    })
 }
 
 /// Whether an argument is more likely a file's name than digits with a slip among them.
 fn names_a_file(input: &str) -> bool {
     input.contains('/') || Path::new(input).extension().is_some()
+}
+
+/// Whether what begins like this is no text.
+fn is_binary(beginning: &[u8]) -> bool {
+    let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n' | 0x0C);
+    // A character may be cut at the end of the portion.
+    let cut = |error: std::str::Utf8Error| error.error_len().is_some();
+    beginning.iter().any(control) || std::str::from_utf8(beginning).is_err_and(cut)
+}
+
+/// The first telegram of bytes, and how many bytes it has; what cannot be one is all of them.
+fn first_telegram(bytes: &[u8]) -> &[u8] {
+    let length = frame_length(bytes).ok().flatten().unwrap_or(bytes.len());
+    bytes.get(..length).unwrap_or(bytes)
+}
+
+/// A dump has no more: ten thousand telegrams.
+const MOST_BYTES: u64 = 4 << 20;
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::new("cannot read the input").because(&error)
 }
 
 /// Prints telegrams one after the other and remembers what later ones need.
@@ -107,15 +140,18 @@ struct Printer {
 
 impl Printer {
     fn new(args: &Args) -> Self {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colour = style::colours();
         Self { format: args.format, key: args.key, colour, memory: Memory::default(), read: 0, refused: 0 }
     }
 
-    fn all(&mut self, input: impl BufRead) -> Result<(), Failure> {
+    fn all(&mut self, mut input: impl BufRead) -> Result<(), Failure> {
+        if is_binary(input.fill_buf().map_err(unreadable)?) {
+            return self.dump(input);
+        }
         let mut out = BufWriter::new(std::io::stdout().lock());
         let mut lines = Lines::new(input);
         while let Some(line) = lines.next() {
-            let line = line.map_err(|error| Failure::new("cannot read the input").because(&error))?;
+            let line = line.map_err(unreadable)?;
             let Some(item) = line.item else { continue };
             self.read += 1;
             let text = self.one(line.number, item);
@@ -124,6 +160,23 @@ impl Printer {
             if lines.is_drained() {
                 out.flush().map_err(Failure::of_stdout)?;
             }
+        }
+        out.flush().map_err(Failure::of_stdout)
+    }
+
+    /// Bytes as they were on a wire, one telegram after the other.
+    fn dump(&mut self, input: impl Read) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        input.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+        let mut rest = bytes.as_slice();
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        while !rest.is_empty() {
+            let telegram = first_telegram(rest);
+            self.read += 1;
+            let item = Item { bytes: telegram.to_vec(), key: None };
+            let text = self.one(self.read, Ok(item)).replacen("error: line ", "error: telegram ", 1);
+            out.write_all(text.as_bytes()).map_err(Failure::of_stdout)?;
+            rest = rest.get(telegram.len()..).unwrap_or_default();
         }
         out.flush().map_err(Failure::of_stdout)
     }
@@ -163,6 +216,14 @@ pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bo
     let mut buffers = Buffers::default();
     let explained = explain(bytes, key, memory, &mut buffers);
     let text = match format {
+        Format::Xml => match &explained {
+            Ok(explained) => {
+                let mut document = libmbus::Document::new(false, None);
+                document.push(bytes, explained);
+                document.finish()
+            }
+            Err(_) => String::new(),
+        },
         Format::Json => telegram_json::indented(&explained),
         Format::Jsonl => telegram_json::line(&explained),
         Format::Table | Format::Pymeterbus => telegram_table::text(bytes, &explained, colour),
@@ -171,7 +232,8 @@ pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bo
         Ok(explained) => explained.error,
         Err(faulty) => faulty.error,
     };
-    Rendered { text: format!("{text}\n"), error }
+    let end = if format == Format::Xml { "" } else { "\n" };
+    Rendered { text: format!("{text}{end}"), error }
 }
 
 /// A line that is no telegram: in JSON an object like any other.
@@ -180,7 +242,7 @@ fn refuse(error: String, format: Format) -> Rendered {
     let text = match format {
         Format::Json => format!("{}\n", telegram_json::indented(&faulty)),
         Format::Jsonl => format!("{}\n", telegram_json::line(&faulty)),
-        Format::Table | Format::Pymeterbus => String::new(),
+        Format::Table | Format::Xml | Format::Pymeterbus => String::new(),
     };
     Rendered { text, error: Some(error) }
 }

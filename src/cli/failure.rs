@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use crate::bus::session::causes;
 use crate::config::LoadError;
 
 /// What went wrong, why, and the exit code that says so to a script.
@@ -11,13 +12,15 @@ use crate::config::LoadError;
 pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
+    /// What to do about it.
+    hint: Option<String>,
     code: u8,
 }
 
 impl Failure {
     /// The command could not be done: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), code: 1 }
+        Self { message: message.into(), causes: Vec::new(), hint: None, code: 1 }
     }
 
     /// The command line makes no sense: exit code 2, as clap's own.
@@ -34,11 +37,7 @@ impl Failure {
     /// Adds the error and all its sources as reasons.
     #[must_use]
     pub(crate) fn because(mut self, error: &dyn Error) -> Self {
-        let mut next = Some(error);
-        while let Some(cause) = next {
-            self.causes.push(cause.to_string());
-            next = cause.source();
-        }
+        self.causes.extend(causes(error));
         self
     }
 
@@ -49,15 +48,22 @@ impl Failure {
         self
     }
 
+    /// Adds what to do about it, below the reasons.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
     /// All was said on stdout; only the exit code is left to tell.
     pub(crate) fn said(code: u8) -> Self {
-        Self { message: String::new(), causes: Vec::new(), code }
+        Self { code, ..Self::new("") }
     }
 
     /// A failed write to stdout. The reader's closing of a pipe is no failure.
     pub(super) fn of_stdout(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self { message: String::new(), causes: Vec::new(), code: 0 },
+            io::ErrorKind::BrokenPipe => Self { code: 0, ..Self::new("") },
             _ => Self::new("cannot write to stdout").because(&error),
         }
     }
@@ -72,6 +78,9 @@ impl Failure {
             text.push_str("  because ");
             text.push_str(cause);
             text.push('\n');
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("  -> {hint}\n"));
         }
         // With stderr closed too there is nobody left to tell.
         let _ = io::Write::write_all(&mut io::stderr().lock(), text.as_bytes());

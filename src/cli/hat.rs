@@ -3,20 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::runtime::run_until_interrupted;
 use super::{Failure, print};
 use crate::bus::Machine;
-use crate::bus::device_tree::mbus_master_hat;
+use crate::bus::device_tree::{Hat, NoHat, mbus_master_hat};
 use crate::bus::hat::{BusPower, POWER_GPIO};
 use crate::config;
 
 /// Arguments of `mbushat hat`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mbushat hat\n  mbushat hat on")]
+#[command(after_help = "Examples:\n  mbushat hat\n  mbushat hat --format json\n  mbushat hat on")]
 pub(crate) struct Args {
     /// Switch bus power
     switch: Option<Switch>,
+
+    /// What to print of the Hat
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "switch")]
+    format: Format,
 
     /// Root of the device tree, for tests
     #[arg(long, value_name = "DIR", hide = true)]
@@ -31,6 +36,14 @@ enum Switch {
     Off,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One sentence
+    Text,
+    /// A JSON object: product, vendor, version, UUID
+    Json,
+}
+
 /// Prints what was found, then switches.
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let mut machine = Machine::here();
@@ -40,12 +53,44 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     if let Some(Switch::Off) = args.switch {
         return off(&machine, config);
     }
-    let hat = mbus_master_hat(&machine.device_tree)?;
+    let hat = mbus_master_hat(&machine.device_tree);
+    if args.format == Format::Json {
+        print(json(&hat)?)?;
+        return hat.map(|_| ()).map_err(Failure::from);
+    }
+    let hat = hat?;
     print(format!("Found M-Bus Master Hat version {}\n", hat.product_ver))?;
     match args.switch {
         Some(_) => on(&machine, config),
         None => Ok(()),
     }
+}
+
+#[derive(Default, Serialize)]
+struct HatJson<'a> {
+    found: bool,
+    product: Option<&'a str>,
+    vendor: Option<&'a str>,
+    product_id: Option<&'a str>,
+    version: Option<&'a str>,
+    uuid: Option<&'a str>,
+    error: Option<String>,
+}
+
+fn json(hat: &Result<Hat, NoHat>) -> Result<String, serde_json::Error> {
+    let json = match hat {
+        Ok(hat) => HatJson {
+            found: true,
+            product: Some(&hat.product),
+            vendor: Some(&hat.vendor),
+            product_id: Some(&hat.product_id),
+            version: Some(&hat.product_ver),
+            uuid: Some(&hat.uuid),
+            error: None,
+        },
+        Err(none) => HatJson { error: Some(none.to_string()), ..HatJson::default() },
+    };
+    Ok(format!("{}\n", serde_json::to_string_pretty(&json)?))
 }
 
 fn on(machine: &Machine, config: &Path) -> Result<(), Failure> {

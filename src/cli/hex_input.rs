@@ -25,7 +25,7 @@ pub(crate) struct Item {
 pub(crate) struct Line {
     /// From 1.
     pub(crate) number: usize,
-    /// Its telegram, or what is no hex digit; `None` for an empty line or a comment.
+    /// Its telegram, or what is not a hex digit; `None` for an empty line or a comment.
     pub(crate) item: Option<Result<Item, String>>,
 }
 
@@ -89,6 +89,14 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
+/// The bytes of a text, however it spells them.
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    match parse(text) {
+        None => Err("no hex digits".to_owned()),
+        Some(item) => item.map(|item| item.bytes),
+    }
+}
+
 /// The telegram of one line.
 fn parse(line: &str) -> Option<Result<Item, String>> {
     let line = line.trim_start_matches('\u{feff}');
@@ -128,7 +136,7 @@ fn bytes_of(words: &[&str]) -> Result<Vec<u8>, String> {
         for part in word.split('\\').filter(|part| !part.is_empty()) {
             let digits = bare(part);
             if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(format!("{} is no hex digits", shown(part)));
+                return Err(format!("not hex digits: {}", shown(part)));
             }
             // a single digit that stands alone is a byte, in longer runs every byte has two
             if digits.len() % 2 == 1 && digits.len() != 1 {
@@ -208,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_no_hex_is_said_and_the_next_line_is_read() {
         let items = read("68 0G 16\n681\nE5");
-        assert_eq!(items[0], Err("`0G` is no hex digits".to_owned()));
+        assert_eq!(items[0], Err("not hex digits: `0G`".to_owned()));
         assert_eq!(items[1], Err("`681` has an odd number of hex digits".to_owned()));
         assert!(items[2].is_ok());
     }

@@ -10,12 +10,13 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use super::runtime::run_until_interrupted;
-use super::wire::{Wire, WireArgs};
+use super::wire::{Target, Wire, WireArgs};
 use super::{Failure, arguments, log, print};
-use crate::config::{Log, LogFormat, Meter};
+use crate::bus::frames::Hex;
+use crate::config::{Bus, Config};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use crate::mbus::application::calendar::{Date, DateTime, Time};
-use crate::mbus::link::timing::{Baud, Parity};
+use crate::mbus::link::timing::Baud;
 use crate::mbus::master::maintenance::{Change, Effect, Maintenance};
 
 /// Arguments of `mbushat meter`.
@@ -99,27 +100,27 @@ struct How {
 
 fn code(text: &str) -> Result<u8, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u8::from_str_radix(text, 16).ok().filter(|_| digits).ok_or_else(|| "want two hex digits, as 50".to_owned())
+    u8::from_str_radix(text, 16).ok().filter(|_| digits).ok_or_else(|| "expected two hex digits, as 50".to_owned())
 }
 
 /// Shows the order, asks, gives it, and says what came of it.
 pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
-    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
     let how = args.what.how();
-    let wire = how.wire.choose(file)?;
-    let target = Target::new(how, wire)?;
-    let change = args.what.change(&target.wire)?;
-    print(target.plan(change))?;
+    log::start_for_command(how.wire.trace)?;
+    let patient = Patient::new(how, how.wire.choose(file)?)?;
+    print(patient.plan(args.what.change(&patient.wire)?))?;
     if how.dry_run {
         return print("Nothing was sent: this was a dry run.\n");
     }
     if !how.yes && !agreed()? {
         return Err(Failure::new("nothing was changed"));
     }
-    match run_until_interrupted(target.give(change))? {
+    // A clock is set to the time at which it is set, not to that of the question.
+    let change = args.what.change(&patient.wire)?;
+    match run_until_interrupted(patient.give(change))? {
         None => Err(Failure::new("interrupted: the order may have arrived, ask the meter")),
         Some(Err(failure)) => Err(failure),
-        Some(Ok(effect)) => print(target.outcome(change, effect)),
+        Some(Ok(effect)) => print(patient.outcome(change, effect)),
     }
 }
 
@@ -152,10 +153,7 @@ impl What {
 
 /// Now, where the meters are.
 fn local_time(wire: &Wire) -> Result<DateTime, Failure> {
-    let timezone = match wire.config.as_ref().and_then(|config| config.timezone.as_ref()) {
-        Some(name) => TimeZone::get(name)?,
-        None => TimeZone::system(),
-    };
+    let timezone = wire.config.as_ref().map_or_else(TimeZone::system, Config::time_zone);
     date_time(&Zoned::now().with_time_zone(timezone)).ok_or_else(|| Failure::new("the clock of this machine is wrong"))
 }
 
@@ -171,47 +169,29 @@ fn date_time(now: &Zoned) -> Option<DateTime> {
     Some(DateTime { date, time, summer })
 }
 
-/// The meter that is told.
-struct Target {
-    /// As typed.
-    name: String,
-    address: MeterAddress,
+/// The meter that is changed.
+struct Patient {
+    target: Target,
     /// Its rate now.
     baud: Baud,
     wire: Wire,
 }
 
-impl Target {
+impl Patient {
     /// A meter of the configuration brings its bus, rate and parity along.
     fn new(how: &How, mut wire: Wire) -> Result<Self, Failure> {
-        let address = arguments::address(&how.meter);
-        let is_meant = |meter: &&Meter| meter.name == how.meter;
-        let known = wire.config.as_ref().and_then(|config| {
-            let meter = config.meters.iter().find(is_meant)?;
-            Some((meter.clone(), config.buses.get(meter.bus)?.clone()))
-        });
-        let (address, baud) = match (known, address) {
-            (Some((meter, bus)), _) => {
-                wire.bus = bus;
-                wire.bus.parity = how.wire.parity.or(meter.parity).unwrap_or(wire.bus.parity);
-                (meter.address, meter.baud)
-            }
-            (None, Some(address)) => (address, None),
-            (None, None) => {
-                let want = "want a configured name, 0 to 250, or a secondary address such as 30137315";
-                return Err(Failure::usage(format!("there is no meter {}, {want}", how.meter)));
-            }
-        };
-        let baud = how.baud.or(baud).unwrap_or(wire.bus.baud);
-        Ok(Self { name: how.meter.clone(), address, baud, wire })
+        let target = wire.target(&how.meter)?;
+        let character = wire.query(&target, how.baud).character;
+        wire.bus = Bus { parity: character.parity, ..target.bus.clone() };
+        Ok(Self { target, baud: character.baud, wire })
     }
 
     /// What will be done, and the bytes.
     fn plan(&self, change: Change) -> String {
-        let Self { name, address, baud, wire } = self;
+        let Self { target: Target { name, address, .. }, baud, wire } = self;
         let what = match change {
-            Change::Address(new) => format!("take primary address {new}, if nobody has it"),
-            Change::Baud(new) => format!("speak at {new} baud from now on; a bus has one rate at a time"),
+            Change::Address(new) => format!("change to primary address {new}, if that is free"),
+            Change::Baud(new) => format!("change to {new} baud; a bus has one rate at a time"),
             Change::Application(None) => "reset its application".to_owned(),
             Change::Application(Some(code)) => format!("select application {code:02X}"),
             Change::Clock(time) => {
@@ -224,16 +204,11 @@ impl Target {
                 )
             }
         };
-        let letter = match wire.bus.parity {
-            Parity::Even => 'E',
-            Parity::Odd => 'O',
-            Parity::None => 'N',
-        };
         let request = change.request(*address);
         let who = if *name == address.to_string() { String::new() } else { format!("{name}, ") };
-        let bytes: Vec<String> = request.frame.iter().map(|byte| format!("{byte:02X}")).collect();
-        let line = format!("{}, {baud} 8{letter}{}", wire.port(), wire.bus.stop_bits);
-        format!("The meter at {address} ({who}{line}) shall\n  {what}.\nOn the wire that is\n  {}\n", bytes.join(" "))
+        let line = format!("{}, {}", wire.port(), wire.character(*baud));
+        let bytes = Hex(&request.frame);
+        format!("The meter at {address} ({who}{line}) is asked to\n  {what}.\nOn the wire that is\n  {bytes}\n")
     }
 
     /// Gives the order and checks it.
@@ -241,9 +216,9 @@ impl Target {
         let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
         let mut session = self.wire.open("change a meter", instead).await?;
         let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
-        let mut maintenance = Maintenance::new(self.address, change, timing);
+        let mut maintenance = Maintenance::new(self.target.address, change, timing);
         let outcome = session.converse(self.wire.character(self.baud), &mut maintenance).await?;
-        outcome.map_err(|error| Failure::new(format!("the meter at {}: {error}", self.address)))
+        outcome.map_err(|error| Failure::new(format!("the meter at {}: {error}", self.target.address)))
     }
 
     /// What came of it, and what is left to do.
@@ -255,13 +230,14 @@ impl Target {
             (Effect::Verified, Change::Clock(_)) => "Done: its clock shows that time.\n".to_owned(),
             (Effect::Verified, Change::Application(_)) => "Done.\n".to_owned(),
         };
-        let mine = self.wire.config.iter().flat_map(|config| &config.meters).find(|meter| meter.name == self.name);
         let setting = match change {
-            Change::Address(new) if matches!(self.address, MeterAddress::Primary(_)) => format!("address = {new}"),
+            Change::Address(new) if matches!(self.target.address, MeterAddress::Primary(_)) => {
+                format!("address = {new}")
+            }
             Change::Baud(new) => format!("baud = {new}"),
             _ => return text,
         };
-        if let Some(meter) = mine {
+        if let Some(meter) = &self.target.meter {
             text += &format!("Now change the configuration of {}:\n  {setting}\n", meter.name);
         }
         text

@@ -7,11 +7,12 @@
 //! pipe ends the program quietly; diagnostics go to stderr, through `tracing` or as a `Failure`.
 //! A subcommand that needs tokio builds its own runtime.
 
+mod access;
 mod check;
 mod completions;
 mod decode;
 mod explain;
-#[cfg(feature = "demo")]
+#[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
 mod doctor;
 mod failure;
@@ -29,7 +30,9 @@ mod arguments;
 mod read;
 mod run;
 mod scan;
+mod send;
 mod simulate;
+mod libmbus;
 mod pymeterbus;
 mod telegram_json;
 mod telegram_table;
@@ -48,10 +51,10 @@ use crate::config::{self, Config, LoadError};
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/mbushat.toml";
 
 const FIRST_STEPS: &str = "First steps on a Raspberry Pi:
-  mbushat hat       is it there?
+  mbushat hat       is the Hat found?
   mbushat read 48   one meter, now
   mbushat check     is the configuration good, and what will be read when?
-  mbushat doctor    what stands between it and a reading, and how to mend that
+  mbushat doctor    what is wrong, and how to fix it
   mbushat run       the agent";
 
 /// The whole command line; completions and man pages are generated from it too.
@@ -71,20 +74,21 @@ enum Command {
     /// Read the meters and publish them until stopped
     Run(run::Args),
     /// Try it: simulated meters and a broker, nothing to set up
-    #[cfg(feature = "demo")]
     Demo(demo::Args),
     /// Check the configuration and show what will be read when
     Check(check::Args),
-    /// Look at everything between the configuration and a reading
+    /// Check every step from the configuration to a reading
     Doctor(doctor::Args),
     /// Find the M-Bus Master Hat, or switch bus power
     Hat(hat::Args),
-    /// Read meters once, at once
+    /// Read meters once, now
     Read(read::Args),
     /// Find the meters on a bus
     Scan(scan::Args),
     /// Change a meter: address, baud rate, clock, application
     Meter(meter::Args),
+    /// Send one frame as it is, and print what comes back
+    Send(send::Args),
     /// Explain telegrams, without any hardware
     Decode(decode::Args),
     /// Serve a simulated bus, for trying other software
@@ -110,7 +114,6 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, &cli.config),
-        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args, &cli.config),
         Command::Doctor(args) => doctor::run(args, &cli.config),
@@ -118,6 +121,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Read(args) => read::run(args, &cli.config),
         Command::Scan(args) => scan::run(args, &cli.config),
         Command::Meter(args) => meter::run(args, &cli.config),
+        Command::Send(args) => send::run(args, &cli.config),
         Command::Decode(args) => decode::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Profiles(args) => profiles::run(args, &cli.config),
@@ -128,13 +132,22 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
 
 /// The configuration, or every problem it has, with exit code 78.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    config::load(path).map_err(|error| match &error {
+    config::load(path).map_err(unloadable)
+}
+
+/// Why there is no configuration, with what to do about it.
+pub(crate) fn unloadable(error: LoadError) -> Failure {
+    match &error {
         LoadError::Unreadable { error: cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
             let advice = "write one (`mbushat man config` shows every setting) or name it with --config";
             Failure::of_load(error).advise(advice)
         }
+        LoadError::Unreadable { file, error: cause } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+            let hint = access::hint(file);
+            Failure::of_load(error).hint(hint)
+        }
         _ => Failure::of_load(error),
-    })
+    }
 }
 
 /// Writes to stdout, as it is, at once.

@@ -1,18 +1,16 @@
 //! `mbushat profiles`: the rules for meter models that ship in the program, and the records of a
 //! meter that no rule names yet.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Subcommand;
 
+use super::read::{described, key, profiles};
 use super::runtime::run_until_interrupted;
 use super::table::Table;
-use super::{Failure, load, log, print};
-use crate::bus::Machine;
-use crate::bus::line::LineError;
-use crate::bus::session::{Outage, Query, Session};
-use crate::config::{Config, Log, LogFormat, Meter, built_in_profiles};
+use super::wire::{Target, Wire, WireArgs};
+use super::{Failure, log, print};
+use crate::config::built_in_profiles;
 use crate::mbus::application::opener::Opener;
 use crate::mbus::master::readout::LinkState;
 use crate::mbus::medium;
@@ -43,16 +41,19 @@ enum What {
         /// A name of the list
         name: String,
     },
-    /// Read a meter and print a `[[meter.record]]` for each record that nobody names
+    /// Read a meter and print a `[[meter.record]]` for each record without a name
     #[command(after_help = "\
-Example:
+Examples:
   mbushat profiles unknown cold_water
+  mbushat profiles unknown 48 --port /dev/ttyUSB0
 
 Paste the rules below the meter's [[meter]] and write what its manual says into
 them; as they are printed, they change nothing yet.")]
     Unknown {
-        /// A name of the configuration
+        /// A name of the configuration, a primary address (0 to 250) or a secondary address
         meter: String,
+        #[command(flatten)]
+        wire: WireArgs,
     },
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     match &args.what {
         None | Some(What::List) => list(),
         Some(What::Show { name }) => show(name),
-        Some(What::Unknown { meter }) => unknown(meter, &load(file)?),
+        Some(What::Unknown { meter, wire }) => unknown(meter, wire, file),
     }
 }
 
@@ -89,44 +90,28 @@ fn identity(profile: &Profile) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn unknown(name: &str, config: &Config) -> Result<(), Failure> {
-    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
-    let Some(meter) = config.meters.iter().find(|meter| meter.name == name) else {
-        let names: Vec<&str> = config.meters.iter().map(|meter| meter.name.as_str()).collect();
-        let want =
-            if names.is_empty() { "none is configured".to_owned() } else { format!("want {}", names.join(", ")) };
-        return Err(Failure::usage(format!("there is no meter {name}, {want}")));
-    };
-    let frames = match run_until_interrupted(read(meter, config))? {
+fn unknown(name: &str, args: &WireArgs, file: &Path) -> Result<(), Failure> {
+    log::start_for_command(args.trace)?;
+    let wire = args.choose(file)?;
+    let target = wire.target(name)?;
+    let frames = match run_until_interrupted(read(&wire, &target))? {
         None => return Err(Failure::new("interrupted")),
         Some(frames) => frames?,
     };
-    let described = MeterRules {
-        name,
-        rules: &meter.records,
-        profile: meter.profile.as_deref(),
-        profiles: &config.profiles,
-        only: None,
-        units: &BTreeMap::new(),
-    };
-    match unnamed(&frames, &described, &mut Opener::new(meter.key)).as_slice() {
+    let profiles = profiles(wire.config.as_ref());
+    // Also records that `expose` keeps out may want a name.
+    let described = MeterRules { only: None, ..described(&target, &profiles) };
+    match unnamed(&frames, &described, &mut Opener::new(key(&target))).as_slice() {
         [] => print(format!("# {name} sends nothing that is not named already\n")),
         records => print(records.iter().map(|record| rule(name, record)).collect::<Vec<_>>().join("\n")),
     }
 }
 
-async fn read(meter: &Meter, config: &Config) -> Result<Vec<Vec<u8>>, Failure> {
-    let name = &meter.name;
-    let bus = config.buses.get(meter.bus).ok_or_else(|| Failure::new(format!("{name} has no bus")))?;
-    let opened = Session::open(bus, &Machine::here(), true).await;
-    let mut session = opened.map_err(|outage| match &outage {
-        Outage::Line(LineError::Held { .. }) => {
-            let instead = "stop what has the bus (the agent: sudo systemctl stop mbushat), and start it afterwards";
-            Failure::new(format!("cannot read {name} now: {instead}")).because(&outage)
-        }
-        _ => Failure::new(format!("cannot read {name}")).because(&outage),
-    })?;
-    let over = session.read(Query::new(bus, meter), LinkState::default()).await?;
+async fn read(wire: &Wire, target: &Target) -> Result<Vec<Vec<u8>>, Failure> {
+    let name = &target.name;
+    let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
+    let mut session = wire.open_bus(&target.bus, &format!("read {name}"), instead).await?;
+    let over = session.read(wire.query(target, None), LinkState::default()).await?;
     over.frames.map_err(|error| Failure::new(format!("{name}: {error}")))
 }
 

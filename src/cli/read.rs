@@ -1,96 +1,105 @@
 //! `mbushat read`: one readout now, without the agent.
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 
-use super::arguments;
 use super::decode::{self, render};
-use super::explain::Memory;
+use super::explain::{Memory, explain};
 use super::runtime::run_until_interrupted;
-use super::{DEFAULT_CONFIG, Failure, load, log, print};
-use crate::bus::Machine;
-use crate::bus::device_tree::mbus_master_hat;
-use crate::bus::line::LineError;
-use crate::bus::session::{Outage, Query, Session};
-use crate::config::{Bus, Config, Log, LogFormat, bus_at};
+use super::wire::{Target, Wire, WireArgs};
+use super::{Failure, arguments, libmbus, log, print, style};
+use crate::bus::line::Character;
+use crate::bus::session::Session;
+use crate::config::{Bus, Config, Expose, built_in_profiles};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
+use crate::mbus::application::opener::{Buffers, Opener};
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
-use crate::mbus::link::timing::{Baud, Parity};
-use crate::mbus::master::readout::{LinkState, Turn};
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::exchange::{Exchange, Exchanged};
+use crate::mbus::master::readout::{LinkState, ReadoutError};
+use crate::mbus::master::reply::ExchangeError;
+use crate::mbus::master::request::Request;
+use crate::measure::normalise::{self, MeterRules, Occasion};
+use crate::measure::profile::Profile;
+use crate::mqtt::payload;
+use crate::system;
 
 /// Arguments of `mbushat read`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   mbushat read cold_water
-  mbushat read 48 --format pymeterbus
-  mbushat read 30137315 --port /dev/ttyUSB0 --baud 9600")]
+  mbushat read 48 --format reading
+  mbushat read 30137315 --port /dev/ttyUSB0 --baud 9600
+  mbushat read 254 --timeout 2s --wire
+
+Exit code 0: all were read; 1: one was not; 2: wrong usage; 78: the
+configuration is bad.")]
 pub(crate) struct Args {
     /// Names of the configuration, primary addresses (0 to 250) or secondary addresses (8 digits,
-    /// 30137315ATS0104 or 16 hex digits; F and ? are wildcards)
+    /// 30137315ATS0104 or 16 hex digits; F and ? are wildcards); 254 is whatever meter is alone on the bus
     #[arg(required = true, value_name = "ADDRESS")]
     addresses: Vec<String>,
-
-    /// A serial device or tcp://HOST:PORT, without a configuration
-    #[arg(long)]
-    port: Option<String>,
 
     /// Baud rate, instead of the configuration's or 2400
     #[arg(long, value_parser = arguments::baud)]
     baud: Option<Baud>,
 
-    /// Parity, instead of the configuration's or even
-    #[arg(long, value_parser = arguments::parity)]
-    parity: Option<Parity>,
+    /// How often to ask again after silence or a broken answer, instead of the configuration's
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u8).range(0..=9))]
+    retries: Option<u8>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// Root of the device tree, for tests
-    #[arg(long, value_name = "DIR", hide = true)]
-    device_tree: Option<PathBuf>,
+    #[command(flatten)]
+    wire: WireArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Bytes, meaning and value side by side
     Table,
-    /// A JSON object for each telegram
+    /// A JSON object for each telegram, indented
     Json,
+    /// A JSON object on one line for each telegram
+    Jsonl,
+    /// The reading, as MQTT gets it, without a number
+    Reading,
+    /// What libmbus 0.10 prints, one document a meter
+    Xml,
     /// What pyMeterBus 0.8.1 prints
     Pymeterbus,
     /// The telegrams' bytes, one telegram a line
     Hex,
 }
 
-/// A meter to read.
-struct Target {
-    /// As typed.
-    name: String,
-    bus: Bus,
-    query: Query,
-    key: Option<Key>,
-    /// Where the agent takes the wish for the same.
-    topic: String,
-}
-
 /// Reads one after the other and prints what they say.
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
-    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
-    let mut machine = Machine::here();
-    if let Some(root) = &args.device_tree {
-        machine.device_tree.clone_from(root);
-    }
-    let targets = targets(args, config, &machine)?;
-    match run_until_interrupted(read_all(args.format, targets, &machine))? {
+    log::start_for_command(args.wire.trace)?;
+    let wire = args.wire.choose(config)?;
+    let targets = args.addresses.iter().map(|text| target(&wire, text)).collect::<Result<Vec<_>, _>>()?;
+    match run_until_interrupted(read_all(args, &wire, targets))? {
         Some(done) => done,
         None => Err(Failure::new("interrupted")),
     }
 }
 
-async fn read_all(format: Format, targets: Vec<Target>, machine: &Machine) -> Result<(), Failure> {
+fn target(wire: &Wire, text: &str) -> Result<Target, Failure> {
+    if text == TEST_BROADCAST.to_string() {
+        return Ok(wire.unconfigured(text, MeterAddress::Primary(PrimaryAddress::ONLY)));
+    }
+    wire.target(text)
+}
+
+async fn read_all(args: &Args, wire: &Wire, targets: Vec<Target>) -> Result<(), Failure> {
     let (count, mut failures) = (targets.len(), Vec::new());
     let mut open: Option<(Bus, Session)> = None;
     for target in targets {
@@ -98,13 +107,12 @@ async fn read_all(format: Format, targets: Vec<Target>, machine: &Machine) -> Re
             Some((bus, session)) if bus == target.bus => session,
             other => {
                 drop(other);
-                Session::open(&target.bus, machine, true).await.map_err(|outage| refused(&target, &outage))?
+                wire.open_bus(&target.bus, &format!("read {}", target.name), &instead(wire, &target)).await?
             }
         };
-        let over = session.read(target.query.clone(), LinkState::default()).await?;
-        let error = match over.frames {
-            Ok(frames) => show(format, &target, &frames, count > 1)?,
-            Err(error) => Some(error.to_string()),
+        let error = match read(args, wire, &target, &mut session).await? {
+            Ok(frames) => show(args.format, wire, &target, &frames, count > 1)?,
+            Err(error) => Some(error),
         };
         failures.extend(error.map(|error| format!("{}: {error}", target.name)));
         open = Some((target.bus, session));
@@ -115,9 +123,63 @@ async fn read_all(format: Format, targets: Vec<Target>, machine: &Machine) -> Re
     }
 }
 
+/// The telegrams, or why there are none.
+async fn read(
+    args: &Args,
+    wire: &Wire,
+    target: &Target,
+    session: &mut Session,
+) -> Result<Result<Vec<Vec<u8>>, String>, Failure> {
+    let mut query = wire.query(target, args.baud);
+    query.retries = args.retries.unwrap_or(query.retries);
+    let over = session.read(query.clone(), LinkState::default()).await?;
+    let alone = target.address == MeterAddress::Primary(PrimaryAddress::ONLY);
+    Ok(match over.frames {
+        Err(ReadoutError::NoAnswer(error)) if alone => {
+            Err(format!("{error}; if there are several meters on the bus, 254 makes all of them answer at once"))
+        }
+        Err(error) => Err(error.to_string()),
+        Ok(frames) => {
+            let timing = LineTiming { retries: 0, ..wire.timing(query.character.baud, session.latency(), 0) };
+            if alone && several_answer(session, query.character, timing).await? {
+                eprintln!("warning: more than one meter answers to 254: `mbushat scan` finds their addresses");
+            }
+            Ok(frames)
+        }
+    })
+}
+
+/// Whether more than one meter acknowledges a reset of all, together or one after the other.
+async fn several_answer(session: &mut Session, character: Character, timing: LineTiming) -> Result<bool, Failure> {
+    let mut reset = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
+    reset.expect_several();
+    let Exchanged { reply, traffic } = session.converse(character, &mut reset).await?;
+    Ok(traffic.noise > 0 || !matches!(reply, Ok(_) | Err(ExchangeError::Silence)))
+}
+
+/// How to have the agent read it.
+fn instead(wire: &Wire, target: &Target) -> String {
+    let topics = wire.topics();
+    match &target.meter {
+        Some(meter) => {
+            format!("let the agent read it now:\n  {}", wire.publish(&topics.read(&meter.name), None))
+        }
+        None => {
+            let payload = format!(r#"{{"bus":"{}","address":"{}"}}"#, target.bus.name, target.address);
+            let line = wire.publish(&topics.request("read"), Some(&payload));
+            format!("let the agent read it now, the answer comes on {}:\n  {line}", topics.response("read"))
+        }
+    }
+}
+
 /// Prints the telegrams; what of them could not be decoded.
-fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Result<Option<String>, Failure> {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+fn show(
+    format: Format,
+    wire: &Wire,
+    target: &Target,
+    frames: &[Vec<u8>],
+    named: bool,
+) -> Result<Option<String>, Failure> {
     let decoded = match format {
         Format::Hex => {
             for frame in frames {
@@ -126,83 +188,86 @@ fn show(format: Format, target: &Target, frames: &[Vec<u8>], named: bool) -> Res
             }
             return Ok(None);
         }
+        Format::Reading => return reading(wire, target, frames),
         Format::Table => decode::Format::Table,
         Format::Json => decode::Format::Json,
+        Format::Jsonl => decode::Format::Jsonl,
+        Format::Xml => return xml(target, frames),
         Format::Pymeterbus => decode::Format::Pymeterbus,
     };
     if named && format == Format::Table {
         print(format!("{}\n", target.name))?;
     }
+    let key = key(target);
     let (mut memory, mut error) = (Memory::default(), None);
     for frame in frames {
-        let rendered = render(frame, target.key.as_ref(), decoded, colour, &mut memory);
+        let rendered = render(frame, key.as_ref(), decoded, style::colours(), &mut memory);
         print(&rendered.text)?;
         error = error.or(rendered.error);
     }
     Ok(error)
 }
 
-/// Why the line cannot be used, and where it is the agent's, how to ask the agent.
-fn refused(target: &Target, outage: &Outage) -> Failure {
-    match outage {
-        Outage::Line(LineError::Held { holder, .. }) if holder.as_ref().is_none_or(|by| by.name == "mbushat") => {
-            let ask = format!("cannot read while the agent does; to have it read now, publish to {}", target.topic);
-            Failure::new(ask).because(outage)
-        }
-        _ => Failure::new(format!("cannot read {}", target.name)).because(outage),
-    }
+pub(super) fn key(target: &Target) -> Option<Key> {
+    target.meter.as_ref().and_then(|meter| meter.key)
 }
 
-fn targets(args: &Args, file: &Path, machine: &Machine) -> Result<Vec<Target>, Failure> {
-    let (config, mut buses) = match &args.port {
-        Some(port) => {
-            let want = "want a serial device (/dev/ttyUSB0) or tcp://HOST:PORT";
-            let mut bus = bus_at(port).ok_or_else(|| Failure::usage(format!("{port} is no port, {want}")))?;
-            if let Err(none) = mbus_master_hat(&machine.device_tree) {
-                bus.hat = bus.hat.inspect(|_| eprintln!("warning: {none}")).filter(|_| false);
+/// Prints one document of all telegrams, as libmbus' mbus-serial-request-data does.
+fn xml(target: &Target, frames: &[Vec<u8>]) -> Result<Option<String>, Failure> {
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut document = libmbus::Document::new(frames.len() > 1, Some(now));
+    let (key, mut memory, mut error) = (key(target), Memory::default(), None);
+    for frame in frames {
+        let mut buffers = Buffers::default();
+        match explain(frame, key.as_ref(), &mut memory, &mut buffers) {
+            Ok(explained) => {
+                document.push(frame, &explained);
+                error = error.or(explained.error);
             }
-            (None, vec![bus])
+            Err(faulty) => error = error.or(faulty.error),
         }
-        None if file == Path::new(DEFAULT_CONFIG) && !file.exists() => {
-            (None, bus_at("/dev/ttyAMA0").into_iter().collect())
-        }
-        None => {
-            let config = load(file)?;
-            let buses = config.buses.clone();
-            (Some(config), buses)
-        }
-    };
-    for bus in &mut buses {
-        bus.baud = args.baud.unwrap_or(bus.baud);
-        bus.parity = args.parity.unwrap_or(bus.parity);
     }
-    args.addresses.iter().map(|text| target(text, config.as_ref(), &buses, args)).collect()
+    print(document.finish())?;
+    Ok(error)
 }
 
-/// What a name or an address stands for: a meter of the configuration wherever it is one.
-fn target(text: &str, config: Option<&Config>, buses: &[Bus], args: &Args) -> Result<Target, Failure> {
-    let base = config.map_or("mbushat", |config| config.mqtt.base_topic.as_str());
-    let address = arguments::address(text);
-    let known = config.into_iter().flat_map(|config| &config.meters);
-    let known = known.into_iter().find(|meter| meter.name == text || Some(meter.address) == address);
-    if let Some((meter, bus)) = known.and_then(|meter| Some((meter, buses.get(meter.bus)?))) {
-        let mut query = Query::new(bus, meter);
-        query.character.baud = args.baud.unwrap_or(query.character.baud);
-        query.character.parity = args.parity.unwrap_or(query.character.parity);
-        let topic = format!("{base}/{}/read", meter.name);
-        return Ok(Target { name: text.to_owned(), bus: bus.clone(), key: query.turn.key, query, topic });
-    }
-    match (address, buses.first()) {
-        (Some(address), Some(bus)) => Ok(Target {
-            name: text.to_owned(),
-            bus: bus.clone(),
-            query: Query::plain(bus, Turn::new(address)),
-            key: None,
-            topic: format!("{base}/bridge/request/read"),
-        }),
-        _ => {
-            let want = "want a configured name, 0 to 250, or a secondary address such as 30137315";
-            Err(Failure::usage(format!("there is no meter {text}, {want}")))
+/// Prints what MQTT gets, without a number: the agent's store numbers its readings.
+fn reading(wire: &Wire, target: &Target, frames: &[Vec<u8>]) -> Result<Option<String>, Failure> {
+    let profiles = profiles(wire.config.as_ref());
+    let described = described(target, &profiles);
+    let when = Occasion { due_at: None, read_at: SystemTime::now(), clock_synced: system::clock_synced() };
+    match normalise::reading(frames, &described, &mut Opener::new(key(target)), when) {
+        Err(fault) => Ok(Some(fault.error)),
+        Ok(reading) => {
+            let configured = target.meter.as_ref().map(|meter| meter.name.as_str());
+            print(format!("{}\n", payload::reading_aside(configured, &reading)))?;
+            let bad = reading.errors.len();
+            Ok((bad > 0).then(|| format!("{bad} of its records could not be understood")))
         }
+    }
+}
+
+/// The profiles of the configuration; without one the built-in ones.
+pub(super) fn profiles(config: Option<&Config>) -> Vec<Profile> {
+    match config {
+        Some(config) => config.profiles.clone(),
+        None => built_in_profiles().into_iter().map(|(profile, _)| profile).collect(),
+    }
+}
+
+/// The meter as the configuration describes it; one that it does not know has only the profile that matches.
+pub(super) fn described<'a>(target: &'a Target, profiles: &'a [Profile]) -> MeterRules<'a> {
+    const NO_UNITS: &BTreeMap<String, Unit> = &BTreeMap::new();
+    let meter = target.meter.as_ref();
+    MeterRules {
+        name: meter.map_or(&target.name, |meter| &meter.name),
+        rules: meter.map_or(&[], |meter| &meter.records),
+        profile: meter.and_then(|meter| meter.profile.as_deref()),
+        profiles,
+        only: meter.and_then(|meter| match &meter.expose {
+            Expose::Keys(keys) => Some(keys.as_slice()),
+            Expose::Sensible => None,
+        }),
+        units: NO_UNITS,
     }
 }

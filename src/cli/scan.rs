@@ -8,17 +8,16 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::ArgGroup;
+use clap::{ArgGroup, ValueEnum};
 
 use super::runtime::run_until_interrupted;
 use super::wire::{Wire, WireArgs};
 use super::{Failure, arguments, log, print};
-use crate::config::{Log, LogFormat};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::search::{Found, Progress, Search};
-use found::{FoundAt, table, toml};
+use found::{FoundAt, json, table, toml};
 
 /// Arguments of `mbushat scan`.
 #[derive(Debug, clap::Args)]
@@ -29,10 +28,13 @@ Examples:
   mbushat scan
   mbushat scan --toml >> /etc/mbushat.toml
   mbushat scan --secondary 3013???? --baud all
-  mbushat scan --port /dev/ttyUSB0 --to 20
+  mbushat scan --port /dev/ttyUSB0 --to 20 --format json
 
 A primary scan asks every address (two minutes at 2400 baud); a secondary one
-divides the identification numbers until each meter answers alone."
+divides the identification numbers until each meter answers alone.
+
+Exit code 0: something was found; 1: nothing, or it was interrupted; 2: wrong
+usage; 78: the configuration is bad."
 )]
 pub(crate) struct Args {
     /// Ask primary addresses one by one; this is the default
@@ -57,16 +59,30 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RATE", value_parser = rates)]
     baud: Option<Rates>,
 
-    /// How often to ask again where nobody answers; 1 on a noisy line
+    /// How often to ask again where no meter answers; 1 on a noisy line
     #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
     retries: u8,
 
-    /// Print `[[meter]]` tables to paste into the configuration
-    #[arg(long)]
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Print `[[meter]]` tables to paste into the configuration: --format toml
+    #[arg(long, conflicts_with = "format")]
     toml: bool,
 
     #[command(flatten)]
     wire: WireArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A row for each meter
+    Table,
+    /// One JSON object: meters and collisions
+    Json,
+    /// `[[meter]]` tables to paste into the configuration
+    Toml,
 }
 
 /// `--baud`.
@@ -89,31 +105,33 @@ fn mask(text: &str) -> Result<SecondaryAddress, String> {
 
 /// Scans, then prints all that was found, also where it was interrupted or the line went away.
 pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
-    log::start(&Log { level: "warn".to_owned(), format: LogFormat::Text })?;
+    log::start_for_command(args.wire.trace)?;
     if args.from > args.to {
-        return Err(Failure::usage(format!(
-            "--from {} is behind --to {}: there is nothing between",
-            args.from, args.to
-        )));
+        return Err(Failure::usage(format!("--from {} is greater than --to {}", args.from, args.to)));
     }
     let wire = args.wire.choose(file)?;
     let mut found = Vec::new();
     let ended = run_until_interrupted(scan(args, &wire, &mut found))?;
-    let tell = if args.toml { toml(&found, &wire) } else { table(&found) };
-    print(tell)?;
+    print(match args.format {
+        Format::Json => json(&found, &wire)?,
+        Format::Toml => toml(&found, &wire),
+        Format::Table if args.toml => toml(&found, &wire),
+        Format::Table => table(&found, std::io::stdout().is_terminal()),
+    })?;
     match ended {
         None => Err(Failure::new("interrupted before the end")),
         Some(Err(failure)) => Err(failure),
         Some(Ok(())) if found.is_empty() => {
-            Err(Failure::new("nobody answers: `mbushat doctor` looks for the reason, `--baud all` at other rates"))
+            Err(Failure::new("no meter answered: try `--baud all`, or `mbushat doctor`"))
         }
         Some(Ok(())) => Ok(()),
     }
 }
 
 async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
-    let base = wire.base_topic();
-    let instead = format!("publish to {base}/bridge/request/scan, the answer comes on {base}/bridge/response/scan");
+    let (topics, payload) = (wire.topics(), format!(r#"{{"bus":"{}"}}"#, wire.bus.name));
+    let line = wire.publish(&topics.request("scan"), Some(&payload));
+    let instead = format!("let the agent scan, the answer comes on {}:\n  {line}", topics.response("scan"));
     let mut session = wire.open("scan", &instead).await?;
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
@@ -187,7 +205,7 @@ impl Display {
 
     fn show(&mut self, progress: Progress, found: usize) {
         if self.moves {
-            // Where stderr is closed nobody wants to see it.
+            // Where stderr is closed there is no one to show it to.
             let _ = write!(std::io::stderr(), "\r\x1b[K{}", line(progress, self.timing, found));
         }
     }

@@ -20,7 +20,7 @@ use crate::sim::segment::Segment;
 /// Arguments of `mbushat simulate`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mbushat simulate --link /tmp/mbus\n  mbushat simulate --tcp 127.0.0.1:10001 bus.toml"
+    after_help = "Examples:\n  mbushat simulate --link /tmp/mbus\n  mbushat simulate --sample > bus.toml\n  mbushat simulate --tcp 127.0.0.1:10001 bus.toml"
 )]
 pub(crate) struct Args {
     /// What there is on the bus, as TOML; without it a sample of each kind of meter
@@ -34,6 +34,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "tcp")]
     link: Option<PathBuf>,
 
+    /// Print a file with every setting, to copy and change
+    #[arg(long, conflicts_with_all = ["file", "baud", "link", "tcp"])]
+    sample: bool,
+
     /// Serve on a TCP port, as a transparent gateway, instead of a pseudo-terminal
     #[arg(long, value_name = "ADDR:PORT")]
     tcp: Option<SocketAddr>,
@@ -41,6 +45,9 @@ pub(crate) struct Args {
 
 /// Prints where the bus is, then serves it until it is interrupted.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.sample {
+        return print(simulation::sample());
+    }
     let mut plan = match &args.file {
         Some(file) => simulation::load(file).map_err(Failure::of_load)?,
         None => simulation::built_in(),

@@ -1,19 +1,24 @@
-//! The wire that `scan` and `meter` talk on: which one is meant, and getting hold of it.
+//! The wire that a command talks on: which one is meant, which meter on it, and getting hold of it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{DEFAULT_CONFIG, Failure, arguments, load};
+use super::{DEFAULT_CONFIG, Failure, access, arguments, load};
 use crate::bus::Machine;
 use crate::bus::device_tree::mbus_master_hat;
+use crate::bus::hat::PowerError;
 use crate::bus::line::{Character, LineError};
-use crate::bus::session::{Outage, Session, character};
-use crate::config::{Bus, Config, Port, bus_at};
+use crate::bus::session::{Outage, Query, Session, character, response_timeout};
+use crate::config::{Bus, Config, Meter, Mqtt, Port, bus_at};
+use crate::mbus::address::MeterAddress;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::readout::Turn;
+use crate::mqtt::topic::Topics;
 
-/// The name of the agent's process.
-const AGENT: &str = "mbushat";
+/// Where the Hat's UART is without a configuration.
+const PI_UART: &str = "/dev/ttyAMA0";
 
 /// Arguments that choose a wire.
 #[derive(Debug, clap::Args)]
@@ -22,13 +27,21 @@ pub(crate) struct WireArgs {
     #[arg(long)]
     port: Option<String>,
 
-    /// The bus, where the configuration has several [default: its first]
+    /// The bus, where the configuration has several [default: its first, or the meter's]
     #[arg(long, value_name = "NAME", conflicts_with = "port")]
     bus: Option<String>,
 
     /// Parity, instead of the configuration's or even
     #[arg(long, value_parser = arguments::parity)]
-    pub(super) parity: Option<Parity>,
+    parity: Option<Parity>,
+
+    /// How long to wait for an answer to begin, such as 500ms or 2s, instead of the configuration's
+    #[arg(long, value_name = "TIME", value_parser = arguments::timeout)]
+    timeout: Option<Duration>,
+
+    /// Show each frame on the wire on stderr, with the time and what it is
+    #[arg(long = "wire")]
+    pub(crate) trace: bool,
 
     /// Root of the device tree, for tests
     #[arg(long, value_name = "DIR", hide = true)]
@@ -42,7 +55,24 @@ pub(crate) struct Wire {
     pub(crate) config: Option<Config>,
     /// The bus.
     pub(crate) bus: Bus,
+    /// Whether the command line names it: then only its meters are meant.
+    named: bool,
+    parity: Option<Parity>,
+    timeout: Option<Duration>,
     machine: Machine,
+}
+
+/// A meter that the command line names.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// As typed.
+    pub(crate) name: String,
+    /// How it is asked.
+    pub(crate) address: MeterAddress,
+    /// Where it is.
+    pub(crate) bus: Bus,
+    /// What the configuration says of it.
+    pub(crate) meter: Option<Meter>,
 }
 
 impl WireArgs {
@@ -54,7 +84,7 @@ impl WireArgs {
         }
         let (config, mut bus) = match &self.port {
             Some(port) => (None, bus_of(port, &machine)?),
-            None if file == Path::new(DEFAULT_CONFIG) && !file.exists() => (None, bus_of("/dev/ttyAMA0", &machine)?),
+            None if file == Path::new(DEFAULT_CONFIG) && !file.exists() => (None, bus_of(PI_UART, &machine)?),
             None => {
                 let config = load(file)?;
                 let bus = self.of_config(&config)?.clone();
@@ -62,7 +92,8 @@ impl WireArgs {
             }
         };
         bus.parity = self.parity.unwrap_or(bus.parity);
-        Ok(Wire { config, bus, machine })
+        let (parity, timeout) = (self.parity, self.timeout);
+        Ok(Wire { config, bus, named: self.bus.is_some(), parity, timeout, machine })
     }
 
     fn of_config<'a>(&self, config: &'a Config) -> Result<&'a Bus, Failure> {
@@ -70,15 +101,15 @@ impl WireArgs {
         config.buses.iter().find(meant).ok_or_else(|| {
             let names: Vec<&str> = config.buses.iter().map(|bus| bus.name.as_str()).collect();
             let name = self.bus.as_deref().unwrap_or_default();
-            Failure::usage(format!("there is no bus {name}, want {}", names.join(" or ")))
+            Failure::usage(format!("there is no bus {name}, expected {}", names.join(" or ")))
         })
     }
 }
 
 /// A port of the command line. Where the Hat is missing, something else must power the bus.
 fn bus_of(port: &str, machine: &Machine) -> Result<Bus, Failure> {
-    let want = "want a serial device (/dev/ttyUSB0) or tcp://HOST:PORT";
-    let mut bus = bus_at(port).ok_or_else(|| Failure::usage(format!("{port} is no port, {want}")))?;
+    let expected = "expected a serial device (/dev/ttyUSB0) or tcp://HOST:PORT";
+    let mut bus = bus_at(port).ok_or_else(|| Failure::usage(format!("not a port: {port} ({expected})")))?;
     if let (Some(_), Err(none)) = (bus.hat, mbus_master_hat(&machine.device_tree)) {
         eprintln!("warning: {none}");
         bus.hat = None;
@@ -87,11 +118,74 @@ fn bus_of(port: &str, machine: &Machine) -> Result<Bus, Failure> {
 }
 
 impl Wire {
-    /// Opens and powers it. `what` cannot be done where the agent has it; `instead` is what to do then.
+    /// What a name or an address stands for: a meter of the configuration wherever it is one.
+    pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
+        match (self.configured(text), arguments::address(text)) {
+            (Some((meter, bus)), _) => {
+                let bus = Bus { parity: self.parity.unwrap_or(bus.parity), ..bus.clone() };
+                Ok(Target { name: text.to_owned(), address: meter.address, bus, meter: Some(meter.clone()) })
+            }
+            (None, Some(address)) => Ok(self.unconfigured(text, address)),
+            (None, None) => Err(Failure::usage(format!(
+                "there is no meter {text}: expected a configured name, 0 to 250, or a secondary address such as 30137315"
+            ))),
+        }
+    }
+
+    /// A meter at this address of the bus, whatever the configuration says of it.
+    pub(crate) fn unconfigured(&self, name: &str, address: MeterAddress) -> Target {
+        Target { name: name.to_owned(), address, bus: self.bus.clone(), meter: None }
+    }
+
+    /// The meter of the configuration with this name or address, and its bus.
+    fn configured(&self, text: &str) -> Option<(&Meter, &Bus)> {
+        let config = self.config.as_ref()?;
+        let address = arguments::address(text);
+        let mut meters = config.meters.iter().filter_map(|meter| Some((meter, config.buses.get(meter.bus)?)));
+        meters.find(|(meter, bus)| {
+            let here = bus.name == self.bus.name;
+            let by_address = Some(meter.address) == address && (here || !self.named);
+            (meter.name == text && (here || !self.named)) || by_address
+        })
+    }
+
+    /// How the meter is read; at another rate than its own where `baud` says so.
+    pub(crate) fn query(&self, target: &Target, baud: Option<Baud>) -> Query {
+        let Target { bus, meter, address, .. } = target;
+        let mut query = match meter {
+            Some(meter) => Query::new(bus, meter),
+            None => Query::plain(bus, Turn::new(*address)),
+        };
+        query.character.baud = baud.unwrap_or(query.character.baud);
+        query.character.parity = self.parity.unwrap_or(query.character.parity);
+        query.response_timeout = self.response_timeout(bus, meter.as_ref(), query.character.baud);
+        query
+    }
+
+    /// Opens and powers the bus. `what` cannot be done where the agent has it; `instead` is what to do then.
     pub(crate) async fn open(&self, what: &str, instead: &str) -> Result<Session, Failure> {
-        Session::open(&self.bus, &self.machine, true).await.map_err(|outage| match &outage {
-            Outage::Line(LineError::Held { holder, .. }) if holder.as_ref().is_none_or(|by| by.name == AGENT) => {
-                Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(&outage)
+        self.open_bus(&self.bus, what, instead).await
+    }
+
+    /// The same with another bus of the configuration.
+    pub(crate) async fn open_bus(&self, bus: &Bus, what: &str, instead: &str) -> Result<Session, Failure> {
+        Session::open(bus, &self.machine, true).await.map_err(|outage| match &outage {
+            outage if outage.is_agents() => {
+                Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(outage)
+            }
+            Outage::Line(LineError::Connect { .. }) => Failure::new(format!("cannot {what}"))
+                .because(&outage)
+                .hint("many gateways serve one program at a time: end the other, the agent too"),
+            Outage::Line(LineError::Open { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                Failure::new(format!("cannot {what}")).because(&outage).hint(access::hint(path))
+            }
+            Outage::Power(error @ PowerError::Open { .. }) => {
+                let gpio = ["/dev/gpiomem", "/dev/gpiomem0", "/dev/gpiochip0"].map(Path::new);
+                let failure = Failure::new(format!("cannot {what}")).because(error);
+                match gpio.into_iter().find(|device| device.exists()) {
+                    Some(device) => failure.hint(access::hint(device)),
+                    None => failure,
+                }
             }
             _ => Failure::new(format!("cannot {what}")).because(&outage),
         })
@@ -104,21 +198,47 @@ impl Wire {
 
     /// How long to wait for whom at this rate.
     pub(crate) fn timing(&self, baud: Baud, latency: Duration, retries: u8) -> LineTiming {
-        let configured = self.bus.response_timeout.filter(|_| baud == self.bus.baud);
-        LineTiming { baud, response_timeout: configured.unwrap_or(baud.response_timeout()), latency, retries }
+        LineTiming { baud, response_timeout: self.response_timeout(&self.bus, None, baud), latency, retries }
+    }
+
+    fn response_timeout(&self, bus: &Bus, meter: Option<&Meter>, baud: Baud) -> Duration {
+        self.timeout.unwrap_or_else(|| response_timeout(bus, meter, baud))
     }
 
     /// Its port, as people write it.
-    pub(crate) fn port(&self) -> String {
-        match &self.bus.port {
-            Port::Serial(path) => path.display().to_string(),
-            Port::Tcp { host, port } => format!("tcp://{host}:{port}"),
-            Port::Sim(file) => format!("sim:{}", file.display()),
-        }
+    pub(crate) fn port(&self) -> &Port {
+        &self.bus.port
     }
 
-    /// The base of the agent's topics.
-    pub(crate) fn base_topic(&self) -> &str {
-        self.config.as_ref().map_or("mbushat", |config| config.mqtt.base_topic.as_str())
+    /// The agent's topics.
+    pub(crate) fn topics(&self) -> Topics {
+        Topics::new(self.config.as_ref().map_or("mbushat", |config| config.mqtt.base_topic.as_str()))
     }
+
+    /// The line to paste that asks the running agent.
+    pub(crate) fn publish(&self, topic: &str, payload: Option<&str>) -> String {
+        let way = self.config.as_ref().map(|config| way_to(&config.mqtt)).unwrap_or_default();
+        let payload = payload.map_or_else(|| "-n".to_owned(), |payload| format!("-m '{payload}'"));
+        format!("mosquitto_pub{way} -t {topic} {payload}")
+    }
+}
+
+/// The broker as options of mosquitto's programs; the password is left to be filled in.
+fn way_to(mqtt: &Mqtt) -> String {
+    let mut way = String::new();
+    if mqtt.host != "localhost" {
+        way += &format!(" -h {}", mqtt.host);
+    }
+    if mqtt.port != 1883 {
+        way += &format!(" -p {}", mqtt.port);
+    }
+    if let Some(user) = &mqtt.username {
+        way += &format!(" -u {user} -P PASSWORD");
+    }
+    match mqtt.tls.as_ref().map(|tls| &tls.ca_file) {
+        Some(Some(file)) => way += &format!(" --cafile {}", file.display()),
+        Some(None) => way += " --tls-use-os-certs",
+        None => {}
+    }
+    way
 }

@@ -112,6 +112,134 @@ fn read_gives_the_telegram_by_primary_and_secondary_address_and_by_name() {
 }
 
 #[test]
+fn read_speaks_to_programs_and_to_the_meter_that_is_alone() {
+    let place = Folder::new("read-formats");
+    place.write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let read = |more: &[&str]| {
+        let output = place.mbushat(&[&["read", "48", "--port", &simulated.port], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{more:?}: {}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (jsonl, _) = read(&["--format", "jsonl"]);
+    assert_eq!(jsonl, text(&place.mbushat(&["decode", "--format", "jsonl", ATS.trim()]).stdout));
+    let (reading, _) = read(&["--format", "reading"]);
+    let reading: serde_json::Value = serde_json::from_str(&reading).expect("one JSON object");
+    assert_eq!((&reading["meter"], &reading["due_at"], &reading["seq"]), (&().into(), &().into(), &().into()));
+    assert_eq!(reading["measurements"][1]["key"], "volume");
+    // libmbus tells when it has read each record; what it decodes has no such time
+    let (xml, _) = read(&["--format", "xml"]);
+    let decoded = text(&place.mbushat(&["decode", "--format", "xml", ATS.trim()]).stdout);
+    let without: String = xml.lines().filter(|line| !line.contains("<Timestamp>")).map(|l| format!("{l}\n")).collect();
+    assert!(xml.contains("Z</Timestamp>\n"), "{xml}");
+    assert_eq!(without, decoded);
+    let (_, frames) = read(&["--wire", "--format", "hex"]);
+    assert!(frames.contains("-> 10 40 30 70 16  SND_NKE to 48\n"), "{frames}");
+    assert!(
+        frames.contains("<- E5  acknowledgement\n") && frames.contains("ATS 30137315, heat, 9 records\n"),
+        "{frames}"
+    );
+    let alone = place.mbushat(&["read", "254", "--port", &simulated.port, "--format", "hex", "--retries", "0"]);
+    assert_eq!((text(&alone.stdout).as_str(), text(&alone.stderr).as_str()), (ATS, ""));
+    // no answer begins within the shortest time there is
+    let hasty = place.mbushat(&["read", "48", "--port", &simulated.port, "--timeout", "10ms", "--retries", "0"]);
+    assert_eq!((text(&hasty.stderr).as_str(), hasty.status.code()), ("error: 48: no answer\n", Some(1)));
+    simulated.end();
+}
+
+#[test]
+fn read_254_notices_that_several_meters_answer() {
+    let place = Folder::new("read-254");
+    place
+        .write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n[[meter]]\nmodel = \"heat\"\naddress = 5\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let both = place.mbushat(&["read", "254", "--port", &simulated.port]);
+    let said = text(&both.stderr);
+    assert!(said.contains("254 makes all of them answer") || said.contains("more than one meter answers"), "{said}");
+    assert_eq!(both.status.code(), Some(i32::from(said.starts_with("error"))));
+    simulated.end();
+}
+
+#[test]
+fn read_takes_the_meters_of_the_bus_that_is_named() {
+    let place = Folder::new("read-bus");
+    place.write("a.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    place.write("b.toml", "[[meter]]\nmodel = \"heat\"\naddress = 5\nid = \"67200512\"\n");
+    let (a, b) = (Simulated::start(&[&place.path("a.toml")]), Simulated::start(&[&place.path("b.toml")]));
+    let bus = |name: &str, port: &str| format!("[[bus]]\nname = \"{name}\"\nport = \"{port}\"\nhat = false\n");
+    let meter = "[[meter]]\nname = \"heating\"\nbus = \"b\"\naddress = 5\n";
+    place.write("mbushat.toml", &format!("{}{}{meter}", bus("a", &a.port), bus("b", &b.port)));
+    for args in
+        [&["read", "heating"][..], &["read", "5"], &["read", "5", "--bus", "b"], &["read", "67200512", "--bus", "b"]]
+    {
+        let output = place.mbushat(&[args, &["--format", "hex"]].concat());
+        assert!(text(&output.stdout).starts_with("68 "), "{args:?}: {}", text(&output.stderr));
+    }
+    let elsewhere = place.mbushat(&["read", "5", "--bus", "a"]);
+    assert_eq!(text(&elsewhere.stderr), "error: 5: no answer\n");
+    a.end();
+    b.end();
+}
+
+#[test]
+fn send_completes_a_frame_and_prints_what_comes_back() {
+    let place = Folder::new("send");
+    place.write("bus.toml", "[[meter]]\nmodel = \"ats_ec20\"\naddress = 48\n");
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let send = |hex: &[&str]| {
+        let output = place.mbushat(&[&["send"], hex, &["--port", &simulated.port]].concat());
+        (text(&output.stdout), output.status.code(), text(&output.stderr))
+    };
+    let (reset, code, _) = send(&["40", "30"]);
+    assert_eq!(reset, "-> 10 40 30 70 16  SND_NKE to 48\n<- E5  acknowledgement\n");
+    assert_eq!(code, Some(0));
+    let (data, code, _) = send(&["10", "7B", "30"]);
+    assert!(data.contains("\n<- 68 3D 3D 68 08 30 72 ") && data.ends_with("ATS 30137315, heat, 9 records\n"), "{data}");
+    assert_eq!(code, Some(0));
+    let (_, code, error) = send(&["10", "7B", "30", "00", "16"]);
+    assert_eq!((error.as_str(), code), ("error: no answer\n", Some(1)), "a wrong checksum is sent as it is");
+    simulated.end();
+}
+
+#[test]
+fn hat_tells_programs_what_it_is() {
+    let place = Folder::new("hat-json");
+    for (file, value) in
+        [("product", "M-Bus Master"), ("vendor", "packom.net"), ("product_ver", "0x0005"), ("uuid", "1-2")]
+    {
+        place.write(&format!("hat/{file}"), &format!("{value}\0"));
+    }
+    let json = |root: &str| {
+        let output = place.mbushat(&["hat", "--format", "json", "--device-tree", &place.path(root)]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (json, output.status.code())
+    };
+    let (hat, code) = json("");
+    assert_eq!(
+        (&hat["found"], &hat["product"], &hat["vendor"]),
+        (&true.into(), &"M-Bus Master".into(), &"packom.net".into())
+    );
+    assert_eq!((&hat["version"], &hat["uuid"], code), (&"0x0005".into(), &"1-2".into(), Some(0)));
+    let (none, code) = json("nothing");
+    assert!(
+        none["found"] == false && none["error"].as_str().is_some_and(|e| e.contains("no M-Bus Master Hat")),
+        "{none}"
+    );
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn simulate_prints_a_file_that_it_takes() {
+    let place = Folder::new("sample");
+    let sample = text(&place.mbushat(&["simulate", "--sample"]).stdout);
+    place.write("bus.toml", &sample);
+    let simulated = Simulated::start(&[&place.path("bus.toml")]);
+    let read = place.mbushat(&["read", "5", "--port", &simulated.port, "--format", "jsonl"]);
+    assert!(text(&read.stdout).contains("\"id\":\"67200512\""), "{}", text(&read.stderr));
+    simulated.end();
+}
+
+#[test]
 fn simulate_serves_hundreds_of_meters_on_a_pty_and_behind_tcp() {
     let place = Folder::new("hundreds");
     let meter =
@@ -143,7 +271,7 @@ fn read_of_a_silent_meter_or_an_unknown_name_says_so() {
     assert_eq!(no_port.status.code(), Some(1));
     assert!(text(&no_port.stderr).contains("cannot open /nonexistent/tty"), "{}", text(&no_port.stderr));
     let file = place.mbushat(&["read", "48", "--port", &place.path("bus.toml")]);
-    assert!(text(&file.stderr).contains("bus.toml: this is no serial device"), "{}", text(&file.stderr));
+    assert!(text(&file.stderr).contains("bus.toml is not a serial device"), "{}", text(&file.stderr));
     simulated.end();
 }
 
@@ -172,7 +300,7 @@ fn read_while_mbushat_holds_the_port_names_the_request_that_does_the_same() {
     let second = place.mbushat(&["read", "cold_water"]);
     let error = text(&second.stderr);
     assert_eq!(second.status.code(), Some(1));
-    assert!(error.contains("publish to house/cold_water/read"), "{error}");
+    assert!(error.contains("mosquitto_pub -t house/cold_water/read -n"), "{error}");
     assert!(error.contains(&format!("is held by mbushat (pid {})", first.id())), "{error}");
     first.kill().expect("its end");
     first.wait().expect("its end");

@@ -74,6 +74,8 @@ fn the_manual_is_made_of_the_definitions() {
 const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["decode", "nothere.hex"], 1, "error: there is no file nothere.hex\n"),
     (&["decode", "/"], 1, "error: cannot read the input\n  because Is a directory"),
+    // one error, before anything is decoded
+    (&["decode", "./nothere"], 1, "error: there is no file ./nothere\n"),
     (&["decode", "zz"], 1, "error: 1 of 1 telegrams could not be decoded whole\n"),
     (&["decode", "--key", "12", "E5"], 2, "error: invalid value '12' for '--key <HEX>': a key is 32 hex digits\n"),
     // root may read every file, but nobody the memory at address 0
@@ -93,18 +95,22 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         "error: cannot read the configuration /nonexistent: write one ",
     ),
     (&["read"], 2, "error: the following required arguments were not provided:\n  <ADDRESS>..."),
-    (&["read", "251", "--port", "/dev/null"], 2, "error: there is no meter 251, want a configured name, 0 to 250, or"),
+    (
+        &["read", "251", "--port", "/dev/null"],
+        2,
+        "error: there is no meter 251: expected a configured name, 0 to 250, or",
+    ),
     (
         &["read", "5", "--port", "modem"],
         2,
-        "error: modem is no port, want a serial device (/dev/ttyUSB0) or tcp://HOST",
+        "error: not a port: modem (expected a serial device (/dev/ttyUSB0) or tcp://HOST",
     ),
-    (&["read", "5", "--port", "tcp://host"], 2, "error: tcp://host is no port, want "),
-    (&["read", "5", "--baud", "2401"], 2, "error: invalid value '2401' for '--baud <BAUD>': want 300, 600"),
+    (&["read", "5", "--port", "tcp://host"], 2, "error: not a port: tcp://host (expected "),
+    (&["read", "5", "--baud", "2401"], 2, "error: invalid value '2401' for '--baud <BAUD>': expected 300, 600"),
     (
         &["read", "5", "--parity", "both"],
         2,
-        "error: invalid value 'both' for '--parity <PARITY>': want even, odd or none",
+        "error: invalid value 'both' for '--parity <PARITY>': expected even, odd or none",
     ),
     (
         &["read", "5", "--port", "tcp://nohost.invalid:1"],
@@ -116,8 +122,24 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         1,
         "error: cannot read 5\n  because cannot open /nonexistent/tty: is the",
     ),
+    (
+        &["read", "5", "--port", "/etc/hostname"],
+        1,
+        "error: cannot read 5\n  because /etc/hostname is not a serial device\n",
+    ),
+    (
+        &["read", "5", "--timeout", "2"],
+        2,
+        "error: invalid value '2' for '--timeout <TIME>': expected a time such as 500ms or 2s",
+    ),
+    (&["meter", "reset", "254", "--port", "/dev/null"], 2, "error: there is no meter 254: expected a configured"),
+    (&["meter", "set-address", "255", "5", "--port", "/dev/null"], 2, "error: there is no meter 255: expected a"),
+    (&["send", "zz"], 2, "error: not hex digits: `zz`\n"),
+    (&["send", "40"], 2, "error: one byte is no frame: expected C and A, or C, A, CI and data\n"),
+    (&["send", "40", "5", "--port", "/nonexistent/tty"], 1, "error: cannot send\n  because cannot open /nonexistent"),
+    (&["--config", "/nonexistent", "doctor", "heat"], 78, ""),
     (&["scan", "--port", "/nonexistent/tty"], 1, "error: cannot scan\n  because cannot open /nonexistent/tty: is the"),
-    (&["scan", "--from", "5", "--to", "3"], 2, "error: --from 5 is behind --to 3: there is nothing between\n"),
+    (&["scan", "--from", "5", "--to", "3"], 2, "error: --from 5 is greater than --to 3\n"),
     (
         &["meter", "reset", "5", "-y", "--port", "/nonexistent/tty"],
         1,
@@ -142,6 +164,73 @@ fn every_mistake_is_told_on_stderr_with_its_exit_code() {
             output.status
         );
     }
+}
+
+#[test]
+fn check_tells_programs_what_is_good_and_what_is_not() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let check = |name: &str, config: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, config).expect("a writable folder");
+        let output = mbushat(&["check", "--format", "json", file.to_str().expect("UTF-8")]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (json, output.status.code())
+    };
+    let meters = "[[meter]]\nname = \"a\"\naddress = 5\ninterval = \"1m\"\n[[meter]]\nname = \"b\"\naddress = 6\nenabled = false\n";
+    let (good, code) = check("check-good.toml", meters);
+    assert_eq!((&good["good"], &good["meters"][0]["name"], code), (&true.into(), &"a".into(), Some(0)));
+    assert_eq!((&good["meters"][0]["interval_s"], &good["disabled_meters"][0]), (&60.0.into(), &"b".into()));
+    assert_eq!((&good["buses"][0]["line"], &good["buses"][0]["meters"]), (&"2400 8E1".into(), &1.into()));
+    assert!(good["warnings"][0].as_str().is_some_and(|words| words.contains("drains a battery")), "{good}");
+    let (bad, code) = check("check-bad.toml", "[[meter]]\nname = \"Cold Water\"\nadress = 7\n");
+    assert_eq!((&bad["good"], code), (&false.into(), Some(78)));
+    let problems = bad["problems"].as_array().expect("problems");
+    let words = |n: usize| problems[n]["what"].as_str().expect("words");
+    assert_eq!(problems.len(), 2, "the consequence of a slip is no problem of its own: {bad}");
+    assert!(words(0).contains("name = \"cold_water\" and title = \"Cold Water\""), "{bad}");
+    assert_eq!((&problems[1]["line"], words(1).contains("did you mean `address`?")), (&3.into(), true));
+}
+
+#[test]
+fn two_unusable_ports_are_not_the_same_one() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports.toml");
+    let bus = |name: &str, port: &str| format!("[[bus]]\nname = \"{name}\"\nport = \"{port}\"\n");
+    std::fs::write(&file, bus("b1", "COM3") + &bus("b2", "192.168.1.5:10001")).expect("a writable folder");
+    let error = text(&mbushat(&["check", file.to_str().expect("UTF-8")]).stderr);
+    assert!(error.contains("has 2 problems") && !error.contains("is that of bus"), "{error}");
+}
+
+#[test]
+fn a_meter_that_is_switched_off_is_named_where_none_is_read() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("disabled.toml");
+    std::fs::write(&file, "[[meter]]\nname = \"heat\"\naddress = 5\nenabled = false\n").expect("a writable folder");
+    let output = text(&mbushat(&["check", file.to_str().expect("UTF-8")]).stdout);
+    assert!(output.contains("No meter is enabled: heat has enabled = false.\n"), "{output}");
+    assert!(output.lines().all(|line| line.chars().count() <= 80), "{output}");
+}
+
+#[test]
+fn a_dump_of_bytes_is_decoded_telegram_by_telegram() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("dump.bin");
+    let busy = [0x68, 4, 4, 0x68, 0x08, 0x05, 0x70, 0x08, 0x85, 0x16];
+    std::fs::write(&file, [&busy[..], &busy, &[0xE5], &busy[..7]].concat()).expect("a writable folder");
+    let output = mbushat(&["decode", "--format", "jsonl", file.to_str().expect("UTF-8")]);
+    let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[1].contains("\"application_error\":{\"code\":8") && lines[3].contains("\"error\":\""), "{lines:?}");
+    assert_eq!(text(&output.stderr), "error: 1 of 4 telegrams could not be decoded whole\n");
+}
+
+#[test]
+fn a_gateway_with_an_ipv6_address_is_written_with_brackets_everywhere() {
+    let plan = mbushat(&["meter", "reset", "48", "--dry-run", "--port", "tcp://[::1]:1"]);
+    assert!(text(&plan.stdout).contains("tcp://[::1]:1, 2400 8E1"), "{}", text(&plan.stdout));
+    let refused = text(&mbushat(&["read", "48", "--port", "tcp://[::1]:1"]).stderr);
+    assert!(refused.contains("cannot connect to the gateway tcp://[::1]:1\n"), "{refused}");
+    assert!(
+        refused.ends_with("  -> many gateways serve one program at a time: end the other, the agent too\n"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -177,7 +266,9 @@ fn a_full_disk_is_a_failure_and_a_bad_log_level_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["read", "5"]).env("RUST_LOG", "a=loud").output();
     let output = output.expect("the program starts");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("error: RUST_LOG = \"a=loud\" is no log filter, want a level such as"));
+    assert!(
+        text(&output.stderr).starts_with("error: RUST_LOG = \"a=loud\" is not a log filter, expected a level such as")
+    );
 }
 
 #[test]

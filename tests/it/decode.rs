@@ -90,7 +90,7 @@ fn every_line_gives_one_object_errors_included() {
     assert_eq!(objects[0]["error"], serde_json::Value::Null);
     assert_eq!(objects[1]["application_error"]["code"], 8);
     assert_eq!(objects[2]["error"], serde_json::Value::Null, "an acknowledgement is in order");
-    assert_eq!(objects[3]["error"], "`nonsense` is no hex digits");
+    assert_eq!(objects[3]["error"], "not hex digits: `nonsense`");
     assert_eq!(objects[4]["error"], "broken frame: checksum 44, want 45");
     assert_eq!(objects[5]["error"], "encrypted in security mode 5: the meter's key is needed");
     assert_eq!(objects[5]["records"], serde_json::json!([]));
@@ -123,7 +123,7 @@ fn a_file_that_cannot_be_read_is_said_to_be_one() {
     assert!(text(&folder.stderr).contains("Is a directory"), "{folder:?}");
     assert_eq!(folder.status.code(), Some(1));
     let slip = decode(&["--format", "jsonl", "zz"], "");
-    assert_eq!(lines(&slip)[0]["error"], "`zz` is no hex digits");
+    assert_eq!(lines(&slip)[0]["error"], "not hex digits: `zz`");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
@@ -22,8 +24,9 @@ pub(super) struct FoundAt {
     pub(super) baud: Baud,
 }
 
-/// A row for each meter, then the collisions and what to do about them.
-pub(super) fn table(found: &[FoundAt]) -> String {
+/// A row for each meter, then the collisions and what to do about them. On a terminal no row is longer
+/// than a line.
+pub(super) fn table(found: &[FoundAt], terminal: bool) -> String {
     let mut table = Table::new(["ADDRESS", "ID", "MAKER", " VERSION", "MEDIUM", " BAUD", "MEASURES"]);
     let mut text = String::new();
     let mut meters = 0;
@@ -45,7 +48,11 @@ pub(super) fn table(found: &[FoundAt]) -> String {
     if meters == 0 {
         return text;
     }
-    let rows: String = table.to_string().lines().map(|line| format!("{}\n", cut(line))).collect();
+    let rows: String = table
+        .to_string()
+        .lines()
+        .map(|line| if terminal { format!("{}\n", cut(line)) } else { format!("{line}\n") })
+        .collect();
     format!("{rows}{text}")
 }
 
@@ -104,6 +111,59 @@ fn quantities(frame: &[u8]) -> Vec<String> {
         }
     }
     names
+}
+
+#[derive(Serialize)]
+struct Scanned<'a> {
+    meters: Vec<MeterJson<'a>>,
+    collisions: Vec<CollisionJson>,
+}
+
+#[derive(Serialize)]
+struct MeterJson<'a> {
+    address: String,
+    baud: u32,
+    id: Option<String>,
+    manufacturer: Option<String>,
+    version: Option<u8>,
+    medium: Option<&'static str>,
+    /// Set where several meters have this address, which it tells apart.
+    fabrication_number: Option<String>,
+    /// Names of what it measures; empty where it gives no data.
+    measures: Vec<String>,
+    /// Its name in the configuration.
+    configured: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CollisionJson {
+    address: String,
+    baud: u32,
+}
+
+/// `{"meters":[…],"collisions":[…]}`, indented.
+pub(super) fn json(found: &[FoundAt], wire: &Wire) -> Result<String, serde_json::Error> {
+    let mut scanned = Scanned { meters: Vec::new(), collisions: Vec::new() };
+    for FoundAt { what, baud } in found {
+        let baud = baud.bits_per_second();
+        match what {
+            Found::Collision(address) => {
+                scanned.collisions.push(CollisionJson { address: address.to_string(), baud });
+            }
+            Found::Meter { address, identity, fabrication_number, frame } => scanned.meters.push(MeterJson {
+                address: address.to_string(),
+                baud,
+                id: identity.map(|identity| format!("{:08X}", identity.id())),
+                manufacturer: identity.map(|identity| identity.manufacturer().to_string()),
+                version: identity.map(SecondaryAddress::version),
+                medium: identity.map(|identity| medium::name(identity.medium())),
+                fabrication_number: fabrication_number.map(|number| format!("{number:08X}")),
+                measures: frame.as_deref().map(quantities).unwrap_or_default(),
+                configured: configured(*address, wire),
+            }),
+        }
+    }
+    Ok(format!("{}\n", serde_json::to_string_pretty(&scanned)?))
 }
 
 /// `[[meter]]` tables; what cannot or need not be pasted is a comment.

@@ -1,0 +1,129 @@
+//! What `mbushat check` found as JSON, for programs.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Learnt, here, slots};
+use crate::bus::schedule::Now;
+use crate::bus::session::character;
+use crate::config::{Config, Problem, turn_time};
+
+#[derive(Serialize)]
+struct Good<'a> {
+    file: String,
+    good: bool,
+    mqtt: MqttJson<'a>,
+    homeassistant: bool,
+    buses: Vec<BusJson<'a>>,
+    meters: Vec<MeterJson<'a>>,
+    /// Names of meters with `enabled = false`.
+    disabled_meters: &'a [String],
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct MqttJson<'a> {
+    host: &'a str,
+    port: u16,
+    tls: bool,
+    base_topic: &'a str,
+}
+
+#[derive(Serialize)]
+struct BusJson<'a> {
+    name: &'a str,
+    port: String,
+    line: String,
+    power_gpio: Option<u8>,
+    meters: usize,
+    /// Percent of its time.
+    load: f64,
+}
+
+#[derive(Serialize)]
+struct MeterJson<'a> {
+    name: &'a str,
+    bus: &'a str,
+    address: String,
+    interval_s: f64,
+    /// The next two reads by the clock.
+    next: Vec<String>,
+    /// Seconds of its turn on the wire.
+    wire_s: f64,
+    /// Whether that is estimated, because the agent has not read it yet.
+    estimated: bool,
+}
+
+#[derive(Serialize)]
+struct Bad<'a> {
+    file: String,
+    good: bool,
+    problems: Vec<ProblemJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProblemJson<'a> {
+    line: usize,
+    column: usize,
+    what: &'a str,
+}
+
+/// A good file: what will be read when.
+pub(super) fn good(
+    file: &Path,
+    config: &Config,
+    learnt: &Learnt,
+    timezone: &TimeZone,
+    now: Now,
+    warnings: &[String],
+) -> Result<String, serde_json::Error> {
+    let buses = config.buses.iter().enumerate().map(|(place, bus)| {
+        let (meters, load) = here(config, learnt, place, bus);
+        BusJson {
+            name: &bus.name,
+            port: bus.port.to_string(),
+            line: character(bus, None).to_string(),
+            power_gpio: bus.hat.map(|hat| hat.power_gpio),
+            meters,
+            load: (load * 1000.0).round() / 10.0,
+        }
+    });
+    let meters = config.meters.iter().filter_map(|meter| {
+        let bus = config.buses.get(meter.bus)?;
+        let local = |slot: Timestamp| slot.to_zoned(timezone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        let wire = turn_time(meter, bus, learnt.replies(meter)).as_secs_f64();
+        Some(MeterJson {
+            name: &meter.name,
+            bus: &bus.name,
+            address: meter.address.to_string(),
+            interval_s: meter.interval.as_secs_f64(),
+            next: slots(meter, timezone, now).into_iter().flatten().map(local).collect(),
+            wire_s: (wire * 10.0).round() / 10.0,
+            estimated: !learnt.0.contains_key(&meter.name),
+        })
+    });
+    let mqtt = &config.mqtt;
+    text(&Good {
+        file: file.display().to_string(),
+        good: true,
+        mqtt: MqttJson { host: &mqtt.host, port: mqtt.port, tls: mqtt.tls.is_some(), base_topic: &mqtt.base_topic },
+        homeassistant: config.homeassistant.enabled,
+        buses: buses.collect(),
+        meters: meters.collect(),
+        disabled_meters: &config.disabled_meters,
+        warnings,
+    })
+}
+
+/// A bad file: every problem.
+pub(super) fn bad(file: &Path, problems: &[Problem]) -> Result<String, serde_json::Error> {
+    let problems = problems.iter().map(|Problem { at, what }| ProblemJson { line: at.line, column: at.column, what });
+    text(&Bad { file: file.display().to_string(), good: false, problems: problems.collect() })
+}
+
+fn text(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
+}

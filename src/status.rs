@@ -25,6 +25,10 @@ pub struct Status {
 pub struct AgentStatus {
     /// Of this program.
     pub version: &'static str,
+    /// Its base topic.
+    pub agent: String,
+    /// To what the number of the next reading belongs.
+    pub epoch: String,
     /// Seconds since the agent started.
     pub uptime_s: u64,
     /// Readings in the store; the same as [`Readings::waiting`].

@@ -372,6 +372,12 @@ impl Outbox {
         Some(Verdict { topic, refusal: Some(refusal), first, set_aside, cursor })
     }
 
+    /// The readings have other numbers now: those above `cursor` are sent, again if need be.
+    pub fn rewind(&mut self, cursor: u64) {
+        self.on_the_way.retain(|_, sent| !matches!(sent, Sent::Reading { .. }));
+        self.readings = Readings::new(cursor);
+    }
+
     /// Documents and notes that the broker does not have yet.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -26,10 +26,21 @@ pub const ONLINE: &str = "online";
 /// Payload of availability and bridge state, and the last will.
 pub const OFFLINE: &str = "offline";
 
+/// What identifies a published reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Serial<'a> {
+    /// The base topic of the agent that took it.
+    pub agent: &'a str,
+    /// 16 hex digits: within an epoch no number is given twice.
+    pub epoch: &'a str,
+    /// Its number.
+    pub seq: u64,
+}
+
 /// `<meter>/reading`: the whole reading, every measurement with its unit.
 #[must_use]
-pub fn reading(reading: &Reading, seq: u64) -> String {
-    json(&reading_json(Some(&reading.meter), Some(seq), reading))
+pub fn reading(reading: &Reading, serial: Serial<'_>) -> String {
+    json(&reading_json(Some(&reading.meter), Some(serial), reading))
 }
 
 /// The same of a reading that is neither stored nor published: without a number, and without a name
@@ -39,10 +50,12 @@ pub fn reading_aside(meter: Option<&str>, reading: &Reading) -> String {
     json(&reading_json(meter, None, reading))
 }
 
-fn reading_json<'a>(meter: Option<&'a str>, seq: Option<u64>, reading: &'a Reading) -> ReadingJson<'a> {
+fn reading_json<'a>(meter: Option<&'a str>, serial: Option<Serial<'a>>, reading: &'a Reading) -> ReadingJson<'a> {
     ReadingJson {
         meter,
-        seq,
+        agent: serial.map(|serial| serial.agent),
+        epoch: serial.map(|serial| serial.epoch),
+        seq: serial.map(|serial| serial.seq),
         due_at: reading.due_at.map(timestamp),
         read_at: timestamp(reading.read_at),
         clock_synced: reading.clock_synced,
@@ -168,6 +181,8 @@ impl Serialize for Number {
 #[derive(Serialize)]
 struct ReadingJson<'a> {
     meter: Option<&'a str>,
+    agent: Option<&'a str>,
+    epoch: Option<&'a str>,
     seq: Option<u64>,
     due_at: Option<String>,
     read_at: String,

@@ -215,8 +215,9 @@ impl Publisher {
     fn take(&mut self, reading: &Reading) -> String {
         let name = &reading.meter;
         let mut published = String::new();
-        let seq = self.spool.append(name, self.now, |seq| {
-            published = payload::reading(reading, seq);
+        let agent = self.topics.base();
+        let seq = self.spool.append(name, self.now, |epoch, seq| {
+            published = payload::reading(reading, payload::Serial { agent, epoch, seq });
             published.clone()
         });
         self.readings.taken += 1;
@@ -275,13 +276,28 @@ impl Publisher {
                     let file = file.display();
                     tracing::error!("the store was damaged: {bad} lines of {file} are bad, {kept} good ones are kept");
                 }
-                Notice::Trouble { error } => {
+                Notice::Gone { files } => {
                     let store = self.config.store.directory.display();
-                    tracing::error!(
-                        "the store {store} fails: {error}; readings are kept in memory until it works again"
+                    tracing::error!("{files} files of readings were removed from the store {store}");
+                }
+                Notice::Lost { count, from, to } => {
+                    self.readings.dropped += count;
+                    tracing::error!("{count} readings were lost with damaged or removed files, numbers {from} to {to}");
+                    self.tell(&Event::ReadingsDropped { count, from, to });
+                }
+                Notice::NewEpoch { epoch } => {
+                    tracing::warn!(
+                        "which numbers were used is not certain: readings are numbered in epoch {epoch} now"
                     );
                 }
+                Notice::Trouble { error } => {
+                    tracing::error!("the store {} fails: {error}", self.config.store.directory.display());
+                }
                 Notice::Recovered => tracing::info!("the store works again"),
+                Notice::Opened { waiting } => {
+                    tracing::info!("the store could be opened: {waiting} readings wait in it");
+                    self.outbox.rewind(self.spool.cursor());
+                }
             }
         }
     }

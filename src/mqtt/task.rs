@@ -11,7 +11,6 @@ mod messages;
 mod status;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,7 +24,7 @@ use crate::bus::health::Health;
 use crate::bus::{BusEvent, Happened};
 use crate::config::Config;
 use crate::request::Desk;
-use crate::spool::Spool;
+use crate::spool::{DiskDone, Spool};
 use crate::status::Status;
 use messages::{Waiting, next_outcome};
 use status::Display;
@@ -87,7 +86,7 @@ pub struct OutboxTask {
     /// Why there is no connection, each reason once: logged already.
     faults: Vec<Fault>,
     /// What the blocking pool does for the spool.
-    disk_work: Option<JoinHandle<io::Result<()>>>,
+    disk_work: Option<JoinHandle<DiskDone>>,
     display: Display,
     /// Connect again as this, once pending messages are flushed, or at the latest at this time.
     reconnect: Option<(Credentials, Instant)>,
@@ -174,7 +173,7 @@ impl OutboxTask {
         self.publisher.forget_gone();
     }
 
-    fn stored(&mut self, outcome: io::Result<()>) {
+    fn stored(&mut self, outcome: DiskDone) {
         self.disk_work = None;
         self.publisher.spool.done(outcome, Instant::now());
     }
@@ -320,9 +319,9 @@ impl OutboxTask {
 }
 
 /// Ends with the work, if there is any.
-async fn ended(work: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+async fn ended(work: &mut Option<JoinHandle<DiskDone>>) -> DiskDone {
     match work {
-        Some(work) => work.await.unwrap_or_else(|error| Err(error.into())),
+        Some(work) => work.await.unwrap_or_else(|error| DiskDone::failed(&error.into())),
         None => std::future::pending().await,
     }
 }

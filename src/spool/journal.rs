@@ -1,141 +1,139 @@
-//! The readings on disk: files of lines, each named by the number of its first reading. Written at
-//! the end of the last one only; a whole file is deleted once the broker has all of it.
+//! The readings on disk: files of lines, each named by the number of its first reading, their numbers
+//! without a gap. Written at the end of the last one only; a whole file is deleted once the broker has
+//! all of it.
 //!
-//! Not here: which readings go to disk and when (`spool`), one line (`line`).
+//! Every file is known by its numbers and its length, so that what is missing at a later look is
+//! counted. A damaged file stays where it is, and nothing is added to it, until its good lines are done
+//! with; then it is renamed instead of deleted. So damage asks nothing of a disk that is full or
+//! cannot be written to.
+//!
+//! Not here: which readings go to disk and when (`store`), one line (`line`).
+
+mod segment;
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::disk::{self, set_aside};
+use super::files::Files;
 use super::{Entry, Notice, line};
+use segment::Segment;
 
 /// A file is closed beyond this, and the next one begun, so that a full store loses little at once.
 const FILE_BYTES: u64 = 256 << 10;
-const PREFIX: &str = "readings-";
-const SUFFIX: &str = ".log";
 
 /// All files of readings, oldest first.
 #[derive(Debug)]
 pub(super) struct Journal {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     file_bytes: u64,
-    files: VecDeque<Segment>,
-    /// The last of `files`, open for appending.
-    active: Option<File>,
-    /// Written since the last sync.
-    dirty: bool,
+    segments: VecDeque<Segment>,
+    /// The last of them may be added to.
+    open: bool,
+    /// What must be synced: files written to, and the folder where it has new names.
+    unsynced: Vec<PathBuf>,
     /// The readings of one file, as last read.
-    cache: Option<(u64, Vec<Entry>)>,
+    cache: Option<(PathBuf, Vec<Entry>)>,
     /// The highest cursor that stood in a line.
     cursor: u64,
 }
 
-/// One file.
+/// Which numbers must be on disk: those above the cursor and below what is in memory too.
 #[derive(Clone, Copy, Debug)]
-struct Segment {
-    /// Its name.
-    first: u64,
-    last: u64,
-    count: u64,
-    bytes: u64,
+pub(super) struct Held {
+    pub(super) cursor: u64,
+    pub(super) in_memory: u64,
 }
 
 impl Journal {
-    /// What the folder holds. Damaged files are set aside, their good lines written anew.
-    pub(super) fn open(folder: &Path, max_bytes: u64, notices: &mut Vec<Notice>) -> io::Result<Self> {
-        let mut numbers = Vec::new();
-        for file in fs::read_dir(folder)? {
-            let name = file?.file_name().to_string_lossy().into_owned();
-            let number = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
-            numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
-        }
-        numbers.sort_unstable();
+    /// What the folder holds. What is damaged is reported by [`report`](Self::report).
+    ///
+    /// # Errors
+    /// Where the folder cannot be read, or this process lacks something at the moment.
+    pub(super) fn open(files: &Arc<dyn Files>, folder: &Path, max_bytes: u64) -> io::Result<Self> {
+        let mut names: Vec<Segment> = files.names(folder)?.iter().filter_map(|name| Segment::from_name(name)).collect();
+        names.sort_unstable_by_key(|segment| (segment.first, segment.copy));
         let mut journal = Self {
+            files: Arc::clone(files),
             folder: folder.to_owned(),
             file_bytes: FILE_BYTES.min(max_bytes / 8),
-            files: VecDeque::new(),
-            active: None,
-            dirty: false,
+            segments: VecDeque::new(),
+            open: false,
+            unsynced: Vec::new(),
             cache: None,
             cursor: 0,
         };
-        for first in numbers {
-            if let Some(segment) = journal.examine(first, notices)? {
-                journal.files.push_back(segment);
+        for segment in names {
+            let segment = journal.look_at(segment)?;
+            if journal.last().is_some_and(|last| segment.first <= last && segment.last < last) {
+                journal.discard(&segment);
+                continue;
             }
+            journal.supersede(segment.first);
+            if let Some(before) = journal.segments.back_mut() {
+                before.guess_end(segment.first);
+            }
+            journal.segments.push_back(segment);
         }
+        journal.sync_all();
         Ok(journal)
     }
 
-    fn examine(&mut self, first: u64, notices: &mut Vec<Notice>) -> io::Result<Option<Segment>> {
-        let path = self.path(first);
-        let (entries, bad, cursor) = self.load(first)?;
+    /// A file at a start, when nothing is known of it but its name.
+    fn look_at(&mut self, mut segment: Segment) -> io::Result<Segment> {
+        let path = self.path(&segment);
+        segment.bytes = self.files.length(&path)?;
+        let lines = disk::read_lines_at_start(&*self.files, &path)?;
+        let (entries, cursor, bad) = segment.entries(&lines, u64::MAX);
         self.cursor = self.cursor.max(cursor);
-        if bad > 0 {
-            let aside = set_aside(&path)?;
-            let mut bytes = Vec::new();
-            entries.iter().for_each(|entry| line::write(&text_of(entry, cursor), &mut bytes));
-            if !entries.is_empty() {
-                disk::replace(&path, &bytes)?;
-            }
-            let kept = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-            notices.push(Notice::Damaged { file: aside, kept, bad });
-        } else if entries.is_empty() {
-            fs::remove_file(&path)?;
-        }
-        let Some(last) = entries.last() else { return Ok(None) };
-        let bytes = fs::metadata(&path)?.len();
-        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        Ok(Some(Segment { first, last: last.seq, count, bytes }))
+        segment.found(&entries, bad, lines.torn);
+        Ok(segment)
     }
 
-    /// The readings of a file, in rising order, lines that are bad or break the order, the last cursor.
-    fn load(&self, first: u64) -> io::Result<(Vec<Entry>, u64, u64)> {
-        let (texts, mut bad) = disk::read_lines(&self.path(first))?;
-        let mut entries: Vec<Entry> = Vec::with_capacity(texts.len());
-        let mut last_cursor = 0;
-        for text in texts {
-            let parsed = entry_of(&text);
-            match parsed.filter(|(entry, _)| entries.last().is_none_or(|last| last.seq < entry.seq)) {
-                Some((entry, cursor)) => {
-                    entries.push(entry);
-                    last_cursor = cursor.max(last_cursor);
-                }
-                None => bad += 1,
-            }
+    /// Tells of the damage found at a start.
+    pub(super) fn report(&self, held: Held, notices: &mut Vec<Notice>) {
+        for segment in &self.segments {
+            notices.extend(segment.damaged_notice(self.path(segment)));
+            segment.lost(segment.first..=segment.last, held).into_iter().for_each(|lost| lost.add_to(notices));
         }
-        Ok((entries, bad, last_cursor))
     }
 
-    fn path(&self, first: u64) -> PathBuf {
-        self.folder.join(format!("{PREFIX}{first:020}{SUFFIX}"))
+    fn path(&self, segment: &Segment) -> PathBuf {
+        self.folder.join(segment.name())
     }
 
     /// Bytes on disk.
     pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
     /// The highest number on disk.
     pub(super) fn last(&self) -> Option<u64> {
-        self.files.back().map(|file| file.last)
+        self.segments.back().map(|segment| segment.last)
     }
 
     /// The lowest number on disk.
     pub(super) fn first(&self) -> Option<u64> {
-        self.files.front().map(|file| file.first)
+        self.segments.front().map(|segment| segment.first)
     }
 
-    /// Readings on disk with a number above `cursor`; exact but for the file the cursor is in.
-    pub(super) fn count_above(&self, cursor: u64) -> u64 {
-        let of = |file: &Segment| match file {
-            file if file.last <= cursor => 0,
-            file if file.first > cursor => file.count,
-            file => file.count.min(file.last - cursor),
-        };
-        self.files.iter().map(of).sum()
+    /// Whether it cannot be told how far the last file went.
+    pub(super) fn is_torn(&self) -> bool {
+        self.segments.back().is_some_and(|segment| segment.torn)
+    }
+
+    /// Whether this reading is in a file.
+    pub(super) fn has(&self, seq: u64) -> bool {
+        let only = Held { cursor: seq - 1, in_memory: seq + 1 };
+        self.segments.iter().rev().any(|segment| segment.count(only) > 0)
+    }
+
+    /// Readings that are here alone, and wait.
+    pub(super) fn count(&self, held: Held) -> u64 {
+        self.segments.iter().map(|segment| segment.count(held)).sum()
     }
 
     /// The highest cursor that was written with a reading: a crash need not send again what is below.
@@ -154,120 +152,203 @@ impl Journal {
             return Ok(());
         };
         let mut bytes = Vec::new();
-        let count = entries.clone().map(|entry| line::write(&text_of(entry, cursor), &mut bytes)).count();
-        if self.active.is_none() || self.files.back().is_none_or(|file| file.bytes >= self.file_bytes) {
+        entries.clone().for_each(|entry| line::write(&segment::text_of(entry, cursor), &mut bytes));
+        let goes_on = |segment: &Segment| segment.bytes < self.file_bytes && segment.last + 1 == first;
+        if !self.open || !self.segments.back().is_some_and(goes_on) {
             self.begin(first)?;
         }
-        let (Some(file), Some(segment)) = (&mut self.active, self.files.back_mut()) else {
-            return Err(io::Error::other("no file to write to"));
-        };
-        if let Err(error) = file.write_all(&bytes) {
+        let Some(path) = self.segments.back().map(|segment| self.path(segment)) else { return Ok(()) };
+        let Some(segment) = self.segments.back_mut() else { return Ok(()) };
+        if let Err(error) = self.files.append(&path, segment.bytes, &bytes) {
             // Half a line must not stand before a whole one; if it cannot be taken back, the next
-            // reading begins a new file, and this one's last line is found bad at the next start.
-            if file.set_len(segment.bytes).is_err() || segment.count == 0 {
-                self.active = None;
-                self.forget_empty();
+            // reading begins a new file, and this one's end is found bad at the next start.
+            if error.kind() == ErrorKind::InvalidData || self.files.truncate(&path, segment.bytes).is_err() {
+                self.open = false;
             }
             return Err(error);
         }
         segment.bytes += u64::try_from(bytes.len()).unwrap_or(0);
-        segment.count += u64::try_from(count).unwrap_or(0);
         segment.last = last;
-        self.dirty = true;
-        if let Some((cached, known)) = &mut self.cache {
-            if *cached == segment.first {
-                known.extend(entries.cloned());
-            }
+        if !self.unsynced.contains(&path) {
+            self.unsynced.push(path.clone());
+        }
+        if let Some((_, known)) = self.cache.as_mut().filter(|(cached, _)| *cached == path) {
+            known.extend(entries.cloned());
         }
         Ok(())
     }
 
+    /// Begins a file under a name that is free: an old one may be there that could not be deleted.
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        if let Some(file) = self.active.take() {
-            file.sync_data()?;
+        self.open = false;
+        self.supersede(first);
+        for copy in 0.. {
+            let segment = Segment::new(first, copy);
+            match self.files.create(&self.path(&segment)) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.segments.push_back(segment);
+                    break;
+                }
+            }
         }
-        let file = OpenOptions::new().create_new(true).append(true).open(self.path(first))?;
-        self.active = Some(file);
-        self.files.push_back(Segment { first, last: first, count: 0, bytes: 0 });
+        if !self.unsynced.contains(&self.folder) {
+            self.unsynced.push(self.folder.clone());
+        }
+        self.open = true;
         Ok(())
     }
 
-    fn forget_empty(&mut self) {
-        if self.files.back().is_some_and(|file| file.count == 0) {
-            if let Some(file) = self.files.pop_back() {
-                _ = fs::remove_file(self.path(file.first));
+    /// Readings from this number on stand in a later file, or will: those before do not count.
+    fn supersede(&mut self, first: u64) {
+        while let Some(mut segment) = self.segments.pop_back() {
+            if segment.last < first && !segment.is_empty() {
+                self.segments.push_back(segment);
+                return;
             }
+            if segment.first < first {
+                segment.end_before(first);
+                self.cache = None;
+                self.segments.push_back(segment);
+                return;
+            }
+            self.discard(&segment);
         }
     }
 
-    /// The first reading with a higher number.
-    pub(super) fn after(&mut self, seq: u64) -> io::Result<Option<Entry>> {
-        let Some(first) = self.files.iter().find(|file| file.last > seq).map(|file| file.first) else {
-            return Ok(None);
-        };
-        if self.cache.as_ref().is_none_or(|(cached, _)| *cached != first) {
-            let (entries, _, _) = self.load(first)?;
-            self.cache = Some((first, entries));
+    /// Removes a file that is not needed; if it stays, the next start finds that again.
+    fn discard(&mut self, segment: &Segment) {
+        _ = self.remove(segment);
+    }
+
+    /// Adds nothing more to the last file, and trusts no sync of before.
+    pub(super) fn sync_all(&mut self) {
+        self.open = false;
+        self.unsynced = self.segments.iter().map(|segment| self.path(segment)).collect();
+        self.unsynced.push(self.folder.clone());
+    }
+
+    /// The first reading with a higher number. What turns out to be damaged or gone is reported.
+    ///
+    /// # Errors
+    /// Where this process lacks something at the moment.
+    pub(super) fn after(&mut self, seq: u64, held: Held, notices: &mut Vec<Notice>) -> io::Result<Option<Entry>> {
+        let mut seq = seq;
+        while let Some(index) = self.segments.iter().position(|segment| segment.last > seq) {
+            let Some(last) = self.segments.get(index).map(|segment| segment.last) else { break };
+            let entries = self.read(index, held, notices)?;
+            if let Some(entry) = entries.get(entries.partition_point(|entry| entry.seq <= seq)) {
+                return Ok(Some(entry.clone()));
+            }
+            seq = last;
         }
-        let Some((_, entries)) = &self.cache else { return Ok(None) };
-        Ok(entries.get(entries.partition_point(|entry| entry.seq <= seq)).cloned())
+        Ok(None)
+    }
+
+    /// The readings of a file, from the disk if it is not the one that was read last.
+    fn read(&mut self, index: usize, held: Held, notices: &mut Vec<Notice>) -> io::Result<&[Entry]> {
+        let path = self.segments.get(index).map(|segment| self.path(segment)).unwrap_or_default();
+        if self.cache.as_ref().is_none_or(|(cached, _)| *cached != path) {
+            self.cache = None;
+            let entries = self.examine(index, held, notices)?;
+            self.cache = Some((path, entries));
+        }
+        Ok(self.cache.as_ref().map_or(&[], |(_, entries)| entries))
+    }
+
+    /// Reads a file and compares it with what is known of it.
+    fn examine(&mut self, index: usize, held: Held, notices: &mut Vec<Notice>) -> io::Result<Vec<Entry>> {
+        let Some(segment) = self.segments.get(index) else { return Ok(Vec::new()) };
+        let path = self.path(segment);
+        let (lines, is_gone) = match disk::read_lines(&*self.files, &path) {
+            Ok(lines) => (lines, false),
+            Err(error) if error.kind() == ErrorKind::NotFound => (disk::Lines::default(), true),
+            Err(error) if disk::is_passing(&error) => return Err(error),
+            Err(_) => (disk::Lines { bad: 1, ..disk::Lines::default() }, false),
+        };
+        let is_last = index + 1 == self.segments.len();
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
+        let (entries, _, bad) = segment.entries(&lines, segment.last);
+        if entries.len() < segment.numbers().len() || (bad > 0 && !segment.is_damaged()) {
+            let before = segment.numbers();
+            segment.damage(&entries, bad);
+            if is_gone {
+                segment.bytes = 0;
+                Notice::Gone { files: 1 }.add_to(notices);
+            }
+            notices.extend(segment.damaged_notice(path));
+            segment.lost(before, held).into_iter().for_each(|lost| lost.add_to(notices));
+            self.open &= !is_last;
+        }
+        Ok(entries)
+    }
+
+    /// Looks whether every file is there and as long as it was, after one was not.
+    pub(super) fn inspect(&mut self, held: Held, notices: &mut Vec<Notice>) -> io::Result<()> {
+        self.cache = None;
+        for index in 0..self.segments.len() {
+            let Some(segment) = self.segments.get(index) else { break };
+            let length = self.files.length(&self.path(segment));
+            if length.is_ok_and(|length| length == segment.bytes) {
+                continue;
+            }
+            self.examine(index, held, notices)?;
+        }
+        Ok(())
     }
 
     /// Deletes the files of which every reading has a number up to `cursor`. The last one stays if
     /// `keep_last`: then its numbers are written nowhere else.
+    ///
+    /// # Errors
+    /// Of the first file that cannot be deleted: it stays, and is tried again at the next call.
     pub(super) fn delete_through(&mut self, cursor: u64, keep_last: bool) -> io::Result<()> {
-        while let Some(file) = self.files.front().copied() {
-            let is_last = self.files.len() == 1;
-            if file.last > cursor || file.count == 0 || (is_last && keep_last) {
+        while let Some(segment) = self.segments.front() {
+            if segment.last > cursor || (keep_last && self.segments.len() == 1) {
                 break;
-            }
-            if is_last {
-                self.active = None;
             }
             self.delete_first()?;
         }
         Ok(())
     }
 
-    /// Deletes the oldest file, whatever is in it: count, first and last number above `cursor`.
-    pub(super) fn drop_oldest(&mut self, cursor: u64) -> io::Result<Option<(u64, u64, u64)>> {
-        let Some(file) = self.files.front().copied() else { return Ok(None) };
-        let (entries, _, _) = self.load(file.first)?;
-        let unsent: Vec<u64> = entries.iter().map(|entry| entry.seq).filter(|seq| *seq > cursor).collect();
-        if self.files.len() == 1 {
-            self.active = None;
-        }
+    /// Deletes the oldest file, whatever is in it: count, first and last number of what is lost with it.
+    pub(super) fn drop_oldest(&mut self, held: Held) -> io::Result<Option<(u64, u64, u64)>> {
+        let Some(segment) = self.segments.front() else { return Ok(None) };
+        let count = segment.count(held);
+        let range = (count, segment.first.max(held.cursor + 1), segment.last.min(held.in_memory - 1));
         self.delete_first()?;
-        let count = u64::try_from(unsent.len()).unwrap_or(u64::MAX);
-        Ok(unsent.first().zip(unsent.last()).map(|(from, to)| (count, *from, *to)))
+        Ok(Some(range).filter(|_| count > 0))
     }
 
     fn delete_first(&mut self) -> io::Result<()> {
-        if let Some(file) = self.files.pop_front() {
-            if self.cache.as_ref().is_some_and(|(cached, _)| *cached == file.first) {
-                self.cache = None;
-            }
-            fs::remove_file(self.path(file.first))?;
+        if let Some(segment) = self.segments.front().cloned() {
+            self.remove(&segment)?;
+            self.segments.pop_front();
+            self.open &= !self.segments.is_empty();
         }
         Ok(())
     }
 
-    /// The file to sync, if anything was written since the last call.
-    pub(super) fn take_unsynced(&mut self) -> io::Result<Option<File>> {
-        if !std::mem::take(&mut self.dirty) {
-            return Ok(None);
+    /// Removes a file; what is not understood in it stays under another name.
+    fn remove(&mut self, segment: &Segment) -> io::Result<()> {
+        let path = self.path(segment);
+        let outcome =
+            if segment.is_worth_keeping() { set_aside(&*self.files, &path) } else { self.files.remove(&path) };
+        match outcome {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        self.active.as_ref().map(File::try_clone).transpose()
+        self.unsynced.retain(|other| *other != path);
+        if self.cache.as_ref().is_some_and(|(cached, _)| *cached == path) {
+            self.cache = None;
+        }
+        Ok(())
     }
-}
 
-fn text_of(entry: &Entry, cursor: u64) -> String {
-    format!("{} {cursor} {} {}", entry.seq, entry.meter, entry.payload)
-}
-
-fn entry_of(text: &str) -> Option<(Entry, u64)> {
-    let mut words = text.splitn(4, ' ');
-    let (seq, cursor) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let (meter, payload) = (words.next()?.to_owned(), words.next()?.to_owned());
-    Some((Entry { seq, meter, payload }, cursor))
+    /// What to sync: everything written since the last call.
+    pub(super) fn take_unsynced(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.unsynced)
+    }
 }

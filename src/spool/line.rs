@@ -25,6 +25,12 @@ pub(super) fn read(bytes: &[u8]) -> (Vec<String>, u64) {
     (texts, bad)
 }
 
+/// Whether the last piece is a good line.
+pub(super) fn ends_well(bytes: &[u8]) -> bool {
+    let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back();
+    last.and_then(|piece| piece.strip_suffix(b"\n")).and_then(parse).is_some()
+}
+
 /// What is whole in a piece that is no line: a text whose line feed was cut off or hit, or two lines
 /// of which the line feed between, or the first one's text, was hit.
 fn without_line_feed(piece: &[u8]) -> Vec<String> {
@@ -69,9 +75,25 @@ fn unescape(text: &str) -> Option<String> {
 /// CRC-32 of IEEE 802.3, reflected.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg()))
+        let place = (sum ^ u32::from(*byte)) & 0xFF;
+        (sum >> 8) ^ TABLE.get(place as usize).copied().unwrap_or_default()
     })
 }
+
+/// The remainder of each byte.
+const TABLE: [u32; 256] = {
+    let (mut table, mut byte) = ([0; 256], 0_u32);
+    while byte < 256 {
+        let (mut sum, mut bit) = (byte, 0);
+        while bit < 8 {
+            sum = (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[byte as usize] = sum;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Memo, Notice, disk, line};
+use super::disk::{self, Replacement};
+use super::files::{Files, System};
+use super::numbers::HIGHEST;
+use super::{Memo, Notice, line};
 
 /// States change with every reading, and an SD card shall not be written as often.
 const STATES_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -19,60 +22,103 @@ const OTHERS_AFTER: Duration = Duration::from_secs(10);
 /// # Errors
 /// Where its file cannot be read; one that is not there remembers nothing.
 pub fn peek(folder: &Path, memo: Memo) -> io::Result<BTreeMap<String, String>> {
-    let (lines, _) = disk::read_lines(&path(folder, memo == Memo::State))?;
-    let texts = lines.iter().filter_map(|line| parse(line)).filter(|(kind, ..)| *kind == memo);
+    let lines = match disk::read_lines(&System, &path(folder, memo == Memo::State)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk::Lines::default(),
+        lines => lines?,
+    };
+    let texts = lines.texts.iter().filter_map(|line| parse(line)).filter(|(kind, ..)| *kind == memo);
     Ok(texts.map(|(_, name, text)| (name, text)).collect())
 }
 
 /// Everything remembered, and since when it is not on disk.
 #[derive(Debug, Default)]
 pub(super) struct Memos {
+    /// An empty text: forgotten, which a folder not looked into yet does not know.
     texts: BTreeMap<(Memo, String), String>,
+    is_loaded: bool,
     states_changed: Option<Instant>,
     others_changed: Option<Instant>,
 }
 
 impl Memos {
-    /// What the folder holds; damaged files are set aside, their good lines kept.
-    pub(super) fn open(folder: &Path, notices: &mut Vec<Notice>) -> io::Result<Self> {
-        let mut memos = Self::default();
+    /// Adds what the folder holds to what was remembered before there was a folder, which is newer.
+    /// Whether it holds anything.
+    ///
+    /// # Errors
+    /// Where this process lacks something at the moment.
+    pub(super) fn load(
+        &mut self,
+        files: &dyn Files,
+        folder: &Path,
+        now: Instant,
+        notices: &mut Vec<Notice>,
+    ) -> io::Result<bool> {
+        let mut is_empty = true;
         for states in [true, false] {
             let path = path(folder, states);
-            let (texts, mut bad) = disk::read_lines(&path)?;
-            for text in texts {
+            let mut lines = disk::read_lines_at_start(files, &path)?;
+            if lines.texts.is_empty() && lines.bad == 0 {
+                // a crash between the two renames of a file of which the old content was kept
+                lines = disk::read_lines_at_start(files, &path.with_extension("new"))?;
+            }
+            let (mut kept, mut bad) = (0, lines.bad);
+            is_empty &= lines.texts.is_empty() && bad == 0;
+            for text in lines.texts {
                 match parse(&text) {
-                    Some((memo, name, text)) => _ = memos.texts.insert((memo, name), text),
+                    Some((memo, name, text)) => {
+                        kept += 1;
+                        self.texts.entry((memo, name)).or_insert(text);
+                    }
                     None => bad += 1,
                 }
             }
             if bad > 0 {
-                let kept = u64::try_from(memos.texts.len()).unwrap_or(u64::MAX);
-                notices.push(Notice::Damaged { file: disk::set_aside(&path)?, kept, bad });
+                _ = self.changed(states).get_or_insert(now);
+                notices.push(Notice::Damaged { file: path, kept, bad });
             }
         }
-        Ok(memos)
+        self.texts.retain(|_, text| !text.is_empty());
+        self.is_loaded = true;
+        Ok(!is_empty)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.texts.is_empty()
+    fn changed(&mut self, states: bool) -> &mut Option<Instant> {
+        if states { &mut self.states_changed } else { &mut self.others_changed }
+    }
+
+    /// The files are not what they should be: all is written again.
+    pub(super) fn save_all(&mut self, now: Instant) {
+        for states in [true, false] {
+            _ = self.changed(states).get_or_insert(now);
+        }
+    }
+
+    /// The highest number of a reading in a state.
+    pub(super) fn highest_seq(&self) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct State {
+            seq: u64,
+        }
+        let seq = |(_, text)| serde_json::from_str::<State>(text).ok().map(|state| state.seq);
+        self.of(Memo::State).filter_map(seq).filter(|seq| *seq < HIGHEST).max().unwrap_or(0)
     }
 
     pub(super) fn remember(&mut self, memo: Memo, name: &str, text: &str, now: Instant) {
         let key = (memo, name.to_owned());
-        if self.texts.get(&key).map_or(text.is_empty(), |known| known == text) {
+        let known = self.texts.get(&key);
+        if known.map_or(text.is_empty() && self.is_loaded, |known| known == text) {
             return;
         }
-        if text.is_empty() {
+        if text.is_empty() && self.is_loaded {
             self.texts.remove(&key);
         } else {
             self.texts.insert(key, text.to_owned());
         }
-        let changed = if memo == Memo::State { &mut self.states_changed } else { &mut self.others_changed };
-        changed.get_or_insert(now);
+        _ = self.changed(memo == Memo::State).get_or_insert(now);
     }
 
     pub(super) fn of(&self, memo: Memo) -> impl Iterator<Item = (&str, &str)> {
-        let own = self.texts.iter().filter(move |((kind, _), _)| *kind == memo);
+        let own = self.texts.iter().filter(move |((kind, _), text)| *kind == memo && !text.is_empty());
         own.map(|((_, name), text)| (name.as_str(), text.as_str()))
     }
 
@@ -83,13 +129,14 @@ impl Memos {
     }
 
     /// The files that are due, with their bytes; all that changed where `now` is `None`.
-    pub(super) fn take_due(&mut self, folder: &Path, now: Option<Instant>) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(super) fn take_due(&mut self, folder: &Path, now: Option<Instant>) -> Vec<Replacement> {
         let mut files = Vec::new();
         for (states, after) in [(true, STATES_AFTER), (false, OTHERS_AFTER)] {
-            let changed = if states { &mut self.states_changed } else { &mut self.others_changed };
+            let changed = self.changed(states);
             if changed.is_some_and(|at| now.is_none_or(|now| at + after <= now)) {
                 *changed = None;
-                files.push((path(folder, states), self.bytes(states)));
+                let is_understood = |text: &str| parse(text).is_some();
+                files.push(Replacement { path: path(folder, states), bytes: self.bytes(states), is_understood });
             }
         }
         files
@@ -97,7 +144,8 @@ impl Memos {
 
     fn bytes(&self, states: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for ((memo, name), text) in self.texts.iter().filter(|((memo, _), _)| (*memo == Memo::State) == states) {
+        let own = |((memo, _), text): &(&(Memo, String), &String)| (*memo == Memo::State) == states && !text.is_empty();
+        for ((memo, name), text) in self.texts.iter().filter(own) {
             line::write(&format!("{} {name} {text}", memo.name()), &mut bytes);
         }
         bytes

@@ -29,6 +29,7 @@
 //! Not here: what a reading says (it is bytes here), when it is published (`mqtt::outbox`).
 
 mod disk;
+mod files;
 mod journal;
 mod line;
 pub mod memo;
@@ -38,7 +39,7 @@ mod store;
 
 use std::path::PathBuf;
 
-pub use disk::DiskWork;
+pub use disk::{DiskDone, DiskWork};
 pub use memos::peek;
 pub use store::{InUse, Spool};
 
@@ -114,20 +115,63 @@ pub enum Notice {
         /// The last.
         to: u64,
     },
-    /// A file was damaged: it has this name now.
+    /// The epoch of the numbers is another one now: which of the old one were used is not certain.
+    NewEpoch {
+        /// The new one.
+        epoch: String,
+    },
+    /// A file is damaged. Its good lines are used; then it stays as `<name>.damaged-<n>`.
     Damaged {
-        /// Its new name.
+        /// Which one.
         file: PathBuf,
-        /// Good lines, which are kept.
+        /// Good lines.
         kept: u64,
-        /// Pieces that are no good line: none, or part of one, or two of which the end was hit.
+        /// Pieces that are no good line, or cannot be read.
         bad: u64,
     },
-    /// The disk fails; what comes now is kept in memory.
+    /// Somebody else removed files of readings.
+    Gone {
+        /// How many.
+        files: u64,
+    },
+    /// Readings that waited were lost with a file that is damaged or gone. Where nothing tells how far
+    /// it went, as many are counted as would have had room.
+    Lost {
+        /// How many.
+        count: u64,
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// The disk fails.
     Trouble {
-        /// What the system said.
+        /// What the system said, and what happens meanwhile.
         error: String,
     },
     /// The disk works again.
     Recovered,
+    /// A store that could not be opened at the start is in use now: [`Spool::cursor`] is another one.
+    Opened {
+        /// Readings that wait.
+        waiting: u64,
+    },
+}
+
+impl Notice {
+    /// Adds it: of files gone and readings lost at one time the sum is said.
+    fn add_to(self, notices: &mut Vec<Self>) {
+        for notice in &mut *notices {
+            match (notice, &self) {
+                (Self::Gone { files }, Self::Gone { files: more }) => return *files += more,
+                (Self::Lost { count, to, .. }, Self::Lost { count: more, to: last, .. }) => {
+                    *count += more;
+                    *to = *last;
+                    return;
+                }
+                _ => {}
+            }
+        }
+        notices.push(self);
+    }
 }

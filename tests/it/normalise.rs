@@ -147,7 +147,10 @@ fn a_bad_record_is_told_with_its_bytes_and_renames_no_other() {
         assert_eq!((reading.errors.len(), reading.errors[0].index), (1, 1), "{:?}", reading.errors);
     }
     assert_eq!(told(&read(4, during_error)), ["energy 1 kWh", "energy_3 3 kWh"]);
-    let json = payload::reading(&read(4, "0C 06 01 00 00 00 3C 2B BD EB DD DD"), 1);
+    let json = payload::reading(
+        &read(4, "0C 06 01 00 00 00 3C 2B BD EB DD DD"),
+        payload::Serial { agent: "mbushat", epoch: "0123456789abcdef", seq: 1 },
+    );
     let error = r#""errors":[{"index":1,"dib":"3C","vib":"2B","data":"BDEBDDDD","error":"invalid BCD"}]}"#;
     assert!(json.ends_with(error), "{json}");
 }

@@ -2,8 +2,9 @@
 //!
 //! Not here: when it ends (`task`).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::super::link::Order;
@@ -11,12 +12,11 @@ use super::super::outbox::Class;
 use super::super::payload::OFFLINE;
 use super::{GOODBYE_WITHIN, OutboxTask, ended};
 
+/// How long the disk may take at the end.
+const STORE_CLOSES_WITHIN: Duration = Duration::from_millis(800);
+
 impl OutboxTask {
     pub(super) async fn goodbye(mut self) {
-        if self.disk_work.is_some() {
-            let outcome = ended(&mut self.disk_work).await;
-            self.stored(outcome);
-        }
         let topic = self.publisher.topics.bridge_state();
         self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
         let told = timeout(GOODBYE_WITHIN, async {
@@ -32,7 +32,20 @@ impl OutboxTask {
             tracing::warn!("the broker did not acknowledge the last messages");
         }
         _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(Order::Disconnect)).await;
-        self.publisher.spool.close(Instant::now());
+        self.publisher.spool.write_all(Instant::now());
+        if timeout(STORE_CLOSES_WITHIN, self.close()).await.is_err() {
+            tracing::error!("the store does not close: the disk does not answer");
+        }
+    }
+
+    /// What waits for the disk is done where it can be left alone.
+    async fn close(mut self) {
+        if self.disk_work.is_some() {
+            let outcome = ended(&mut self.disk_work).await;
+            self.stored(outcome);
+        }
+        let spool = self.publisher.spool;
+        _ = spawn_blocking(|| spool.close(Instant::now())).await;
     }
 
     /// Everything that can be said has been said, `offline` last of all.

@@ -76,6 +76,8 @@ impl OutboxTask {
         let readings = self.publisher.readings();
         AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
+            agent: self.publisher.topics.base().to_owned(),
+            epoch: self.publisher.spool.epoch().to_owned(),
             uptime_s: now.duration_since(self.display.started).as_secs(),
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),

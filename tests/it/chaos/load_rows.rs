@@ -56,7 +56,7 @@ pub(super) fn thirty_days() -> Option<Row> {
     let (mut dropped, mut memory) = (0, Vec::new());
     for slot in 0..SLOTS {
         for meter in 0..METERS {
-            spool.append(&format!("meter_{meter}"), now, |seq| format!("{{\"seq\":{seq},{}}}", "x".repeat(500)));
+            spool.append(&format!("meter_{meter}"), now, |_, seq| format!("{{\"seq\":{seq},{}}}", "x".repeat(500)));
         }
         now += Duration::from_secs(15 * 60);
         if let Some(work) = spool.work(now) {

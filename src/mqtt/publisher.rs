@@ -278,11 +278,11 @@ impl Publisher {
                 }
                 Notice::Gone { files } => {
                     let store = self.config.store.directory.display();
-                    tracing::error!("{files} files of readings were removed from the store {store}");
+                    tracing::error!("files of readings were removed from the store {store}: {files}");
                 }
                 Notice::Lost { count, from, to } => {
                     self.readings.dropped += count;
-                    tracing::error!("{count} readings were lost with damaged or removed files, numbers {from} to {to}");
+                    tracing::error!("readings lost with damaged or removed files: {count}, numbers {from} to {to}");
                     self.tell(&Event::ReadingsDropped { count, from, to });
                 }
                 Notice::NewEpoch { epoch } => {

@@ -2,29 +2,44 @@
 //!
 //! # Invariants
 //!
-//! 1. A number, once given to a reading, is never given to another one, nor is a later reading given
-//!    a lower one.
-//! 2. Readings come out in the order of their numbers, each until it is acknowledged or set aside,
-//!    also after a crash: then perhaps once more than needed, with the same number.
+//! They hold with a disk that fails at any time, for a moment or for good, at run time and at a start.
+//!
+//! 1. Within an epoch a number, once it came out with a reading, never comes out with another one, nor
+//!    does a later reading get a lower one. Where it cannot be proved which numbers of an epoch were
+//!    used, a new epoch begins. Neither the clock nor the broker decides a number.
+//! 2. Readings come out in the order in which they were taken, each until it is acknowledged or set
+//!    aside, also after a crash: then perhaps once more than needed, with the same epoch and number.
 //! 3. With `always` a reading comes out only after it is on disk; with `outage` it is on disk at the
 //!    latest two seconds after it was taken, unless it was acknowledged before, and at a clean stop.
 //! 4. What is held is bounded, in memory and on disk; when it is full the oldest readings give way,
-//!    and are counted.
-//! 5. Nothing that was once written is deleted because it cannot be understood: damaged files are
-//!    renamed, their good lines are kept.
-//! 6. A disk that fails stops nothing: readings are then kept in memory, and it is said once.
+//!    and are counted. So are readings that are lost with a damaged or removed file.
+//! 5. Nothing that was once written is deleted because it cannot be understood: a damaged file is
+//!    renamed once its good lines are done with. What cannot be read costs the lines it hits.
+//! 6. A disk that fails stops nothing: readings are then kept in memory, it is said once, and the disk
+//!    is tried again every 30 seconds; so is a store that could not be opened.
+//!
+//! Two exceptions to 2 and 3, in favour of 6. While the disk fails, `always` lets readings out that are
+//! in memory alone. They have numbers of an epoch that no file knows; if the agent is killed in this
+//! state, an older copy of one of them may come out under its first number, too.
 //!
 //! # Why files of lines and no database
 //!
-//! The readings are appended, read in order and deleted in order, by one task. A line with a
-//! checksum is its own transaction: one turned bit costs one line, where a damaged page of a database
-//! costs the file, and a person can read what is left. Appending is what an SD card bears best. It
-//! also keeps a C library of a megabyte out of a program that fits in six.
+//! SQLite (`rusqlite`, with its C library of a megabyte) would bring transactions and a tested pager,
+//! and was weighed against the cases that hurt here. An unreadable block or a turned bit costs one
+//! line of a file of lines, and of a database the file or the page tree above it, to be salvaged by hand.
+//! On a full or read-only disk a damaged file of lines is read where it is; a database with a hot
+//! journal needs to write before it can be read. A sync that failed must be followed by writing again
+//! what is still in memory, which is for the caller to know in both. Which numbers were used, what was
+//! lost, and how to go on in memory would all be ours still. What remains for SQLite is append, read in
+//! order and delete in order by one task: a line with a checksum does that, is its own transaction, can
+//! be read by a person, and is what an SD card bears best. The property test `store/tests/any_order`
+//! stands in for SQLite's own tests.
 //!
 //! # Files
 //!
 //! `readings-<first number>.log` (`journal`), `numbers` (`numbers`), `states` and `memos` (`memos`),
-//! `aside.log` (readings the broker will not take), `lock`, `*.damaged-<n>`.
+//! `aside.log` (readings the broker will not take), `lock`, `*.damaged-<n>`. All go through `files`, so
+//! that the test can let any step fail.
 //!
 //! Not here: what a reading says (it is bytes here), when it is published (`mqtt::outbox`).
 

@@ -22,6 +22,10 @@ fn volume(key: &str, value: Measured) -> Measurement {
     }
 }
 
+fn serial(seq: u64) -> Serial<'static> {
+    Serial { agent: "mbushat", epoch: "5f2b9c0e7d314a86", seq }
+}
+
 fn sample() -> Reading {
     let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_374_900);
     Reading {
@@ -49,12 +53,12 @@ fn sample() -> Reading {
 #[test]
 fn a_reading_is_the_contracts_sample_byte_for_byte() {
     let want = concat!(
-        r#"{"meter":"cold_water","seq":1842,"due_at":"2026-11-22T19:15:00Z","read_at":"2026-11-22T19:15:00.412Z","clock_synced":true,"#,
+        r#"{"meter":"cold_water","agent":"mbushat","epoch":"5f2b9c0e7d314a86","seq":1842,"due_at":"2026-11-22T19:15:00Z","read_at":"2026-11-22T19:15:00.412Z","clock_synced":true,"#,
         r#""device":{"id":"30137315","manufacturer":"ATS","version":1,"medium":"heat","address":48,"access_number":112,"status":[]},"#,
         r#""measurements":[{"key":"volume","quantity":"volume","value":0.05,"unit":"m³","function":"instantaneous","storage":0,"tariff":0,"subunit":0}],"#,
         r#""errors":[{"index":7,"dib":"3C","vib":"2B","data":"BDEBDDDD","error":"invalid BCD"}]}"#
     );
-    assert_eq!(reading(&sample(), 1842), want);
+    assert_eq!(reading(&sample(), serial(1842)), want);
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn every_digit_of_a_value_arrives() {
     ] {
         let number = Decimal::new(mantissa, exponent);
         reading.measurements = vec![volume("volume", Measured::Number(number))];
-        assert!(super::reading(&reading, 1).contains(&format!(r#""value":{text},"#)), "{text}");
+        assert!(super::reading(&reading, serial(1)).contains(&format!(r#""value":{text},"#)), "{text}");
         let state = state(&reading, 1, None);
         assert!(state.starts_with(&format!(r#"{{"volume":{text},"#)), "{state}");
         let read_back = newest_of_state(&state).expect("our own state");
@@ -120,7 +124,7 @@ fn a_state_is_flat_with_null_for_invalid() {
         state(&reading, 7, None),
         r#"{"volume":0.05,"volume_2":null,"date":"2020-01-15","read_at":"2026-11-22T19:15:00.412Z","seq":7,"status":["low_power"]}"#
     );
-    assert!(super::reading(&reading, 7).contains(r#""due_at":null,"#));
+    assert!(super::reading(&reading, serial(7)).contains(r#""due_at":null,"#));
     let read_back = newest_of_state(&state(&reading, 7, None)).expect("our own state");
     assert_eq!(numbers(&read_back).map(|(key, _)| key).collect::<Vec<_>>(), ["volume"]);
 }

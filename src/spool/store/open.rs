@@ -121,6 +121,8 @@ impl Spool {
         } else {
             self.next = self.next.max(unused).max(above_states);
             if !is_new {
+                // for those who look at numbers alone, most of them are not used twice either
+                self.next += BLOCK;
                 notices.push(Notice::NewEpoch { epoch: self.epoch.clone() });
             }
         }

@@ -18,7 +18,7 @@ prepare_root() {
   if [ ! -e "$ROOT/.packages" ]; then
     in_root "$ROOT" -- sh -euc '
       apt-get update -q; apt-get install -y -q --no-install-recommends rustc cargo gcc libc6-dev git
-      useradd --uid 1000 stranger' >"$ROOT.log" 2>&1 || die "that failed: see $ROOT.log"
+      id stranger || useradd --uid 1000 stranger' >"$ROOT.log" 2>&1 || die "that failed: see $ROOT.log"
     touch "$ROOT/.packages"
   fi
   local other

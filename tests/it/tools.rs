@@ -50,9 +50,27 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_missing_program_is_reported_not_found() {
-    if std::env::var_os("MBUSHAT_NEED_TOOLS").is_none() {
-        assert_eq!(tool("no-such-program-anywhere"), None);
-    }
+fn a_skipped_test_says_so_though_it_passes_and_fails_where_every_tool_is_needed() {
+    let run = |needed: bool| {
+        let mut runner = std::process::Command::new(std::env::current_exe().expect("this program"));
+        runner.args(["--ignored", "--exact", "tools::one_that_misses_a_program"]);
+        if needed {
+            runner.env("MBUSHAT_NEED_TOOLS", "1")
+        } else {
+            runner.env_remove("MBUSHAT_NEED_TOOLS")
+        };
+        let output = runner.output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (passed, said) = run(false);
+    assert!(passed, "{said}");
+    assert_eq!(said, "SKIPPED tools::one_that_misses_a_program: no-such-program is not installed\n");
+    assert!(!run(true).0);
+}
+
+#[test]
+#[ignore = "run by the test above"]
+fn one_that_misses_a_program() {
     assert!(tool("sh").is_some());
+    assert_eq!(tool("no-such-program"), None);
 }

@@ -150,8 +150,8 @@ impl Agent {
         }
     }
 
-    /// Says that the agent makes progress, if the outbox task does. A bus task that waited for it would
-    /// stop it too, and one that keeps the processor stops this very function.
+    /// Reports that the agent makes progress, if the outbox task does. Bus tasks are not asked: each of
+    /// their waits has a time limit or is for the outbox, and one that never yields stops this function too.
     async fn feed_watchdog(&self) {
         if self.outbox_answers().await {
             system::notify_watchdog();

@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 use crate::agent::{self, AgentError};
 use crate::config::{self, Config, LoadError};
 use answer::Answer;
-use broker::{Broker, Order};
+use broker::Broker;
 use request::{Request, Retained, Subscription};
+use session::Order;
 
 /// The port every MQTT program looks at first.
 const PORT: u16 = 1883;

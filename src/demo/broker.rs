@@ -22,27 +22,14 @@ use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::request::{Message, Request, Retained, Subscription};
-use super::session;
+use super::session::{self, Order};
 
 /// Connections at a time; more have to wait.
 const SESSIONS: usize = 100;
 /// Orders of all sessions that wait for the broker.
 const ORDERS: usize = 64;
-/// Packets that wait for a client. One that is further behind is cut off.
-pub(super) const ANSWERS: usize = 4096;
 /// From a failed accept to the next, lest the processor be kept busy with it.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// What a session tells the broker.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// A client is there; its packets go to `answers`, which is dropped when it is to be cut off.
-    Join { session: u64, client_id: String, will: Option<Message>, answers: mpsc::Sender<Answer> },
-    /// It sent something.
-    Request { session: u64, request: Request },
-    /// Its connection is over.
-    Leave { session: u64 },
-}
 
 /// Owner of everything that is subscribed to and retained.
 #[derive(Debug, Default)]

@@ -10,14 +10,26 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer;
-use super::broker::{ANSWERS, Order};
-use super::request::{Connect, Malformed, Request, split};
+use super::answer::{self, Answer};
+use super::request::{Connect, Malformed, Message, Request, split};
 
+/// Packets that wait for a client. One that is further behind is cut off.
+const ANSWERS: usize = 4096;
 /// How long a connection may be open before its CONNECT.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take for one packet of ours.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a session tells the broker.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// A client is there; its packets go to `answers`, which is dropped when it is to be cut off.
+    Join { session: u64, client_id: String, will: Option<Message>, answers: mpsc::Sender<Answer> },
+    /// It sent something.
+    Request { session: u64, request: Request },
+    /// Its connection is over.
+    Leave { session: u64 },
+}
 
 /// Why a connection ended before the client said so.
 #[derive(Debug, thiserror::Error)]

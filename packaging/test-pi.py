@@ -134,7 +134,8 @@ class Systemd:
         print(self.sh("systemd-analyze security --no-pager mbushat.service | tail -n 1"))
 
     def starts(self):
-        self.sh(f"sed -i 's,^# url = .*,url = \"mqtt://10.0.2.2:{OPEN}\",; /^enabled = false/d; s,^# interval = .*,interval = \"30s\",' /etc/mbushat.toml")
+        lines = f'[mqtt]\\nurl = "mqtt://10.0.2.2:{OPEN}"\\n[[meter]]\\nname = "cold_water"\\naddress = 48\\ninterval = "30s"\\n'
+        self.sh(f"printf '{lines}' >> /etc/mbushat.toml")
         self.sh("systemctl start mbushat")
         self.reading("cold_water")
         self.powered(True)

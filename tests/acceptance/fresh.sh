@@ -90,6 +90,7 @@ end() {
 for command in 'cargo run --release -- demo' 'cargo test'; do
   grep -qx "$command" "$SRC/README.md" || die "README.md does not say \`$command\`"
 done
+need git:git
 DEMO='' before=$SECONDS
 prepare_root
 WORK=$(mktemp -d "$CACHE/fresh.XXXXXX")

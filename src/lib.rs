@@ -99,5 +99,4 @@ pub mod system;
 pub mod agent;
 pub mod doctor;
 pub mod cli;
-#[cfg(feature = "demo")]
 pub mod demo;

@@ -2,8 +2,8 @@
 """copyright.py OWN [FROM=TO] < METADATA: the package's copyright file, in Debian's machine-readable form.
 
 OWN is the file of the project itself; a paragraph for each crate that is linked into the program
-follows, and the text of each licence once. METADATA is what `cargo metadata --no-default-features
---filter-platform TARGET` prints; FROM=TO replaces the start of its paths, where cargo ran elsewhere.
+follows, and the text of each licence once. METADATA is what `cargo metadata --filter-platform
+TARGET` prints; FROM=TO replaces the start of its paths, where cargo ran elsewhere.
 Of a choice of licences MIT is taken. Fails where a crate's terms are not known."""
 import json
 import os

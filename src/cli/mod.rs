@@ -12,7 +12,6 @@ mod check;
 mod completions;
 mod decode;
 mod explain;
-#[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
 mod doctor;
 mod failure;

@@ -1,7 +1,6 @@
 //! The integration tests: one binary, one file a topic.
 
 mod agent;
-#[cfg(feature = "demo")]
 mod demo;
 mod gateway;
 mod broker;

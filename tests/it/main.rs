@@ -1,46 +1,61 @@
-//! The integration tests: one binary, one file a topic.
+//! The integration tests: one binary, one file a topic. rustfmt keeps the order of a block.
 
-mod agent;
-mod demo;
-mod gateway;
-mod broker;
-mod bus;
-mod bus_commands;
+// The protocol, in virtual time and without I/O.
+mod command; // changing a simulated meter: address, rate, clock
+mod endurance; // readouts through every kind of fault; the figures a master is judged by
+mod link; // one meter's turn
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
-mod chaos;
-mod circles;
-mod cli;
-mod command;
-mod config;
-mod decode;
-mod doctor;
-mod mqtt;
-mod homeassistant_classes;
+mod mutations; // damaged telegrams never panic, loop or eat memory
+mod normalise; // whole telegrams to readings: keys, units, exact values
+mod pitfalls; // what other decoders get wrong
+mod records; // what holds of every record, whatever its bytes
+mod search; // finding the meters of a segment
+mod telegrams; // the golden files of tests/telegrams
+
+// The bus on real ports.
+mod bus; // ptys, sockets, the Hat; what needs no real port is in src/bus/task/tests.rs
+mod recovery; // a line that is unplugged, restarted, dead, mute
+mod wall_clock; // cycle time over the physical bound, in real time (ignored)
+
+// Home Assistant's side.
+mod homeassistant_classes; // class, unit and state class against Home Assistant's rules
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
-mod homeassistant_documents;
-mod endurance;
-mod identity;
-mod keys;
-mod life_cycle;
-mod link;
-mod maintenance;
+mod homeassistant_documents; // documents that a real Home Assistant took
+
+// The link to a real mosquitto, or to a broker made for the test.
+mod mqtt; // connect, fall back, publish
+mod scripted; // what mosquitto cannot be made to say
+mod tls; // certificates
+
+// The agent as a process, with a mosquitto.
+mod agent; // meters in, messages out
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
-mod mutations;
-mod normalise;
-mod packaging;
-mod pitfalls;
-mod profiles;
-mod recorder;
-mod records;
-mod requests;
-mod recovery;
-mod rooms;
-mod scripted;
-mod search;
-mod source;
-mod telegrams;
-mod tls;
-mod tools;
-mod wall_clock;
+mod chaos; // nothing lost when things break (ignored: half an hour)
+mod demo; // as a stranger starts it
+mod identity; // which meter a reading is of
+mod life_cycle; // start to end, with something wrong around it
+mod requests; // read, scan, power, reload over MQTT
+
+// The command line: messages, streams, exit codes.
+mod bus_commands; // hat, read, simulate
+mod cli; // arguments and what is said of wrong ones
+mod config; // configuration files
+mod decode; // decode
+mod doctor; // doctor on prepared roots
+mod maintenance; // scan and meter
+mod packaging; // what the packages bring along
+mod profiles; // profiles
+
+// The sources and pages themselves.
+mod circles; // no circle of modules inside a room
+mod keys; // docs/keys.md is complete
+mod rooms; // the table of src/lib.rs is kept
+
+// Helpers.
+mod broker; // a mosquitto, a subscriber, a proxy that cuts
+mod gateway; // a TCP gateway with meters
+mod recorder; // reads along before the broker
+mod source; // the sources as text
+mod tools; // programs that may be missing: SKIPPED, or a failure where they must be there
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
-mod wire;
+mod wire; // a pty or socket with simulated meters

@@ -15,11 +15,12 @@
 //!                           v
 //!              outbox task: sole owner of the spool
 //!                normalise (pure) -> Reading -> spool.append
+//!                announcements (pure): which document Home Assistant gets, what is remembered of it
 //!                outbox (pure): peek -> Publish ; PubAck -> ack
 //!                           |                      ^ acked / up / down
 //!                           v                      |
 //!              link task: drives the rumqttc EventLoop ---> broker ---> Home Assistant, Node-RED
-//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> bridge/info (readers get a snapshot)
+//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> whoever watches; part of it is bridge/info
 //!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! What the agent knows of itself and its meters, at one moment: written by the outbox task, which owns or
-//! is told all of it; shown by `bridge/info` and by whoever watches it.
+//! What the agent knows of itself and its meters, at one moment: written by the outbox task, where all of it
+//! comes together; shown by `bridge/info` and by whoever watches it.
 //!
 //! Not here: when it is made (`mqtt::task`), what the bus tasks write (`bus::health`).
 

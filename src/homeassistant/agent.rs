@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use crate::config::Bus;
 
 use super::discovery::{Announcer, Document};
-use super::document::PROGRAM;
-use super::document::{Availability, Component, Device, Origin, Root};
+use super::document::{Availability, Component, Device, Origin, PROGRAM, Root};
 use super::name;
 
 impl Announcer {

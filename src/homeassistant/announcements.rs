@@ -1,4 +1,4 @@
-//! When Home Assistant is told of which device, and when a device is taken back. Pure.
+//! When Home Assistant gets which document, and when a device is taken back. Pure.
 //!
 //! In: what is configured ([`configure`](Announcements::configure), at a start and at a reload alike), which
 //! meter answers by which rules ([`answered`](Announcements::answered)), what it measures
@@ -8,77 +8,27 @@
 //!
 //! Not here: what the documents say (`discovery`), publishing them (`mqtt`), the store (`spool`).
 
+mod change;
 mod farewell;
 mod meter;
+mod restore;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::discovery::{self, Announced, Announcer, Document, MeterDevice};
+use super::discovery::{Announced, Announcer, Document, MeterDevice};
 use crate::config::Bus;
 use crate::mbus::address::SecondaryAddress;
 use crate::measure::Measurement;
 use crate::spool::{Memo, memo};
+pub use change::{Answered, Change};
 use farewell::Farewells;
 use meter::Meter;
 pub use meter::{Configured, MISSES};
 
 /// The agent's own announcement in the store: no meter may have this name.
 const AGENT: &str = "bridge";
-
-/// What the caller does now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Publish this document, or take it back where the payload is empty.
-    Document {
-        /// Whether it is the agent's own, to which the others refer.
-        of_agent: bool,
-        /// Discovery topic.
-        topic: String,
-        /// JSON, or nothing.
-        payload: String,
-        /// Whether the broker keeps it.
-        retain: bool,
-    },
-    /// Remember this, or forget it where the text is empty.
-    Memo {
-        /// What it is.
-        memo: Memo,
-        /// Of what.
-        name: String,
-        /// In the form of [`memo`].
-        text: String,
-    },
-    /// A meter that is not configured had its values on this topic: they are of no use any more.
-    Orphan {
-        /// Its state topic.
-        state_topic: String,
-    },
-    /// Log: a device is announced here for the first time.
-    First {
-        /// The meter.
-        meter: String,
-        /// Its identification tells it from no other meter, so it is known by its name.
-        by_name: bool,
-        /// Components left out for the size of the document.
-        left_out: usize,
-    },
-    /// Log: the announcement on this topic is of no configured meter and is taken back.
-    NotConfigured {
-        /// Discovery topic.
-        topic: String,
-    },
-}
-
-/// What an answer says of a meter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// The meter that answered before, where another one does now.
-    pub former: Option<SecondaryAddress>,
-    /// The rules are other ones than those by which it was read before.
-    pub other_rules: bool,
-}
 
 /// What Home Assistant knows, and what it should know.
 #[derive(Debug, Default)]
@@ -87,6 +37,8 @@ pub struct Announcements {
     announcer: Option<Announcer>,
     /// The agent's own document as the configuration makes it.
     agent: Option<Document>,
+    /// Where it is announced.
+    agent_topic: Option<String>,
     /// Components of the agent announced so far.
     agent_components: BTreeMap<String, String>,
     meters: BTreeMap<String, Meter>,
@@ -102,66 +54,6 @@ pub struct Announcements {
 }
 
 impl Announcements {
-    /// As it was when the `memos` were kept: kind, name, text. What they announce under a name that is not in
-    /// `meters` is taken back with the next [`configure`](Self::configure).
-    pub fn restore<'a>(
-        announcer: Option<Announcer>,
-        meters: &BTreeMap<String, Configured>,
-        memos: impl Iterator<Item = (Memo, &'a str, &'a str)>,
-    ) -> Self {
-        let mut all = Self { announcer, ..Self::default() };
-        for (kind, name, text) in memos {
-            match kind {
-                Memo::Announcement => all.restore_announcement(meters, name, text),
-                Memo::Identity => {
-                    let Some(identity) = memo::Identity::parse(text) else { continue };
-                    let meter = all.restored(meters, name);
-                    meter.identity = Some(identity.address);
-                    meter.replaces_another = identity.replaced;
-                }
-                Memo::Farewell => {
-                    let Some(farewell) = memo::Farewell::parse(text) else { continue };
-                    all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
-                }
-                Memo::State | Memo::Unit | Memo::Replies | Memo::Formats => {}
-            }
-        }
-        all
-    }
-
-    fn restore_announcement(&mut self, meters: &BTreeMap<String, Configured>, name: &str, text: &str) {
-        let Some(memo::Announcement { topic, rules, payload }) = memo::Announcement::parse(text) else { return };
-        match self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload.as_bytes())) {
-            Some(announced) if name == AGENT => self.agent_components = announced.components,
-            Some(announced) => {
-                match (meters.get(name), &announced.state_topic) {
-                    (Some(configured), _) => {
-                        let payload = discovery::retitled(payload, name, configured.title.as_deref());
-                        self.document(false, topic, payload, true);
-                    }
-                    (None, Some(state_topic)) => {
-                        self.changes.push(Change::Orphan { state_topic: state_topic.clone() });
-                    }
-                    (None, None) => {}
-                }
-                let meter = self.restored(meters, name);
-                meter.rules = rules.map(str::to_owned);
-                meter.move_to(topic);
-                meter.find(topic, announced);
-            }
-            // of another base topic, or nothing is announced any more
-            None => {
-                self.forgetting.entry(name.to_owned()).or_default().insert(topic.to_owned());
-                self.clear(topic);
-            }
-        }
-    }
-
-    fn restored(&mut self, meters: &BTreeMap<String, Configured>, name: &str) -> &mut Meter {
-        let configured = || meters.get(name).cloned().unwrap_or_default();
-        self.meters.entry(name.to_owned()).or_insert_with(|| Meter::new(configured()))
-    }
-
     /// What is configured from now on. Without an `announcer` nothing is announced; what was, is taken back.
     pub fn configure(&mut self, announcer: Option<Announcer>, buses: &[Bus], meters: BTreeMap<String, Configured>) {
         if let Some(former) = &self.announcer {
@@ -321,6 +213,9 @@ impl Announcements {
         let Document { topic, payload, components, .. } = document.clone().after(&self.agent_components, |_| false);
         self.agent_components.extend(components);
         self.forgetting.remove(AGENT);
+        if let Some(former) = self.agent_topic.replace(topic.clone()).filter(|former| *former != topic) {
+            self.document(true, &former, String::new(), true);
+        }
         let text = memo::Announcement { topic: &topic, rules: None, payload: &payload }.to_string();
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: AGENT.to_owned(), text });
         self.document(true, &topic, payload, true);
@@ -416,9 +311,9 @@ impl Announcements {
         }
         topics.iter().for_each(|topic| self.clear(topic));
         self.agent_components.clear();
-        if let Some(agent) = self.agent.take() {
-            self.forgetting.entry(AGENT.to_owned()).or_default().insert(agent.topic.clone());
-            self.document(true, &agent.topic, String::new(), true);
+        if let Some(topic) = self.agent_topic.take() {
+            self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());
+            self.document(true, &topic, String::new(), true);
         }
     }
 }

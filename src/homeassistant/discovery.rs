@@ -26,6 +26,7 @@ use super::name;
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
 const MAX_BYTES: usize = 60_000;
+
 /// Makes the documents of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcer {
@@ -171,7 +172,7 @@ impl Announcer {
     }
 
     /// The device `id` with these components once more, to be taken back: for a Home Assistant that did
-    /// not hear of it the first time. It listens where nobody speaks, because the topics of its values
+    /// not hear of it the first time. It listens where nothing is published, because the topics of its values
     /// may be another meter's by now.
     #[must_use]
     pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
@@ -303,7 +304,7 @@ impl Document {
 }
 
 impl MeterDevice<'_> {
-    /// Whether its identification tells it from no other meter: not set, all wildcards, or shared.
+    /// Whether its identification does not distinguish it from other meters: not set, all wildcards, or shared.
     #[must_use]
     pub fn is_known_by_name(&self) -> bool {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);

@@ -7,11 +7,12 @@
 //!
 //! Not here: which rules there are (`measure::profile`), what follows from a change (`announcements`).
 
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::quantity::{Function, Unit};
 use crate::measure::normalise::MeterRules;
-use crate::measure::profile::{RecordRule, Rules};
+use crate::measure::profile::{RecordRule, Rules, Selector};
 
 /// A JSON object: the keys that are published, the meter's own rules and those of its profile, the one that
 /// it names or else the first that matches `identity`.
@@ -22,9 +23,10 @@ pub fn text(meter: &MeterRules<'_>, identity: Option<SecondaryAddress>) -> Strin
     while rules.last().is_some_and(|rule| only_shows(rule)) {
         rules.pop();
     }
-    let text = RulesText { only: meter.only, rules: rules.into_iter().map(RuleText::of).collect() };
-    // text keys only, so this cannot fail
-    serde_json::to_string(&text).unwrap_or_default()
+    let only = meter.only.map(|only| ("only".to_owned(), json!(only)));
+    let rules = json!(rules.into_iter().map(rule_text).collect::<Vec<_>>());
+    let text: Map<String, Value> = only.into_iter().chain([("rules".to_owned(), rules)]).collect();
+    Value::Object(text).to_string()
 }
 
 fn only_shows(rule: &RecordRule) -> bool {
@@ -32,59 +34,25 @@ fn only_shows(rule: &RecordRule) -> bool {
     key.is_none() && unit.is_none() && scale.is_none() && offset.is_none() && !hide
 }
 
-#[derive(Serialize)]
-struct RulesText<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    only: Option<&'a [String]>,
-    rules: Vec<RuleText<'a>>,
-}
-
-#[derive(Serialize)]
-struct RuleText<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quantity: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    storage: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tariff: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subunit: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dif_vif: Option<&'a (Vec<u8>, Vec<u8>)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scale: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    hide: bool,
-}
-
-impl<'a> RuleText<'a> {
-    fn of(rule: &'a RecordRule) -> Self {
-        let select = &rule.select;
-        Self {
-            quantity: select.quantity.map(|quantity| quantity.to_string()),
-            storage: select.storage,
-            tariff: select.tariff,
-            subunit: select.subunit,
-            function: select.function.map(|function| function.name()),
-            index: select.index,
-            dif_vif: select.dif_vif.as_ref(),
-            key: rule.key.as_deref(),
-            unit: rule.unit.map(|unit| unit.name()),
-            scale: rule.scale.map(|scale| scale.to_string()),
-            offset: rule.offset.map(|offset| offset.to_string()),
-            hide: rule.hide,
-        }
-    }
+fn rule_text(rule: &RecordRule) -> Map<String, Value> {
+    let Selector { quantity, storage, tariff, subunit, function, index, dif_vif } = &rule.select;
+    let RecordRule { select: _, key, unit, scale, offset, hide, presentation: _ } = rule;
+    // by name, so that the order is the same however serde_json was built
+    let fields = [
+        ("dif_vif", json!(dif_vif)),
+        ("function", json!(function.map(Function::name))),
+        ("hide", json!(hide.then_some(true))),
+        ("index", json!(index)),
+        ("key", json!(key)),
+        ("offset", json!(offset.map(|offset| offset.to_string()))),
+        ("quantity", json!(quantity.map(|quantity| quantity.to_string()))),
+        ("scale", json!(scale.map(|scale| scale.to_string()))),
+        ("storage", json!(storage)),
+        ("subunit", json!(subunit)),
+        ("tariff", json!(tariff)),
+        ("unit", json!(unit.map(Unit::name))),
+    ];
+    fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +95,7 @@ mod tests {
         let full = RecordRule { select, key, unit: Some(Unit::Litre), scale, offset, hide: true, presentation };
         assert_eq!(
             of(&[RecordRule::default(), full, RecordRule::default()], &[], Some(&["a".to_owned()])),
-            r#"{"only":["a"],"rules":[{},{"quantity":"volume_flow","storage":1,"tariff":2,"subunit":3,"function":"maximum","index":4,"dif_vif":[[4],[19]],"key":"a","unit":"L","scale":"0.001","offset":"5","hide":true}]}"#
+            r#"{"only":["a"],"rules":[{},{"dif_vif":[[4],[19]],"function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L"}]}"#
         );
         assert_eq!(of(&[], &[], None), r#"{"rules":[]}"#);
     }

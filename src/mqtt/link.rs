@@ -1,4 +1,4 @@
-//! The link task: keeps one connection to the broker, for ever, and carries messages over it.
+//! The link task: keeps one connection to the broker, forever, and carries messages over it.
 //!
 //! rumqttc is only the wire. What is published, and published again after a loss, is decided by
 //! `outbox`; the link says which message the broker has acknowledged. An order carries the number
@@ -67,9 +67,9 @@ pub struct Publish {
     pub retain: bool,
 }
 
-/// What the outbox task tells the link.
+/// What the outbox task asks of the link.
 #[derive(Debug)]
-pub enum Order {
+pub enum LinkCommand {
     /// Subscribe, on this connection.
     Subscribe {
         /// Connection it is meant for.
@@ -84,7 +84,7 @@ pub enum Order {
         /// The message.
         message: Publish,
     },
-    /// Say goodbye and connect anew like this.
+    /// Say goodbye and connect again like this.
     Reconnect {
         /// How.
         config: Box<Mqtt>,
@@ -95,7 +95,7 @@ pub enum Order {
     Disconnect,
 }
 
-/// What the link tells the outbox task.
+/// What the link reports to the outbox task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// A connection is up. Nothing of an earlier one is on the way any more.
@@ -107,7 +107,7 @@ pub enum LinkEvent {
     },
     /// The broker has this message.
     Acked(u64),
-    /// The broker does not want this message.
+    /// The broker refuses this message.
     Refused(u64, Refusal),
     /// A message for us.
     Message {
@@ -131,8 +131,13 @@ pub struct Credentials {
     pub will_topic: String,
 }
 
-/// Runs until [`Order::Disconnect`], or until the orders' sender is gone.
-pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Order>, events: mpsc::Sender<LinkEvent>) {
+/// Runs until [`LinkCommand::Disconnect`], or until the orders' sender is gone.
+pub async fn run(
+    config: Mqtt,
+    who: Credentials,
+    mut orders: mpsc::Receiver<LinkCommand>,
+    events: mpsc::Sender<LinkEvent>,
+) {
     let mut link = Link {
         back_off: BackOff::new(RandomState::new().hash_one(&who.client_id)),
         dialect: Dialect::new(config.protocol),
@@ -142,12 +147,12 @@ pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Orde
     };
     loop {
         let end = tokio::select! {
-            asked = until_asked(&mut orders) => asked,
+            asked = next_command(&mut orders) => asked,
             connected = link.connect() => match connected {
                 Err(fault) => End::Fault(fault),
-                Ok(session) => {
+                Ok(connection) => {
                     let since = Instant::now();
-                    let end = session.serve(&mut orders, &events).await;
+                    let end = connection.serve(&mut orders, &events).await;
                     link.back_off.lasted(since.elapsed());
                     end
                 }
@@ -159,25 +164,25 @@ pub async fn run(config: Mqtt, who: Credentials, mut orders: mpsc::Receiver<Orde
                 if events.send(LinkEvent::Down(fault)).await.is_err() {
                     return;
                 }
-                timeout(wait, until_asked(&mut orders)).await.ok()
+                timeout(wait, next_command(&mut orders)).await.ok()
             }
             asked => Some(asked),
         };
         match next {
             None => {}
-            Some(End::Anew(config, who)) => link.renew(*config, who),
+            Some(End::Again(config, who)) => link.renew(*config, who),
             Some(_) => return,
         }
     }
 }
 
-/// Drops orders that were meant for a connection that is gone, until one is for the link itself.
-async fn until_asked(orders: &mut mpsc::Receiver<Order>) -> End {
+/// Drops commands that were meant for a connection that is gone, until one is for the link itself.
+async fn next_command(orders: &mut mpsc::Receiver<LinkCommand>) -> End {
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Disconnect => break,
-            Order::Reconnect { config, who } => return End::Anew(config, who),
-            Order::Subscribe { .. } | Order::Publish { .. } => {}
+            LinkCommand::Disconnect => break,
+            LinkCommand::Reconnect { config, who } => return End::Again(config, who),
+            LinkCommand::Subscribe { .. } | LinkCommand::Publish { .. } => {}
         }
     }
     End::Asked
@@ -201,7 +206,7 @@ impl Link {
     }
 
     /// One try, or two where an old broker may not have understood the first.
-    async fn connect(&mut self) -> Result<Session, Fault> {
+    async fn connect(&mut self) -> Result<Connection, Fault> {
         let version = self.dialect.first(std::time::Instant::now());
         let result = match self.connect_as(version).await {
             Err(fault) if fault.may_be_an_old_broker() && self.dialect.may_fall_back(version) => {
@@ -210,8 +215,8 @@ impl Link {
             other => other,
         };
         match &result {
-            Ok(session) => {
-                self.dialect.succeeded(session.version, std::time::Instant::now());
+            Ok(connection) => {
+                self.dialect.succeeded(connection.version, std::time::Instant::now());
             }
             Err(fault) if fault.may_be_an_old_broker() => self.dialect.failed(),
             Err(_) => {}
@@ -219,7 +224,7 @@ impl Link {
         result
     }
 
-    async fn connect_as(&mut self, version: Version) -> Result<Session, Fault> {
+    async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
         let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
         let (client, mut wire) = connection::open(&self.config, &identity, version)?;
         let Event::Connected { max_packet_bytes } = wire.poll().await? else {
@@ -228,12 +233,12 @@ impl Link {
         self.connections += 1;
         let max_packet_bytes = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX);
         let book = Book { max_packet_bytes, ..Book::default() };
-        Ok(Session { number: self.connections, version, client, wire, book })
+        Ok(Connection { number: self.connections, version, client, wire, book })
     }
 }
 
 /// One connection that is up.
-struct Session {
+struct Connection {
     number: u64,
     version: Version,
     client: Client,
@@ -243,16 +248,16 @@ struct Session {
 
 /// Why a connection, or a wait for one, is over.
 enum End {
-    /// Nobody needs the link any more.
+    /// The link is no longer needed.
     Asked,
     /// Connect like this now.
-    Anew(Box<Mqtt>, Credentials),
+    Again(Box<Mqtt>, Credentials),
     Fault(Fault),
 }
 
-impl Session {
+impl Connection {
     /// Carries messages until the connection breaks or the orders end.
-    async fn serve(self, orders: &mut mpsc::Receiver<Order>, events: &mpsc::Sender<LinkEvent>) -> End {
+    async fn serve(self, orders: &mut mpsc::Receiver<LinkCommand>, events: &mpsc::Sender<LinkEvent>) -> End {
         let Self { number, version, client, mut wire, mut book } = self;
         if events.send(LinkEvent::Up { connection: number, version }).await.is_err() {
             return End::Asked;
@@ -260,7 +265,7 @@ impl Session {
         // A ping goes out every keep-alive, so a living broker is never silent for longer.
         let patience = wire.keep_alive() * 3 / 2;
         let mut heard = Instant::now();
-        let mut anew = None;
+        let mut again = None;
         loop {
             // The poll is kept until it ends: dropping it could lose a packet half written.
             let mut poll = pin!(wire.poll());
@@ -269,8 +274,8 @@ impl Session {
                     event = &mut poll => break event,
                     order = orders.recv(), if !book.leaving => match order {
                         None => return End::Asked,
-                        Some(Order::Reconnect { config, who }) => {
-                            anew = Some((config, who));
+                        Some(LinkCommand::Reconnect { config, who }) => {
+                            again = Some((config, who));
                             book.leave(&client);
                         }
                         Some(order) => book.obey(order, number, &client),
@@ -288,7 +293,7 @@ impl Session {
                 Err(fault) => return End::Fault(fault),
             };
             match &event {
-                Event::Disconnected => return anew.map_or(End::Asked, |(config, who)| End::Anew(config, who)),
+                Event::Disconnected => return again.map_or(End::Asked, |(config, who)| End::Again(config, who)),
                 Event::Sent(_) | Event::Other => {}
                 _ => heard = Instant::now(),
             }
@@ -318,17 +323,17 @@ struct Book {
 }
 
 impl Book {
-    fn obey(&mut self, order: Order, number: u64, client: &Client) {
+    fn obey(&mut self, order: LinkCommand, number: u64, client: &Client) {
         /// Fixed header, topic length, packet id and an empty property list.
         const OVERHEAD_BYTES: usize = 10;
         match order {
-            Order::Disconnect | Order::Reconnect { .. } => self.leave(client),
-            Order::Subscribe { connection, filters } if connection == number => {
+            LinkCommand::Disconnect | LinkCommand::Reconnect { .. } => self.leave(client),
+            LinkCommand::Subscribe { connection, filters } if connection == number => {
                 if client.subscribe(&filters) {
                     self.filters.push_back(filters);
                 }
             }
-            Order::Publish { connection, message } if connection == number => {
+            LinkCommand::Publish { connection, message } if connection == number => {
                 let id = message.id;
                 if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
                     self.refused.push_back((id, Refusal::TooLarge));
@@ -338,7 +343,7 @@ impl Book {
                     self.refused.push_back((id, Refusal::Other));
                 }
             }
-            Order::Subscribe { .. } | Order::Publish { .. } => {}
+            LinkCommand::Subscribe { .. } | LinkCommand::Publish { .. } => {}
         }
     }
 

@@ -343,7 +343,7 @@ impl Outbox {
         }
     }
 
-    /// The broker does not want it. Nothing is tried again at once, and a topic once refused gets
+    /// The broker refuses it. Nothing is tried again at once, and a topic once refused gets
     /// no second try on this connection.
     pub fn refused(&mut self, id: u64, refusal: Refusal, now: Instant) -> Option<Verdict> {
         let sent = self.on_the_way.remove(&id)?;

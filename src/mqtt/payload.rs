@@ -135,7 +135,7 @@ pub fn timestamp(at: SystemTime) -> String {
     if milliseconds % 1000 == 0 { at.to_string() } else { format!("{at:.3}") }
 }
 
-/// What `bridge/event` tells.
+/// What `bridge/event` reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are the published names of what the variant says")]

@@ -4,6 +4,7 @@
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
 mod announce;
+mod delivery;
 mod lengths;
 mod memory;
 mod openers;
@@ -15,7 +16,6 @@ use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
 
-use super::link::Publish;
 use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, Number, OFFLINE, ONLINE};
 use super::presence::Change;
@@ -30,7 +30,7 @@ use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
 use crate::measure::total::{self, Fall, Verdict};
-use crate::spool::{Entry, Memo, Notice, Spool};
+use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
 use memory::MeterMemory;
@@ -54,7 +54,7 @@ pub(super) struct Publisher {
     refused: u64,
     lengths: Lengths,
     openers: Openers,
-    /// Readings dropped that no event has told yet: how many, the first and the last number.
+    /// Readings dropped that no event has reported yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
@@ -117,7 +117,7 @@ impl Publisher {
                 if let Some((bus, load)) = self.lengths.learn(&self.config, &meter, &frames) {
                     tracing::warn!(
                         bus,
-                        "its meters' telegrams need {:.0} % of the time: reads will be late, want longer intervals",
+                        "its meters' telegrams need {:.0} % of the time: reads will be late; set longer intervals",
                         load * 100.0
                     );
                 }
@@ -174,11 +174,11 @@ impl Publisher {
                 Outcome::ReadAgain
             }
             Verdict::Discard { faults } => {
-                self.tell_faults(&name, &faults);
+                self.report_faults(&name, &faults);
                 Outcome::Failed("its totals are lower than before, other ones each time".to_owned())
             }
             Verdict::Publish { fell, faults } => {
-                self.tell_faults(&name, &faults);
+                self.report_faults(&name, &faults);
                 for fall in &fell {
                     tracing::warn!(meter = name, key = fall.key, "total fell from {} to {}", fall.from, fall.to);
                     self.tell(&fell_event(&name, fall));
@@ -191,10 +191,10 @@ impl Publisher {
         }
     }
 
-    fn tell_faults(&mut self, name: &str, faults: &[Fall]) {
+    fn report_faults(&mut self, name: &str, faults: &[Fall]) {
         self.readings.faulty += u64::from(!faults.is_empty());
         for fall in faults {
-            tracing::warn!(meter = name, key = fall.key, "a reading said {} after {}: a fault", fall.to, fall.from);
+            tracing::warn!(meter = name, key = fall.key, "a reading was {} after {}: a fault", fall.to, fall.from);
             self.tell(&Event::CounterFault {
                 meter: name.to_owned(),
                 key: fall.key.clone(),
@@ -244,7 +244,7 @@ impl Publisher {
         }
         self.announcements.read(name, &reading.measurements);
         self.carry_out();
-        self.tell_notices();
+        self.report_notices();
         published
     }
 
@@ -263,8 +263,8 @@ impl Publisher {
         self.outbox.note(self.topics.bridge_event(), payload.into());
     }
 
-    /// Tells what the spool had to do.
-    pub(super) fn tell_notices(&mut self) {
+    /// Reports what the spool had to do.
+    pub(super) fn report_notices(&mut self) {
         for notice in self.spool.notices() {
             match notice {
                 Notice::Dropped { count, from, to } => self.dropped(count, from, to),
@@ -297,28 +297,9 @@ impl Publisher {
                 Notice::Opened { waiting } => {
                     tracing::info!("the store could be opened: {waiting} readings wait in it");
                     self.outbox.rewind(self.spool.cursor());
+                    self.take_over();
                 }
             }
-        }
-    }
-
-    /// In a long outage a full store drops again and again: said at the first time.
-    fn dropped(&mut self, count: u64, from: u64, to: u64) {
-        self.readings.dropped += count;
-        if let Some((sum, _, last)) = &mut self.drops {
-            *sum += count;
-            *last = to;
-        } else {
-            tracing::warn!("the store is full: the oldest readings are dropped, beginning with number {from}");
-            self.drops = Some((count, from, to));
-        }
-    }
-
-    /// All that were dropped since the last call, in one event: there is a broker to hear it.
-    pub(super) fn tell_drops(&mut self) {
-        if let Some((count, from, to)) = self.drops.take() {
-            tracing::warn!("{count} readings were dropped, numbers {from} to {to}");
-            self.tell(&Event::ReadingsDropped { count, from, to });
         }
     }
 
@@ -328,20 +309,6 @@ impl Publisher {
         let status = homeassistant.map(|h| h.status_topic.clone());
         let announcements = self.announcements.filter();
         self.topics.command_filters().into_iter().chain(status).chain(announcements).collect()
-    }
-
-    /// The next reading to send.
-    pub(super) fn reading_after(&mut self, seq: u64) -> Option<Publish> {
-        let Entry { seq, meter, payload } = self.spool.after(seq, self.now)?;
-        Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()))
-    }
-
-    /// A refused reading once more; the cursor to settle where the store has dropped it meanwhile.
-    pub(super) fn reading_again(&mut self, seq: u64) -> Result<Publish, u64> {
-        match self.spool.after(seq.saturating_sub(1), self.now).filter(|entry| entry.seq == seq) {
-            Some(entry) => Ok(self.outbox.reading(seq, self.topics.reading(&entry.meter), entry.payload.into())),
-            None => Err(self.outbox.reading_is_gone(seq).unwrap_or(0)),
-        }
     }
 
     /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.
@@ -358,29 +325,6 @@ impl Publisher {
             (!here.contains(address) && !here.iter().any(is_it)).then(|| address.to_string())
         };
         found.iter().filter_map(unknown).collect()
-    }
-
-    /// The broker has every reading up to here, but for those that it refused. Each reading that leaves the
-    /// store is counted as what became of it.
-    pub(super) fn settle(&mut self, cursor: u64) {
-        let before = self.spool.depth();
-        self.spool.ack(cursor, self.now);
-        let gone = before.saturating_sub(self.spool.depth());
-        let refused = gone.min(self.refused);
-        self.refused -= refused;
-        self.readings.set_aside += refused;
-        self.readings.delivered += gone - refused;
-    }
-
-    /// The broker will never take this reading.
-    pub(super) fn set_aside(&mut self, seq: u64) {
-        self.refused += 1;
-        self.spool.set_aside(seq, self.now);
-    }
-
-    /// What became of the readings so far.
-    pub(super) fn readings(&self) -> Readings {
-        Readings { waiting: self.spool.depth(), ..self.readings }
     }
 
     /// How every meter is doing.

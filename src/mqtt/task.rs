@@ -1,5 +1,5 @@
 //! The outbox task: sole owner of the spool. Takes what happens on the buses and on the link, lets
-//! `publisher` make messages of it, and hands to the link what `outbox` wants to send.
+//! `publisher` make messages of it, and hands to the link what `outbox` sends next.
 //!
 //! It ends after the bus tasks: when their last sender is gone it publishes `offline`, waits a
 //! moment for the acknowledgement, and says goodbye to the broker.
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
-use super::link::{Credentials, Fault, LinkEvent, Order, Version};
+use super::link::{Credentials, Fault, LinkCommand, LinkEvent, Version};
 use super::outbox::{Next, Verdict};
 use super::publisher::Publisher;
 use crate::bus::health::Health;
@@ -46,7 +46,7 @@ pub struct Channels {
     /// Where requests go.
     pub desk: Desk,
     /// To the link.
-    pub orders: mpsc::Sender<Order>,
+    pub orders: mpsc::Sender<LinkCommand>,
     /// From the link.
     pub link: mpsc::Receiver<LinkEvent>,
     /// Whether the wall clock can be trusted.
@@ -169,7 +169,7 @@ impl OutboxTask {
         if let Some(work) = self.publisher.spool.work(self.publisher.now) {
             self.disk_work = Some(spawn_blocking(|| work.run()));
         }
-        self.publisher.tell_notices();
+        self.publisher.report_notices();
         self.publisher.forget_gone();
     }
 
@@ -199,9 +199,9 @@ impl OutboxTask {
         if now < *at && self.connection.is_some() && !self.publisher.outbox.is_quiet() {
             return;
         }
-        let Ok(place) = self.channels.orders.try_reserve() else { return };
+        let Ok(permit) = self.channels.orders.try_reserve() else { return };
         if let Some((who, _)) = self.reconnect.take() {
-            place.send(Order::Reconnect { config: Box::new(self.publisher.config.mqtt.clone()), who });
+            permit.send(LinkCommand::Reconnect { config: Box::new(self.publisher.config.mqtt.clone()), who });
             self.publisher.follow_base_topic();
         }
     }
@@ -287,13 +287,13 @@ impl OutboxTask {
         self.show(now);
         self.reconnect(now);
         let Some(connection) = self.connection else { return };
-        self.publisher.tell_drops();
-        while let Ok(place) = self.channels.orders.try_reserve() {
+        self.publisher.report_drops();
+        while let Ok(permit) = self.channels.orders.try_reserve() {
             let publisher = &mut self.publisher;
             let message = match publisher.outbox.next(now) {
                 Next::Wait => return,
                 Next::Subscribe => {
-                    place.send(Order::Subscribe { connection, filters: publisher.filters() });
+                    permit.send(LinkCommand::Subscribe { connection, filters: publisher.filters() });
                     continue;
                 }
                 Next::Birth(phase) => {
@@ -308,12 +308,12 @@ impl OutboxTask {
                 Next::ReadingAgain(seq) => match publisher.reading_again(seq) {
                     Ok(message) => message,
                     Err(cursor) => {
-                        publisher.settle(cursor);
+                        cursor.into_iter().for_each(|cursor| publisher.settle(cursor));
                         continue;
                     }
                 },
             };
-            place.send(Order::Publish { connection, message });
+            permit.send(LinkCommand::Publish { connection, message });
         }
     }
 }

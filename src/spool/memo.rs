@@ -12,13 +12,13 @@ use crate::mbus::address::SecondaryAddress;
 pub struct Announcement<'a> {
     /// Discovery topic.
     pub topic: &'a str,
-    /// The rules that it was made with; `None`: not known, as in a store of version 0.1.0.
+    /// The rules that it was made with; `None`: not known, as in a store of an earlier version.
     pub rules: Option<&'a str>,
     /// The document.
     pub payload: &'a str,
 }
 
-/// Rules are a JSON object. Version 0.1.0 kept a mark here that no other version can compare.
+/// Rules are a JSON object. Earlier versions kept a mark here that no other build can compare.
 fn is_rules(text: &str) -> bool {
     text.starts_with('{')
 }
@@ -165,7 +165,7 @@ mod tests {
         for text in ["", "x", "3013731593060104 moved", "replaced"] {
             assert_eq!(Identity::parse(text), None, "{text}");
         }
-        let old = Announcement::parse("topic\n0123456789abcdef\n{}").expect("a store of 0.1.0");
+        let old = Announcement::parse("topic\n0123456789abcdef\n{}").expect("an earlier version's");
         assert_eq!(old.rules, None);
     }
 }

@@ -12,7 +12,7 @@ use super::files::{Files, System};
 use super::numbers::HIGHEST;
 use super::{Memo, Notice, line};
 
-/// States change with every reading, and an SD card shall not be written as often.
+/// States change with every reading, and an SD card must not be written as often.
 const STATES_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The others change when something is configured or installed.
 const OTHERS_AFTER: Duration = Duration::from_secs(10);

@@ -111,7 +111,7 @@ impl Memo {
     }
 }
 
-/// What the outbox task must tell, in the order it happened.
+/// What the outbox task must report, in the order it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The store was full: `count` readings, numbered from..=to, were dropped unsent.

@@ -253,3 +253,34 @@ fn the_past_other_tariffs_and_extremes_start_disabled_and_the_past_is_no_total()
     let negative = Measurement { value: Measured::Number(Decimal::new(-1, 0)), ..energy };
     assert_eq!(show(&negative).state_class, Some("total"), "total_increasing raises on a negative value");
 }
+
+#[test]
+fn a_power_or_balance_of_the_past_has_no_statistics() {
+    let power = measurement(Quantity::Known(Known::Power), Unit::Watt, Measured::Number(Decimal::ZERO));
+    let modifiers = vec![Modifier::IMPORT_MINUS_EXPORT];
+    let balance = Measurement { quantity: Known::Energy.into(), unit: Unit::KilowattHour, modifiers, ..power.clone() };
+    for (now, state) in [(power, "measurement"), (balance, "total")] {
+        let past = Measurement { storage_number: 1, ..now.clone() };
+        let states = [now, past].map(|m| shown(&m, None, (2025, 12)).state_class);
+        assert_eq!(states, [Some(state), None]);
+    }
+}
+
+#[test]
+fn no_more_digits_are_shown_than_are_of_use() {
+    let shown_of = |unit, digits| {
+        let value = Measured::Number(Decimal::ZERO);
+        let counted = Measurement { digits, ..measurement(Quantity::Known(Known::Volume), unit, value) };
+        shown(&counted, None, (2025, 12)).precision
+    };
+    for (unit, digits, expected) in [
+        (Unit::CubicMetre, Some(6), 3),
+        (Unit::CubicMetre, Some(1), 1),
+        (Unit::Celsius, Some(3), 2),
+        (Unit::Watt, Some(4), 1),
+        (Unit::CubicMetre, None, 3),
+        (Unit::Celsius, None, 1),
+    ] {
+        assert_eq!(shown_of(unit, digits), Some(expected), "{unit:?} {digits:?}");
+    }
+}

@@ -31,6 +31,7 @@ mod tls; // certificates
 mod agent; // meters in, messages out
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod chaos; // nothing lost when things break (ignored: half an hour)
+mod counting; // what became of readings, in bridge/info
 mod demo; // as a stranger starts it
 mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it

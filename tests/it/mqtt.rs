@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use mbushat::config::{Mqtt, PasswordSource, Protocol};
-use mbushat::mqtt::link::{self, Credentials, Fault, LinkEvent, Order, Publish, Refusal, Version};
+use mbushat::mqtt::link::{self, Credentials, Fault, LinkCommand, LinkEvent, Publish, Refusal, Version};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ pub(crate) fn config(port: u16) -> Mqtt {
 
 /// A link that runs, with both ends in the test's hands.
 pub(crate) struct Running {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<LinkCommand>,
     events: mpsc::Receiver<LinkEvent>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -72,7 +72,7 @@ impl Running {
 
     pub(crate) async fn publish(&self, connection: u64, id: u64, topic: &str, payload: Vec<u8>, retain: bool) {
         let message = Publish { id, topic: topic.to_owned(), payload, retain };
-        self.orders.send(Order::Publish { connection, message }).await.expect("the link runs");
+        self.orders.send(LinkCommand::Publish { connection, message }).await.expect("the link runs");
     }
 }
 
@@ -105,7 +105,7 @@ async fn an_announcement_of_sixty_kilobytes_passes_in_both_versions() {
         let mut link = Running::start(Mqtt { protocol, ..config(broker.port) });
         let (connection, spoken) = link.up().await;
         assert_eq!(spoken, version);
-        link.orders.send(Order::Subscribe { connection, filters: vec!["big".to_owned()] }).await.expect("runs");
+        link.orders.send(LinkCommand::Subscribe { connection, filters: vec!["big".to_owned()] }).await.expect("runs");
         link.publish(connection, 1, "big", vec![b'x'; 60_000], false).await;
         let mut acked = false;
         let mut came = 0;
@@ -117,7 +117,7 @@ async fn an_announcement_of_sixty_kilobytes_passes_in_both_versions() {
             }
         }
         assert_eq!(came, 60_000);
-        link.orders.send(Order::Disconnect).await.expect("runs");
+        link.orders.send(LinkCommand::Disconnect).await.expect("runs");
         link.task.await.expect("ends");
     }
 }
@@ -178,7 +178,7 @@ async fn a_goodbye_takes_the_will_back_and_a_broken_connection_leaves_it() {
         link.publish(connection, 1, "mbushat/bridge/state", b"online".to_vec(), true).await;
         assert_eq!(link.next().await, LinkEvent::Acked(1));
         if goodbye {
-            link.orders.send(Order::Disconnect).await.expect("runs");
+            link.orders.send(LinkCommand::Disconnect).await.expect("runs");
             drop(link.orders);
         } else {
             link.task.abort();
@@ -297,7 +297,7 @@ async fn a_retained_message_is_marked_as_one() {
     publish(broker.port, "cmd/old", "x", true);
     let mut link = Running::start(config(broker.port));
     let (connection, _) = link.up().await;
-    link.orders.send(Order::Subscribe { connection, filters: vec!["cmd/+".to_owned()] }).await.expect("runs");
+    link.orders.send(LinkCommand::Subscribe { connection, filters: vec!["cmd/+".to_owned()] }).await.expect("runs");
     let LinkEvent::Message { retain: true, .. } = link.next().await else { panic!("not marked") };
     publish(broker.port, "cmd/new", "x", true);
     let LinkEvent::Message { retain: false, topic, .. } = link.next().await else { panic!("marked") };

@@ -126,7 +126,7 @@ impl Meter {
             State::New { .. } => None,
         };
         let known = self.seen.iter().map(|seen| &seen.key).chain(announced.into_iter().flatten());
-        for key in known.filter(|key| !there.contains(key.as_str())) {
+        for key in known.filter(|key| !there.contains(key.as_str()) && !is_own(key)) {
             if !self.missed.contains_key(key) {
                 self.missed.insert(key.clone(), 0);
             }
@@ -166,7 +166,6 @@ impl Meter {
 
     /// It is no longer what it was announced as.
     fn leave(&mut self) {
-        self.missed.clear();
         self.stale = true;
         if let State::Announced { topic, components } = &mut self.state {
             let announced = Announced { state_topic: None, serial: None, components: std::mem::take(components) };
@@ -210,16 +209,20 @@ impl Meter {
         document
     }
 
-    /// Whether a component that the last readouts did not give stays announced. One with a hyphen is
-    /// no measurement.
+    /// Whether a component that the last readouts did not give stays announced.
     fn keeps(&self, component: &str) -> bool {
         let missed = self.missed.get(component).is_some_and(|&missed| missed >= MISSES);
-        !self.other_rules && !missed && !component.contains('-')
+        !self.other_rules && !missed && !is_own(component)
     }
 }
 
+/// A component that every meter has, and no measurement: those have no hyphen.
+fn is_own(component: &str) -> bool {
+    component.contains('-')
+}
+
 /// Takes a measurement into what was seen. What decides how it is shown must not go to and fro with
-/// its value: a valid one tells more than an invalid one, a negative one more than a positive one,
+/// its value: a valid one says more than an invalid one, a negative one more than a positive one,
 /// fine steps more than coarse ones. Whether anything is new.
 fn see_one(seen: &mut Vec<Measurement>, measurement: &Measurement) -> bool {
     let Some(before) = seen.iter_mut().find(|before| before.key == measurement.key) else {

@@ -1,201 +1,17 @@
 //! The announcements against an imagined broker, store and Home Assistant.
 
+mod bench;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Announcements, Change, Configured, MISSES};
-use crate::config::HomeAssistant;
-use crate::homeassistant::discovery::{AgentTopics, Announcer};
-use crate::mbus::address::SecondaryAddress;
+use super::{Announcements, Change, MISSES};
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::{Measured, Measurement, sample};
 use crate::spool::Memo;
-
-/// Rules of a meter that has none.
-const NONE: &str = "{}";
-
-/// The agent's machine, what its store, its outbox and the broker hold, and a Home Assistant.
-struct Bench {
-    announcements: Announcements,
-    memos: BTreeMap<(Memo, String), String>,
-    /// What the outbox holds: payload, whether retained, whether the broker lacks it.
-    outbox: BTreeMap<String, (String, bool, bool)>,
-    connected: bool,
-    retained: BTreeMap<String, String>,
-    /// What Home Assistant heard of since it started; `None`: it is off.
-    heard: Option<BTreeSet<String>>,
-    /// Its devices, by topic.
-    devices: BTreeSet<String>,
-    other: Vec<Change>,
-}
-
-impl Bench {
-    fn new(names: &[&str]) -> Self {
-        let mut bench = Self {
-            announcements: Announcements::default(),
-            memos: BTreeMap::new(),
-            outbox: BTreeMap::new(),
-            connected: true,
-            retained: BTreeMap::new(),
-            heard: Some(BTreeSet::new()),
-            devices: BTreeSet::new(),
-            other: Vec::new(),
-        };
-        bench.restart(names);
-        bench
-    }
-
-    fn restart(&mut self, names: &[&str]) {
-        let memos = self.memos.iter().map(|((memo, name), text)| (*memo, name.as_str(), text.as_str()));
-        self.announcements = Announcements::restore(Some(announcer()), &configured(names), memos);
-        self.outbox.clear();
-        self.configure(names);
-        if self.connected {
-            self.connect();
-        }
-    }
-
-    fn configure(&mut self, names: &[&str]) {
-        self.announcements.configure(Some(announcer()), &[], configured(names));
-        self.carry_out();
-    }
-
-    fn read(&mut self, name: &str, id: u32, rules: &str, keys: &[&str]) {
-        let measurements: Vec<Measurement> = keys.iter().map(|key| sample::number(key, Known::Volume, "1")).collect();
-        self.read_values(name, id, rules, &measurements);
-    }
-
-    fn read_values(&mut self, name: &str, id: u32, rules: &str, measurements: &[Measurement]) {
-        self.announcements.answered(name, Some(identity(id)), rules);
-        self.announcements.read(name, measurements);
-        self.announcements.tried(name);
-        self.carry_out();
-    }
-
-    fn carry_out(&mut self) {
-        for change in self.announcements.changes() {
-            match change {
-                Change::Document { topic, payload, retain, .. } => {
-                    if self.outbox.get(&topic).is_none_or(|(known, ..)| *known != payload) {
-                        self.outbox.insert(topic, (payload, retain, true));
-                    }
-                }
-                Change::Memo { memo, name, text } if text.is_empty() => _ = self.memos.remove(&(memo, name)),
-                Change::Memo { memo, name, text } => _ = self.memos.insert((memo, name), text),
-                change => self.other.push(change),
-            }
-        }
-        self.deliver();
-    }
-
-    /// The broker shows what it holds, and gets everything.
-    fn connect(&mut self) {
-        self.connected = true;
-        self.outbox.values_mut().for_each(|(_, _, dirty)| *dirty = true);
-        for (topic, payload) in self.retained.clone() {
-            self.announcements.found(&topic, payload.as_bytes());
-        }
-        self.carry_out();
-    }
-
-    fn deliver(&mut self) {
-        if !self.connected {
-            return;
-        }
-        for (topic, (payload, retain, dirty)) in &mut self.outbox {
-            if std::mem::take(dirty) {
-                match (payload.is_empty(), *retain) {
-                    (true, _) => _ = self.retained.remove(topic),
-                    (false, true) => _ = self.retained.insert(topic.clone(), payload.clone()),
-                    (false, false) => {}
-                }
-                hear(&mut self.heard, &mut self.devices, topic, payload);
-            }
-        }
-        self.outbox.retain(|_, (payload, ..)| !payload.is_empty());
-        let outbox = &self.outbox;
-        self.announcements.settle(|topic| outbox.get(topic).is_none_or(|(_, _, dirty)| !dirty));
-        for change in self.announcements.changes() {
-            let Change::Memo { memo, name, text } = change else { panic!("{change:?} when settled") };
-            assert_eq!(text, "");
-            self.memos.remove(&(memo, name));
-        }
-    }
-
-    /// Home Assistant starts.
-    fn birth(&mut self) {
-        self.heard = Some(BTreeSet::new());
-        for (topic, payload) in &self.retained {
-            hear(&mut self.heard, &mut self.devices, topic, payload);
-        }
-        if self.connected {
-            self.announcements.born();
-            self.carry_out();
-            self.announcements.born_and_ready();
-            self.carry_out();
-        }
-    }
-
-    fn component(&self, id: u32, key: &str) -> Value {
-        let document = self.retained.get(&topic(id)).map(String::as_str).unwrap_or_default();
-        let document: Value = serde_json::from_str(document).unwrap_or_default();
-        document["cmps"][key].clone()
-    }
-}
-
-/// Seen on a real one: it ignores the end of a device that it did not hear of since its start.
-fn hear(heard: &mut Option<BTreeSet<String>>, devices: &mut BTreeSet<String>, topic: &str, payload: &str) {
-    let Some(heard) = heard else { return };
-    if !payload.is_empty() {
-        heard.insert(topic.to_owned());
-        devices.insert(topic.to_owned());
-    } else if heard.remove(topic) {
-        devices.remove(topic);
-    }
-}
-
-fn announcer() -> Announcer {
-    let config = HomeAssistant {
-        enabled: true,
-        discovery_prefix: "ha".to_owned(),
-        status_topic: "ha/status".to_owned(),
-        status_payload: "online".to_owned(),
-        version: (2025, 12),
-    };
-    let of = |what: &str| format!("mbushat/bridge/{what}");
-    let topics = AgentTopics {
-        state: of("state"),
-        info: of("info"),
-        scan: of("request/scan"),
-        scanned: of("response/scan"),
-        power: of("request/power"),
-    };
-    Announcer::new(&config, "mbushat", topics)
-}
-
-fn configured(names: &[&str]) -> BTreeMap<String, Configured> {
-    let of = |name: &&str| {
-        let topic = |what: &str| format!("mbushat/{name}/{what}");
-        let (state_topic, availability_topic, read_topic) = (topic("state"), topic("availability"), topic("read"));
-        ((*name).to_owned(), Configured { title: None, state_topic, availability_topic, read_topic })
-    };
-    names.iter().map(of).collect()
-}
-
-fn identity(id: u32) -> SecondaryAddress {
-    SecondaryAddress::parse(&format!("{id:08X}KAM1D03")).expect("an address")
-}
-
-fn topic(id: u32) -> String {
-    format!("ha/device/mbushat_{id:08X}_KAM_1d_03/config")
-}
-
-fn removed() -> Value {
-    serde_json::json!({ "p": "sensor" })
-}
+use bench::{Bench, NONE, announcer, announcer_at, configured, identity, removed, topic};
 
 #[test]
 fn another_identity_is_another_meter_and_other_rules_are_named() {
@@ -225,7 +41,7 @@ fn what_other_rules_no_longer_give_goes_at_the_first_readout_and_nothing_else_do
             }
             bench.read("gas", 0x11, rules, &["volume"]);
             assert_eq!(bench.component(0x11, "volume_2") == removed(), is_gone, "restart: {restart}, {rules}");
-            bench.read("gas", 0x11, rules, &["volume"]);
+            bench.read("gas", 0x11, rules, &["volume", "volume_3"]);
             assert_eq!(bench.component(0x11, "volume_2") == removed(), is_gone, "restart: {restart}, {rules}");
         }
     }
@@ -247,7 +63,7 @@ fn a_document_is_made_once_and_again_only_when_it_may_say_something_new() {
         assert_eq!(documents(&mut bench, value, 1), 0, "{value}");
     }
     assert_eq!(documents(&mut bench, "1.55", 2), 1, "finer steps");
-    assert_eq!(documents(&mut bench, "1.5", 1), 0, "coarse ones tell nothing new");
+    assert_eq!(documents(&mut bench, "1.5", 1), 0, "coarse ones say nothing new");
     assert_eq!(documents(&mut bench, "-1", 1), 1);
     assert_eq!(documents(&mut bench, "-2", 1) + documents(&mut bench, "3", 1), 0);
 }
@@ -307,6 +123,152 @@ fn a_device_that_may_belong_to_a_renamed_meter_gets_no_farewell_before_that_is_c
     bench.read("cellar", 0x22, NONE, &["volume"]);
     bench.announcements.born();
     assert!(bench.announcements.changes().iter().any(shown), "it is another one");
+}
+
+#[test]
+fn meters_exchanged_while_the_store_was_lost_keep_their_devices() {
+    let mut bench = Bench::new(&["gas", "heat"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    bench.read("heat", 0x22, NONE, &["volume"]);
+    bench.memos.clear();
+    bench.restart(&["gas", "heat"]);
+    bench.read("heat", 0x11, NONE, &["volume"]);
+    bench.read("gas", 0x22, NONE, &["volume"]);
+    assert!([0x11, 0x22].iter().all(|id| bench.retained.contains_key(&topic(*id))), "{:?}", bench.retained.keys());
+}
+
+#[test]
+fn a_renamed_meter_is_remembered_until_it_was_read() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume", "volume_2"]);
+    bench.configure(&["cellar"]);
+    // and all that the broker kept is lost
+    bench.connected = false;
+    bench.retained.clear();
+    bench.restart(&["cellar"]);
+    bench.connect();
+    bench.read("cellar", 0x11, NONE, &["volume"]);
+    assert!(bench.component(0x11, "volume_2")["uniq_id"].is_string());
+}
+
+#[test]
+fn another_title_is_shown_after_a_reload() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    let mut meters = configured(&["gas"]);
+    meters.values_mut().for_each(|meter| meter.title = Some("Kitchen".to_owned()));
+    bench.announcements.configure(Some(announcer()), &[], meters);
+    bench.carry_out();
+    assert!(bench.retained[&topic(0x11)].contains(r#""name":"Kitchen""#));
+}
+
+#[test]
+fn a_component_that_only_an_earlier_version_had_goes_with_the_next_document() {
+    let mut bench = Bench::new(&["gas"]);
+    let old = announcer()
+        .farewell("x", &BTreeMap::from([("old-one".to_owned(), r#"{"p":"button","uniq_id":"o"}"#.to_owned())]));
+    let old = old
+        .replace("mbushat/bridge/nowhere", "mbushat/gas/state")
+        .replace(r#""ids""#, r#""via_device":"mbushat_bridge","ids""#);
+    bench.announcements.found(&topic(0x11), old.as_bytes());
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    assert_eq!(bench.component(0x11, "old-one"), serde_json::json!({ "p": "button" }));
+}
+
+#[test]
+fn what_is_being_taken_back_is_not_taken_back_again_when_the_broker_shows_it() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    let document = bench.retained[&topic(0x11)].clone();
+    bench.connected = false;
+    bench.configure(&[]);
+    bench.other.clear();
+    bench.announcements.found(&topic(0x11), document.as_bytes());
+    assert_eq!(bench.announcements.changes(), []);
+    bench.announcements.settle(|_| false);
+    assert_eq!(bench.announcements.changes(), [], "it is remembered until the broker has it");
+}
+
+#[test]
+fn a_meter_removed_while_the_agent_was_off_is_named_and_one_renamed_before_is_not() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    let gas = (Memo::Announcement, "gas".to_owned());
+    let memo = bench.memos[&gas].clone();
+    bench.connected = false;
+    bench.restart(&[]);
+    let orphan = Change::Orphan { state_topic: "mbushat/gas/state".to_owned() };
+    bench.other.retain(|change| !matches!(change, Change::First { .. }));
+    assert_eq!(bench.other, [orphan.clone(), Change::NotConfigured { topic: topic(0x11) }]);
+    let mut bench = Bench::new(&["cellar"]);
+    bench.read("cellar", 0x11, NONE, &["volume"]);
+    bench.memos.insert(gas, memo);
+    bench.other.clear();
+    bench.restart(&["cellar"]);
+    assert_eq!(bench.other, [orphan]);
+}
+
+#[test]
+fn what_was_taken_back_and_is_announced_again_learns_from_the_broker() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume", "volume_2"]);
+    let document = bench.retained[&topic(0x11)].clone();
+    bench.connected = false;
+    bench.configure(&[]);
+    bench.configure(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    bench.announcements.found(&topic(0x11), document.as_bytes());
+    bench.carry_out();
+    let document: Value = serde_json::from_str(&bench.outbox[&topic(0x11)].0).expect("JSON");
+    assert!(document["cmps"]["volume_2"].is_object());
+}
+
+#[test]
+fn a_farewell_ends_when_the_broker_has_it_and_spares_a_device_that_came_back_meanwhile() {
+    for is_back in [false, true] {
+        let mut bench = Bench::new(&["gas"]);
+        bench.read("gas", 0x11, NONE, &["volume"]);
+        bench.configure(&[]);
+        bench.announcements.born();
+        bench.carry_out();
+        if is_back {
+            bench.configure(&["gas"]);
+            bench.read("gas", 0x11, NONE, &["volume"]);
+        }
+        bench.announcements.born_and_ready();
+        let cleared = |change: &Change| matches!(change, Change::Document { payload, .. } if payload.is_empty());
+        assert_eq!(bench.announcements.changes().iter().any(cleared), !is_back);
+        bench.announcements.settle(|_| false);
+        assert_eq!(bench.announcements.changes(), [], "not yet");
+    }
+}
+
+#[test]
+fn another_meter_is_announced_with_its_own_values_alone() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume", "volume_2"]);
+    bench.read("gas", 0x22, NONE, &["volume"]);
+    assert!(bench.component(0x22, "volume")["uniq_id"].is_string());
+    assert_eq!(bench.component(0x22, "volume_2"), Value::Null);
+}
+
+#[test]
+fn another_discovery_prefix_leaves_nothing_behind() {
+    for restart in [false, true] {
+        let mut bench = Bench::new(&["gas"]);
+        bench.read("gas", 0x11, NONE, &["volume"]);
+        let moved = || Some(announcer_at("elsewhere"));
+        if restart {
+            let memos = bench.memos.iter().map(|((memo, name), text)| (*memo, name.as_str(), text.as_str()));
+            bench.announcements = Announcements::restore(moved(), &configured(&["gas"]), memos);
+            bench.outbox.clear();
+        }
+        bench.announcements.configure(moved(), &[], configured(&["gas"]));
+        bench.carry_out();
+        bench.read("gas", 0x11, NONE, &["volume"]);
+        let topics: Vec<&str> = bench.retained.keys().map(|topic| topic.split('/').next().expect("a prefix")).collect();
+        assert_eq!(topics, ["elsewhere", "elsewhere"], "restart: {restart}");
+    }
 }
 
 #[test]

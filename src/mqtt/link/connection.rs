@@ -52,7 +52,7 @@ pub(super) enum Event {
     Sent(u16),
     /// PUBACK of this packet id.
     Acked(u16),
-    /// The same, and the broker says that nobody has subscribed to it (MQTT 5).
+    /// The same, and the broker says that no one has subscribed to it (MQTT 5).
     Unheard(u16),
     /// PUBACK with a reason code of failure.
     Refused(u16, Refusal),

@@ -37,7 +37,7 @@ pub enum Receipt {
     Unanswered,
     /// The broker took it. Brokers of MQTT 3.1.1 say so too where they throw it away.
     Taken,
-    /// The broker took it and says that nobody has subscribed (MQTT 5 only).
+    /// The broker took it and says that no one has subscribed (MQTT 5 only).
     Unheard,
     /// The broker refused it (MQTT 5 only).
     Refused(Refusal),

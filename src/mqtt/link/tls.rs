@@ -1,4 +1,4 @@
-//! The TLS side of a connection: authorities and client certificate from their files, read anew
+//! The TLS side of a connection: authorities and client certificate from their files, read again
 //! for each connection, so that a renewed certificate needs no restart.
 //!
 //! Not here: the handshake (rumqttc and rustls), the words for its failures (`fault`).

@@ -212,7 +212,7 @@ fn a_refused_reading_is_tried_again_and_then_set_aside() {
 }
 
 #[test]
-fn a_topic_once_refused_is_said_once_and_gets_no_second_try() {
+fn a_topic_once_refused_is_logged_once_and_gets_no_second_try() {
     let mut bench = Bench::new(0);
     bench.outbox.up();
     bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
@@ -229,7 +229,7 @@ fn a_topic_once_refused_is_said_once_and_gets_no_second_try() {
 }
 
 #[test]
-fn a_reading_too_large_is_set_aside_at_once_and_its_topic_said_once() {
+fn a_reading_too_large_is_set_aside_at_once_and_its_topic_logged_once() {
     let mut outbox = Outbox::new(0);
     outbox.up();
     for seq in 1..4 {
@@ -251,7 +251,7 @@ fn a_reading_at_which_the_broker_always_closes_is_sent_alone_and_then_set_aside(
         if let Some(verdict) = bench.outbox.down(true) {
             break verdict;
         }
-        assert!(closed < 50, "it blocks for ever");
+        assert!(closed < 50, "it blocks forever");
     };
     assert_eq!((verdict.set_aside, verdict.cursor, closed), (Some(1), Some(1), 8));
     bench.outbox.up();
@@ -296,7 +296,7 @@ fn a_birth_is_answered_once_with_announcements_first_and_states_later() {
 }
 
 #[test]
-fn a_connection_lost_after_a_birth_begins_its_answer_anew() {
+fn a_connection_lost_after_a_birth_begins_its_answer_again() {
     let mut bench = Bench::new(0);
     with_documents(&mut bench);
     bench.outbox.up();

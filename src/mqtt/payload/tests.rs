@@ -87,7 +87,7 @@ fn every_digit_of_a_value_arrives() {
 #[test]
 fn a_time_has_the_offset_that_the_zone_had_then() {
     let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
-    for (text, want) in [
+    for (text, expected) in [
         ("2026-01-15T10:00", Some("2026-01-15T10:00:00+01:00")),
         ("2026-07-15T10:00:30", Some("2026-07-15T10:00:30+02:00")),
         // left out in spring
@@ -99,7 +99,7 @@ fn a_time_has_the_offset_that_the_zone_had_then() {
         ("30137315", None),
         ("", None),
     ] {
-        assert_eq!(zoned(text, &berlin).as_deref(), want, "{text}");
+        assert_eq!(zoned(text, &berlin).as_deref(), expected, "{text}");
     }
     let mut reading = sample();
     let at = |value| volume("date_time", value);

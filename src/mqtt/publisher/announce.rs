@@ -1,4 +1,4 @@
-//! What Home Assistant is told: the decisions of `homeassistant::announcements`, carried out.
+//! What Home Assistant gets: the decisions of `homeassistant::announcements`, carried out.
 
 use std::collections::BTreeMap;
 

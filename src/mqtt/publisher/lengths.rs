@@ -1,6 +1,6 @@
 //! How long the meters' telegrams are, and whether their buses have the time for them.
 //!
-//! Not here: what can be said of that before a meter was read (`config::check`, `mbushat check`).
+//! Not here: what is known of that before a meter was read (`config::check`, `mbushat check`).
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ mod tests {
     use crate::config;
 
     #[test]
-    fn a_bus_without_time_for_the_telegrams_of_its_meters_is_told_once() {
+    fn a_bus_without_time_for_the_telegrams_of_its_meters_is_named_once() {
         let file = std::env::temp_dir().join(format!("mbushat-lengths-{}.toml", std::process::id()));
         let meter = |name: &str| format!("[[meter]]\nname = \"{name}\"\naddress = {}\ninterval = \"1s\"\n", name.len());
         std::fs::write(&file, meter("a") + &meter("bb")).expect("written");
@@ -54,10 +54,10 @@ mod tests {
         let mut lengths = Lengths::default();
         // 100 characters are 458 ms at 2400 baud, 5 more of each request 23 ms, a pause 5 ms
         assert_eq!(lengths.learn(&config, "a", &[vec![0; 40], vec![0; 60]]), None);
-        assert_eq!(lengths.learn(&config, "nobody", &[vec![0; 250]]), None);
+        assert_eq!(lengths.learn(&config, "unknown", &[vec![0; 250]]), None);
         assert_eq!(lengths.learn(&config, "bb", &[vec![0; 100]]), None, "99.9 %");
-        let told = lengths.learn(&config, "bb", &[vec![0; 110]]);
-        assert_eq!(told.map(|(bus, load)| format!("{bus} {load:.2}")), Some("hat 1.04".to_owned()));
-        assert_eq!(lengths.learn(&config, "a", &[vec![0; 110]]), None, "it was told");
+        let logged = lengths.learn(&config, "bb", &[vec![0; 110]]);
+        assert_eq!(logged.map(|(bus, load)| format!("{bus} {load:.2}")), Some("hat 1.04".to_owned()));
+        assert_eq!(lengths.learn(&config, "a", &[vec![0; 110]]), None, "it was logged");
     }
 }

@@ -155,7 +155,8 @@ impl Publisher {
             }
             !gone
         });
-        self.announcements.settle(|topic| self.outbox.has_arrived(Class::Announcement, topic));
+        let classes = [Class::AgentAnnouncement, Class::Announcement];
+        self.announcements.settle(|topic| classes.iter().all(|&class| self.outbox.has_arrived(class, topic)));
         self.carry_out();
     }
 

@@ -1,5 +1,6 @@
-//! What Home Assistant is told over restarts of the agent, by a publisher without a broker.
+//! What Home Assistant gets over restarts of the agent, by a publisher without a broker.
 
+mod reload;
 mod rules;
 
 use std::fs;
@@ -42,7 +43,7 @@ impl Place {
 
     fn start(&self, buses_and_meters: &str) -> Publisher {
         let config = self.config(buses_and_meters);
-        let spool = Spool::open(&config.store, Instant::now()).expect("nobody else has it");
+        let spool = Spool::open(&config.store, Instant::now()).expect("it is not in use");
         Publisher::new(config, spool, Instant::now())
     }
 
@@ -122,8 +123,8 @@ fn messages(publisher: &mut Publisher, now: Instant) -> Vec<Publish> {
     }
 }
 
-/// What is said on the discovery topic of a meter after a birth message: payload, and whether retained.
-fn told_at_birth(publisher: &mut Publisher, id: u32) -> Vec<(String, bool)> {
+/// What is published on the discovery topic of a meter after a birth message: payload, and whether retained.
+fn published_at_birth(publisher: &mut Publisher, id: u32) -> Vec<(String, bool)> {
     let born = Instant::now();
     publisher.outbox.birth(born);
     let mut all = Vec::new();
@@ -163,7 +164,7 @@ fn a_component_missing_from_the_first_telegram_after_a_restart_stays() {
 }
 
 #[test]
-fn a_component_that_misses_now_and_then_stays_for_ever() {
+fn a_component_that_misses_now_and_then_stays() {
     let place = Place::new("turns");
     let mut publisher = place.start(&format!("{HAT}{GAS}"));
     for n in 0..5 * u32::from(MISSES) {
@@ -299,17 +300,17 @@ fn a_removed_meter_is_announced_and_taken_back_once_at_the_next_birth() {
         stop(after);
         let mut again = place.start(HAT);
         published(&mut again);
-        let told = told_at_birth(&mut again, 0x1001);
-        let [(announced, false), (taken_back, true)] = &told[..] else { panic!("{told:?}") };
+        let sent = published_at_birth(&mut again, 0x1001);
+        let [(announced, false), (taken_back, true)] = &sent[..] else { panic!("{sent:?}") };
         let announced: Value = serde_json::from_str(announced).expect("JSON");
         assert_eq!(announced["cmps"], old["cmps"], "the whole device");
         assert_eq!(announced["dev"]["ids"], old["dev"]["ids"]);
         assert_eq!(taken_back, "");
-        assert_eq!(told_at_birth(&mut again, 0x1001), [], "once");
+        assert_eq!(published_at_birth(&mut again, 0x1001), [], "once");
         stop(again);
         let mut at_last = place.start(HAT);
         published(&mut at_last);
-        assert_eq!(told_at_birth(&mut at_last, 0x1001), [], "and not after a restart");
+        assert_eq!(published_at_birth(&mut at_last, 0x1001), [], "and not after a restart");
     }
 }
 
@@ -320,8 +321,8 @@ fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
     read(&mut publisher, "gas", 0x1001, BOTH);
     read(&mut publisher, "gas", 0x2002, BOTH);
     published(&mut publisher);
-    let told = told_at_birth(&mut publisher, 0x1001);
-    let [(announced, false), (taken_back, true)] = &told[..] else { panic!("{told:?}") };
+    let sent = published_at_birth(&mut publisher, 0x1001);
+    let [(announced, false), (taken_back, true)] = &sent[..] else { panic!("{sent:?}") };
     assert!(announced.contains("mbushat_00001001_KAM_1d_03_volume_flow"), "{announced}");
     assert!(!announced.contains("mbushat/gas/state"), "{announced}");
     assert_eq!(taken_back, "");
@@ -338,14 +339,14 @@ fn a_meter_put_back_before_the_next_birth_gets_no_farewell() {
     published(&mut swapped);
     let live = swapped.outbox.get(Class::Announcement, &topic(0x1001)).expect("announced").to_vec();
     let live = text(live);
-    assert_eq!(told_at_birth(&mut swapped, 0x1001), [(live.clone(), true)], "swapped back");
+    assert_eq!(published_at_birth(&mut swapped, 0x1001), [(live.clone(), true)], "swapped back");
     stop(swapped);
     let mut removed = place.start(HAT);
     published(&mut removed);
     stop(removed);
     let mut back = place.start(&config);
     published(&mut back);
-    assert_eq!(told_at_birth(&mut back, 0x1001), [(live, true)], "configured again");
+    assert_eq!(published_at_birth(&mut back, 0x1001), [(live, true)], "configured again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The end of the outbox task: what can still be said is said, `offline` last, and the store closed.
+//! The end of the outbox task: what can still be published is, `offline` last, and the store is closed.
 //!
 //! Not here: when it ends (`task`).
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::super::link::Order;
+use super::super::link::LinkCommand;
 use super::super::outbox::Class;
 use super::super::payload::OFFLINE;
 use super::{GOODBYE_WITHIN, OutboxTask, ended};
@@ -19,7 +19,7 @@ impl OutboxTask {
     pub(super) async fn goodbye(mut self) {
         let topic = self.publisher.topics.bridge_state();
         self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
-        let told = timeout(GOODBYE_WITHIN, async {
+        let flushed = timeout(GOODBYE_WITHIN, async {
             while self.connection.is_some() && !self.is_done(&topic) {
                 self.pump();
                 match self.channels.link.recv().await {
@@ -28,10 +28,10 @@ impl OutboxTask {
                 }
             }
         });
-        if told.await.is_err() {
+        if flushed.await.is_err() {
             tracing::warn!("the broker did not acknowledge the last messages");
         }
-        _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(Order::Disconnect)).await;
+        _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(LinkCommand::Disconnect)).await;
         self.publisher.spool.write_all(Instant::now());
         if timeout(STORE_CLOSES_WITHIN, self.close()).await.is_err() {
             tracing::error!("the store does not close: the disk does not answer");
@@ -48,7 +48,7 @@ impl OutboxTask {
         _ = spawn_blocking(|| spool.close(Instant::now())).await;
     }
 
-    /// Everything that can be said has been said, `offline` last of all.
+    /// Everything that can be published has arrived, `offline` last of all.
     fn is_done(&self, bridge_state: &str) -> bool {
         self.publisher.outbox.has_arrived(Class::BridgeState, bridge_state)
     }

@@ -454,3 +454,17 @@ fn what_a_killed_process_wrote_is_synced_before_it_counts() {
     disk.state().cut_power();
     assert_eq!(all(&mut open()), taken);
 }
+
+#[test]
+fn an_older_acknowledgement_brings_nothing_back() {
+    let folder = Folder::new("older");
+    let now = Instant::now();
+    let mut spool = folder.open(Durability::Always);
+    let numbers = take(&mut spool, 5, now);
+    work(&mut spool, now);
+    for seq in [3, 1, 0] {
+        spool.ack(seq, now);
+        assert_eq!((spool.cursor(), spool.depth()), (3, 2), "after {seq}");
+    }
+    assert_eq!(all(&mut spool), numbers[3..]);
+}

@@ -115,7 +115,7 @@ impl House {
         self.bench.birth();
     }
 
-    /// No two documents that the agent wants, and no two that the broker has, share an entity.
+    /// No two documents that the agent publishes, and no two that the broker has, share an entity.
     fn entities_are_unique(&self) {
         let wanted = self.bench.outbox.values().filter(|(payload, retain, _)| *retain && !payload.is_empty());
         unique(wanted.map(|(payload, ..)| payload.as_str()));

@@ -1,0 +1,57 @@
+//! What the announcements ask of their caller.
+
+use crate::mbus::address::SecondaryAddress;
+use crate::spool::Memo;
+
+/// What the caller does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Publish this document, or take it back where the payload is empty.
+    Document {
+        /// Whether it is the agent's own, to which the others refer.
+        of_agent: bool,
+        /// Discovery topic.
+        topic: String,
+        /// JSON, or nothing.
+        payload: String,
+        /// Whether the broker keeps it.
+        retain: bool,
+    },
+    /// Remember this, or forget it where the text is empty.
+    Memo {
+        /// What it is.
+        memo: Memo,
+        /// Of what.
+        name: String,
+        /// In the form of [`crate::spool::memo`].
+        text: String,
+    },
+    /// A meter that is not configured had its values on this topic: they are of no use any more.
+    Orphan {
+        /// Its state topic.
+        state_topic: String,
+    },
+    /// Log: a device is announced here for the first time.
+    First {
+        /// The meter.
+        meter: String,
+        /// Its identification does not distinguish it from other meters, so it is known by its name.
+        by_name: bool,
+        /// Components left out for the size of the document.
+        left_out: usize,
+    },
+    /// Log: the announcement on this topic is of no configured meter and is taken back.
+    NotConfigured {
+        /// Discovery topic.
+        topic: String,
+    },
+}
+
+/// What an answer says of a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The meter that answered before, where another one does now.
+    pub former: Option<SecondaryAddress>,
+    /// The rules are other ones than those by which it was read before.
+    pub other_rules: bool,
+}

@@ -1,0 +1,37 @@
+//! What a restart and a reload publish, and what they do not.
+
+use super::*;
+
+#[test]
+fn a_restart_publishes_each_document_once() {
+    let place = Place::new("once");
+    let mut before = place.start(&format!("{HAT}{GAS}"));
+    read(&mut before, "gas", 0x1001, BOTH);
+    stop(before);
+    let mut after = place.start(&format!("{HAT}{GAS}"));
+    let announced = |sent: Vec<(String, String)>| sent.into_iter().filter(|(t, _)| *t == topic(0x1001)).count();
+    assert_eq!(announced(published(&mut after)), 1);
+    read(&mut after, "gas", 0x1001, BOTH);
+    let sent = messages(&mut after, Instant::now());
+    assert_eq!(announced(sent.into_iter().map(|m| (m.topic, text(m.payload))).collect()), 0);
+}
+
+#[test]
+fn another_base_topic_takes_everything_back_and_announces_it_once_the_connection_is_the_new_one() {
+    let place = Place::new("base");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    published(&mut publisher);
+    publisher.reconfigure(place.config(&format!("[mqtt]\nbase_topic = \"house\"\n{HAT}{GAS}")));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let old = |publisher: &Publisher| publisher.outbox.get(Class::Announcement, &topic(0x1001)).map(<[u8]>::to_vec);
+    assert_eq!(old(&publisher), Some(Vec::new()));
+    publisher.follow_base_topic();
+    assert_eq!(old(&publisher), Some(Vec::new()), "it has not arrived yet");
+    let new = topic(0x1001).replace("/mbushat_", "/house_");
+    assert_eq!(document(&publisher, Class::Announcement, &new)["stat_t"], "house/gas/state");
+    let sent = published(&mut publisher);
+    for topic in [topic(0x1001), "homeassistant/device/mbushat_bridge/config".to_owned()] {
+        assert!(sent.contains(&(topic.clone(), String::new())), "{topic}");
+    }
+}

@@ -93,18 +93,16 @@ pub(crate) enum Access {
 /// What is lacking to open `path` as its group may. Asked where the system has refused it.
 pub(crate) fn access(path: &Path) -> Access {
     let root = Root::here();
-    let AgentUser { name: user, gids, .. } = current_user(&root);
-    let Ok(file) = std::fs::metadata(path) else { return Access::Root { user } };
-    let group = groups_of(&root).find(|group| group.gid == file.gid() && group.gid != 0);
-    match group {
-        Some(group) if file.mode() & 0o040 != 0 && !gids.contains(&group.gid) => {
-            if group.members.contains(&user) {
-                Access::LogIn { user, group: group.name }
-            } else {
-                Access::Group { user, group: group.name }
-            }
-        }
-        _ => Access::Root { user },
+    let user = current_user(&root);
+    let Ok(file) = std::fs::metadata(path) else { return Access::Root { user: user.name } };
+    lacking(user, file.mode(), groups_of(&root).find(|group| group.gid == file.gid()))
+}
+
+fn lacking(AgentUser { name: user, gids, .. }: AgentUser, mode: u32, group: Option<Group>) -> Access {
+    match group.filter(|group| group.gid != 0 && mode & 0o040 != 0 && !gids.contains(&group.gid)) {
+        Some(Group { name: group, members, .. }) if members.contains(&user) => Access::LogIn { user, group },
+        Some(Group { name: group, .. }) => Access::Group { user, group },
+        None => Access::Root { user },
     }
 }
 
@@ -174,7 +172,7 @@ fn owner_group(root: &Root, device: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::AgentUser;
+    use super::{Access, AgentUser, Group, lacking};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
@@ -194,5 +192,21 @@ mod tests {
         assert!(user(stranger, &[other]).may_use(&with(0o666)));
         assert!(user(0, &[]).may_use(&with(0o000)));
         std::fs::remove_file(&file).expect("our file");
+    }
+
+    #[test]
+    fn who_may_not_open_a_file_hears_of_its_group_or_of_sudo() {
+        let of = |gids: &[u32], mode: u32, gid: u32, members: &[&str]| {
+            let user = AgentUser { name: "pi".to_owned(), uid: 1000, gids: gids.to_vec(), of_unit: false };
+            let members = members.iter().map(|&name| name.to_owned()).collect();
+            lacking(user, mode, Some(Group { name: "dialout".to_owned(), gid, members }))
+        };
+        let (user, group) = ("pi".to_owned(), "dialout".to_owned());
+        let by_root = Access::Root { user: user.clone() };
+        assert_eq!(of(&[1000], 0o660, 20, &[]), Access::Group { user: user.clone(), group: group.clone() });
+        assert_eq!(of(&[1000], 0o660, 20, &["pi"]), Access::LogIn { user, group });
+        assert_eq!(of(&[1000, 20], 0o660, 20, &["pi"]), by_root, "something else is in the way");
+        assert_eq!(of(&[1000], 0o600, 20, &[]), by_root, "no group may read it");
+        assert_eq!(of(&[1000], 0o640, 0, &[]), by_root, "nobody belongs to root's group");
     }
 }

@@ -280,3 +280,37 @@ fn a_closed_pipe_ends_quietly() {
         assert_eq!(text(&output.stderr), "0\n", "{command}");
     }
 }
+
+#[test]
+fn the_journal_gets_a_priority_for_each_line_and_no_second_time() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("journal");
+    std::fs::create_dir_all(&folder).expect("a writable folder");
+    let (config, log) = (folder.join("mbushat.toml"), folder.join("log"));
+    let text = "[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[store]\ndirectory = \"store\"\n\
+                [[bus]]\nname = \"b\"\nport = \"/nonexistent/tty\"\n";
+    std::fs::write(&config, text).expect("a writable folder");
+    let file = std::fs::File::create(&log).expect("a log");
+    let about = file.metadata().expect("our file");
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["run".as_ref(), "--config".as_ref(), config.as_os_str()])
+        .env("JOURNAL_STREAM", format!("{}:{}", about.dev(), about.ino()))
+        .env_remove("RUST_LOG")
+        .stderr(file)
+        .spawn()
+        .expect("the program starts");
+    let started = std::time::Instant::now();
+    let logged = loop {
+        let logged = std::fs::read_to_string(&log).expect("the log");
+        if (logged.contains("bus is down") && logged.contains("the broker ")) || started.elapsed().as_secs() > 20 {
+            break logged;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    agent.kill().expect("its end");
+    agent.wait().expect("its end");
+    let priority = |words: &str| logged.lines().find(|line| line.contains(words)).map(|line| line[..3].to_owned());
+    assert_eq!(priority("bus is down"), Some("<3>".to_owned()), "{logged}");
+    assert_eq!(priority("the broker "), Some("<4>".to_owned()), "{logged}");
+    assert!(!logged.contains("ERROR") && !logged.contains("WARN") && !logged.contains("20"), "{logged}");
+}

@@ -3,6 +3,7 @@
 
 mod any_order;
 mod failing_disk;
+mod returning;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -359,112 +360,4 @@ fn a_reading_set_aside_is_kept_for_a_person() {
     spool.set_aside(taken[0], Instant::now());
     let text = fs::read_to_string(Path::new(&folder.0).join("aside.log")).expect("written");
     assert!(text.contains("\"seq\":1") && !text.contains("\"seq\":2"), "{text}");
-}
-
-#[test]
-fn a_store_that_cannot_be_opened_is_tried_again_and_what_was_in_memory_comes_behind_what_it_holds() {
-    let folder = Folder::new("late");
-    let mut spool = folder.open(Durability::Outage);
-    let old = take(&mut spool, 10, Instant::now());
-    spool.close(Instant::now());
-    let elsewhere = folder.0.with_extension("elsewhere");
-    fs::rename(&folder.0, &elsewhere).expect("there");
-    fs::write(&folder.0, "no folder").expect("writable");
-    let mut now = Instant::now();
-    let mut spool = folder.open(Durability::Outage);
-    assert!(matches!(spool.notices()[..], [Notice::Trouble { .. }]));
-    spool.remember(Memo::Unit, "a/energy", "kWh", now);
-    let epoch = spool.epoch().to_owned();
-    let in_memory = take(&mut spool, 3, now);
-    assert_eq!(all(&mut spool), in_memory, "nothing is stopped");
-    spool.ack(in_memory[0], now);
-    work(&mut spool, now + Duration::from_secs(29));
-    assert!(spool.notices().is_empty(), "it is too early");
-    fs::remove_file(&folder.0).expect("there");
-    fs::rename(&elsewhere, &folder.0).expect("there");
-    now += Duration::from_secs(31);
-    assert!(spool.wake_at().is_some_and(|at| at <= now));
-    work(&mut spool, now);
-    let notices = spool.notices();
-    assert!(notices.contains(&Notice::Opened { waiting: 12 }) && notices.contains(&Notice::Recovered), "{notices:?}");
-    assert_ne!(spool.epoch(), epoch);
-    let mut seq = spool.cursor();
-    let out: Vec<String> = std::iter::from_fn(|| {
-        let entry = spool.after(seq, now)?;
-        seq = entry.seq;
-        Some(entry.payload)
-    })
-    .collect();
-    assert!(out[0].contains("\"seq\":1,") && out[10].contains("\"seq\":2,"), "the old ones first: {out:?}");
-    assert_eq!(out.len(), old.len() + 2);
-    drop(spool);
-    let mut spool = folder.open(Durability::Outage);
-    assert_eq!(spool.depth(), 12, "all of it is on disk now");
-    assert!(take(&mut spool, 1, now)[0] > seq);
-}
-
-#[test]
-fn a_store_that_is_removed_while_the_agent_runs_is_made_again_and_what_is_gone_is_counted() {
-    let folder = Folder::new("removed");
-    let mut spool = folder.open(Durability::Outage);
-    let mut now = Instant::now();
-    let taken = take(&mut spool, 100, now);
-    spool.ack(taken[9], now);
-    now += Duration::from_secs(2);
-    work(&mut spool, now);
-    fs::remove_dir_all(&folder.0).expect("there");
-    let later = take(&mut spool, 5, now);
-    now += Duration::from_secs(2);
-    work(&mut spool, now);
-    let said = [Notice::Gone { files: 1 }, Notice::Lost { count: 90, from: taken[10], to: taken[99] }];
-    assert_eq!(spool.notices(), said);
-    assert_eq!(all(&mut spool), later);
-    assert_eq!((folder.files("readings-").len(), folder.files("numbers").len()), (1, 1), "made again");
-    let second = Spool::open(&folder.store(Durability::Outage), now);
-    assert!(second.is_err(), "and locked again");
-}
-
-#[test]
-fn a_pipe_in_the_place_of_a_file_keeps_nothing_waiting() {
-    for name in ["numbers", "memos", "lock", "aside.log", "readings-00000000000000000001.log"] {
-        let folder = Folder::new(&format!("pipe-{name}"));
-        fs::create_dir_all(&folder.0).expect("a folder");
-        let made = std::process::Command::new("mkfifo").arg(folder.0.join(name)).status().expect("mkfifo");
-        assert!(made.success());
-        let mut spool = folder.open(Durability::Always);
-        let taken = take(&mut spool, 2, Instant::now());
-        work(&mut spool, Instant::now());
-        spool.set_aside(taken[0], Instant::now());
-        assert_eq!(all(&mut spool), taken, "{name}");
-        spool.close(Instant::now());
-    }
-}
-
-#[test]
-fn what_a_killed_process_wrote_is_synced_before_it_counts() {
-    let disk = std::sync::Arc::new(failing_disk::FailingDisk::new(1));
-    let store =
-        Store { directory: failing_disk::FOLDER.into(), max_size_bytes: 1 << 20, durability: Durability::Outage };
-    let open = || Spool::open_on(disk.clone(), &store, Instant::now()).expect("there is no other");
-    let (mut spool, now) = (open(), Instant::now());
-    let taken = take(&mut spool, 20, now);
-    assert!(spool.work(now + Duration::from_secs(2)).is_some(), "written, and killed before it is synced");
-    drop(spool);
-    drop(open());
-    disk.state().cut_power();
-    assert_eq!(all(&mut open()), taken);
-}
-
-#[test]
-fn an_older_acknowledgement_brings_nothing_back() {
-    let folder = Folder::new("older");
-    let now = Instant::now();
-    let mut spool = folder.open(Durability::Always);
-    let numbers = take(&mut spool, 5, now);
-    work(&mut spool, now);
-    for seq in [3, 1, 0] {
-        spool.ack(seq, now);
-        assert_eq!((spool.cursor(), spool.depth()), (3, 2), "after {seq}");
-    }
-    assert_eq!(all(&mut spool), numbers[3..]);
 }

@@ -100,7 +100,8 @@ impl Files for System {
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
-        let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?);
+        let file =
+            File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
         if file.metadata()?.is_dir() { file.sync_all() } else { file.sync_data() }
     }
 

@@ -81,6 +81,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// The remainder of each byte.
+#[allow(clippy::indexing_slicing, reason = "computed by the compiler, which would say so")]
 const TABLE: [u32; 256] = {
     let (mut table, mut byte) = ([0; 256], 0_u32);
     while byte < 256 {

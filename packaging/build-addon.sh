@@ -39,7 +39,7 @@ tree() {
 }
 
 [ "${1-}" != --help ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit; }
-need git:git buildah:buildah
+need git:git buildah:buildah jq:jq
 OUT=$(realpath -m "${1:-$SRC/target/assets}")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for arch in amd64 arm64; do

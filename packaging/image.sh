@@ -74,6 +74,19 @@ make_image() {
     --build-arg "BASE=$base" --label "org.opencontainers.image.version=$tag" \
     --label "org.opencontainers.image.licenses=MIT OR Apache-2.0" "${@:6}" \
     --file "$dockerfile" --tag "localhost/$name:$arch" "$context" >/dev/null
-  rm -f "$archive"
-  buildah_ push --quiet "localhost/$name:$arch" "oci-archive:$archive:$name:$tag"
+  pack_image "localhost/$name:$arch" "$name" "$tag" "$archive"
+}
+
+# pack_image IMAGE NAME TAG ARCHIVE: an OCI archive that `docker load` takes too, which looks for a
+# manifest.json as `docker save` writes it
+pack_image() {
+  local work manifest
+  work=$(mktemp -d)
+  buildah_ push --quiet "$1" "oci:$work:$2:$3"
+  manifest=$(jq -r '.manifests[0].digest | sub(":"; "/")' "$work/index.json")
+  jq --arg name "$2" --arg tag "$3" 'def blob: "blobs/" + (.digest | sub(":"; "/"));
+    [{Config: (.config | blob), RepoTags: [$tag, "latest" | "\($name):\(.)"], Layers: [.layers[] | blob]}]' \
+    "$work/blobs/$manifest" >"$work/manifest.json"
+  tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf "$4" blobs index.json manifest.json oci-layout
+  rm -rf "$work"
 }

@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=program.sh
 . "$(dirname "$(readlink -f "$0")")/program.sh"
 [ "${1-}" != --help ] || { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit; }
-need git:git python3:python3 buildah:buildah qemu-arm-static:qemu-user-static
+need git:git python3:python3 buildah:buildah jq:jq qemu-arm-static:qemu-user-static
 [ "$MACHINE" = amd64 ] || [ "$MACHINE" = arm64 ] || die "armv6 needs Debian's cross compiler for armel, which only amd64 and arm64 have"
 OUT=$(realpath -m "${1:-$SRC/target/assets}")
 COMMIT=$(git_ rev-parse HEAD) VERSION=$(version) TAG=$(version | tr '~' -)

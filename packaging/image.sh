@@ -15,7 +15,7 @@ platform() {
   esac
 }
 
-# base_image ARCH: says the name of the base image, which it makes anew each month, for the updates
+# base_image ARCH: says the name of the base image, which it makes again each month, for the updates
 base_image() {
   local image root container arch variant
   image=localhost/mbushat-base:$1-$(date +%Y%m)

@@ -30,14 +30,14 @@ pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|within| within / 2)
 }
 
-/// Without a service manager there is no socket, and nothing to tell.
+/// Without a service manager there is no socket, and nothing to send.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("cannot notify the service manager: {error}");
     }
 }
 
-/// Whether the wall clock was set by a time server since boot; `None`: nobody knows. May take a
+/// Whether the wall clock was set by a time server since boot; `None`: not known. May take a
 /// second, because it may have to ask `timedatectl`.
 #[must_use]
 pub fn clock_synced() -> Option<bool> {

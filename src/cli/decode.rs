@@ -107,7 +107,7 @@ fn names_a_file(input: &str) -> bool {
     input.contains('/') || Path::new(input).extension().is_some()
 }
 
-/// Whether what begins like this is no text.
+/// Whether what begins like this is not text.
 fn is_binary(beginning: &[u8]) -> bool {
     let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n' | 0x0C);
     // A character may be cut at the end of the portion.
@@ -236,7 +236,7 @@ pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bo
     Rendered { text: format!("{text}{end}"), error }
 }
 
-/// A line that is no telegram: in JSON an object like any other.
+/// A line that is not a telegram: in JSON an object like any other.
 fn refuse(error: String, format: Format) -> Rendered {
     let faulty = Err(Faulty { frame: None, error: Some(error.clone()) });
     let text = match format {

@@ -60,7 +60,7 @@ impl Failure {
         Self { code, ..Self::new("") }
     }
 
-    /// A failed write to stdout. The reader's closing of a pipe is no failure.
+    /// A failed write to stdout. A reader that closes its pipe is not a failure.
     pub(super) fn of_stdout(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self { code: 0, ..Self::new("") },
@@ -82,7 +82,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("  -> {hint}\n"));
         }
-        // With stderr closed too there is nobody left to tell.
+        // With stderr closed too there is no way left to report it.
         let _ = io::Write::write_all(&mut io::stderr().lock(), text.as_bytes());
         ExitCode::from(self.code)
     }

@@ -261,7 +261,7 @@ fn hex_number(data: &[u8]) -> String {
     format!("{:X}", u64::from_le_bytes(bytes))
 }
 
-/// Digits; F in front is a minus sign. Anything else is no number.
+/// Digits; F in front is a minus sign. Anything else is not a number.
 fn bcd(data: &[u8]) -> String {
     let mut digits: Vec<u8> = data.iter().rev().flat_map(|byte| [byte >> 4, byte & 0x0F]).collect();
     let negative = digits.first() == Some(&0xF);

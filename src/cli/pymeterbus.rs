@@ -23,7 +23,7 @@ pub(crate) enum NotDecoded {
     #[error("pyMeterBus takes a telegram with the length byte 44 for a wireless one")]
     TakenForWireless,
     /// The length byte announces more.
-    #[error("the frame is cut: {got} bytes, want {want}")]
+    #[error("the frame is cut: {got} bytes, expected {want}")]
     Cut {
         /// Bytes there are.
         got: usize,
@@ -37,7 +37,7 @@ pub(crate) enum NotDecoded {
         ci: u8,
     },
     /// The sum differs.
-    #[error("checksum {got:02X}, want {want:02X}")]
+    #[error("checksum {got:02X}, expected {want:02X}")]
     Checksum {
         /// In the frame.
         got: u8,

@@ -76,7 +76,7 @@ fn lines(heard: &Heard) -> Vec<String> {
     } else if lines.is_empty() && !heard.bytes.is_empty() {
         lines.push(line(&heard.bytes));
     } else if framer.noise() > 0 || !framer.is_empty() {
-        lines.push(format!("<- {}  all that came, with what is no frame", Hex(&heard.bytes)));
+        lines.push(format!("<- {}  all that came, with what is not a frame", Hex(&heard.bytes)));
     }
     if heard.damaged > 0 {
         lines.push(format!("<- {} characters came damaged", heard.damaged));
@@ -101,7 +101,7 @@ fn completed(bytes: &[u8]) -> Result<Vec<u8>, String> {
         [LONG_START, ..] => bytes.to_vec(),
         [c, a] => short(c, a),
         [_, _, _, ..] => long(bytes)?,
-        _ => return Err("one byte is no frame: expected C and A, or C, A, CI and data".to_owned()),
+        _ => return Err("one byte is not a frame: expected C and A, or C, A, CI and data".to_owned()),
     })
 }
 

@@ -137,7 +137,7 @@ fn without_bluetooth(root: &Root, boot: &Boot) -> Finding {
     match (overlay, primary.as_str()) {
         (Some(overlay), "ttyS0") => {
             let found = format!("dtoverlay={overlay} is in {}, but this Pi still runs without it", boot.config_path());
-            Finding::failure("UART", found).fix("Start it anew:", ["sudo reboot"])
+            Finding::failure("UART", found).fix("Reboot:", ["sudo reboot"])
         }
         (Some(overlay), _) => Finding::ok("UART", format!("the PL011 (ttyAMA0) is on the header: {overlay}")),
         (None, "ttyAMA0") => Finding::ok("UART", "the PL011 (ttyAMA0) is on the header"),
@@ -165,7 +165,7 @@ fn on_pi_5(root: &Root, boot: &Boot) -> Finding {
         (true, _) => Finding::ok("UART", "the PL011 (ttyAMA0) is on the header"),
         (false, true) => {
             let found = format!("{} asks for the header's UART, but this Pi still runs without it", boot.config_path());
-            Finding::failure("UART", found).fix("Start it anew:", ["sudo reboot"])
+            Finding::failure("UART", found).fix("Reboot:", ["sudo reboot"])
         }
         (false, false) => Finding::failure("UART", "the header's UART (ttyAMA0) is off, as Pi 5 is delivered")
             .fix("Switch it on:", [boot.add("dtparam=uart0=on"), "sudo reboot".to_owned()]),
@@ -197,8 +197,8 @@ pub(super) fn console(root: &Root, boot: &Boot, board: Board, port: &Path) -> Fi
         );
     }
     if root.text("/proc/cmdline").and_then(|text| here(&text)).is_some() {
-        let found = format!("the kernel's console is on {name} until this Pi starts anew");
-        return Finding::failure("console", found).fix("Start it anew:", ["sudo reboot"]);
+        let found = format!("the kernel's console is on {name} until this Pi is rebooted");
+        return Finding::failure("console", found).fix("Reboot:", ["sudo reboot"]);
     }
     let getty = format!("serial-getty@{name}.service");
     // The link points at a unit that a prepared root need not have.

@@ -45,7 +45,7 @@ pub(super) fn hat(root: &Root, boot: &Boot, configured: Hat) -> Finding {
 /// The author's own way to stack two Hats is to disable the EEPROM of one; then nothing names it.
 fn no_eeprom(finding: Finding, boot: &Boot, gpio: u8) -> Finding {
     finding.fix("If its EEPROM is disabled (to stack it), say in [[bus]] of /etc/mbushat.toml:", ["hat = false"]).fix(
-        format!("and let the firmware switch the bus on for ever, by its pin (here GPIO {gpio}):"),
+        format!("and let the firmware keep the bus switched on, by its pin (here GPIO {gpio}):"),
         [boot.add(&format!("gpio={gpio}=op,dh")), "sudo reboot".to_owned()],
     )
 }

@@ -1,4 +1,4 @@
-//! The port of a bus: there, allowed, and used by nobody else.
+//! The port of a bus: there, allowed, and not in use.
 
 use std::fs;
 use std::io;
@@ -53,7 +53,7 @@ fn serial(root: &Root, path: &Path, user: Option<&AgentUser>) -> (Port, Finding)
         Err(error) => return (Port::Unusable, failure(format!("cannot look at {shown}: {error}"))),
     };
     if !file.file_type().is_char_device() {
-        let found = format!("{shown} is no device");
+        let found = format!("{shown} is not a device");
         return (Port::Unusable, failure(found).fix("Serial devices of this machine:", ["ls -l /dev/serial/by-id"]));
     }
     if let Some(holder) = holder_of(&root.path(path), &root.path("/proc")) {

@@ -25,7 +25,7 @@ impl Root {
         Self { folder }
     }
 
-    /// Whether this is no prepared machine.
+    /// Whether this is the real machine, not a prepared one.
     #[must_use]
     pub fn is_here(&self) -> bool {
         self.folder == Path::new("/")

@@ -207,6 +207,6 @@ mod tests {
         assert_eq!(of(&[1000], 0o660, 20, &["pi"]), Access::LogIn { user, group });
         assert_eq!(of(&[1000, 20], 0o660, 20, &["pi"]), by_root, "something else is in the way");
         assert_eq!(of(&[1000], 0o600, 20, &[]), by_root, "no group may read it");
-        assert_eq!(of(&[1000], 0o640, 0, &[]), by_root, "nobody belongs to root's group");
+        assert_eq!(of(&[1000], 0o640, 0, &[]), by_root, "no user belongs to root's group");
     }
 }

@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(convert("212", Unit::Fahrenheit, Unit::Celsius), "100");
         assert_eq!(convert("70", Unit::Fahrenheit, Unit::Celsius), "21.111111");
         assert_eq!(convert("1", Unit::CubicMetre, Unit::KilowattHour), "");
-        assert_eq!(convert("1", Unit::Celsius, Unit::Kelvin), "", "a difference is no temperature");
+        assert_eq!(convert("1", Unit::Celsius, Unit::Kelvin), "", "a difference is not a temperature");
     }
 
     #[test]

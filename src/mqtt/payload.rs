@@ -156,7 +156,7 @@ pub enum Event {
     BusDown { bus: String, error: String },
     /// The line of a bus is open.
     BusUp { bus: String },
-    /// `seq` numbers from..=to may never have been used: the last stop was no clean one.
+    /// `seq` numbers from..=to may never have been used: the last stop was not clean.
     UncleanStart { from: u64, to: u64 },
     /// The store was full: these oldest readings were dropped unsent.
     ReadingsDropped { count: u64, from: u64, to: u64 },

@@ -269,7 +269,7 @@ impl Publisher {
             match notice {
                 Notice::Dropped { count, from, to } => self.dropped(count, from, to),
                 Notice::UncleanStart { from, to } => {
-                    tracing::warn!("the last stop was no clean one: the numbers {from} to {to} are skipped");
+                    tracing::warn!("the last stop was not clean: the numbers {from} to {to} are skipped");
                     self.tell(&Event::UncleanStart { from, to });
                 }
                 Notice::Damaged { file, kept, bad } => {

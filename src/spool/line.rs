@@ -31,7 +31,7 @@ pub(super) fn ends_well(bytes: &[u8]) -> bool {
     last.and_then(|piece| piece.strip_suffix(b"\n")).and_then(parse).is_some()
 }
 
-/// What is whole in a piece that is no line: a text whose line feed was cut off or hit, or two lines
+/// What is whole in a piece that is not a line: a text whose line feed was cut off or hit, or two lines
 /// of which the line feed between, or the first one's text, was hit.
 fn without_line_feed(piece: &[u8]) -> Vec<String> {
     let last = parse(piece).or_else(|| parse(piece.split_last()?.1));

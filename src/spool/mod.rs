@@ -123,7 +123,7 @@ pub enum Notice {
         /// The last.
         to: u64,
     },
-    /// The last stop was no clean one: the numbers from..=to may never have been used.
+    /// The last stop was not clean: the numbers from..=to may never have been used.
     UncleanStart {
         /// The first.
         from: u64,

@@ -135,7 +135,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["meter", "reset", "254", "--port", "/dev/null"], 2, "error: there is no meter 254: expected a configured"),
     (&["meter", "set-address", "255", "5", "--port", "/dev/null"], 2, "error: there is no meter 255: expected a"),
     (&["send", "zz"], 2, "error: not hex digits: `zz`\n"),
-    (&["send", "40"], 2, "error: one byte is no frame: expected C and A, or C, A, CI and data\n"),
+    (&["send", "40"], 2, "error: one byte is not a frame: expected C and A, or C, A, CI and data\n"),
     (&["send", "40", "5", "--port", "/nonexistent/tty"], 1, "error: cannot send\n  because cannot open /nonexistent"),
     (&["--config", "/nonexistent", "doctor", "heat"], 78, ""),
     (&["scan", "--port", "/nonexistent/tty"], 1, "error: cannot scan\n  because cannot open /nonexistent/tty: is the"),
@@ -285,6 +285,7 @@ fn a_closed_pipe_ends_quietly() {
 fn the_journal_gets_a_priority_for_each_line_and_no_second_time() {
     use std::os::unix::fs::MetadataExt;
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("journal");
+    _ = std::fs::remove_dir_all(&folder); // a store of an earlier run would have its own lines
     std::fs::create_dir_all(&folder).expect("a writable folder");
     let (config, log) = (folder.join("mbushat.toml"), folder.join("log"));
     let text = "[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[store]\ndirectory = \"store\"\n\

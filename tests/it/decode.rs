@@ -91,7 +91,7 @@ fn every_line_gives_one_object_errors_included() {
     assert_eq!(objects[1]["application_error"]["code"], 8);
     assert_eq!(objects[2]["error"], serde_json::Value::Null, "an acknowledgement is in order");
     assert_eq!(objects[3]["error"], "not hex digits: `nonsense`");
-    assert_eq!(objects[4]["error"], "broken frame: checksum 44, want 45");
+    assert_eq!(objects[4]["error"], "broken frame: checksum 44, expected 45");
     assert_eq!(objects[5]["error"], "encrypted in security mode 5: the meter's key is needed");
     assert_eq!(objects[5]["records"], serde_json::json!([]));
     assert_eq!(output.status.code(), Some(1));
@@ -155,7 +155,7 @@ fn the_table_shows_bytes_meaning_and_value_side_by_side() {
 #[test]
 fn two_frames_on_one_line_are_told_from_a_broken_one() {
     let output = decode(&["--format", "jsonl", "-"], &format!("E5 {ATS}\n"));
-    assert_eq!(lines(&output)[0]["error"], "broken frame: 68 bytes, want 1; each frame has a line of its own");
+    assert_eq!(lines(&output)[0]["error"], "broken frame: 68 bytes, expected 1; each frame has a line of its own");
 }
 
 #[test]

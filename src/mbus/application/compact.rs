@@ -57,7 +57,7 @@ impl fmt::Display for FormatError {
                 write!(f, "compact frame of the unknown format {signature:04X}: a full frame must be read first")
             }
             Self::DoesNotFit => f.write_str("the compact frame does not fit its format"),
-            Self::Crc { got, want } => write!(f, "compact frame: CRC of the records {got:04X}, want {want:04X}"),
+            Self::Crc { got, want } => write!(f, "compact frame: CRC of the records {got:04X}, expected {want:04X}"),
         }
     }
 }

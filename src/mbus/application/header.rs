@@ -93,7 +93,7 @@ impl Status {
 pub struct Configuration(pub u16);
 
 impl Configuration {
-    /// Security mode, bits 12 to 8: 0 is no encryption.
+    /// Security mode, bits 12 to 8: 0 means not encrypted.
     #[must_use]
     pub const fn mode(self) -> u8 {
         self.0.to_be_bytes()[0] & 0x1F

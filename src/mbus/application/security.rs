@@ -92,11 +92,11 @@ impl fmt::Display for SecurityError {
             Self::NoKey { mode } => write!(f, "encrypted in security mode {mode}: the meter's key is needed"),
             Self::WrongKey => f.write_str("wrong key: the decrypted data does not begin with 2F 2F"),
             Self::WrongAuthentication => f.write_str("wrong key or forged telegram: the authentication code differs"),
-            Self::UnsupportedMode { mode } => write!(f, "encrypted in security mode {mode}, want 5 or 7"),
+            Self::UnsupportedMode { mode } => write!(f, "encrypted in security mode {mode}, expected 5 or 7"),
             Self::UnsupportedKeyDerivation { code } => write!(f, "key derivation {code} is not supported"),
             Self::NoIdentity => f.write_str("encrypted with a short header: the meter's secondary address is needed"),
             Self::NoCounter => f.write_str("security mode 7 without a message counter"),
-            Self::Cut { got, want } => write!(f, "encrypted data is cut: {got} bytes, want {want}"),
+            Self::Cut { got, want } => write!(f, "encrypted data is cut: {got} bytes, expected {want}"),
         }
     }
 }

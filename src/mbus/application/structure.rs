@@ -47,7 +47,9 @@ impl fmt::Display for StructureError {
         match *self {
             Self::CutInDib => f.write_str("the telegram ends within DIF and DIFEs"),
             Self::CutInVib => f.write_str("the telegram ends within VIF and VIFEs"),
-            Self::CutInData { got, want } => write!(f, "the telegram ends within the data: {got} bytes, want {want}"),
+            Self::CutInData { got, want } => {
+                write!(f, "the telegram ends within the data: {got} bytes, expected {want}")
+            }
             Self::TooManyDifes => f.write_str("more than 10 DIFEs"),
             Self::TooManyVifes => f.write_str("more than 10 VIFEs"),
             Self::ReservedDif { dif } => write!(f, "reserved DIF {dif:02X}"),

@@ -142,7 +142,7 @@ impl fmt::Display for TelegramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NoData => f.write_str("the frame carries no data"),
-            Self::HeaderCut { got, want } => write!(f, "the header is cut: {got} bytes, want {want}"),
+            Self::HeaderCut { got, want } => write!(f, "the header is cut: {got} bytes, expected {want}"),
             Self::Afl(error) => error.fmt(f),
         }
     }

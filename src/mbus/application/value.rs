@@ -134,7 +134,7 @@ fn read_real<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, Record
     }
 }
 
-/// Type A. All ones is no value; what names a thing keeps its leading zeros.
+/// Type A. All ones is not a value; what names a thing keeps its leading zeros.
 fn read_bcd<'a>(scaling: Scaling, data: Octets<'a>, sign: Sign) -> Result<Value<'a>, RecordError> {
     if data.all_ones() {
         return Ok(Value::Invalid);

@@ -186,15 +186,15 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Empty => f.write_str("no frame: no bytes"),
-            Self::Start { got } => write!(f, "no frame: it starts with {got:02X}, want E5, 10 or 68"),
-            Self::SecondStart { got } => write!(f, "no frame: its fourth byte is {got:02X}, want 68"),
+            Self::Start { got } => write!(f, "no frame: it starts with {got:02X}, expected E5, 10 or 68"),
+            Self::SecondStart { got } => write!(f, "no frame: its fourth byte is {got:02X}, expected 68"),
             Self::Lengths { first, second } => {
                 write!(f, "broken frame: its two length bytes differ ({first:02X} and {second:02X})")
             }
-            Self::TooShort { got } => write!(f, "broken frame: length {got}, want at least 3"),
-            Self::Size { got, want } => write!(f, "broken frame: {got} bytes, want {want}"),
-            Self::Checksum { got, want } => write!(f, "broken frame: checksum {got:02X}, want {want:02X}"),
-            Self::Stop { got } => write!(f, "broken frame: its last byte is {got:02X}, want 16"),
+            Self::TooShort { got } => write!(f, "broken frame: length {got}, expected at least 3"),
+            Self::Size { got, want } => write!(f, "broken frame: {got} bytes, expected {want}"),
+            Self::Checksum { got, want } => write!(f, "broken frame: checksum {got:02X}, expected {want:02X}"),
+            Self::Stop { got } => write!(f, "broken frame: its last byte is {got:02X}, expected 16"),
         }
     }
 }

@@ -61,7 +61,9 @@ impl fmt::Display for ExchangeError {
             Self::Garbled { bytes } => write!(f, "{bytes} bytes came back but no telegram (noise, or two meters)"),
             Self::WrongAddress { got, want } => write!(f, "the meter at {got} answered instead of the one at {want}"),
             Self::WrongIdentity { got, want } => write!(f, "meter {got} answered instead of {want}"),
-            Self::NotAReply { control } => write!(f, "a telegram with C field {control:02X} came, which is no answer"),
+            Self::NotAReply { control } => {
+                write!(f, "a telegram with C field {control:02X} came, which is not an answer")
+            }
             Self::ReadTooLate => f.write_str("the answer was read long after it came, so its values are old"),
             Self::NeverQuiet => f.write_str("the line never falls silent"),
         }

@@ -53,7 +53,7 @@ impl Publisher {
         }
     }
 
-    /// A state from the store counts as present for one interval, so that a restart is no outage.
+    /// A state from the store counts as present for one interval, so that a restart is not an outage.
     fn restore_states(&mut self) {
         for (name, state) in self.spool.remembered(Memo::State) {
             let Some(known) = self.meters.get_mut(name) else { continue };

@@ -212,7 +212,7 @@ fn another_meter_after_a_restart_is_another_device_with_entity_ids_of_its_own() 
         let replaced = sent.iter().any(|(_, text)| text.starts_with(r#"{"event":"meter_replaced","meter":"gas""#));
         assert_eq!(replaced, !store_is_lost, "whom it replaces only the store knows");
         let fell = sent.iter().any(|(_, text)| text.contains("counter_fell"));
-        assert!(!fell, "another meter's total is no fall");
+        assert!(!fell, "another meter's total is not a fall");
         stop(after);
         // and remains one
         let mut again = place.start(&config);

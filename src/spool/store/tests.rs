@@ -29,7 +29,7 @@ impl Folder {
     }
 
     fn open(&self, durability: Durability) -> Spool {
-        Spool::open(&self.store(durability), Instant::now()).expect("nobody else has it")
+        Spool::open(&self.store(durability), Instant::now()).expect("not in use")
     }
 
     fn files(&self, part: &str) -> Vec<PathBuf> {
@@ -199,7 +199,7 @@ fn a_backlog_on_disk_comes_out_in_order_and_is_deleted_as_it_is_acknowledged() {
 fn a_full_store_drops_the_oldest_and_counts_them() {
     let folder = Folder::new("full");
     let store = Store { max_size_bytes: 100_000, ..folder.store(Durability::Outage) };
-    let mut spool = Spool::open(&store, Instant::now()).expect("nobody else has it");
+    let mut spool = Spool::open(&store, Instant::now()).expect("not in use");
     let mut now = Instant::now();
     for _ in 0..100 {
         take(&mut spool, 100, now);

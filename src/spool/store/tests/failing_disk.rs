@@ -172,6 +172,11 @@ impl State {
         let at = self.random.index(length);
         let kind = self.random.below(5);
         let inode = &mut self.inodes[number];
+        if kind < 3 {
+            // it happens on the disk, which never had what a failed sync threw away
+            inode.now = inode.on_disk();
+            inode.lost = None;
+        }
         let kind = match kind {
             0 => {
                 inode.now[at] ^= 0x10;

@@ -63,6 +63,7 @@
 //! | `rumqttc` | `mqtt::link` |
 //! | `toml` | `config::file` |
 //! | `aes`, `cbc`, `cmac` | `mbus::application::security` |
+//! | `crc32fast` | `spool::line` |
 //!
 //! `tests/it/rooms.rs` reads both tables from this page and holds `src/` to them; `tests/it/circles.rs`
 //! looks for circles of modules inside a room.

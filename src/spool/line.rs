@@ -1,4 +1,4 @@
-//! One line of a file of the store: the CRC-32 of a text in hex, a space, the text, a line feed.
+//! One line of a file of the store: the CRC-32 (IEEE 802.3) of a text in hex, a space, the text, a line feed.
 //!
 //! A line stands for itself: whatever happened to its neighbours or its line feeds, it is found again
 //! and believed if its sum is right. A text's own line feeds and backslashes are escaped.
@@ -6,7 +6,7 @@
 /// Appends a line.
 pub(super) fn write(text: &str, out: &mut Vec<u8>) {
     let escaped = text.replace('\\', "\\\\").replace('\n', "\\n");
-    out.extend_from_slice(format!("{:08x} {escaped}\n", crc32(escaped.as_bytes())).as_bytes());
+    out.extend_from_slice(format!("{:08x} {escaped}\n", crc32fast::hash(escaped.as_bytes())).as_bytes());
 }
 
 /// The texts of all good lines, and how many pieces between line feeds were not one.
@@ -50,7 +50,7 @@ fn without_line_feed(piece: &[u8]) -> Vec<String> {
 fn parse(line: &[u8]) -> Option<String> {
     let (sum, text) = (line.get(..8)?, line.get(9..)?);
     // compared as text: a turned bit that makes an `a` an `A` is damage too
-    if line.get(8) != Some(&b' ') || sum != format!("{:08x}", crc32(text)).as_bytes() {
+    if line.get(8) != Some(&b' ') || sum != format!("{:08x}", crc32fast::hash(text)).as_bytes() {
         return None;
     }
     unescape(std::str::from_utf8(text).ok()?)
@@ -72,37 +72,13 @@ fn unescape(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// CRC-32 of IEEE 802.3, reflected.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        let place = (sum ^ u32::from(*byte)) & 0xFF;
-        (sum >> 8) ^ TABLE.get(place as usize).copied().unwrap_or_default()
-    })
-}
-
-/// The remainder of each byte.
-#[allow(clippy::indexing_slicing, reason = "computed by the compiler, which would say so")]
-const TABLE: [u32; 256] = {
-    let (mut table, mut byte) = ([0; 256], 0_u32);
-    while byte < 256 {
-        let (mut sum, mut bit) = (byte, 0);
-        while bit < 8 {
-            sum = (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[byte as usize] = sum;
-        byte += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_sum_is_the_usual_one() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926);
     }
 
     #[test]

@@ -225,7 +225,9 @@ impl Journal {
     /// Adds nothing more to the last file, and trusts no sync of before.
     pub(super) fn sync_all(&mut self) {
         self.open = false;
-        self.unsynced = self.segments.iter().map(|segment| self.path(segment)).collect();
+        // one that somebody removed has nothing to sync, and would fail each time
+        let there = self.segments.iter().filter(|segment| segment.bytes > 0);
+        self.unsynced = there.map(|segment| self.path(segment)).collect();
         self.unsynced.push(self.folder.clone());
     }
 
@@ -270,11 +272,13 @@ impl Journal {
         let is_last = index + 1 == self.segments.len();
         let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
         let (entries, _, bad) = segment.entries(&lines, segment.last);
+        if is_gone {
+            segment.bytes = 0;
+        }
         if entries.len() < segment.numbers().len() || (bad > 0 && !segment.is_damaged()) {
             let before = segment.numbers();
             segment.damage(&entries, bad);
             if is_gone {
-                segment.bytes = 0;
                 Notice::Gone { files: 1 }.add_to(notices);
             }
             notices.extend(segment.damaged_notice(path));

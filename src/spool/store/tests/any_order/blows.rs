@@ -70,7 +70,7 @@ impl Run {
         };
         drop(state);
         let after = self.ids_on_disk();
-        before.difference(&after).for_each(|id| _ = self.promised.remove(id));
+        self.hit.extend(before.difference(&after));
         *self.operations.entry(what).or_default() += 1;
     }
 

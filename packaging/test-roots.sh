@@ -82,7 +82,7 @@ installs() {
 unpacks() {
   check "it unpacks into one folder" sh_in_it "tar -C /opt --strip-components=1 -xf /share/mbushat.tar.gz && test -x /opt/mbushat"
   check "the program starts where it lies" sh_in_it "/opt/mbushat decode --format jsonl $TELEGRAM | grep -q 0.05"
-  check "install.sh installs it" sh_in_it "apt-get install -y -q --no-install-recommends systemd >/dev/null && /opt/packaging/install.sh && /opt/packaging/install.sh"
+  check "install.sh installs it" sh_in_it "apt-get install -y -q --no-install-recommends procps systemd >/dev/null && /opt/packaging/install.sh && /opt/packaging/install.sh"
 }
 
 # what both ways leave behind

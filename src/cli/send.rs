@@ -146,7 +146,7 @@ mod tests {
         let two = of(&[0x10, 0x40, 5, 0x45, 0x16, 0x10, 0x40, 6, 0x46, 0x16], 0);
         assert_eq!(two, ["<- 10 40 05 45 16  SND_NKE to 5", "<- 10 40 06 46 16  SND_NKE to 6"]);
         let noise = of(&[0x00, 0x10, 0x40, 5, 0x45, 0x16], 0);
-        assert!(noise.len() == 2 && noise[1].contains("no frame"), "{noise:?}");
+        assert!(noise.len() == 2 && noise[1].contains("not a frame"), "{noise:?}");
         assert!(of(&[1, 2], 0)[0].contains("no frame"));
     }
 }

@@ -322,7 +322,7 @@ impl Run {
 
 #[test]
 fn in_any_order_of_operations_and_faults_the_promises_hold() {
-    let runs = std::env::var("MBUSHAT_SPOOL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(32);
+    let runs = std::env::var("MBUSHAT_SPOOL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(64);
     let first = std::env::var("MBUSHAT_SPOOL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     let (mut operations, mut faults, mut steps) = (BTreeMap::new(), BTreeMap::new(), 0);
     for seed in first..first + runs {

@@ -3,7 +3,8 @@
 //!
 //! It is our own because no library fits: rumqttd 0.20 panics at MQTT 5 properties, and one of the
 //! hundred crates that it brings needs a newer compiler than Debian 13 has. So do the present mqtt5
-//! and rmqtt, which bring more.
+//! and rmqtt, which bring more. The packets are our own too: rumqttc's codec takes MQTT 5's short
+//! DISCONNECT for an error, after which the will would be published, and its types differ by version.
 //!
 //! It promises less than a real one, and says so to its clients: subscriptions are granted QoS 0, no
 //! session outlives its connection, and there are no shared subscriptions or message expiry.

@@ -9,7 +9,7 @@
 set -euo pipefail
 # shellcheck source=program.sh
 . "$(dirname "$(readlink -f "$0")")/program.sh"
-CARGO_DEB=3.8.0 # the newest that rustc 1.85 builds
+CARGO_DEB=3.6.4 # the newest that rustc 1.85 builds: later ones say so, but use a newer syntax
 
 # cargo-deb reads [package.metadata.deb] of Cargo.toml; --no-build: it only packs.
 pack_deb() {

@@ -29,6 +29,7 @@ prepare_root() {
 
 # A home and a /tmp of this run alone; the trusted certificates of this machine, in case of a proxy.
 prepare_home() {
+  touch "$WORK/log"
   mkdir -p "$WORK/home"; mkdir -m 1777 "$WORK/tmp"
   git clone -q --bare --no-hardlinks "$SRC" "$WORK/home/mbushat.git"
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$WORK/home/ca.crt"

@@ -13,9 +13,10 @@ mod pace;
 pub mod probe;
 mod tls;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,6 +25,9 @@ use crate::config::Mqtt;
 use connection::{Client, Event, Identity, Wire};
 pub use fault::Fault;
 use pace::{BackOff, Dialect};
+
+/// A subscription that was refused is asked for again after this time: some brokers refuse for a moment only.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(60);
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,7 +284,13 @@ impl Connection {
                         }
                         Some(order) => book.obey(order, number, &client),
                     },
-                    () = sleep_until(heard + patience) => return End::Fault(Fault::Silent),
+                    () = sleep_until(book.oldest_sent().map_or(heard, |sent| sent.min(heard)) + patience) => {
+                        let is_silent = heard.elapsed() >= patience;
+                        return End::Fault(if is_silent { Fault::Silent } else { Fault::Unacknowledged });
+                    }
+                    () = sleep_until(book.again_at.unwrap_or(heard)), if book.again_at.is_some() => {
+                        book.subscribe_again(&client);
+                    }
                 }
                 while let Some((id, refusal)) = book.refused.pop_front() {
                     if events.send(LinkEvent::Refused(id, refusal)).await.is_err() {
@@ -312,10 +322,15 @@ struct Book {
     max_packet_bytes: usize,
     /// Handed to rumqttc, in order, packet id not yet known.
     queued: VecDeque<u64>,
-    /// Packet id to message id.
-    sent: HashMap<u16, u64>,
+    /// Packet id to message id, and when it left.
+    sent: HashMap<u16, (u64, Instant)>,
     /// Subscriptions without their SUBACK.
     filters: VecDeque<Vec<String>>,
+    /// Those that the broker refused, and when they are tried again.
+    unsubscribed: Vec<String>,
+    again_at: Option<Instant>,
+    /// Those of which that was logged.
+    refused_filters: HashSet<String>,
     /// Not even handed to rumqttc.
     refused: VecDeque<(u64, Refusal)>,
     /// DISCONNECT is queued: nothing else is taken, it must still leave.
@@ -347,6 +362,19 @@ impl Book {
         }
     }
 
+    /// When the oldest message left that is not acknowledged.
+    fn oldest_sent(&self) -> Option<Instant> {
+        self.sent.values().map(|(_, left)| *left).min()
+    }
+
+    fn subscribe_again(&mut self, client: &Client) {
+        self.again_at = None;
+        let filters = std::mem::take(&mut self.unsubscribed);
+        if !filters.is_empty() && client.subscribe(&filters) {
+            self.filters.push_back(filters);
+        }
+    }
+
     fn leave(&mut self, client: &Client) {
         self.leaving = true;
         if !client.disconnect() {
@@ -358,18 +386,25 @@ impl Book {
         match event {
             Event::Sent(packet_id) => {
                 let id = self.queued.pop_front()?;
-                self.sent.insert(packet_id, id);
+                self.sent.insert(packet_id, (id, Instant::now()));
                 None
             }
-            Event::Acked(packet_id) | Event::Unheard(packet_id) => self.sent.remove(&packet_id).map(LinkEvent::Acked),
+            Event::Acked(packet_id) | Event::Unheard(packet_id) => {
+                self.sent.remove(&packet_id).map(|(id, _)| LinkEvent::Acked(id))
+            }
             Event::Refused(packet_id, refusal) => {
-                self.sent.remove(&packet_id).map(|id| LinkEvent::Refused(id, refusal))
+                self.sent.remove(&packet_id).map(|(id, _)| LinkEvent::Refused(id, refusal))
             }
             Event::Message { topic, payload, retain } => Some(LinkEvent::Message { topic, payload, retain }),
             Event::Subscribed(granted) => {
                 let filters = self.filters.pop_front().unwrap_or_default();
-                for (filter, _) in filters.iter().zip(granted).filter(|(_, granted)| !granted) {
-                    tracing::warn!(filter, "the broker does not allow this subscription");
+                let refused = filters.into_iter().zip(granted).filter(|(_, granted)| !granted);
+                for (filter, _) in refused {
+                    if self.refused_filters.insert(filter.clone()) {
+                        tracing::warn!(filter, "the broker does not allow this subscription; it is asked again");
+                    }
+                    self.unsubscribed.push(filter);
+                    self.again_at = Some(Instant::now() + SUBSCRIBE_AGAIN);
                 }
                 None
             }

@@ -5,27 +5,38 @@
 //!   newest payload. After every connect all of them are published again, in the order of
 //!   [`Class`], because a will may have been sent, or the broker may have forgotten them.
 //! - *notes* (events, responses): once, in order, kept in a bounded queue while there is no broker.
-//! - *readings*: from the spool, oldest first. A cursor moves only when the broker has acknowledged
-//!   everything up to it; after a reconnect they are sent again from the cursor.
+//! - *readings*: from the spool, oldest first, of each topic one at a time. A cursor moves only when the
+//!   broker has acknowledged everything up to it; after a reconnect what it does not have is sent again.
 //!
 //! Documents go before notes, notes before readings, and readings never fill the whole window, so
 //! that live data is not delayed by a backlog.
 //!
+//! What the broker refuses, or closes the connection at, is tried again after growing pauses (`blocks`),
+//! while everything else goes on. Only a reading that it can never take is given up: one that is too
+//! large, or of a topic it does not know, or at which it has closed the connection too often.
+//!
 //! Not here: topics and payloads, the connection (`link`), the store (`spool`).
 
-mod doubt;
+mod blocks;
+mod documents;
 mod readings;
+mod suspects;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::link::{Publish, Refusal};
-use readings::Readings;
+use blocks::Blocks;
+use documents::{Documents, Key};
+use readings::{Readings, Step, Waiting};
+use suspects::Suspects;
 
 /// Messages on the way, at most.
 const WINDOW: usize = 64;
 /// Notes that wait for a broker; the oldest are dropped.
 const NOTES: usize = 1000;
+/// So often the broker may close the connection at a reading; then it is set aside.
+const CLOSED_AT_A_READING: u32 = 8;
 /// After a birth message, Home Assistant is given this time to send another one …
 const BIRTH_DEBOUNCE: Duration = Duration::from_secs(2);
 /// … and after the announcements this time to make its entities, before it gets their states.
@@ -48,6 +59,14 @@ pub enum Class {
     Info,
 }
 
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Document(Class),
+    Note,
+    Reading,
+}
+
 /// What the caller must do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -66,14 +85,23 @@ pub enum Next {
     Wait,
 }
 
+/// The broker has a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The cursor, where it moved.
+    pub cursor: Option<u64>,
+}
+
 /// What a refused or doubtful message came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Its topic.
     pub topic: String,
-    /// Why; `None`: the broker closed the connection at it, again and again.
+    /// The length of its payload.
+    pub bytes: usize,
+    /// Why; `None`: the broker closed the connection at it.
     pub refusal: Option<Refusal>,
-    /// The first time for this topic on this connection: worth a line in the log.
+    /// The first time since a message of this topic was taken: worth a line in the log.
     pub first: bool,
     /// A reading that the broker will never take: the caller sets it aside in the spool.
     pub set_aside: Option<u64>,
@@ -86,28 +114,18 @@ pub struct Verdict {
 pub struct Outbox {
     connected: bool,
     subscribed: bool,
-    documents: BTreeMap<(Class, String), Retained>,
-    /// Documents to publish.
-    dirty: BTreeSet<(Class, String)>,
+    documents: Documents,
     notes: VecDeque<Note>,
-    /// Notes dropped because too many waited.
+    /// Notes lost: too many waited, or the broker did not take them.
     notes_dropped: u64,
     on_the_way: BTreeMap<u64, Sent>,
     next_id: u64,
     readings: Readings,
-    /// Topics refused on this connection: they get one try.
-    refused: HashSet<String>,
-    /// Topics of which that, or a message too large, was logged on this connection.
+    blocks: Blocks,
+    suspects: Suspects,
+    /// Topics of which a message that can never be taken was logged on this connection.
     logged: HashSet<String>,
     birth: Option<(Instant, BirthPhase)>,
-}
-
-/// The newest payload of a topic that has one.
-#[derive(Debug)]
-struct Retained {
-    payload: Vec<u8>,
-    retain: bool,
-    on_the_way: bool,
 }
 
 #[derive(Debug)]
@@ -117,10 +135,32 @@ struct Note {
 }
 
 #[derive(Debug)]
-enum Sent {
-    Document((Class, String)),
+struct Sent {
+    what: What,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum What {
+    Document(Key),
     Note(Note),
     Reading { seq: u64, topic: String },
+}
+
+impl What {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Document((class, _)) => Kind::Document(*class),
+            Self::Note(_) => Kind::Note,
+            Self::Reading { .. } => Kind::Reading,
+        }
+    }
+
+    fn topic(&self) -> &str {
+        match self {
+            Self::Document((_, topic)) | Self::Note(Note { topic, .. }) | Self::Reading { topic, .. } => topic,
+        }
+    }
 }
 
 /// How far a Home Assistant is that was just started.
@@ -139,14 +179,14 @@ impl Outbox {
         Self {
             connected: false,
             subscribed: false,
-            documents: BTreeMap::new(),
-            dirty: BTreeSet::new(),
+            documents: Documents::default(),
             notes: VecDeque::new(),
             notes_dropped: 0,
             on_the_way: BTreeMap::new(),
             next_id: 0,
             readings: Readings::new(cursor),
-            refused: HashSet::new(),
+            blocks: Blocks::default(),
+            suspects: Suspects::default(),
             logged: HashSet::new(),
             birth: None,
         }
@@ -154,32 +194,24 @@ impl Outbox {
 
     /// Sets the newest payload of a topic; an empty one removes it from the broker.
     pub fn set(&mut self, class: Class, topic: &str, payload: Vec<u8>, retain: bool) {
-        let key = (class, topic.to_owned());
-        let on_the_way = self.documents.get(&key).is_some_and(|d| d.on_the_way);
-        self.documents.insert(key.clone(), Retained { payload, retain, on_the_way });
-        self.dirty.insert(key);
+        self.documents.set((class, topic.to_owned()), payload, retain);
     }
 
     /// The newest payload of a topic.
     #[must_use]
     pub fn get(&self, class: Class, topic: &str) -> Option<&[u8]> {
-        self.documents.get(&(class, topic.to_owned())).map(|d| d.payload.as_slice())
+        self.documents.get(&(class, topic.to_owned()))
     }
 
     /// Takes every retained document of these classes back from the broker.
     pub fn clear(&mut self, wanted: impl Fn(Class) -> bool) {
-        for (key, document) in self.documents.iter_mut().filter(|((class, _), _)| wanted(*class)) {
-            document.payload.clear();
-            self.dirty.insert(key.clone());
-        }
+        self.documents.clear(wanted);
     }
 
     /// Forgets all documents: others, under other topics, take their places. Only what is being taken back
     /// still is.
     pub fn forget_documents(&mut self) {
-        self.documents.retain(|_, document| document.payload.is_empty());
-        let Self { documents, dirty, .. } = self;
-        dirty.retain(|key| documents.contains_key(key));
+        self.documents.forget();
     }
 
     /// Queues a message that is published once.
@@ -191,59 +223,73 @@ impl Outbox {
         self.notes.push_back(Note { topic, payload });
     }
 
-    /// A new connection: everything retained is published again, readings from the cursor on.
+    /// A new connection: everything retained is published again, and the readings that the broker does not
+    /// have.
     pub fn up(&mut self) {
         self.recall();
         self.connected = true;
         self.subscribed = false;
-        self.refused.clear();
+        self.blocks.reconnected();
         self.logged.clear();
-        self.dirty.extend(self.documents.keys().cloned());
+        self.documents.again(|_| true);
         // what Home Assistant got last may be lost
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }
 
     /// The connection is gone; `closed` by the other end, not by silence or the network. The
-    /// verdict is on the reading at which it always closes, if there is one.
-    pub fn down(&mut self, closed: bool) -> Option<Verdict> {
-        let suspect = if self.connected && closed { self.suspect() } else { None };
+    /// verdict is on the message at which it closes, once that is known.
+    pub fn down(&mut self, closed: bool, now: Instant) -> Option<Verdict> {
+        let guilty = if self.connected && closed { self.guilty() } else { None };
+        let verdict = guilty.and_then(|id| self.blocked(id, now));
         self.recall();
         self.connected = false;
-        let (seq, topic) = suspect?;
-        if !self.readings.doubt.convicts(seq) {
-            return None;
-        }
-        let cursor = self.readings.settle_unsent(seq);
-        Some(Verdict { topic, refusal: None, first: true, set_aside: Some(seq), cursor })
+        verdict
     }
 
-    /// The oldest reading on the way, if no other kind of message is.
-    fn suspect(&self) -> Option<(u64, String)> {
-        let mut oldest: Option<(u64, &String)> = None;
-        for sent in self.on_the_way.values() {
-            let Sent::Reading { seq, topic } = sent else { return None };
-            if oldest.is_none_or(|(other, _)| *seq < other) {
-                oldest = Some((*seq, topic));
+    /// The message at which the broker has closed the connection.
+    fn guilty(&mut self) -> Option<u64> {
+        let alone = self.on_the_way.first_key_value().filter(|_| self.on_the_way.len() == 1);
+        let alone = alone.map(|(id, Sent { what, .. })| (*id, self.blocks.goes_alone(what.kind(), what.topic())));
+        match alone {
+            Some((id, true)) => Some(id),
+            other => {
+                let shown = self.suspects.hung_up(self.on_the_way.values().map(|sent| sent.what.topic()));
+                other.filter(|_| shown).map(|(id, _)| id)
             }
         }
-        oldest.map(|(seq, topic)| (seq, topic.clone()))
+    }
+
+    fn blocked(&mut self, id: u64, now: Instant) -> Option<Verdict> {
+        let Sent { what, bytes } = self.on_the_way.remove(&id)?;
+        let topic = what.topic().to_owned();
+        self.suspects.cleared(&topic);
+        let times = self.blocks.closed(what.kind(), &topic, now);
+        let mut verdict = Verdict { topic, bytes, refusal: None, first: times == 1, set_aside: None, cursor: None };
+        match what {
+            What::Document(key) => self.documents.back(key, true),
+            What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
+            What::Reading { seq, .. } if times >= CLOSED_AT_A_READING => self.set_aside(seq, &mut verdict),
+            What::Reading { seq, .. } => self.readings.back(seq),
+        }
+        Some(verdict)
+    }
+
+    fn set_aside(&mut self, seq: u64, verdict: &mut Verdict) {
+        verdict.set_aside = Some(seq);
+        verdict.cursor = self.readings.settle(seq);
     }
 
     /// Takes back what is on the way.
     fn recall(&mut self) {
         for sent in std::mem::take(&mut self.on_the_way).into_values().rev() {
-            match sent {
-                Sent::Document(key) => {
-                    if let Some(document) = self.documents.get_mut(&key) {
-                        document.on_the_way = false;
-                        self.dirty.insert(key);
-                    }
-                }
-                Sent::Note(note) => self.notes.push_front(note),
-                Sent::Reading { .. } => {}
+            match sent.what {
+                What::Document(key) => self.documents.back(key, true),
+                What::Note(note) => self.notes.push_front(note),
+                What::Reading { .. } => {}
             }
         }
         self.readings.restart();
+        self.blocks.recall();
     }
 
     /// Home Assistant has started: announcements again, then availability and states.
@@ -258,7 +304,7 @@ impl Outbox {
             return None;
         }
         let birth = self.birth.map(|(at, _)| at);
-        birth.into_iter().chain(self.readings.hold_until).min()
+        birth.into_iter().chain(self.blocks.wake_at()).min()
     }
 
     /// What to do now; call it until it says [`Next::Wait`].
@@ -273,128 +319,148 @@ impl Outbox {
         if let Some(step) = self.birth_step(now) {
             return Next::Birth(step);
         }
-        if self.on_the_way.len() >= WINDOW {
+        self.blocks.expire(now);
+        if self.is_full() {
             return Next::Wait;
         }
-        if let Some(message) = self.next_document() {
+        if let Some(message) = self.next_document().or_else(|| self.next_note()) {
             return Next::Publish(message);
         }
-        if let Some(note) = self.notes.pop_front() {
-            let (topic, payload) = (note.topic.clone(), note.payload.clone());
-            return Next::Publish(self.send(Sent::Note(note), topic, payload, false));
+        let Self { readings, blocks, on_the_way, .. } = self;
+        match readings.next(|topic| blocks.may_go(Kind::Reading, topic, on_the_way.is_empty())) {
+            Step::Wait => Next::Wait,
+            Step::After(seq) => Next::ReadingAfter(seq),
+            Step::Again(seq) => Next::ReadingAgain(seq),
+            Step::Send(Waiting { seq, topic, payload }) => {
+                self.reading(seq, topic, payload).map_or(Next::Wait, Next::Publish)
+            }
         }
-        self.readings.next(now)
     }
 
-    /// The first document that is newer than the broker's and not on the way already.
+    fn is_full(&self) -> bool {
+        let goes_alone = |Sent { what, .. }: &Sent| self.blocks.goes_alone(what.kind(), what.topic());
+        match self.on_the_way.len() {
+            0 => false,
+            1 => self.suspects.go_one_by_one() || self.on_the_way.values().any(goes_alone),
+            some => self.suspects.go_one_by_one() || some >= WINDOW,
+        }
+    }
+
     fn next_document(&mut self) -> Option<Publish> {
-        let idle = |key: &&(Class, String)| self.documents.get(*key).is_some_and(|d| !d.on_the_way);
-        let key = self.dirty.iter().find(idle)?.clone();
-        self.dirty.remove(&key);
-        let document = self.documents.get_mut(&key)?;
-        document.on_the_way = true;
-        let (payload, retain, topic) = (document.payload.clone(), document.retain, key.1.clone());
-        Some(self.send(Sent::Document(key), topic, payload, retain))
+        let Self { documents, blocks, on_the_way, .. } = self;
+        let is_idle = on_the_way.is_empty();
+        let (key, payload, retain) =
+            documents.send_first(|(class, topic)| blocks.may_go(Kind::Document(*class), topic, is_idle))?;
+        let topic = key.1.clone();
+        Some(self.send(What::Document(key), topic, payload, retain))
     }
 
-    fn send(&mut self, sent: Sent, topic: String, payload: Vec<u8>, retain: bool) -> Publish {
+    fn next_note(&mut self) -> Option<Publish> {
+        if !self.blocks.may_go(Kind::Note, &self.notes.front()?.topic, self.on_the_way.is_empty()) {
+            return None;
+        }
+        let note = self.notes.pop_front()?;
+        let (topic, payload) = (note.topic.clone(), note.payload.clone());
+        Some(self.send(What::Note(note), topic, payload, false))
+    }
+
+    fn send(&mut self, what: What, topic: String, payload: Vec<u8>, retain: bool) -> Publish {
         self.next_id += 1;
-        self.on_the_way.insert(self.next_id, sent);
+        self.blocks.trying(what.kind(), &topic);
+        self.on_the_way.insert(self.next_id, Sent { what, bytes: payload.len() });
         Publish { id: self.next_id, topic, payload, retain }
     }
 
     fn birth_step(&mut self, now: Instant) -> Option<BirthPhase> {
         let (_, step) = self.birth.filter(|(at, _)| *at <= now)?;
         let announcement = |class| matches!(class, Class::AgentAnnouncement | Class::Announcement);
-        let again = self.documents.keys().filter(|(class, _)| announcement(*class) == (step == BirthPhase::Announce));
-        self.dirty.extend(again.cloned());
+        self.documents.again(|class| announcement(class) == (step == BirthPhase::Announce));
         self.birth = (step == BirthPhase::Announce).then_some((now + BIRTH_SETTLE, BirthPhase::States));
         Some(step)
     }
 
-    /// The reading that [`Next::ReadingAfter`] or [`Next::ReadingAgain`] asked for.
-    pub fn reading(&mut self, seq: u64, topic: String, payload: Vec<u8>) -> Publish {
-        self.readings.handed_out(seq);
-        self.send(Sent::Reading { seq, topic: topic.clone() }, topic, payload, false)
+    /// The reading that [`Next::ReadingAfter`] or [`Next::ReadingAgain`] asked for; `None` where it has to
+    /// wait for another one of its topic.
+    pub fn reading(&mut self, seq: u64, topic: String, payload: Vec<u8>) -> Option<Publish> {
+        let may_go = self.blocks.may_go(Kind::Reading, &topic, self.on_the_way.is_empty());
+        let Waiting { seq, topic, payload } = self.readings.offered(Waiting { seq, topic, payload }, may_go)?;
+        Some(self.send(What::Reading { seq, topic: topic.clone() }, topic, payload, false))
     }
 
-    /// A reading that was asked for is no longer in the spool.
+    /// A reading that was asked for again is no longer in the spool. The cursor, where it moved.
     pub fn reading_is_gone(&mut self, seq: u64) -> Option<u64> {
-        self.readings.handed_out(seq);
         self.readings.settle(seq)
     }
 
-    /// The broker has it. The cursor, where it moved.
-    pub fn acked(&mut self, id: u64) -> Option<u64> {
-        match self.on_the_way.remove(&id)? {
-            Sent::Document(key) => {
-                let document = self.documents.get_mut(&key)?;
-                document.on_the_way = false;
-                if document.payload.is_empty() && !self.dirty.contains(&key) {
-                    self.documents.remove(&key);
-                }
-                None
-            }
-            Sent::Note(_) => None,
-            Sent::Reading { seq, .. } => {
-                self.readings.doubt.clear();
-                self.readings.settle(seq)
-            }
-        }
+    /// The spool has lost the readings with these numbers: how many of them were delivered or set aside
+    /// already, and the cursor, where it moved.
+    pub fn readings_are_lost(&mut self, from: u64, to: u64) -> (u64, Option<u64>) {
+        self.readings.lost(from, to)
     }
 
-    /// The broker refuses it. Nothing is tried again at once, and a topic once refused gets
-    /// no second try on this connection.
+    /// The broker has it.
+    pub fn acked(&mut self, id: u64) -> Option<Delivered> {
+        let Sent { what, .. } = self.on_the_way.remove(&id)?;
+        self.blocks.acked(what.kind(), what.topic());
+        self.suspects.cleared(what.topic());
+        match what {
+            What::Document(key) => self.documents.acked(&key),
+            What::Note(_) => {}
+            What::Reading { seq, .. } => return self.readings.acked(seq).map(|cursor| Delivered { cursor }),
+        }
+        None
+    }
+
+    /// The broker refuses it. It is tried again after a pause, unless that can never help; a note is not.
     pub fn refused(&mut self, id: u64, refusal: Refusal, now: Instant) -> Option<Verdict> {
-        let sent = self.on_the_way.remove(&id)?;
-        let (topic, seq) = match sent {
-            Sent::Document(key) => {
-                if let Some(document) = self.documents.get_mut(&key) {
-                    document.on_the_way = false;
-                }
-                (key.1, None)
-            }
-            Sent::Note(note) => (note.topic, None),
-            Sent::Reading { seq, topic } => (topic, Some(seq)),
+        let Sent { what, bytes } = self.on_the_way.remove(&id)?;
+        let topic = what.topic().to_owned();
+        self.suspects.cleared(&topic);
+        let is_final = matches!(refusal, Refusal::TooLarge | Refusal::Topic);
+        let first = match &what {
+            What::Document(_) | What::Reading { .. } if !is_final => self.blocks.refused(&topic, now),
+            _ => self.logged.insert(topic.clone()),
         };
-        let known = self.refused.contains(&topic);
-        let hopeless = known || refusal == Refusal::TooLarge;
-        let set_aside = seq.filter(|seq| hopeless || self.readings.is_last_try(*seq));
-        let final_word = seq.is_none() || set_aside.is_some();
-        if let (Some(seq), false) = (seq, final_word) {
-            self.readings.try_again(seq, now);
+        let mut verdict = Verdict { topic, bytes, refusal: Some(refusal), first, set_aside: None, cursor: None };
+        match what {
+            What::Document(key) => self.documents.back(key, !is_final),
+            What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
+            What::Reading { seq, .. } if is_final || self.readings.is_at_its_reach() => {
+                self.set_aside(seq, &mut verdict);
+            }
+            What::Reading { seq, .. } => self.readings.back(seq),
         }
-        let first = final_word && self.logged.insert(topic.clone());
-        if final_word && refusal != Refusal::TooLarge {
-            self.refused.insert(topic.clone());
-        }
-        let cursor = set_aside.and_then(|seq| self.readings.settle(seq));
-        Some(Verdict { topic, refusal: Some(refusal), first, set_aside, cursor })
+        Some(verdict)
     }
 
     /// The readings have other numbers now: those above `cursor` are sent, again if need be.
     pub fn rewind(&mut self, cursor: u64) {
-        self.on_the_way.retain(|_, sent| !matches!(sent, Sent::Reading { .. }));
+        self.on_the_way.retain(|_, sent| !matches!(sent.what, What::Reading { .. }));
         self.readings = Readings::new(cursor);
     }
 
-    /// Documents and notes that the broker does not have yet.
+    /// Whether the broker has every document and note.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.dirty.is_empty() && self.notes.is_empty() && self.on_the_way.is_empty()
+        self.documents.is_clean() && self.notes.is_empty() && self.on_the_way.is_empty()
     }
 
     /// Whether the broker has acknowledged the newest payload of this document.
     #[must_use]
     pub fn has_arrived(&self, class: Class, topic: &str) -> bool {
-        let key = (class, topic.to_owned());
-        !self.dirty.contains(&key) && self.documents.get(&key).is_none_or(|d| !d.on_the_way)
+        self.documents.has_arrived(&(class, topic.to_owned()))
     }
 
-    /// Notes lost so far because too many waited for a broker.
+    /// Notes lost so far: too many waited for a broker, or it did not take them.
     #[must_use]
     pub fn notes_dropped(&self) -> u64 {
         self.notes_dropped
+    }
+
+    /// Readings above the cursor that are delivered or set aside, though the spool still has them.
+    #[must_use]
+    pub fn done_above_the_cursor(&self) -> u64 {
+        self.readings.done_above_the_cursor()
     }
 }
 

@@ -50,8 +50,6 @@ pub(super) struct Publisher {
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
     readings: Readings,
-    /// Readings that the broker refused, and that are still in the store until those before them are settled.
-    refused: u64,
     lengths: Lengths,
     openers: Openers,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
@@ -83,7 +81,6 @@ impl Publisher {
             leaving: BTreeSet::new(),
             // what the last run left in the store is this one's to deliver
             readings: Readings { taken: spool.depth(), ..Readings::default() },
-            refused: 0,
             config,
             spool,
             lengths: Lengths::default(),
@@ -281,7 +278,7 @@ impl Publisher {
                     tracing::error!("files of readings were removed from the store {store}: {files}");
                 }
                 Notice::Lost { count, from, to } => {
-                    self.readings.dropped += count;
+                    let count = self.lost(count, from, to);
                     tracing::error!("readings lost with damaged or removed files: {count}, numbers {from} to {to}");
                     self.tell(&Event::ReadingsDropped { count, from, to });
                 }

@@ -29,7 +29,7 @@ use crate::status::Status;
 use messages::{Waiting, next_outcome};
 use status::Display;
 
-/// Events taken at one turn, at most.
+/// Events taken, and readings looked at, at one turn, at most.
 const CATCH_UP: usize = 256;
 /// Different reasons for one outage that are logged.
 const FAULTS: usize = 10;
@@ -88,6 +88,8 @@ pub struct OutboxTask {
     /// What the blocking pool does for the spool.
     disk_work: Option<JoinHandle<DiskDone>>,
     display: Display,
+    /// More readings must be looked at before it is known which can go.
+    look_further: bool,
     /// Connect again as this, once pending messages are flushed, or at the latest at this time.
     reconnect: Option<(Credentials, Instant)>,
 }
@@ -106,6 +108,7 @@ impl OutboxTask {
             disk_work: None,
             display: Display::new(now),
             reconnect: None,
+            look_further: false,
         }
     }
 
@@ -144,6 +147,9 @@ impl OutboxTask {
     }
 
     fn wake_at(&self) -> Instant {
+        if self.look_further {
+            return Instant::now();
+        }
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
         let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect);
@@ -230,8 +236,8 @@ impl OutboxTask {
             LinkEvent::Up { connection, version } => self.up(connection, version),
             LinkEvent::Down(fault) => self.down(fault),
             LinkEvent::Acked(id) => {
-                if let Some(cursor) = self.publisher.outbox.acked(id) {
-                    self.publisher.settle(cursor);
+                if let Some(delivered) = self.publisher.outbox.acked(id) {
+                    self.publisher.delivered(delivered);
                 }
             }
             LinkEvent::Refused(id, refusal) => {
@@ -257,8 +263,8 @@ impl OutboxTask {
 
     fn down(&mut self, fault: Fault) {
         self.connection = None;
-        let by_the_broker = matches!(fault, Fault::Closed | Fault::Garbled(_) | Fault::Busy(_) | Fault::NotAuthorized);
-        if let Some(verdict) = self.publisher.outbox.down(by_the_broker) {
+        let by_the_broker = fault.may_be_about_a_message();
+        if let Some(verdict) = self.publisher.outbox.down(by_the_broker, Instant::now()) {
             self.obey(&verdict);
         }
         if !self.faults.contains(&fault) && self.faults.len() < FAULTS {
@@ -269,25 +275,27 @@ impl OutboxTask {
     }
 
     fn obey(&mut self, verdict: &Verdict) {
-        let why = verdict.refusal.map_or_else(|| "closes the connection at it".to_owned(), |r| r.to_string());
-        if verdict.first {
-            tracing::warn!(topic = verdict.topic, "the broker does not take this: {why}");
+        let Verdict { topic, bytes, .. } = verdict;
+        match verdict.refusal {
+            _ if !verdict.first => {}
+            Some(why) => tracing::warn!(topic, bytes, "the broker does not take this message: {why}"),
+            None => tracing::warn!(topic, bytes, "the broker closes the connection at this message"),
         }
         if let Some(seq) = verdict.set_aside {
             self.publisher.set_aside(seq);
         }
-        if let Some(cursor) = verdict.cursor {
-            self.publisher.settle(cursor);
-        }
+        self.publisher.settle(verdict.cursor);
     }
 
-    /// Hands everything to the link that may go now.
+    /// Hands everything to the link that may go now, and looks at so many readings at most.
     fn pump(&mut self) {
         let now = Instant::now();
         self.show(now);
         self.reconnect(now);
         let Some(connection) = self.connection else { return };
         self.publisher.report_drops();
+        let mut looked_at = 0;
+        self.look_further = false;
         while let Ok(permit) = self.channels.orders.try_reserve() {
             let publisher = &mut self.publisher;
             let message = match publisher.outbox.next(now) {
@@ -300,20 +308,21 @@ impl OutboxTask {
                     publisher.born(phase);
                     continue;
                 }
-                Next::Publish(message) => message,
-                Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
-                    Some(message) => message,
-                    None => return,
-                },
-                Next::ReadingAgain(seq) => match publisher.reading_again(seq) {
-                    Ok(message) => message,
-                    Err(cursor) => {
-                        cursor.into_iter().for_each(|cursor| publisher.settle(cursor));
-                        continue;
-                    }
-                },
+                Next::Publish(message) => Some(Some(message)),
+                Next::ReadingAfter(seq) => publisher.reading_after(seq),
+                Next::ReadingAgain(seq) => publisher.reading_again(seq),
             };
-            permit.send(LinkCommand::Publish { connection, message });
+            match message {
+                None => return,
+                Some(Some(message)) => permit.send(LinkCommand::Publish { connection, message }),
+                Some(None) => {
+                    looked_at += 1;
+                    if looked_at == CATCH_UP {
+                        self.look_further = true;
+                        return;
+                    }
+                }
+            }
         }
     }
 }

@@ -253,26 +253,33 @@ impl Spool {
         }
     }
 
-    /// The broker will never take this reading: it is kept apart.
-    pub fn set_aside(&mut self, seq: u64, now: Instant) {
-        let Some(entry) = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq) else { return };
-        if self.disk.is_none() {
-            return;
-        }
+    /// The broker will never take this reading: it is kept apart. `false`: that was not possible.
+    #[must_use]
+    pub fn set_aside(&mut self, seq: u64, now: Instant) -> bool {
+        let found = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq);
+        let Some(entry) = found.filter(|_| self.disk.is_some()) else { return false };
         let mut bytes = Vec::new();
         line::write(&format!("{} {} {}", entry.seq, entry.meter, entry.payload), &mut bytes);
-        if let Err(error) = self.write_aside(&bytes) {
-            self.fail(Step::Write, &error, now);
+        match self.write_aside(&bytes) {
+            Ok(is_kept) => is_kept,
+            Err(error) => {
+                self.fail(Step::Write, &error, now);
+                false
+            }
         }
     }
 
-    fn write_aside(&self, bytes: &[u8]) -> io::Result<()> {
+    fn write_aside(&self, bytes: &[u8]) -> io::Result<bool> {
         let path = self.store.directory.join("aside.log");
         let end = match self.files.length(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.files.create(&path).map(|()| 0),
             length => length,
         }?;
-        if end < ASIDE_BYTES { self.files.append(&path, end, bytes) } else { Ok(()) }
+        let fits = end < ASIDE_BYTES;
+        if fits {
+            self.files.append(&path, end, bytes)?;
+        }
+        Ok(fits)
     }
 
     /// Readings that wait.

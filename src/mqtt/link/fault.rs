@@ -23,6 +23,9 @@ pub enum Fault {
     /// TCP connects, or the packet leaves, but nothing comes back in time.
     #[error("does not answer")]
     Silent,
+    /// It answers pings, but not messages.
+    #[error("does not acknowledge what it is sent, though it answers pings")]
+    Unacknowledged,
     /// The broker, or something in between, closed the connection without a word.
     #[error("closed the connection without a word; if it happens at once, a TLS port needs mqtts:// in [mqtt] url")]
     Closed,
@@ -61,15 +64,20 @@ impl Fault {
         match self {
             Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
             Self::Version | Self::Tls(_) | Self::PasswordFile(_) => true,
-            Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Closed => false,
+            Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
             Self::Garbled(_) | Self::Busy(_) => false,
         }
     }
 
+    /// Whether the broker may have ended a connection because of a message that it was sent.
+    pub(in crate::mqtt) fn may_be_about_a_message(&self) -> bool {
+        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Busy(_) | Self::NotAuthorized)
+    }
+
     /// Whether a broker that only knows MQTT 3.1.1 may have met our MQTT 5 CONNECT like this:
-    /// 0x84, closed before CONNACK, or a CONNACK of 3.1.1, which is too short for MQTT 5.
+    /// 0x84, closed before CONNACK, silence, or a CONNACK of 3.1.1, which is too short for MQTT 5.
     pub(super) fn may_be_an_old_broker(&self) -> bool {
-        matches!(self, Self::Version | Self::Closed | Self::Garbled(_))
+        matches!(self, Self::Version | Self::Closed | Self::Silent | Self::Garbled(_))
     }
 
     pub(super) fn of_version_5(error: v5::ConnectionError) -> Self {

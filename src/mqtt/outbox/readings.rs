@@ -1,97 +1,180 @@
-//! Where the readings stand: the cursor, what is on the way above it, what was refused.
+//! Where the readings stand: the cursor, what is on the way above it, what the broker does not take now.
+//!
+//! Of each topic one reading is on the way at a time, so that a meter's readings arrive in order, whatever
+//! is refused. A reading of a blocked topic keeps its place: it and all later ones of its topic are held,
+//! those of others go on. The cursor stays below the oldest one held.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Next;
-use super::doubt::Doubt;
-
-/// Readings among them, at most.
+/// Readings on the way, at most.
 pub(super) const READINGS: usize = 48;
-/// Pause before a refused reading is tried again.
-pub(super) const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// Tries of a reading before it is set aside.
-pub(super) const TRIES: u32 = 3;
+/// So many numbers may lie between the cursor and the newest reading that was looked at. Then what is held
+/// below is set aside: after a crash so many are sent twice.
+pub(super) const REACH: u64 = 50_000;
 
 #[derive(Debug)]
 pub(super) struct Readings {
     /// Everything up to here is acknowledged or set aside.
-    pub(super) cursor: u64,
-    /// The last one handed out on this connection.
-    pub(super) sent: u64,
-    /// Handed out and above the cursor: whether it is done with.
-    pub(super) flight: BTreeMap<u64, bool>,
-    pub(super) tries: HashMap<u64, u32>,
-    pub(super) again: VecDeque<u64>,
-    pub(super) hold_until: Option<Instant>,
-    pub(super) doubt: Doubt,
+    cursor: u64,
+    /// Everything up to here was looked at.
+    seen: u64,
+    /// On the way, with their topics.
+    flight: BTreeMap<u64, String>,
+    /// By topic: numbers of those that must wait, in order.
+    held: BTreeMap<String, VecDeque<u64>>,
+    /// The newest one looked at, where another one of its topic is still on the way.
+    next: Option<Waiting>,
+    /// Done with, above the cursor.
+    done: BTreeSet<u64>,
+    /// How many may be on the way: the broker may have a limit.
+    window: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) seq: u64,
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+}
+
+/// What is next.
+#[derive(Debug)]
+pub(super) enum Step {
+    Wait,
+    /// Look at the first one after this.
+    After(u64),
+    /// This one, which was looked at before.
+    Again(u64),
+    Send(Waiting),
 }
 
 impl Readings {
     pub(super) fn new(cursor: u64) -> Self {
         Self {
             cursor,
-            sent: cursor,
+            seen: cursor,
             flight: BTreeMap::new(),
-            tries: HashMap::new(),
-            again: VecDeque::new(),
-            hold_until: None,
-            doubt: Doubt::default(),
+            held: BTreeMap::new(),
+            next: None,
+            done: BTreeSet::new(),
+            window: READINGS,
         }
     }
 
+    /// Nothing is on the way any more.
     pub(super) fn restart(&mut self) {
-        self.flight.clear();
-        self.again.clear();
-        self.hold_until = None;
-        self.sent = self.cursor;
+        for (seq, topic) in std::mem::take(&mut self.flight).into_iter().rev() {
+            self.held.entry(topic).or_default().push_front(seq);
+        }
+        if let Some(Waiting { seq, topic, .. }) = self.next.take() {
+            self.held.entry(topic).or_default().push_back(seq);
+        }
+        self.window = READINGS;
     }
 
-    pub(super) fn next(&mut self, now: Instant) -> Next {
-        if self.hold_until.is_some_and(|until| now < until) {
-            return Next::Wait;
+    pub(super) fn next(&mut self, may_go: impl Fn(&str) -> bool) -> Step {
+        if self.flight.len() >= self.window {
+            return Step::Wait;
         }
-        self.hold_until = None;
-        if let Some(seq) = self.again.pop_front() {
-            return Next::ReadingAgain(seq);
+        let free = |topic: &str| may_go(topic) && !self.flight.values().any(|other| other == topic);
+        let held = self.held.iter().filter(|(topic, _)| free(topic)).filter_map(|(_, seqs)| seqs.front());
+        if let Some(seq) = held.min() {
+            return Step::Again(*seq);
         }
-        let most = if self.doubt.is_strong() { 1 } else { READINGS };
-        if self.flight.values().filter(|done| !**done).count() >= most {
-            return Next::Wait;
+        match self.next.take_if(|waiting| free(&waiting.topic)) {
+            Some(waiting) => Step::Send(waiting),
+            None if self.next.is_some() => Step::Wait,
+            None => Step::After(self.seen),
         }
-        Next::ReadingAfter(self.sent)
     }
 
-    pub(super) fn handed_out(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
-        self.flight.insert(seq, false);
+    /// A reading that [`next`](Self::next) asked for; returned where it is on the way now.
+    pub(super) fn offered(&mut self, waiting: Waiting, may_go: bool) -> Option<Waiting> {
+        let Waiting { seq, topic, .. } = &waiting;
+        let is_fresh = *seq > self.seen;
+        self.seen = self.seen.max(*seq);
+        if is_fresh && (!may_go || self.held.contains_key(topic)) {
+            self.held.entry(topic.clone()).or_default().push_back(*seq);
+            return None;
+        }
+        if self.flight.values().any(|other| other == topic) {
+            self.next = Some(waiting);
+            return None;
+        }
+        self.unhold(*seq);
+        self.flight.insert(*seq, topic.clone());
+        Some(waiting)
     }
 
-    /// Done with `seq`: the cursor moves over everything done without a gap.
+    fn unhold(&mut self, seq: u64) {
+        self.held.retain(|_, seqs| {
+            if seqs.front() == Some(&seq) {
+                seqs.pop_front();
+            }
+            !seqs.is_empty()
+        });
+    }
+
+    /// It did not arrive, and keeps its place. The broker may have got too many at a time.
+    pub(super) fn back(&mut self, seq: u64) {
+        self.window = 1;
+        let Some(topic) = self.flight.remove(&seq) else { return };
+        if let Some(waiting) = self.next.take_if(|waiting| waiting.topic == topic) {
+            self.held.entry(topic.clone()).or_default().push_back(waiting.seq);
+        }
+        self.held.entry(topic).or_default().push_front(seq);
+    }
+
+    /// Done with `seq`, which the store may have lost: the new cursor, where it moved.
     pub(super) fn settle(&mut self, seq: u64) -> Option<u64> {
-        self.tries.remove(&seq);
-        *self.flight.get_mut(&seq)? = true;
-        let before = self.cursor;
-        while let Some(first) = self.flight.first_entry().filter(|entry| *entry.get()) {
-            self.cursor = first.remove_entry().0;
+        self.unhold(seq);
+        self.flight.remove(&seq);
+        if seq > self.cursor {
+            self.done.insert(seq);
         }
-        (self.cursor > before).then_some(self.cursor)
+        self.advance()
     }
 
-    /// Done with the first reading above the cursor, while nothing is on the way.
-    pub(super) fn settle_unsent(&mut self, seq: u64) -> Option<u64> {
-        self.handed_out(seq);
-        self.settle(seq)
+    /// The broker has it; `None`: the store has lost it meanwhile, and it was counted so.
+    pub(super) fn acked(&mut self, seq: u64) -> Option<Option<u64>> {
+        self.window = (self.window + 1).min(READINGS);
+        self.flight.contains_key(&seq).then(|| self.settle(seq))
     }
 
-    pub(super) fn is_last_try(&mut self, seq: u64) -> bool {
-        let tries = self.tries.entry(seq).or_insert(0);
-        *tries += 1;
-        *tries >= TRIES
+    /// The store has lost these: how many of them were done with, and the cursor, where it moved.
+    pub(super) fn lost(&mut self, from: u64, to: u64) -> (u64, Option<u64>) {
+        let lost = from..=to;
+        self.flight.retain(|seq, _| !lost.contains(seq));
+        self.held.retain(|_, seqs| {
+            seqs.retain(|seq| !lost.contains(seq));
+            !seqs.is_empty()
+        });
+        let before = self.done.len();
+        self.done.retain(|seq| !lost.contains(seq));
+        let done = u64::try_from(before - self.done.len()).unwrap_or(u64::MAX);
+        (done, self.advance())
     }
 
-    pub(super) fn try_again(&mut self, seq: u64, now: Instant) {
-        self.again.push_back(seq);
-        self.hold_until = Some(now + TRY_AGAIN);
+    fn advance(&mut self) -> Option<u64> {
+        let held = self.held.values().filter_map(|seqs| seqs.front());
+        let waiting = self.next.iter().map(|waiting| &waiting.seq);
+        let open = self.flight.keys().next().into_iter().chain(held).chain(waiting).min();
+        let cursor = open.map_or(self.seen, |seq| seq - 1);
+        if cursor <= self.cursor {
+            return None;
+        }
+        self.cursor = cursor;
+        self.done = self.done.split_off(&(cursor + 1));
+        Some(cursor)
+    }
+
+    /// Whether what is held must be set aside.
+    pub(super) fn is_at_its_reach(&self) -> bool {
+        self.seen - self.cursor > REACH
+    }
+
+    /// How many above the cursor are done with.
+    pub(super) fn done_above_the_cursor(&self) -> u64 {
+        u64::try_from(self.done.len()).unwrap_or(u64::MAX)
     }
 }

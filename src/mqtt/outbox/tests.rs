@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::readings::{READINGS, TRIES};
-use super::{BirthPhase, Class, NOTES, Next, Outbox, WINDOW};
+use super::readings::{REACH, READINGS};
+use super::{BirthPhase, CLOSED_AT_A_READING, Class, Delivered, NOTES, Next, Outbox, Verdict, WINDOW};
 use crate::mqtt::link::{Publish, Refusal};
 
 /// A spool of readings 1..=n and what the outbox asks to send.
@@ -27,8 +27,8 @@ impl Bench {
                 Next::Subscribe | Next::Birth(_) => {}
                 Next::Publish(message) => sent.push(message),
                 Next::ReadingAfter(seq) if seq >= self.last => return sent,
-                Next::ReadingAfter(seq) => sent.push(self.outbox.reading(seq + 1, topic(seq + 1), vec![1])),
-                Next::ReadingAgain(seq) => sent.push(self.outbox.reading(seq, topic(seq), vec![1])),
+                Next::ReadingAfter(seq) => sent.extend(self.outbox.reading(seq + 1, topic(seq + 1), vec![1])),
+                Next::ReadingAgain(seq) => sent.extend(self.outbox.reading(seq, topic(seq), vec![1])),
                 Next::Wait => return sent,
             }
         }
@@ -36,7 +36,7 @@ impl Bench {
     }
 
     fn ack(&mut self, message: &Publish) {
-        if let Some(cursor) = self.outbox.acked(message.id) {
+        if let Some(cursor) = self.outbox.acked(message.id).and_then(|delivered| delivered.cursor) {
             assert!(cursor > self.cursor);
             self.cursor = cursor;
         }
@@ -80,7 +80,7 @@ fn every_connect_publishes_all_documents_in_order_and_then_the_readings() {
         assert!(sent[..5].iter().all(|m| m.retain) && sent[5..].iter().all(|m| !m.retain));
         sent[..5].iter().for_each(|m| bench.ack(m));
         assert!(bench.drain().is_empty(), "nothing twice on one connection");
-        bench.outbox.down(false);
+        bench.outbox.down(false, bench.now);
     }
 }
 
@@ -94,7 +94,7 @@ fn the_cursor_moves_on_acknowledgements_only_and_never_over_a_gap() {
     assert_eq!(bench.cursor, 0);
     bench.ack(&sent[0]);
     assert_eq!(bench.cursor, 3);
-    bench.outbox.down(false);
+    bench.outbox.down(false, bench.now);
     bench.outbox.up();
     assert_eq!(topics(&bench.drain()), [topic(4), topic(5)]);
     assert_eq!(bench.outbox.acked(sent[3].id), None, "an acknowledgement of the old connection means nothing");
@@ -113,7 +113,7 @@ fn whatever_the_broker_loses_each_reading_is_sent_in_order_until_acknowledged() 
         let mut on_the_way = bench.drain();
         let numbers: Vec<u64> =
             on_the_way.iter().map(|m| m.topic.rsplit('/').next().unwrap().parse().unwrap()).collect();
-        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+        assert!(numbers.is_sorted(), "{numbers:?}");
         assert_eq!(numbers[0], bench.cursor + 1);
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         on_the_way.truncate((random >> 33) as usize % 20);
@@ -121,7 +121,7 @@ fn whatever_the_broker_loses_each_reading_is_sent_in_order_until_acknowledged() 
             acknowledged.push(message.topic.clone());
             bench.ack(message);
         }
-        bench.outbox.down(random % 2 == 0);
+        bench.outbox.down(false, bench.now);
     }
     assert_eq!(bench.cursor, 500);
     acknowledged.sort();
@@ -170,7 +170,7 @@ fn a_removed_document_is_published_empty_and_forgotten() {
     let sent = bench.drain();
     assert!(sent[0].payload.is_empty() && sent[0].retain);
     bench.ack(&sent[0]);
-    bench.outbox.down(false);
+    bench.outbox.down(false, bench.now);
     bench.outbox.up();
     assert!(bench.drain().is_empty());
 }
@@ -185,92 +185,100 @@ fn notes_wait_for_a_broker_in_order_and_the_oldest_give_way() {
     bench.outbox.up();
     let sent = bench.drain();
     bench.ack(&sent[0]);
-    bench.outbox.down(false);
+    bench.outbox.down(false, bench.now);
     bench.outbox.up();
     let again = bench.drain();
     assert_eq!((again[0].payload.as_slice(), again[1].payload.as_slice()), (&b"3"[..], &b"4"[..]));
 }
 
 #[test]
-fn a_refused_reading_is_tried_again_and_then_set_aside() {
-    let mut bench = Bench::new(2);
-    bench.outbox.up();
-    let sent = bench.drain();
-    bench.ack(&sent[1]);
-    let mut refused = sent[0].clone();
-    for _ in 1..TRIES {
-        let verdict = bench.outbox.refused(refused.id, Refusal::Quota, bench.now).expect("ours");
-        assert_eq!((verdict.set_aside, verdict.first), (None, false));
-        assert!(bench.drain().is_empty(), "not at once");
-        assert!(bench.outbox.wake_at().is_some_and(|at| at > bench.now));
-        bench.pass(Duration::from_secs(5));
-        refused = bench.drain().remove(0);
-        assert_eq!(refused.topic, topic(1));
-    }
-    let verdict = bench.outbox.refused(refused.id, Refusal::Quota, bench.now).expect("ours");
-    assert_eq!((verdict.set_aside, verdict.first, verdict.cursor), (Some(1), true, Some(2)));
-}
-
-#[test]
-fn a_topic_once_refused_is_logged_once_and_gets_no_second_try() {
+fn a_refused_topic_is_logged_once_and_tried_again_after_growing_pauses() {
     let mut bench = Bench::new(0);
     bench.outbox.up();
     bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
-    let sent = bench.drain();
-    let verdict = bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours");
-    assert!(verdict.first);
-    assert!(bench.drain().is_empty(), "it does not loop");
+    let refuse = |bench: &mut Bench| {
+        let sent = bench.drain();
+        assert_eq!(topics(&sent), ["s"]);
+        bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours").first
+    };
+    assert!(refuse(&mut bench), "worth a line");
     bench.outbox.set(Class::State, "s", b"2".to_vec(), true);
-    let sent = bench.drain();
-    assert!(!bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours").first);
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        assert!(bench.drain().is_empty(), "not at once");
+        let until = bench.outbox.wake_at().expect("it is tried again");
+        pauses.push(until.duration_since(bench.now).as_secs());
+        bench.now = until;
+        assert!(!refuse(&mut bench));
+    }
+    assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60]);
     bench.outbox.up();
+    assert!(refuse(&mut bench), "rights may be others on the next connection");
+    bench.pass(Duration::from_secs(2));
     let sent = bench.drain();
-    assert!(bench.outbox.refused(sent[0].id, Refusal::NotAuthorized, bench.now).expect("ours").first);
+    assert_eq!(sent[0].payload, b"2");
+    bench.ack(&sent[0]);
+    assert!(bench.outbox.is_quiet());
 }
 
 #[test]
-fn a_reading_too_large_is_set_aside_at_once_and_its_topic_logged_once() {
+fn what_can_never_be_taken_is_not_tried_again_and_its_topic_logged_once() {
     let mut outbox = Outbox::new(0);
     outbox.up();
     for seq in 1..4 {
-        let message = outbox.reading(seq, "m/reading".to_owned(), vec![0; 10]);
+        let message = outbox.reading(seq, "m/reading".to_owned(), vec![0; 10]).expect("it may go");
         let verdict = outbox.refused(message.id, Refusal::TooLarge, Instant::now()).expect("ours");
         assert_eq!((verdict.set_aside, verdict.cursor, verdict.first), (Some(seq), Some(seq), seq == 1));
+        assert_eq!(verdict.bytes, 10);
     }
-}
-
-#[test]
-fn a_reading_at_which_the_broker_always_closes_is_sent_alone_and_then_set_aside() {
-    let mut bench = Bench::new(3);
-    let mut closed = 0;
-    let verdict = loop {
-        bench.outbox.up();
-        let sent = bench.drain();
-        assert_eq!(sent.len(), if closed < 3 { 3 } else { 1 });
-        closed += 1;
-        if let Some(verdict) = bench.outbox.down(true) {
-            break verdict;
-        }
-        assert!(closed < 50, "it blocks forever");
-    };
-    assert_eq!((verdict.set_aside, verdict.cursor, closed), (Some(1), Some(1), 8));
+    let mut bench = Bench::new(0);
     bench.outbox.up();
-    assert_eq!(topics(&bench.drain()), [topic(2), topic(3)]);
+    bench.outbox.set(Class::State, "s", vec![0; 10], true);
+    let sent = bench.drain();
+    assert!(bench.outbox.refused(sent[0].id, Refusal::TooLarge, bench.now).is_some());
+    bench.pass(Duration::from_secs(3600));
+    assert!(bench.drain().is_empty() && bench.outbox.wake_at().is_none());
 }
 
 #[test]
-fn a_lost_network_or_a_document_on_the_way_is_no_readings_fault() {
-    let mut bench = Bench::new(3);
-    for round in 0..50 {
-        bench.outbox.up();
-        bench.drain();
-        if round % 2 == 0 {
-            bench.outbox.set(Class::State, "s", b"1".to_vec(), true);
-            bench.drain();
-        }
-        assert_eq!(bench.outbox.down(round % 2 == 0), None);
+fn a_reading_refused_as_far_as_the_reach_goes_is_set_aside() {
+    let mut bench = Bench::new(REACH + 2);
+    bench.outbox.up();
+    let mut first = bench.drain().remove(0);
+    let refuse = |bench: &mut Bench, message: &Publish| {
+        bench.outbox.refused(message.id, Refusal::Quota, bench.now).expect("ours")
+    };
+    assert_eq!(refuse(&mut bench, &first).set_aside, None);
+    for seq in 2..=READINGS as u64 {
+        bench.outbox.acked(seq);
     }
+    while bench.outbox.done_above_the_cursor() < REACH {
+        for message in bench.drain() {
+            assert_ne!(message.topic, topic(1));
+            bench.outbox.acked(message.id);
+        }
+    }
+    bench.pass(Duration::from_secs(2));
+    first = bench.drain().remove(0);
+    assert_eq!(first.topic, topic(1));
+    let verdict = refuse(&mut bench, &first);
+    assert_eq!((verdict.set_aside, verdict.cursor), (Some(1), Some(REACH + 2)));
 }
+
+#[test]
+fn readings_that_the_store_lost_are_not_waited_for() {
+    let mut bench = Bench::new(6);
+    bench.outbox.up();
+    let sent = bench.drain();
+    bench.ack(&sent[1]);
+    assert!(bench.outbox.refused(sent[2].id, Refusal::Quota, bench.now).is_some());
+    assert_eq!(bench.outbox.done_above_the_cursor(), 1);
+    assert_eq!(bench.outbox.readings_are_lost(1, 4), (1, Some(4)), "2 was delivered");
+    assert_eq!(bench.outbox.acked(sent[3].id), None, "it counts as lost");
+    assert_eq!(bench.outbox.acked(sent[4].id), Some(Delivered { cursor: Some(5) }));
+}
+
+mod broker;
 
 #[test]
 fn a_birth_is_answered_once_with_announcements_first_and_states_later() {
@@ -304,7 +312,7 @@ fn a_connection_lost_after_a_birth_begins_its_answer_again() {
     bench.pass(Duration::from_secs(2));
     assert_eq!(bench.outbox.next(bench.now), Next::Subscribe);
     assert_eq!(bench.outbox.next(bench.now), Next::Birth(BirthPhase::Announce));
-    assert_eq!(bench.outbox.down(false), None);
+    assert_eq!(bench.outbox.down(false, bench.now), None);
     bench.pass(Duration::from_secs(60));
     bench.outbox.up();
     for step in [BirthPhase::Announce, BirthPhase::States] {
@@ -320,7 +328,7 @@ fn a_reading_that_left_the_spool_does_not_stop_the_cursor() {
     outbox.up();
     assert_eq!(outbox.next(Instant::now()), Next::Subscribe);
     assert_eq!(outbox.next(Instant::now()), Next::ReadingAfter(7));
-    let message = outbox.reading(9, "r".to_owned(), Vec::new());
-    assert_eq!(outbox.acked(message.id), Some(9));
+    let message = outbox.reading(9, "r".to_owned(), Vec::new()).expect("it may go");
+    assert_eq!(outbox.acked(message.id), Some(Delivered { cursor: Some(9) }));
     assert_eq!(outbox.next(Instant::now()), Next::ReadingAfter(9));
 }

@@ -3,42 +3,52 @@
 //! Not here: when it is sent (`outbox`), how it is kept (the spool).
 
 use super::super::link::Publish;
+use super::super::outbox::Delivered;
 use super::super::payload::Event;
 use super::Publisher;
 use crate::spool::Entry;
 use crate::status::Readings;
 
 impl Publisher {
-    /// The next reading to send.
-    pub(in crate::mqtt) fn reading_after(&mut self, seq: u64) -> Option<Publish> {
+    /// Offers the next reading to the outbox; `None`: there is none. `Some(None)`: it has to wait.
+    pub(in crate::mqtt) fn reading_after(&mut self, seq: u64) -> Option<Option<Publish>> {
         let Entry { seq, meter, payload } = self.spool.after(seq, self.now)?;
         Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()))
     }
 
-    /// A refused reading once more; the cursor, where the store has dropped it meanwhile and it moved.
-    pub(in crate::mqtt) fn reading_again(&mut self, seq: u64) -> Result<Publish, Option<u64>> {
-        match self.spool.after(seq.saturating_sub(1), self.now).filter(|entry| entry.seq == seq) {
-            Some(entry) => Ok(self.outbox.reading(seq, self.topics.reading(&entry.meter), entry.payload.into())),
-            None => Err(self.outbox.reading_is_gone(seq)),
+    /// The same with one that had to wait before; `None`: it cannot be read now.
+    pub(in crate::mqtt) fn reading_again(&mut self, seq: u64) -> Option<Option<Publish>> {
+        let Entry { seq: found, meter, payload } = self.spool.after(seq.saturating_sub(1), self.now)?;
+        if found == seq {
+            return Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()));
         }
+        let cursor = self.outbox.reading_is_gone(seq);
+        self.settle(cursor);
+        Some(None)
     }
 
-    /// The broker has every reading up to here, but for those that it refused. Each reading that leaves the
-    /// store is counted as what became of it.
-    pub(in crate::mqtt) fn settle(&mut self, cursor: u64) {
-        let before = self.spool.depth();
-        self.spool.ack(cursor, self.now);
-        let gone = before.saturating_sub(self.spool.depth());
-        let refused = gone.min(self.refused);
-        self.refused -= refused;
-        self.readings.set_aside += refused;
-        self.readings.delivered += gone - refused;
+    /// The broker has a reading.
+    pub(in crate::mqtt) fn delivered(&mut self, delivered: Delivered) {
+        self.readings.delivered += 1;
+        self.settle(delivered.cursor);
+    }
+
+    /// Every reading up to here is delivered or set aside.
+    pub(in crate::mqtt) fn settle(&mut self, cursor: Option<u64>) {
+        cursor.into_iter().for_each(|cursor| self.spool.ack(cursor, self.now));
     }
 
     /// The broker will never take this reading.
     pub(in crate::mqtt) fn set_aside(&mut self, seq: u64) {
-        self.refused += 1;
-        self.spool.set_aside(seq, self.now);
+        if self.spool.set_aside(seq, self.now) {
+            self.readings.set_aside += 1;
+            return;
+        }
+        self.readings.dropped += 1;
+        tracing::error!(
+            "reading {seq}, which the broker does not take, is lost: aside.log is full or cannot be written"
+        );
+        self.tell(&Event::ReadingsDropped { count: 1, from: seq, to: seq });
     }
 
     /// The store was opened late: what waited in it is this run's to deliver.
@@ -49,12 +59,25 @@ impl Publisher {
 
     /// What became of the readings so far.
     pub(in crate::mqtt) fn readings(&self) -> Readings {
-        Readings { waiting: self.spool.depth(), ..self.readings }
+        let waiting = self.spool.depth().saturating_sub(self.outbox.done_above_the_cursor());
+        Readings { waiting, ..self.readings }
+    }
+
+    /// The store no longer has these readings: how many of them were still to be delivered.
+    pub(super) fn lost(&mut self, count: u64, from: u64, to: u64) -> u64 {
+        let (done, cursor) = self.outbox.readings_are_lost(from, to);
+        self.settle(cursor);
+        let lost = count.saturating_sub(done);
+        self.readings.dropped += lost;
+        lost
     }
 
     /// In a long outage a full store drops again and again: logged at the first time.
     pub(super) fn dropped(&mut self, count: u64, from: u64, to: u64) {
-        self.readings.dropped += count;
+        let count = self.lost(count, from, to);
+        if count == 0 {
+            return;
+        }
         if let Some((sum, _, last)) = &mut self.drops {
             *sum += count;
             *last = to;

@@ -113,7 +113,8 @@ fn messages(publisher: &mut Publisher, now: Instant) -> Vec<Publish> {
                 continue;
             }
             Next::ReadingAfter(seq) => match publisher.reading_after(seq) {
-                Some(message) => message,
+                Some(Some(message)) => message,
+                Some(None) => continue,
                 None => return all,
             },
             Next::ReadingAgain(_) | Next::Wait => return all,

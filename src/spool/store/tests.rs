@@ -357,7 +357,7 @@ fn a_reading_set_aside_is_kept_for_a_person() {
     let folder = Folder::new("aside");
     let mut spool = folder.open(Durability::Outage);
     let taken = take(&mut spool, 2, Instant::now());
-    spool.set_aside(taken[0], Instant::now());
+    assert!(spool.set_aside(taken[0], Instant::now()));
     let text = fs::read_to_string(Path::new(&folder.0).join("aside.log")).expect("written");
     assert!(text.contains("\"seq\":1") && !text.contains("\"seq\":2"), "{text}");
 }

@@ -28,6 +28,8 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// Send the readings again that the broker did not take. The outbox task does it by itself.
+    Resend,
 }
 
 /// What a bus does on request.
@@ -64,6 +66,8 @@ pub enum Answer {
     Reading(String),
     /// Who answered the scan.
     Found(Vec<Found>),
+    /// So many readings are sent again.
+    Resent(u64),
 }
 
 /// An answer, or in words why there is none.
@@ -146,6 +150,7 @@ impl Desk {
     pub fn ask(&self, request: Request) -> Response {
         let (reply, response) = reply();
         match request {
+            Request::Resend => reply.refuse("only the owner of the store can send readings again"),
             Request::Bus { name, what } => match self.channel(name.as_deref(), &what) {
                 Ok(bus) => send(bus, Asked { what, reply }),
                 Err(why) => reply.refuse(why),

@@ -69,6 +69,12 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
+/// What waits or was set aside in earlier runs is this run's to deliver.
+fn at_the_start(spool: &Spool) -> Readings {
+    let (waiting, set_aside) = (spool.depth(), spool.count_aside());
+    Readings { taken: waiting + set_aside, set_aside, ..Readings::default() }
+}
+
 impl Publisher {
     pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
         let openers = Openers::restore(&spool);
@@ -80,7 +86,7 @@ impl Publisher {
             meters: config.meters.iter().map(|meter| (meter.name.clone(), MeterMemory::new(meter))).collect(),
             leaving: BTreeSet::new(),
             // what the last run left in the store is this one's to deliver
-            readings: Readings { taken: spool.depth(), ..Readings::default() },
+            readings: at_the_start(&spool),
             config,
             spool,
             lengths: Lengths::default(),

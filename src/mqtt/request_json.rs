@@ -12,6 +12,11 @@ use crate::mbus::master::search::Found;
 use crate::mbus::medium;
 use crate::request::{Answer, BusRequest, Outcome, Request, Scan};
 
+/// A longer `transaction` is not given back: the response must not become larger than what brokers take.
+const TRANSACTION_BYTES: usize = 1024;
+/// Of an error no more characters are published: it may repeat what was asked.
+const ERROR_CHARACTERS: usize = 300;
+
 /// Reads what `bridge/request/<verb>` with this payload asks for, or says what is wrong with it; and,
 /// of one that is a JSON object at all, what the asker wants to see again in the response. An empty
 /// payload is an object without fields.
@@ -26,6 +31,9 @@ pub(super) fn request(verb: &str, payload: &[u8]) -> (Result<Request, String>, O
         Err(error) => (Err(format!("{expected}: {error}")), None),
         Ok(mut fields) => {
             let transaction = fields.transaction.take();
+            if transaction.as_ref().is_some_and(|text| text.get().len() > TRANSACTION_BYTES) {
+                return (Err(format!("\"transaction\" has more than {TRANSACTION_BYTES} bytes")), None);
+            }
             (fields.request(verb), transaction)
         }
     }
@@ -36,11 +44,13 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
     let data = match outcome {
         Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
         Ok(Answer::Found(found)) => RawValue::from_string(scan_result(found).to_string()).ok(),
+        Ok(Answer::Resent(readings)) => RawValue::from_string(json!({ "readings": readings }).to_string()).ok(),
         Ok(Answer::Done) | Err(_) => None,
     };
     let status = if outcome.is_ok() { "ok" } else { "error" };
     let data = data.as_deref().map_or(Data::Empty {}, Data::Some);
-    payload::json(&Response { status, data, error: outcome.as_ref().err(), transaction })
+    let error = outcome.as_ref().err().map(|error| error.chars().take(ERROR_CHARACTERS).collect());
+    payload::json(&Response { status, data, error, transaction })
 }
 
 /// The fields of a request, which may be missing or have any type: a wrong one must not cost the
@@ -82,7 +92,8 @@ impl Fields {
                 ),
             }),
             "reload" => return Ok(Request::Reload),
-            _ => return Err("no such request; there are read, scan, power and reload".to_owned()),
+            "resend" => return Ok(Request::Resend),
+            _ => return Err("no such request; there are read, scan, power, reload and resend".to_owned()),
         };
         Ok(Request::Bus { name: text("bus", bus)?, what })
     }
@@ -120,7 +131,7 @@ fn unexpected(field: &str, value: &Value, expected: &str) -> String {
 struct Response<'a> {
     status: &'static str,
     data: Data<'a>,
-    error: Option<&'a String>,
+    error: Option<String>,
     transaction: Option<&'a RawValue>,
 }
 

@@ -3,6 +3,9 @@
 //! Not here: Home Assistant's discovery topics (`homeassistant`), what is retained (the outbox).
 //! A retained message on a command topic must be ignored by whoever receives it: it may be years old.
 
+/// The longest verb of a request.
+const VERB_BYTES: usize = 64;
+
 /// The topics below one base topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -94,11 +97,12 @@ impl Topics {
         [format!("{}/bridge/request/+", self.base), format!("{}/+/read", self.base)]
     }
 
-    /// The verb of `<base>/bridge/request/<verb>`, not yet known to be one of ours.
+    /// The verb of `<base>/bridge/request/<verb>`, not yet known to be one of ours. A long one is none: the
+    /// topic of its response might be longer than MQTT allows.
     #[must_use]
     pub fn verb<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let verb = self.below(topic)?.strip_prefix("bridge/request/")?;
-        (!verb.is_empty() && !verb.contains('/')).then_some(verb)
+        ((1..=VERB_BYTES).contains(&verb.len()) && !verb.contains('/')).then_some(verb)
     }
 
     /// The meter of `<base>/<meter>/read`, not yet known to be one of ours: it is to be read now,
@@ -140,6 +144,7 @@ mod tests {
             "mbushat/house7/bridge/request/",
             "mbushat/house7/bridge/request/a/b",
             "mbushat/house7/cold_water/reading",
+            &topics.request(&"y".repeat(65)),
             "",
         ] {
             assert_eq!(command(other), None, "{other}");

@@ -4,13 +4,13 @@
 //! but not synced: a sync that fails may have thrown them away, so they are written once more then.
 //! Everything in it is younger than everything else on disk.
 
+mod aside;
 mod open;
 mod trouble;
 mod work;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::files::Files;
 use super::journal::{Held, Journal};
 use super::memos::Memos;
-use super::{Entry, Memo, Notice, line};
+use super::{Entry, Memo, Notice};
 use crate::config::{Durability, Store};
 use trouble::{Step, Trouble};
 
@@ -31,8 +31,6 @@ const SAVE_CURSOR_AFTER: Duration = Duration::from_secs(10);
 const MEMORY_BYTES: u64 = 8 << 20;
 /// What a reading costs in memory beside its texts.
 const OVERHEAD_BYTES: u64 = 100;
-/// Readings the broker will not take are kept up to this.
-const ASIDE_BYTES: u64 = 1 << 20;
 
 /// Another process has the store.
 #[derive(Debug, thiserror::Error)]
@@ -251,35 +249,6 @@ impl Spool {
             Ok(()) => self.recover(Step::Delete),
             Err(error) => self.fail(Step::Delete, &error, now),
         }
-    }
-
-    /// The broker will never take this reading: it is kept apart. `false`: that was not possible.
-    #[must_use]
-    pub fn set_aside(&mut self, seq: u64, now: Instant) -> bool {
-        let found = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq);
-        let Some(entry) = found.filter(|_| self.disk.is_some()) else { return false };
-        let mut bytes = Vec::new();
-        line::write(&format!("{} {} {}", entry.seq, entry.meter, entry.payload), &mut bytes);
-        match self.write_aside(&bytes) {
-            Ok(is_kept) => is_kept,
-            Err(error) => {
-                self.fail(Step::Write, &error, now);
-                false
-            }
-        }
-    }
-
-    fn write_aside(&self, bytes: &[u8]) -> io::Result<bool> {
-        let path = self.store.directory.join("aside.log");
-        let end = match self.files.length(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => self.files.create(&path).map(|()| 0),
-            length => length,
-        }?;
-        let fits = end < ASIDE_BYTES;
-        if fits {
-            self.files.append(&path, end, bytes)?;
-        }
-        Ok(fits)
     }
 
     /// Readings that wait.

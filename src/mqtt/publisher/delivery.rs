@@ -51,10 +51,19 @@ impl Publisher {
         self.tell(&Event::ReadingsDropped { count: 1, from: seq, to: seq });
     }
 
+    /// Sends the readings again that were set aside; how many.
+    pub(in crate::mqtt) fn resend(&mut self) -> Result<u64, String> {
+        let count = self.spool.resend(self.now).map_err(|error| format!("the store fails: {error}"))?;
+        self.readings.set_aside = self.readings.set_aside.saturating_sub(count);
+        tracing::info!("{count} readings that the broker did not take are sent again");
+        Ok(count)
+    }
+
     /// The store was opened late: what waited in it is this run's to deliver.
     pub(super) fn take_over(&mut self) {
-        let Readings { delivered, dropped, set_aside, .. } = self.readings;
-        self.readings.taken = delivered + dropped + set_aside + self.spool.depth();
+        let Readings { delivered, dropped, .. } = self.readings;
+        self.readings.set_aside = self.spool.count_aside();
+        self.readings.taken = delivered + dropped + self.readings.set_aside + self.spool.depth();
     }
 
     /// What became of the readings so far.

@@ -61,12 +61,15 @@ fn a_request_that_makes_no_sense_is_answered_with_why_and_its_transaction() {
             r#"{"transaction":7,"secondary":"all"}"#,
             r#""secondary" is "all", expected a mask such as "3013????""#,
         ),
-        ("format", r#"{"transaction":7}"#, "no such request; there are read, scan, power and reload"),
+        ("format", r#"{"transaction":7}"#, "no such request; there are read, scan, power, reload and resend"),
     ] {
         let (request, transaction) = request(verb, bad.as_bytes());
         assert_eq!(request.expect_err(bad), why);
         assert_eq!(transaction.expect(bad).get(), "7");
     }
+    let long = format!(r#"{{"meter":"m","transaction":"{}"}}"#, "x".repeat(1023));
+    let (refused, transaction) = request("read", long.as_bytes());
+    assert_eq!((refused, transaction.is_none()), (Err("\"transaction\" has more than 1024 bytes".to_owned()), true));
     for bad in [&b"[]"[..], b"{", b"\xFF", b"{\"meter\":\"\xFF\"}"] {
         assert!(request("read", bad).0.is_err_and(|why| why.contains("expected a JSON object")), "{bad:?}");
     }

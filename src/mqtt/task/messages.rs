@@ -58,6 +58,10 @@ impl OutboxTask {
 
     fn ask(&mut self, request: Result<Request, String>, respond: Option<Respond>) {
         match request {
+            Ok(Request::Resend) => {
+                let outcome = self.publisher.resend().map(Answer::Resent);
+                self.respond(respond, &outcome);
+            }
             Ok(_) if self.waiting.len() >= WAITING => self.respond(respond, &Err("too many requests wait".to_owned())),
             Ok(request) => self.waiting.push(Waiting { response: self.channels.desk.ask(request), respond }),
             Err(why) => self.respond(respond, &Err(why)),

@@ -7,7 +7,7 @@ mod returning;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::super::numbers::BLOCK;
@@ -353,11 +353,35 @@ fn two_agents_never_share_a_store() {
 }
 
 #[test]
-fn a_reading_set_aside_is_kept_for_a_person() {
+fn readings_set_aside_are_kept_until_they_are_sent_again_as_they_were() {
     let folder = Folder::new("aside");
     let mut spool = folder.open(Durability::Outage);
-    let taken = take(&mut spool, 2, Instant::now());
-    assert!(spool.set_aside(taken[0], Instant::now()));
-    let text = fs::read_to_string(Path::new(&folder.0).join("aside.log")).expect("written");
-    assert!(text.contains("\"seq\":1") && !text.contains("\"seq\":2"), "{text}");
+    let now = Instant::now();
+    let taken = take(&mut spool, 3, now);
+    assert!(spool.set_aside(taken[0], now) && spool.set_aside(taken[1], now));
+    assert!(!spool.set_aside(99, now), "there is no such reading");
+    spool.ack(3, now);
+    spool.close(now);
+    let mut spool = folder.open(Durability::Outage);
+    assert_eq!((spool.count_aside(), spool.depth()), (2, 0));
+    assert_eq!(spool.resend(now).expect("a disk that works"), 2);
+    assert_eq!((spool.count_aside(), spool.depth(), spool.resend(now).expect("nothing is left")), (0, 2, 0));
+    drop(spool);
+    let mut spool = folder.open(Durability::Outage);
+    let again: Vec<_> = std::iter::successors(spool.after(0, now), |entry| spool.after(entry.seq, now)).collect();
+    let payloads: Vec<_> = again.iter().map(|entry| entry.payload.as_str()).collect();
+    assert_eq!(payloads, ["{\"seq\":1,\"n\":0}", "{\"seq\":2,\"n\":1}"]);
+    assert!(again[0].seq > 3 && again.iter().all(|entry| entry.meter == "meter"));
+}
+
+#[test]
+fn what_is_set_aside_has_a_limit() {
+    let folder = Folder::new("aside_limit");
+    let mut spool = folder.open(Durability::Outage);
+    let now = Instant::now();
+    let large = "x".repeat(300 << 10);
+    let seqs: Vec<_> = (0..5).map(|_| spool.append("meter", now, |_, _| large.clone())).collect();
+    let kept: Vec<_> = seqs.iter().map(|&seq| spool.set_aside(seq, now)).collect();
+    assert_eq!(kept, [true, true, true, true, false]);
+    assert_eq!(spool.count_aside(), 4);
 }

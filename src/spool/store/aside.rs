@@ -1,0 +1,88 @@
+//! Readings that the broker did not take, in a file beside the journal: a person may have them sent again.
+//!
+//! Not here: which they are (the outbox).
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::super::line;
+use super::{Spool, Step};
+
+/// The file grows up to this; what comes then is lost.
+const ASIDE_BYTES: u64 = 1 << 20;
+
+impl Spool {
+    /// The broker will never take this reading: it is kept apart. `false`: that was not possible.
+    #[must_use]
+    pub fn set_aside(&mut self, seq: u64, now: Instant) -> bool {
+        let found = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq);
+        let Some(entry) = found.filter(|_| self.disk.is_some()) else { return false };
+        let mut bytes = Vec::new();
+        line::write(&format!("{} {} {}", entry.seq, entry.meter, entry.payload), &mut bytes);
+        match self.write_aside(&bytes) {
+            Ok(is_kept) => is_kept,
+            Err(error) => {
+                self.fail(Step::Write, &error, now);
+                false
+            }
+        }
+    }
+
+    fn write_aside(&self, bytes: &[u8]) -> io::Result<bool> {
+        let path = self.aside();
+        let end = match self.files.length(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.files.create(&path).map(|()| 0),
+            length => length,
+        }?;
+        let fits = end < ASIDE_BYTES;
+        if fits {
+            self.files.append(&path, end, bytes)?;
+        }
+        Ok(fits)
+    }
+
+    /// How many were set aside, in earlier runs too.
+    #[must_use]
+    pub fn count_aside(&self) -> u64 {
+        self.read_aside().map_or(0, |lines| u64::try_from(lines.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Those that were set aside are queued behind all others. Their messages stay what they were, and so do
+    /// the numbers in them. How many there are.
+    ///
+    /// # Errors
+    /// The file cannot be read or removed.
+    pub fn resend(&mut self, now: Instant) -> io::Result<u64> {
+        let lines = self.read_aside()?;
+        let mut count = 0;
+        for line in &lines {
+            let mut parts = line.splitn(3, ' ');
+            let (Some(_), Some(meter), Some(payload)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            self.append(meter, now, |_, _| payload.to_owned());
+            count += 1;
+        }
+        if !lines.is_empty() {
+            // whatever happens now, they are in one of the two files, or in both
+            self.write_all(now);
+            if self.written < self.fresh.len() {
+                return Err(io::Error::other("they cannot be written to the journal"));
+            }
+            self.files.remove(&self.aside())?;
+        }
+        Ok(count)
+    }
+
+    fn read_aside(&self) -> io::Result<Vec<String>> {
+        let most = usize::try_from(2 * ASIDE_BYTES).unwrap_or(usize::MAX);
+        match self.files.read(&self.aside(), 0, most) {
+            Ok(bytes) => Ok(line::read(&bytes).0),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.store.directory.join("aside.log")
+    }
+}

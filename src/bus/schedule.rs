@@ -23,6 +23,9 @@ const LONGEST_SILENT_GAP: Duration = Duration::from_secs(15 * 60);
 /// A step of the wall clock against the monotonic one that moves the slots.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
+/// So often a slot's read may be cut short by a lost line while others are not.
+const INTERRUPTED: u32 = 3;
+
 /// How often to look at the wall clock while nothing is due: a day's slot must not wait for a clock
 /// that was set long before it.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -97,6 +100,10 @@ struct Entry {
     last: Instant,
     /// Failed readouts in a row.
     failures: u32,
+    /// How often the line was lost in the middle of its read.
+    interrupted: u32,
+    /// Whether another read came to its end since the first time.
+    others_end: bool,
 }
 
 /// A slot on both clocks, as seen when it was planned.
@@ -114,7 +121,14 @@ impl Schedule {
             let age = plan.last_good.and_then(|good| Duration::try_from(now.wall.duration_since(good)).ok());
             let at_once = Slot { monotonic: now.monotonic, wall: now.wall };
             let last = age.filter(|age| *age < plan.interval).and_then(|age| now.monotonic.checked_sub(age));
-            let mut entry = Entry { due: at_once, last: last.unwrap_or(now.monotonic), failures: 0, plan };
+            let mut entry = Entry {
+                due: at_once,
+                last: last.unwrap_or(now.monotonic),
+                failures: 0,
+                interrupted: 0,
+                others_end: false,
+                plan,
+            };
             if last.is_some() {
                 entry.plan_next(now, &timezone);
             }
@@ -139,7 +153,11 @@ impl Schedule {
         for entry in &mut self.meters {
             entry.follow_clock(now, &self.timezone);
         }
-        let Some((meter, entry)) = self.meters.iter_mut().enumerate().min_by_key(|(_, e)| e.due.monotonic) else {
+        let order = |entry: &Entry| match entry.due.monotonic {
+            due if due <= now.monotonic => (entry.interrupted, due),
+            due => (u32::MAX, due),
+        };
+        let Some((meter, entry)) = self.meters.iter_mut().enumerate().min_by_key(|(_, entry)| order(entry)) else {
             return Next::Idle;
         };
         if entry.due.monotonic > now.monotonic {
@@ -152,9 +170,22 @@ impl Schedule {
         Next::Read(due)
     }
 
+    /// The line was lost in the middle of a scheduled read: its slot is due again, after those of others; but
+    /// not for ever, where only this read ends so.
+    pub fn interrupted(&mut self, due: Due, now: Now) {
+        let (Some(entry), Some(wall)) = (self.meters.get_mut(due.meter), due.due_at) else { return };
+        entry.interrupted += 1;
+        if entry.interrupted < INTERRUPTED || !entry.others_end {
+            entry.due = Slot { monotonic: shift(now.monotonic, wall.duration_since(now.wall)), wall };
+        } else {
+            (entry.interrupted, entry.others_end) = (0, false);
+        }
+    }
+
     /// Says how a read ended: the gap of a silent meter grows, one that answers is silent no more.
     pub fn finished(&mut self, due: Due, answered: bool, now: Now) {
         let Some(entry) = self.meters.get_mut(due.meter) else { return };
+        (entry.interrupted, entry.others_end) = (0, false);
         let on_demand = due.due_at.is_none();
         let back = answered && entry.is_silent();
         if answered {
@@ -168,6 +199,7 @@ impl Schedule {
         if back || !on_demand {
             entry.plan_next(now, &self.timezone);
         }
+        self.meters.iter_mut().for_each(|entry| entry.others_end |= entry.interrupted > 0);
     }
 }
 

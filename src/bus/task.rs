@@ -14,6 +14,7 @@ mod turns;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,6 +38,12 @@ use crate::request::{Answer, Asked, BusRequest, Reply};
 /// Pauses between two tries to open a line. The last one is repeated: a line that came back is read
 /// again within five seconds, the time to power the bus or to give a connection up included.
 const REOPEN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+/// A line that is lost again before anything could be read waits longer from time to time, up to this.
+const LOST_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// Once a line was lost, one that holds for so long counts as open before anything is read.
+const HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// How long the readout on the wire may take to finish once the task is stopped.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
@@ -81,6 +88,9 @@ impl BusTask {
             task: self,
             scan: None,
             reads_at: VecDeque::new(),
+            losses: 0,
+            opened: Instant::now(),
+            shown: Shown::Nothing,
         };
         while let Ok(()) = running.session().await {}
     }
@@ -97,6 +107,20 @@ struct Running {
     scan: Option<(Scanning, Reply)>,
     /// Addresses to read once, first come first served.
     reads_at: VecDeque<(MeterAddress, Reply)>,
+    /// How often in a row the line was lost before a turn came to its end.
+    losses: u32,
+    /// When it was opened last.
+    opened: Instant,
+    shown: Shown,
+}
+
+/// What others know of the bus: a line that comes and goes is not news each time.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    Up,
+    /// Down, and why.
+    Down(String),
 }
 
 /// The task is to end.
@@ -129,54 +153,78 @@ impl From<LineError> for Interrupt {
 impl Running {
     /// From one opening of the line to its loss.
     async fn session(&mut self) -> Result<(), Stop> {
+        self.pause_after_losses().await?;
         let mut session = self.open().await?;
+        self.opened = Instant::now();
         self.task.meters.iter_mut().for_each(|metered| metered.link = LinkState::default());
-        self.task.health.send_modify(|health| health.up = self.power.is_on());
-        if let Some(hat) = session.hat() {
+        if let Some(hat) = session.hat().filter(|_| self.shown != Shown::Up) {
             tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
         }
-        tracing::info!(bus = self.task.bus.name, "bus is up");
-        self.emit(Happened::Up).await?;
+        if self.losses == 0 {
+            self.show_up().await?;
+        }
         let ended = self.serve(&mut session).await;
         drop(session);
         match ended {
             Ok(()) | Err(Interrupt::Stop) => Err(Stop),
             Err(Interrupt::Outage(outage)) => {
+                self.losses = self.losses.saturating_add(1);
                 self.task.health.send_modify(|health| health.line_losses += 1);
-                self.report_down(&outage.in_one_line()).await
+                self.show_down(&outage.in_one_line()).await
             }
         }
     }
 
-    /// Opens line and power, however long it takes. Each different reason is reported once.
+    /// The first loss costs no time; a gateway that hangs up whenever it is asked is not asked without end.
+    async fn pause_after_losses(&mut self) -> Result<(), Stop> {
+        let Some(doublings) = self.losses.checked_sub(2) else { return Ok(()) };
+        let full = REOPEN_AFTER[0].saturating_mul(1 << doublings.min(8)).min(LOST_AGAIN_AFTER);
+        // agents that share a gateway do not all come back at once
+        let percent = u32::try_from(RandomState::new().hash_one(doublings) % 26).unwrap_or(0);
+        let why = "it was lost again and again";
+        refusing(&mut self.task.requests, &mut self.task.stop, why, sleep(full - full * percent / 100)).await
+    }
+
+    /// Opens line and power, however long it takes. Each different reason is shown once.
     async fn open(&mut self) -> Result<Session, Stop> {
-        let mut reported = None;
+        let mut why = "it is not open yet".to_owned();
         let mut pauses = REOPEN_AFTER.into_iter();
         let mut pause = REOPEN_AFTER[0];
         loop {
-            let why = reported.as_deref().unwrap_or("it is not open yet");
             let task = &mut self.task;
             let opening = Session::open(&task.bus, &task.machine, self.power.is_on());
-            let error = match refusing(&mut task.requests, &mut task.stop, why, opening).await? {
+            match refusing(&mut task.requests, &mut task.stop, &why, opening).await? {
                 Ok(opened) => return Ok(opened),
-                Err(outage) => outage.in_one_line(),
-            };
-            if reported.as_ref() != Some(&error) {
-                self.report_down(&error).await?;
+                Err(outage) => why = outage.in_one_line(),
             }
+            self.show_down(&why).await?;
             pause = pauses.next().unwrap_or(pause);
-            refusing(&mut self.task.requests, &mut self.task.stop, &error, sleep(pause)).await?;
-            reported = Some(error);
+            refusing(&mut self.task.requests, &mut self.task.stop, &why, sleep(pause)).await?;
         }
     }
 
-    async fn report_down(&mut self, error: &str) -> Result<(), Stop> {
+    async fn show_up(&mut self) -> Result<(), Stop> {
+        if self.shown == Shown::Up {
+            return Ok(());
+        }
+        self.shown = Shown::Up;
+        self.task.health.send_modify(|health| health.up = self.power.is_on());
+        tracing::info!(bus = self.task.bus.name, "bus is up");
+        self.emit(Happened::Up).await
+    }
+
+    async fn show_down(&mut self, error: &str) -> Result<(), Stop> {
+        self.give_up(&down(error));
+        let down = Shown::Down(error.to_owned());
+        if self.shown == down {
+            return Ok(());
+        }
+        self.shown = down;
         tracing::error!(bus = self.task.bus.name, "bus is down: {error}");
         self.task.health.send_modify(|health| {
             health.up = false;
             health.last_error = Some(error.to_owned());
         });
-        self.give_up(&down(error));
         self.emit(Happened::Down { error: error.to_owned() }).await
     }
 
@@ -191,6 +239,9 @@ impl Running {
     /// Reads what is due until the line is gone or the task is stopped.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Interrupt> {
         loop {
+            if self.opened.elapsed() >= HOLDS_FOR {
+                self.show_up().await?;
+            }
             while let Ok(asked) = self.task.requests.try_recv() {
                 self.obey(asked, session).await?;
             }
@@ -227,8 +278,9 @@ impl Running {
 
     /// Waits for a slot, a request, or the line's end.
     async fn wait(&mut self, session: &mut Session, until: Option<std::time::Instant>) -> Result<(), Interrupt> {
+        let holds = (self.shown != Shown::Up).then(|| (self.opened + HOLDS_FOR).into_std());
         let slot = async {
-            match until {
+            match until.into_iter().chain(holds).min() {
                 Some(until) => sleep_until(until.into()).await,
                 None => std::future::pending().await,
             }

@@ -52,6 +52,31 @@ async fn a_gateway_that_restarts_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_hangs_up_at_once_is_asked_again_after_growing_pauses() {
+    let place = Folder::new("hangs-up");
+    let (_wire, meters) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = format!("port = \"tcp://{}\"", listener.local_addr().expect("its address"));
+    let mut bus = Running::start(&place, &port, &[("a", 5, "1h")]);
+    let mut connections = 0;
+    let busy = async {
+        loop {
+            drop(listener.accept().await);
+            connections += 1;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(6), busy).await.is_err());
+    assert!((3..=6).contains(&connections), "{connections}");
+    assert!(!bus.health.borrow().up);
+    let (mut stream, _) = listener.accept().await.expect("it tries again");
+    let mut to_meters = TcpStream::connect(meters).await.expect("the meters");
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut to_meters).await });
+    assert!(bus.readout_of("a").await.frames.is_ok(), "its first slot is still due");
+    assert!(bus.health.borrow().up);
+    bus.stop().await;
+}
+
+#[tokio::test]
 async fn a_gateway_that_hangs_and_acknowledges_everything_is_connected_to_again() {
     let place = Folder::new("half-open");
     let (_wire, meters) = Wire::on_tcp(SocketAddr::from(([127, 0, 0, 1], 0)), &[5]);

@@ -280,3 +280,27 @@ fn without_meters_there_is_nothing_to_do() {
     let clocks = Clocks::at("2026-11-22T22:00:00+01:00");
     assert_eq!(Schedule::new(Vec::new(), TimeZone::UTC, clocks.0).next(clocks.0), Next::Idle);
 }
+
+#[test]
+fn a_slot_whose_read_was_cut_short_is_due_again_after_those_of_others() {
+    let mut clocks = Clocks::at("2026-01-01T10:00:00Z");
+    let hour = Duration::from_secs(3600);
+    let mut schedule = Schedule::new(vec![plan(hour), plan(hour)], TimeZone::UTC, clocks.0);
+    let first = clocks.next_read(&mut schedule);
+    for _ in 0..10 {
+        schedule.interrupted(first, clocks.0);
+        clocks.advance(Duration::from_secs(20));
+        let other = clocks.next_read(&mut schedule);
+        assert_eq!(other.meter, 1, "it may be the first one that the other end hangs up at");
+        schedule.interrupted(other, clocks.0);
+        clocks.advance(Duration::from_secs(20));
+        assert_eq!(clocks.next_read(&mut schedule), first, "nothing was read yet: its slot is not lost");
+    }
+    schedule.interrupted(first, clocks.0);
+    let other = clocks.next_read(&mut schedule);
+    schedule.finished(other, true, clocks.0);
+    assert_eq!(clocks.next_read(&mut schedule), first);
+    schedule.interrupted(first, clocks.0);
+    let next = clocks.next_read(&mut schedule);
+    assert!(next.due_at > first.due_at, "others can be read, this one cannot: {next:?}");
+}

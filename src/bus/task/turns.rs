@@ -24,7 +24,13 @@ impl Running {
         if !due.retry {
             query.retries = 0;
         }
-        let over = self.converse(session, query, metered.link).await?;
+        let over = match self.converse(session, query, metered.link).await {
+            Ok(over) => over,
+            Err(interrupt) => {
+                self.schedule.interrupted(due, now());
+                return Err(interrupt);
+            }
+        };
         let read_at = SystemTime::now();
         let (answered, alive) = (over.frames.is_ok(), is_alive(&over.frames));
         self.schedule.finished(due, answered, now());
@@ -91,6 +97,8 @@ impl Running {
             health.traffic += over.traffic;
             health.load_permille = load_permille;
         });
+        self.losses = 0;
+        self.show_up().await?;
         Ok(over)
     }
 

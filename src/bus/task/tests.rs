@@ -204,19 +204,20 @@ async fn an_address_is_read_between_the_readings_for_who_asked_alone() {
 #[tokio::test(start_paused = true)]
 async fn addresses_to_read_take_turns_with_the_meters_that_are_due() {
     let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "1s", ""));
+    bus.readout().await;
     let mut responses = Vec::new();
     for _ in 0..40 {
         responses.push(bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(6)))).await);
     }
     let (mut at_address, mut due) = (0, 0);
-    while at_address < 32 {
+    while at_address < 32 && due < 100 {
         match bus.next().await {
             Happened::ReadAt { .. } => at_address += 1,
             Happened::Read { .. } => due += 1,
             _ => {}
         }
     }
-    assert!(due >= 15, "{due} readings of the meter that is due each second");
+    assert!((15..100).contains(&due), "{due} readings of the meter that is due each second");
     assert_eq!(responses.remove(39).await, Err("too many requests wait for this bus".to_owned()));
     bus.stop().await;
 }

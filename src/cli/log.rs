@@ -1,11 +1,11 @@
 //! The log of this process: lines on stderr as `[log]` says, or straight to journald.
 
+mod queue;
+
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use jiff::Zoned;
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -15,21 +15,22 @@ use tracing_subscriber::{EnvFilter, filter};
 use super::{Failure, style};
 use crate::bus::frames;
 use crate::config::{Log, LogFormat};
+use queue::Queue;
 
 /// Starts the agent's log, once a process. `RUST_LOG` wins over `[log] level`. Colours on a terminal only.
 /// Where stderr is the journal, lines carry a priority instead of a level, and no time: the journal has its own.
 pub(crate) fn start(log: &Log) -> Result<(), Failure> {
     let filter = filter(log, std::env::var("RUST_LOG").ok().as_deref())?;
-    let lines = || tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(style::colours_on_stderr());
+    let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref()) && log.format == LogFormat::Text;
+    let queue = Queue::start(to_journal).map_err(|error| Failure::new("cannot start the log").because(&error))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(style::colours_on_stderr());
     let registry = tracing_subscriber::registry().with(filter);
-    let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let started: Result<(), TryInitError> = match log.format {
         LogFormat::Text if to_journal => {
-            let lines = tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_level(false);
-            registry.with(lines.with_target(false).with_writer(Prioritised)).try_init()
+            registry.with(lines.with_ansi(false).without_time().with_level(false).with_target(false)).try_init()
         }
-        LogFormat::Text => registry.with(lines().with_target(false)).try_init(),
-        LogFormat::Json => registry.with(lines().json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(lines.with_target(false)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
         LogFormat::Journal => {
             let journal = tracing_journald::layer()
                 .map_err(|error| Failure::new("cannot log to journald: use [log] format = \"text\"").because(&error))?;
@@ -37,6 +38,11 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
         }
     };
     started.map_err(|error| Failure::new("cannot start the log").because(&error))
+}
+
+/// Waits a moment for the last lines.
+pub(crate) fn end() {
+    queue::flush();
 }
 
 /// Starts the log of a command that talks to a bus: warnings, and with `wire` each frame with the time of day.
@@ -74,43 +80,6 @@ fn is_journal(stream: Option<&str>) -> bool {
     let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else { return false };
     let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
     device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
-}
-
-/// Stderr with the priority of each line before it, as the journal reads it: `<4>` (sd-daemon(3)).
-struct Prioritised;
-
-impl<'a> MakeWriter<'a> for Prioritised {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        Line { priority: 6 }
-    }
-
-    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Self::Writer {
-        let priority = match *about.level() {
-            Level::ERROR => 3,
-            Level::WARN => 4,
-            Level::INFO => 6,
-            Level::DEBUG | Level::TRACE => 7,
-        };
-        Line { priority }
-    }
-}
-
-/// One line of the log; it is handed over whole.
-struct Line {
-    priority: u8,
-}
-
-impl io::Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(&[format!("<{}>", self.priority).as_bytes(), line].concat())?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
 
 /// `19:15:00.412`, local.

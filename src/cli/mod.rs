@@ -104,7 +104,9 @@ enum Command {
 /// configuration.
 #[must_use]
 pub fn main() -> ExitCode {
-    match dispatch(&Cli::parse()) {
+    let done = dispatch(&Cli::parse());
+    log::end();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

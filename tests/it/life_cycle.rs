@@ -42,6 +42,24 @@ fn a_frozen_broker_and_a_readout_on_the_wire_together_leave_the_stop_in_time_and
 }
 
 #[test]
+fn a_log_that_is_not_read_stops_neither_the_readings_nor_the_end() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    let pipe = agent.folder().join("pipe");
+    // a pipe holds 64 KiB
+    let fill = "head -c 65000 /dev/zero >&3";
+    let into_the_pipe = format!("mkfifo {0:?} && exec 3<>{0:?} && {fill} && exec env RUST_LOG=trace \"$@\" 2>{0:?}", pipe.display());
+    agent.restart_with(&["sh", "-c", &into_the_pipe, "sh"]);
+    let before = gateway.meters().served.get(&1).copied().unwrap_or_default();
+    let came = subscriber.wait_for(SOON, |message| litres(message).is_some_and(|(_, _, litres)| litres > before + 6));
+    assert!(came.is_some(), "{:?} readings", gateway.meters().served);
+    let (status, took) = agent.end(Signal::TERM);
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
+}
+
+#[test]
 fn with_a_prompt_broker_readings_do_not_touch_the_disk() {
     let Some(broker) = Broker::start() else { return };
     let gateway = Gateway::start();

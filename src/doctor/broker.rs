@@ -11,6 +11,7 @@ use super::finding::{Finding, Report};
 use super::root::Root;
 use super::{Patient, selected};
 use crate::config::{Config, Mqtt, PasswordSource};
+use crate::homeassistant::discovery::agent_id;
 use crate::mqtt::link::probe::{Questions, Receipt, Visit, visit};
 use crate::mqtt::link::{Fault, Version};
 use crate::mqtt::payload::ONLINE;
@@ -65,7 +66,7 @@ pub(super) async fn examine(config: &Config, patient: &Patient, report: Report<'
 /// documents, do not listen there.
 fn questions(config: &Config, topics: &Topics) -> Questions {
     let announced = &config.homeassistant;
-    let id = topics.base().replace('/', "_");
+    let id = agent_id(topics.base());
     let mut retained = vec![topics.bridge_state()];
     retained.extend(config.meters.iter().map(|meter| topics.availability(&meter.name)));
     if announced.enabled {
@@ -220,10 +221,20 @@ fn rights(config: &Config, topics: &Topics, visit: &Visit) -> Finding {
     let mut lines: Vec<String> = config.mqtt.username.iter().map(|user| format!("user {user}")).collect();
     lines.push(format!("topic readwrite {base}/#"));
     if config.homeassistant.enabled {
-        lines.push(format!("topic readwrite {}/#", config.homeassistant.discovery_prefix));
+        lines.extend(announcing(config));
     }
     let say = "Allow it in the broker's ACL file (mosquitto: acl_file), then reload the broker:";
     Finding::failure(RIGHTS, found).fix(say, lines)
+}
+
+/// The rights that announcing takes, and asking whether Home Assistant listens.
+fn announcing(config: &Config) -> [String; 3] {
+    let (prefix, id) = (&config.homeassistant.discovery_prefix, agent_id(&config.mqtt.base_topic));
+    [
+        format!("topic readwrite {prefix}/device/{id}/#"),
+        format!("topic write {prefix}/sensor/{id}/doctor/config"),
+        format!("topic read {}", config.homeassistant.status_topic),
+    ]
 }
 
 fn home_assistant(config: &Config, visit: &Visit) -> Finding {
@@ -231,10 +242,8 @@ fn home_assistant(config: &Config, visit: &Visit) -> Finding {
     let (topic, prefix) = (&announced.status_topic, &announced.discovery_prefix);
     let said = visit.retained.get(topic).map(|payload| String::from_utf8_lossy(payload).into_owned());
     if let Receipt::Refused(refusal) = visit.listener {
-        return Finding::failure(HOME_ASSISTANT, format!("meters cannot be announced below {prefix}/: {refusal}")).fix(
-            "Allow it in the broker's ACL file:",
-            [format!("topic readwrite {prefix}/#"), format!("topic read {topic}")],
-        );
+        return Finding::failure(HOME_ASSISTANT, format!("meters cannot be announced below {prefix}/: {refusal}"))
+            .fix("Allow it in the broker's ACL file:", announcing(config));
     }
     match (visit.listener, said) {
         (_, Some(said)) if said == announced.status_payload => {

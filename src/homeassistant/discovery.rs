@@ -101,12 +101,18 @@ pub struct Announced {
     pub components: BTreeMap<String, String>,
 }
 
+/// The agent of this base topic, as a part of discovery topics and ids.
+#[must_use]
+pub fn agent_id(base_topic: &str) -> String {
+    name::id(base_topic)
+}
+
 impl Announcer {
     /// `topics` are those of the agent below `base_topic`.
     #[must_use]
     pub fn new(config: &HomeAssistant, base_topic: &str, topics: AgentTopics) -> Self {
         Self {
-            base: name::id(base_topic),
+            base: agent_id(base_topic),
             base_topic: base_topic.to_owned(),
             prefix: config.discovery_prefix.clone(),
             release: config.version,
@@ -114,21 +120,23 @@ impl Announcer {
         }
     }
 
-    /// The topic filter on which every device document arrives, ours and others'.
+    /// The topic filter on which this agent's device documents arrive, and no others: what agents hear of
+    /// each other would grow with the square of their number, and the right to write here needs to be no wider.
     #[must_use]
     pub fn filter(&self) -> String {
-        format!("{}/device/+/config", self.prefix)
+        self.topic("+")
     }
 
     /// Reads a retained document if it is one of this agent's: so that what is no longer right can be
-    /// taken back although our own list of it is lost.
+    /// taken back although our own list of it is lost. One that names a topic of somebody else is none.
     #[must_use]
     pub fn recognise(&self, payload: &[u8]) -> Option<Announced> {
         let document: Value = serde_json::from_slice(payload).ok()?;
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
         let bridge = self.bridge_id();
         let ours = text("/dev/via_device") == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
-        if !ours || text("/o/name") != Some(PROGRAM) {
+        let is_below = |topic: &str| topic.strip_prefix(&self.base_topic).is_some_and(|rest| rest.starts_with('/'));
+        if !ours || text("/o/name") != Some(PROGRAM) || !text("/stat_t").is_none_or(is_below) {
             return None;
         }
         let is_live = |component: &Value| component.get("uniq_id").is_some() && component.get("p").is_some();
@@ -190,7 +198,7 @@ impl Announcer {
 
     /// The discovery topic of the device `id`.
     pub(super) fn topic(&self, id: &str) -> String {
-        format!("{}/device/{id}/config", self.prefix)
+        format!("{}/device/{}/{id}/config", self.prefix, self.base)
     }
 
     pub(super) fn bridge_id(&self) -> String {

@@ -197,8 +197,8 @@ def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_stor
 
 def documents():
     """device id -> document, of everything this agent announces; without the components that it removes."""
-    topics = retained("homeassistant/device/+/config")
-    found = {topic.split("/")[2]: json.loads(payload) for topic, payload in topics.items() if payload}
+    topics = retained("homeassistant/device/+/+/config")
+    found = {topic.split("/")[3]: json.loads(payload) for topic, payload in topics.items() if payload}
     for value in found.values():
         value["cmps"] = {key: component for key, component in value["cmps"].items() if "uniq_id" in component}
     return {key: value for key, value in found.items() if value["o"]["name"] == "mbushat"}
@@ -526,7 +526,7 @@ def part_burst():
     for n in range(20):
         for component in value["cmps"].values():
             component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component["name"])
-        mosquitto("mosquitto_pub", "-q", "1", "-t", f"homeassistant/device/{topic}/config", "-m", json.dumps(value))
+        mosquitto("mosquitto_pub", "-q", "1", "-t", f"homeassistant/device/mbushat/{topic}/config", "-m", json.dumps(value))
     agent_restart(meters())
     ids = {component["uniq_id"]: component["name"] for component in value["cmps"].values()}
     until("after twenty foreign announcements in a burst, ours is what all components show", lambda: not any(
@@ -577,7 +577,7 @@ temporary = tempfile.TemporaryDirectory(prefix="mbushat-ha-")
 folder = temporary.name
 agent_log = os.path.join(folder, "agent.log")
 ha = HomeAssistant(args.ha, args.token)
-for leftover in [*(f"homeassistant/device/{key}/config" for key in documents()), *retained("mbushat/#")]:
+for leftover in [*(f"homeassistant/device/mbushat/{key}/config" for key in documents()), *retained("mbushat/#")]:
     mosquitto("mosquitto_pub", "-q", "1", "-r", "-n", "-t", leftover)
 try:
     for part in args.part or PARTS:

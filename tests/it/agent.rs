@@ -151,8 +151,8 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
     assert_eq!(payload_of(&kept, "mbushat/w_m7/availability").as_deref(), Some("online"));
     assert_eq!(payload_of(&kept, "mbushat/w_m9/availability").as_deref(), Some("offline"));
     assert!(payload_of(&kept, "mbushat/w_m7/state").is_some_and(|p| p.contains(r#"{"volume":0."#)));
-    assert!(payload_of(&kept, "homeassistant/device/mbushat_00001007_SAM_01_07/config").is_some(), "{kept:?}");
-    assert!(payload_of(&kept, "homeassistant/device/mbushat_bridge/config").is_some());
+    assert!(payload_of(&kept, "homeassistant/device/mbushat/mbushat_00001007_SAM_01_07/config").is_some(), "{kept:?}");
+    assert!(payload_of(&kept, "homeassistant/device/mbushat/mbushat_bridge/config").is_some());
     assert!(payload_of(&kept, "mbushat/bridge/info").is_some_and(|p| p.contains(r#""version""#)));
     assert!(!kept.iter().any(|m| m.topic.ends_with("/reading") || m.topic.ends_with("/event")));
 
@@ -189,9 +189,10 @@ fn a_restarted_broker_has_everything_again_within_ten_seconds() {
         let all = (1..=3).all(|n| {
             payload_of(&kept, &format!("mbushat/w_m{n}/availability")).as_deref() == Some("online")
                 && payload_of(&kept, &format!("mbushat/w_m{n}/state")).is_some()
-                && payload_of(&kept, &format!("homeassistant/device/mbushat_0000100{n}_SAM_01_07/config")).is_some()
+                && payload_of(&kept, &format!("homeassistant/device/mbushat/mbushat_0000100{n}_SAM_01_07/config"))
+                    .is_some()
         });
-        online && all && payload_of(&kept, "homeassistant/device/mbushat_bridge/config").is_some()
+        online && all && payload_of(&kept, "homeassistant/device/mbushat/mbushat_bridge/config").is_some()
     };
     assert!(until_right(&broker, &wanted), "{}", agent.log());
     for _ in 0..2 {
@@ -282,10 +283,10 @@ fn a_birth_of_home_assistant_is_answered_with_announcements_and_then_states() {
     publish(broker.port, "homeassistant/status", "online", false);
     let messages: Vec<_> = subscriber.until_quiet(Duration::from_secs(6)).into_iter().map(|m| m.topic).collect();
     let place = |topic: &str| messages.iter().position(|t| t == topic);
-    let announced = place("homeassistant/device/mbushat_00001001_SAM_01_07/config");
+    let announced = place("homeassistant/device/mbushat/mbushat_00001001_SAM_01_07/config");
     let state = place("mbushat/w_m1/state");
     assert!(announced.is_some() && announced < state, "{messages:?}\n{}", agent.log());
-    let announcements = messages.iter().filter(|t| t.starts_with("homeassistant/device/mbushat_0000")).count();
+    let announcements = messages.iter().filter(|t| t.starts_with("homeassistant/device/mbushat/mbushat_0000")).count();
     assert_eq!(announcements, 1, "debounced: {messages:?}");
 }
 
@@ -409,7 +410,7 @@ fn another_base_topic_reconnects_and_takes_the_old_topics_back() {
     std::thread::sleep(Duration::from_secs(1));
     let kept: Vec<String> = retained(broker.port, "#").into_iter().map(|m| m.topic).collect();
     assert!(kept.iter().all(|t| t.starts_with("house/7/") || t.contains("/house_7_")), "{kept:?}");
-    for topic in ["house/7/bridge/state", "house/7/w_m1/state", "homeassistant/device/house_7_bridge/config"] {
+    for topic in ["house/7/bridge/state", "house/7/w_m1/state", "homeassistant/device/house_7/house_7_bridge/config"] {
         assert!(kept.iter().any(|t| t == topic), "{topic} of {kept:?}");
     }
 }
@@ -422,7 +423,7 @@ fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_
             r#"{{"dev":{{"ids":["{id}"],"via_device":"mbushat_bridge"}},"o":{{"name":"mbushat"}},"stat_t":"mbushat/{meter}/state","cmps":{{{more}"volume":{{"p":"sensor","uniq_id":"{id}_volume"}}}}}}"#
         )
     };
-    let topic = |id: &str| format!("homeassistant/device/{id}/config");
+    let topic = |id: &str| format!("homeassistant/device/mbushat/{id}/config");
     let (gone, former, same, foreign) =
         ("mbushat_1_SAM_01_07", "mbushat_2_SAM_01_07", "mbushat_00001007_SAM_01_07", "other_3");
     publish(broker.port, &topic(gone), &document(gone, "removed", ""), true);

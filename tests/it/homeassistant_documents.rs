@@ -167,7 +167,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         assert_eq!(id, "mbushat_house7_gas_KAM_1d_03");
     }
     let document = house.meter(&device("heat"));
-    assert_eq!(document.topic, "homeassistant/device/mbushat_house7_12345678_KAM_1d_04/config");
+    assert_eq!(document.topic, "homeassistant/device/mbushat_house7/mbushat_house7_12345678_KAM_1d_04/config");
     let value: Value = serde_json::from_str(&document.payload).expect("JSON");
     assert_eq!(value["dev"]["name"], "Kessel im Keller");
     assert_eq!(value["cmps"]["energy"]["uniq_id"], "mbushat_house7_12345678_KAM_1d_04_energy");

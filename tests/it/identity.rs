@@ -20,7 +20,7 @@ fn meters_that_cannot_be_told_apart_are_known_by_their_names_and_the_log_says_so
     let agent = Agent::start(broker.port, &config);
     let mut last = String::new();
     let all = subscriber.wait_for(SOON, |m| {
-        if m.topic.starts_with("homeassistant/device/mbushat_m4_") {
+        if m.topic.starts_with("homeassistant/device/mbushat/mbushat_m4_") {
             last.clone_from(&m.payload);
         }
         m.topic == "mbushat/m4/reading"

@@ -50,7 +50,8 @@ fn a_log_that_is_not_read_stops_neither_the_readings_nor_the_end() {
     let pipe = agent.folder().join("pipe");
     // a pipe holds 64 KiB
     let fill = "head -c 65000 /dev/zero >&3";
-    let into_the_pipe = format!("mkfifo {0:?} && exec 3<>{0:?} && {fill} && exec env RUST_LOG=trace \"$@\" 2>{0:?}", pipe.display());
+    let into_the_pipe =
+        format!("mkfifo {0:?} && exec 3<>{0:?} && {fill} && exec env RUST_LOG=trace \"$@\" 2>{0:?}", pipe.display());
     agent.restart_with(&["sh", "-c", &into_the_pipe, "sh"]);
     let before = gateway.meters().served.get(&1).copied().unwrap_or_default();
     let came = subscriber.wait_for(SOON, |message| litres(message).is_some_and(|(_, _, litres)| litres > before + 6));

@@ -78,7 +78,7 @@ fn read(publisher: &mut Publisher, meter: &str, id: u32, records: &str) {
 }
 
 fn topic(id: u32) -> String {
-    format!("homeassistant/device/mbushat_{id:08X}_KAM_1d_03/config")
+    format!("homeassistant/device/mbushat/mbushat_{id:08X}_KAM_1d_03/config")
 }
 
 /// What is to stand on a topic; null for nothing.
@@ -365,7 +365,7 @@ fn the_values_of_a_removed_meter_are_taken_back_too() {
 
 #[test]
 fn a_removed_bus_takes_its_entities_off_the_agents_device() {
-    let agent = "homeassistant/device/mbushat_bridge/config";
+    let agent = "homeassistant/device/mbushat/mbushat_bridge/config";
     for store_is_lost in [false, true] {
         let place = Place::new(if store_is_lost { "bus-lost" } else { "bus" });
         let before = place.start(&format!("{HAT}[[bus]]\nname = \"attic\"\nport = \"sim:b\"\n{GAS}"));

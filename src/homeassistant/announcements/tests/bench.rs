@@ -192,7 +192,7 @@ pub(super) fn identity(id: u32) -> SecondaryAddress {
 }
 
 pub(super) fn topic(id: u32) -> String {
-    format!("ha/device/mbushat_{id:08X}_KAM_1d_03/config")
+    format!("ha/device/mbushat/mbushat_{id:08X}_KAM_1d_03/config")
 }
 
 pub(super) fn removed() -> Value {

@@ -28,10 +28,10 @@ fn another_base_topic_takes_everything_back_and_announces_it_once_the_connection
     assert_eq!(old(&publisher), Some(Vec::new()));
     publisher.follow_base_topic();
     assert_eq!(old(&publisher), Some(Vec::new()), "it has not arrived yet");
-    let new = topic(0x1001).replace("/mbushat_", "/house_");
+    let new = topic(0x1001).replace("/mbushat/mbushat_", "/house/house_");
     assert_eq!(document(&publisher, Class::Announcement, &new)["stat_t"], "house/gas/state");
     let sent = published(&mut publisher);
-    for topic in [topic(0x1001), "homeassistant/device/mbushat_bridge/config".to_owned()] {
+    for topic in [topic(0x1001), "homeassistant/device/mbushat/mbushat_bridge/config".to_owned()] {
         assert!(sent.contains(&(topic.clone(), String::new())), "{topic}");
     }
 }

@@ -135,7 +135,7 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
     let words = root.localise(&fault.to_string());
     // A fault is said as "what; what to do": here the second half is a remedy of its own.
     let (what, advice) = words.split_once("; ").map_or((words.as_str(), None), |(what, advice)| (what, Some(advice)));
-    let check = if matches!(fault, Fault::Tls(_)) { TLS } else { LOGIN };
+    let check = if matches!(fault, Fault::Tls(_) | Fault::Certificate(_)) { TLS } else { LOGIN };
     let finding = Finding::failure(check, format!("the broker {what}"));
     match fault {
         Fault::Credentials | Fault::NotAuthorized => {
@@ -168,6 +168,15 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
                     "sudo systemctl reload mosquitto".to_owned(),
                 ],
             )
+        }
+        Fault::Certificate(_) => {
+            let (host, port) = (&mqtt.host, mqtt.port);
+            let finding = advice.into_iter().fold(finding, |finding, advice| finding.advise(sentence(advice)));
+            finding.fix(
+                "Or trust exactly the certificate that the broker shows now, if it is really yours: fetch it once …",
+                [format!("openssl s_client -connect {host}:{port} </dev/null | openssl x509 -out /etc/mbushat-broker.pem")],
+            )
+            .fix("… and name it in [mqtt] of /etc/mbushat.toml:", ["ca_file = \"/etc/mbushat-broker.pem\""])
         }
         Fault::PasswordFile(_) => finding.fix(
             "The agent's user must be able to read it, and no other user:",

@@ -95,6 +95,61 @@ async fn tls_works_with_the_right_authority_name_and_client_certificate_only() {
     assert!(fault.to_string().contains("mqtts://"), "{fault:?}");
 }
 
+/// For certificates with dates of their own.
+const CA_CNF: &str = "[ca]\ndefault_ca=it\n[it]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\n\
+     certificate=ca.pem\nprivate_key=ca.key\ndefault_md=sha256\npolicy=any\nx509_extensions=names\n\
+     unique_subject=no\n[any]\ncommonName=supplied\n[names]\nsubjectAltName=DNS:localhost\n";
+
+/// What people make at home: as the manual of mosquitto says (version 1), without names, signed by itself.
+#[tokio::test]
+async fn a_certificate_made_at_home_is_trusted_where_it_is_named_and_else_said_what_it_is() {
+    let Some(certificates) = Certificates::new() else { return };
+    let request = "-newkey rsa:2048 -nodes -subj /CN=localhost";
+    let sign = |name: &str, more: &str| {
+        certificates.openssl(&format!("req {request} -keyout {name}.key -out {name}.csr"));
+        let by = "-CA ca.pem -CAkey ca.key -CAcreateserial";
+        certificates.openssl(&format!("x509 -req -in {name}.csr {by} -out {name}.pem {more}"));
+    };
+    let oneself = |name: &str, more: &str| {
+        certificates.openssl(&format!("req -x509 {request} -days 2 -keyout {name}.key -out {name}.pem {more}"));
+    };
+    sign("version_1", "-days 2");
+    certificates.0.write("extensions", "basicConstraints=CA:FALSE");
+    sign("no_name", "-days 2 -extfile extensions");
+    certificates.0.write("extensions", "subjectAltName=DNS:broker.lan");
+    sign("other_name", "-days 2 -extfile extensions");
+    certificates.0.write("ca.cnf", CA_CNF);
+    certificates.0.write("index.txt", "");
+    certificates.0.write("serial", "10");
+    for (name, from, to) in [("expired", "200101000000Z", "200102000000Z"), ("early", "400101000000Z", "400102000000Z")]
+    {
+        certificates.openssl(&format!("req {request} -keyout {name}.key -out {name}.csr"));
+        let dates = format!("-startdate {from} -enddate {to}");
+        certificates.openssl(&format!("ca -config ca.cnf -batch {dates} -in {name}.csr -out {name}.pem -notext"));
+    }
+    oneself("own", "-addext subjectAltName=DNS:localhost");
+    oneself("own_no_name", "-sha256");
+    for (name, ca_file, words) in [
+        ("version_1", "ca", "X.509 version 1"),
+        ("no_name", "ca", "without a subject alternative name"),
+        ("other_name", "ca", "it is for DnsName(\"broker.lan\")"),
+        ("expired", "ca", "expired at 2020-01-02T00:00:00Z"),
+        ("early", "ca", "valid from 2040-01-01T00:00:00Z"),
+        ("own", "ca", "unknown authority"),
+        ("own_no_name", "other", "unknown authority"),
+        ("own", "own_no_name", "of an authority as its own"),
+    ] {
+        let [certificate, key] = ["pem", "key"].map(|end| certificates.path(&format!("{name}.{end}")));
+        let (certificate, key) = (certificate.display(), key.display());
+        let lines = format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n");
+        let Some(broker) = Broker::start_with(&lines) else { return };
+        let trusting = |file: &str| Tls { ca_file: Some(certificates.path(&format!("{file}.pem"))), client: None };
+        let fault = Running::start(with("localhost", broker.port, &trusting(ca_file))).down().await;
+        assert!(matches!(fault, Fault::Certificate(_)) && fault.to_string().contains(words), "{name}: {fault:?}");
+        assert_eq!(Running::start(with("localhost", broker.port, &trusting(name))).up().await.1, Version::V5, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_bare_ipv6_address_is_checked_against_a_certificate_for_it() {
     let Some(certificates) = Certificates::new() else { return };

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io;
 
 use rumqttc::tokio_rustls::rustls;
+use rumqttc::tokio_rustls::rustls::pki_types::UnixTime;
 use rumqttc::v5::mqttbytes as wire5;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code5, DisconnectReasonCode};
 use rumqttc::{ConnectReturnCode as Code3, TlsError, mqttbytes as wire3, v5};
@@ -53,7 +54,10 @@ pub enum Fault {
     /// The password file cannot be read.
     #[error("cannot be asked: the password file {0}")]
     PasswordFile(String),
-    /// Anything of TLS, by rustls or by its files.
+    /// Its certificate is not believed.
+    #[error("{0}")]
+    Certificate(String),
+    /// Anything else of TLS, by rustls or by its files.
     #[error("{0}")]
     Tls(String),
 }
@@ -63,7 +67,7 @@ impl Fault {
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
-            Self::Version | Self::Tls(_) | Self::PasswordFile(_) => true,
+            Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
             Self::Garbled(_) | Self::Busy(_) => false,
         }
@@ -174,22 +178,18 @@ impl Fault {
     }
 
     fn of_rustls(error: &rustls::Error) -> Self {
-        use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+        use rustls::{AlertDescription as Alert, Error as Tls};
         let words = match error {
-            Tls::InvalidCertificate(Bad::UnknownIssuer) => {
-                "shows a certificate of an unknown authority; name its CA in [mqtt] ca_file"
-            }
-            Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-                "shows a certificate for another name than the one in [mqtt] url"
-            }
-            Tls::InvalidCertificate(
-                Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
-            ) => "shows a certificate that is not valid now; check its dates and the clock of this machine",
+            Tls::InvalidCertificate(bad) => return Self::of_certificate(bad),
             Tls::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
                 "wants a client certificate; set [mqtt] client_cert and client_key"
             }
             Tls::AlertReceived(Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown) => {
-                "refuses the client certificate"
+                "refuses the client certificate; check [mqtt] client_cert, and the broker's cafile"
+            }
+            Tls::AlertReceived(Alert::CertificateExpired) => "says that the client certificate has expired; renew it",
+            Tls::AlertReceived(Alert::ProtocolVersion) | Tls::PeerIncompatible(_) => {
+                "speaks no TLS newer than 1.1; allow 1.2 or 1.3 there (mosquitto: tls_version)"
             }
             Tls::InvalidMessage(_) => "does not speak TLS on this port; check scheme and port in [mqtt] url",
             other => return Self::Tls(format!("fails at TLS: {other}")),
@@ -197,9 +197,54 @@ impl Fault {
         Self::Tls(words.to_owned())
     }
 
+    fn of_certificate(error: &rustls::CertificateError) -> Self {
+        use rustls::CertificateError as Bad;
+        let words = match error {
+            Bad::UnknownIssuer => {
+                "shows a certificate of an unknown authority; name its CA in [mqtt] ca_file".to_owned()
+            }
+            Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                "shows a certificate without a subject alternative name, which proves no name".to_owned()
+            }
+            Bad::NotValidForNameContext { presented, .. } => format!(
+                "shows a certificate for another name than the one in [mqtt] url; it is for {}",
+                presented.join(", ")
+            ),
+            Bad::NotValidForName => "shows a certificate for another name than the one in [mqtt] url".to_owned(),
+            Bad::ExpiredContext { not_after, .. } => {
+                format!("shows a certificate that expired at {}; renew it there", moment(*not_after))
+            }
+            Bad::NotValidYetContext { not_before, time } => format!(
+                "shows a certificate that is valid from {}, and here it is {}; set the clock of this machine",
+                moment(*not_before),
+                moment(*time)
+            ),
+            Bad::Expired | Bad::NotValidYet => {
+                "shows a certificate that is not valid now; check its dates and the clock of this machine".to_owned()
+            }
+            Bad::Other(other) => match format!("{other:?}") {
+                text if text.contains("UnsupportedCertVersion") => {
+                    "shows a certificate of X.509 version 1, which proves no name".to_owned()
+                }
+                text if text.contains("CaUsedAsEndEntity") => {
+                    "shows the certificate of an authority as its own".to_owned()
+                }
+                _ => format!("shows a bad certificate: {error}"),
+            },
+            other => format!("shows a bad certificate: {other}"),
+        };
+        Self::Certificate(words)
+    }
+
     pub(super) fn of_file(what: &str, path: &std::path::Path, error: &dyn Error) -> Self {
         Self::Tls(format!("cannot be asked: {what} {}: {error}", path.display()))
     }
+}
+
+/// `2026-11-22T19:15:00Z`
+fn moment(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds} s"), |time| time.to_string())
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //!
 //! Not here: the handshake (rumqttc and rustls), the words for its failures (`fault`).
 
+mod pinned;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use rumqttc::TlsConfiguration;
@@ -12,20 +15,25 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::Fault;
 use crate::config::Tls;
+use pinned::Verifier;
 
 /// What rustls needs to know for one connection.
 pub(super) fn configuration(tls: &Tls) -> Result<TlsConfiguration, Fault> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::Tls(format!("cannot be asked over TLS: {error}")))?
-        .with_root_certificates(roots(tls)?);
+        .map_err(|error| Fault::Tls(format!("cannot be asked over TLS: {error}")))?;
+    let builder = match &tls.ca_file {
+        None => builder.with_root_certificates(authorities_of_the_system()?),
+        Some(file) => {
+            let verifier = Verifier::new(certificates_of(file)?, provider);
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
     let config = match &tls.client {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
-            let chain = CertificateDer::pem_file_iter(certificate)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| Fault::of_file("client_cert", certificate, &error))?;
+            let chain = pem("client_cert", certificate)?;
             let secret =
                 PrivateKeyDer::from_pem_file(key).map_err(|error| Fault::of_file("client_key", key, &error))?;
             builder.with_client_auth_cert(chain, secret).map_err(|error| Fault::of_file("client_key", key, &error))?
@@ -34,28 +42,31 @@ pub(super) fn configuration(tls: &Tls) -> Result<TlsConfiguration, Fault> {
     Ok(TlsConfiguration::Rustls(Arc::new(config)))
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, Fault> {
+fn authorities_of_the_system() -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
-    let Some(file) = &tls.ca_file else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(Fault::Tls(
-                "cannot be asked: this system has no certificate authorities; install ca-certificates or set [mqtt] \
-                 ca_file"
-                    .to_owned(),
-            ));
-        }
-        return Ok(roots);
-    };
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| Fault::of_file("ca_file", file, &error))?;
-    roots.add_parsable_certificates(certificates);
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(Fault::Tls(format!("cannot be asked: ca_file {} holds no certificate", file.display())));
+        return Err(Fault::Tls(
+            "cannot be asked: this system has no certificate authorities; install ca-certificates or set [mqtt] \
+             ca_file"
+                .to_owned(),
+        ));
     }
     Ok(roots)
+}
+
+fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let certificates = pem("ca_file", file)?;
+    if certificates.is_empty() {
+        return Err(Fault::Tls(format!("cannot be asked: ca_file {} holds no certificate", file.display())));
+    }
+    Ok(certificates)
+}
+
+fn pem(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| Fault::of_file(what, file, &error))
 }
 
 #[cfg(test)]

@@ -135,9 +135,9 @@ async fn a_certificate_made_at_home_is_trusted_where_it_is_named_and_else_said_w
         ("other_name", "ca", "it is for DnsName(\"broker.lan\")"),
         ("expired", "ca", "expired at 2020-01-02T00:00:00Z"),
         ("early", "ca", "valid from 2040-01-01T00:00:00Z"),
-        ("own", "ca", "unknown authority"),
-        ("own_no_name", "other", "unknown authority"),
-        ("own", "own_no_name", "of an authority as its own"),
+        ("own", "ca", "self-signed certificate"),
+        ("own_no_name", "other", "self-signed certificate"),
+        ("own", "own_no_name", "self-signed certificate"),
     ] {
         let [certificate, key] = ["pem", "key"].map(|end| certificates.path(&format!("{name}.{end}")));
         let (certificate, key) = (certificate.display(), key.display());

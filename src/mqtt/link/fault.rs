@@ -227,7 +227,8 @@ impl Fault {
                     "shows a certificate of X.509 version 1, which proves no name".to_owned()
                 }
                 text if text.contains("CaUsedAsEndEntity") => {
-                    "shows the certificate of an authority as its own".to_owned()
+                    "shows a self-signed certificate, or that of an authority, which is not named in [mqtt] ca_file"
+                        .to_owned()
                 }
                 _ => format!("shows a bad certificate: {error}"),
             },

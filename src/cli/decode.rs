@@ -33,7 +33,8 @@ pub(crate) struct Args {
     #[arg(value_name = "HEX|FILE")]
     input: Vec<String>,
 
-    /// The meter's AES-128 key, for encrypted telegrams without one of their own
+    /// The meter's AES-128 key, for encrypted telegrams without one of their own. A telegram that
+    /// announces security mode 5 but comes in the clear is read without, and marked
     #[arg(long, value_name = "HEX", value_parser = key)]
     key: Option<Key>,
 

@@ -75,7 +75,7 @@ fn indent(json: &str) -> String {
 fn telegram(explained: &Explained<'_>, out: &mut String) {
     let telegram = &explained.telegram;
     let _ = write!(out, r#"{{"frame":{{"c":{},"address":{},"ci":"{:02X}"}}"#, telegram.c.0, telegram.a, telegram.ci);
-    header(&explained.header, out);
+    header(&explained.header, telegram.sent_plain, out);
     out.push_str(r#","records":["#);
     for (n, record) in explained.records.iter().enumerate() {
         if n > 0 {
@@ -108,7 +108,7 @@ fn refused(faulty: &Faulty, out: &mut String) {
     let _ = write!(out, r#""records":[],"error":{}}}"#, faulty.error.as_deref().map_or("null".to_owned(), text));
 }
 
-fn header(header: &Header, out: &mut String) {
+fn header(header: &Header, sent_plain: bool, out: &mut String) {
     let mut parts = Vec::new();
     if let Some(id) = header.id {
         parts.push(format!(r#""id":"{id:08x}""#));
@@ -128,6 +128,9 @@ fn header(header: &Header, out: &mut String) {
     if let Some(status) = header.status {
         let names: Vec<_> = status.names().map(text).collect();
         parts.push(format!(r#""status":{},"status_names":[{}]"#, status.0, names.join(",")));
+    }
+    if sent_plain {
+        parts.push(r#""security_mode":5,"encrypted":false"#.to_owned());
     }
     if !parts.is_empty() {
         let _ = write!(out, r#","header":{{{}}}"#, parts.join(","));

@@ -85,7 +85,9 @@ fn header(explained: &Explained<'_>, table: &mut Table) {
         table.row(&[status.0], "status", &names);
     }
     if let Some(short) = explained.telegram.header.short {
-        table.row(&short.configuration.0.to_le_bytes(), "configuration", &security_name(short.configuration));
+        let but = if explained.telegram.sent_plain { ", but the data are not encrypted" } else { "" };
+        let security = security_name(short.configuration) + but;
+        table.row(&short.configuration.0.to_le_bytes(), "configuration", &security);
     }
 }
 

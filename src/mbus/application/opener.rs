@@ -87,9 +87,10 @@ impl Opener {
         let telegram = match telegram.content {
             Content::Encrypted(encrypted) => {
                 let plain = &mut buffers.plain;
-                let data =
-                    security::decrypt(&encrypted, telegram.afl.as_ref(), self.identity, self.key.as_ref(), plain);
-                telegram.with_plain(data.map_err(OpenError::Security)?)
+                match security::decrypt(&encrypted, telegram.afl.as_ref(), self.identity, self.key.as_ref(), plain) {
+                    Ok(data) => telegram.with_plain(data),
+                    Err(error) => telegram.if_sent_plain().ok_or(OpenError::Security(error))?,
+                }
             }
             _ => *telegram,
         };
@@ -179,6 +180,38 @@ mod tests {
         opener.set_key(None);
         let refused = Err(OpenError::Security(SecurityError::NoKey { mode: 5 }));
         assert_eq!(count(&mut opener, 0x73, &data), refused);
+    }
+
+    #[test]
+    fn plain_text_behind_the_word_for_mode_5_is_read_where_the_key_does_not_open_it() {
+        let header = [0x2A, 0, 0x20, 0x05];
+        let plain = [0x2F, 0x2F, 0x04, 0x13, 1, 0, 0, 0, 0x02, 0x5A, 0xD7, 0];
+        let whole = [&header[..], &plain].concat();
+        for key in [None, Some(Key::new([7; 16]))] {
+            let (mut opener, mut buffers) = (Opener::new(key), Buffers::default());
+            opener.identify(identity("12345678PAD0107"));
+            let short = telegram(0x7A, &whole);
+            let open = opener.open(&short, &mut buffers).expect("in the clear");
+            assert_eq!((open.records().count(), open.sent_plain), (2, true));
+        }
+        // what begins like it but holds no records to the end is encrypted, and mode 7 is never plain
+        assert!(count(&mut Opener::default(), 0x7A, &whole[..15]).is_err());
+        assert!(count(&mut Opener::default(), 0x7A, &[&[0x2A, 0, 0x20, 0x07, 0], &plain[..]].concat()).is_err());
+    }
+
+    #[test]
+    fn what_looks_plain_and_opens_with_the_key_is_not_plain() {
+        let mut opener = Opener::new(Some(Key::new([7; 16])));
+        opener.identify(identity("12345678PAD0107"));
+        let mut data = [0; 20];
+        data[..7].copy_from_slice(&[0x2A, 0, 0x10, 0x05, 0x2F, 0x2F, 0x0F]);
+        // as plain text it is whole; one in 65536 is cipher text of this key as well
+        let is_opened = (0..1_u32 << 20).any(|n| {
+            data[16..].copy_from_slice(&n.to_le_bytes());
+            let mut buffers = Buffers::default();
+            opener.open(&telegram(0x7A, &data), &mut buffers).is_ok_and(|open| !open.sent_plain)
+        });
+        assert!(is_opened);
     }
 
     #[test]

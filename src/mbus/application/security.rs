@@ -3,6 +3,12 @@
 //!
 //! What is encrypted is never read as records. A wrong key is noticed by the 2F 2F that every
 //! plain text begins with, and by the authentication code where there is one.
+//!
+//! # Plain text under mode 5
+//! Some receivers of radio meters decrypt a telegram and leave its configuration field as it was. Such
+//! a telegram is read as it stands, but only where the key does not open it. It is read of a meter
+//! with a key too: mode 5 authenticates nothing, and a sender who may announce mode 0 needs no such
+//! trick. A key opens; it does not prove who sent. Mode 7, which can prove it, makes no exception.
 
 use core::fmt;
 
@@ -129,6 +135,12 @@ impl<'a> Encrypted<'a> {
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The data where they look as if mode 5 were announced only. One in 65536 encrypted telegrams
+    /// begins like this by chance: look at the records too.
+    pub(crate) fn sent_plain(&self) -> Option<&'a [u8]> {
+        self.bytes.strip_prefix(&PLAIN_START).filter(|_| self.configuration().mode() == 5)
     }
 }
 

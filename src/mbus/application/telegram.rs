@@ -52,6 +52,8 @@ pub struct Telegram<'a> {
     pub header: Header,
     /// The rest.
     pub content: Content<'a>,
+    /// The header announces encryption, but the data came without (`security`).
+    pub sent_plain: bool,
     order: ByteOrder,
 }
 
@@ -172,7 +174,7 @@ impl<'a> Telegram<'a> {
             Some(encrypted) => Content::Encrypted(encrypted),
             None => Content::of(ci, security::plain_data(&header, rest), order),
         };
-        Ok(Self { c, a, ci, afl, header, content, order })
+        Ok(Self { c, a, ci, afl, header, content, sent_plain: false, order })
     }
 
     /// The records, with the exact values. None for telegrams that carry something else.
@@ -218,6 +220,14 @@ impl<'a> Telegram<'a> {
         'a: 'b,
     {
         Telegram { content: Content::of(self.ci, plain, self.order), ..*self }
+    }
+
+    /// The same telegram where what it calls encrypted can be read as it stands, to the last byte.
+    pub(crate) fn if_sent_plain(&self) -> Option<Self> {
+        let Content::Encrypted(encrypted) = self.content else { return None };
+        let plain = Self { sent_plain: true, ..self.with_plain(encrypted.sent_plain()?) };
+        let is_whole = matches!(plain.content, Content::Records(_)) && plain.records().all(|record| record.is_ok());
+        is_whole.then_some(plain)
     }
 
     /// The same telegram with the records a compact frame stands for.

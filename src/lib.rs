@@ -44,7 +44,7 @@
 //! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio`, `rumqttc` |
 //! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `rumqttc`, `serde`, `serde_json`, `std::fs`, `std::net` |
 //! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | `rumqttc` |
-//! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `config` | `rumqttc` |
+//! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | `rumqttc` |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `rumqttc`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
 //! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
 //! | [`status`] | the snapshot type | - | `tokio` |

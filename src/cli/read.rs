@@ -260,6 +260,7 @@ pub(super) fn described<'a>(target: &'a Target, profiles: &'a [Profile]) -> Mete
     const NO_UNITS: &BTreeMap<String, Unit> = &BTreeMap::new();
     let meter = target.meter.as_ref();
     MeterRules {
+        plausible: true,
         name: meter.map_or(&target.name, |meter| &meter.name),
         rules: meter.map_or(&[], |meter| &meter.records),
         profile: meter.and_then(|meter| meter.profile.as_deref()),

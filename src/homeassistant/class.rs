@@ -60,7 +60,7 @@ pub fn shown(measurement: &Measurement, medium: Option<u8>, release: Release) ->
 
 fn is_numeric(measurement: &Measurement) -> bool {
     match measurement.value {
-        Measured::Number(_) => true,
+        Measured::Number(_) | Measured::Held { .. } => true,
         Measured::Text(_) => false,
         Measured::Invalid => !is_text(measurement.quantity, &measurement.modifiers),
     }

@@ -2,7 +2,7 @@
 //!
 //! The text is kept in the store, so it must be the same in every build of every release: it is made of
 //! published names only, and what a rule does not say is left out, so that a new kind of rule changes no
-//! text of old ones. How a value is shown is left out too, and with it a rule that says nothing else, unless
+//! text of old ones. How a value is shown or doubted is left out too, and with it a rule that says nothing else, unless
 //! one comes after it: a record follows the first rule that selects it.
 //!
 //! Not here: which rules there are (`measure::profile`), what follows from a change (`announcements`).
@@ -30,13 +30,13 @@ pub fn text(meter: &MeterRules<'_>, identity: Option<SecondaryAddress>) -> Strin
 }
 
 fn only_shows(rule: &RecordRule) -> bool {
-    let RecordRule { select: _, key, unit, scale, offset, hide, presentation: _ } = rule;
+    let RecordRule { select: _, key, unit, scale, offset, hide, plausible: _, presentation: _ } = rule;
     key.is_none() && unit.is_none() && scale.is_none() && offset.is_none() && !hide
 }
 
 fn rule_text(rule: &RecordRule) -> Map<String, Value> {
     let Selector { quantity, storage, tariff, subunit, function, index, dif_vif } = &rule.select;
-    let RecordRule { select: _, key, unit, scale, offset, hide, presentation: _ } = rule;
+    let RecordRule { select: _, key, unit, scale, offset, hide, plausible: _, presentation: _ } = rule;
     // by name, so that the order is the same however serde_json was built
     let fields = [
         ("dif_vif", json!(dif_vif)),
@@ -74,7 +74,7 @@ mod tests {
 
     fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {
         let units = BTreeMap::new();
-        let meter = MeterRules { name: "gas", rules, profile: None, profiles, only, units: &units };
+        let meter = MeterRules { name: "gas", rules, profile: None, profiles, plausible: true, only, units: &units };
         text(&meter, SecondaryAddress::parse("00001001KAM1D03").ok())
     }
 
@@ -92,7 +92,16 @@ mod tests {
         let (scale, offset) = (Some(Decimal::new(1, -3)), Some(Decimal::new(5, 0)));
         let presentation = Presentation { title: Some("Flow".to_owned()), ..Presentation::default() };
         let key = Some("a".to_owned());
-        let full = RecordRule { select, key, unit: Some(Unit::Litre), scale, offset, hide: true, presentation };
+        let full = RecordRule {
+            select,
+            key,
+            unit: Some(Unit::Litre),
+            scale,
+            offset,
+            hide: true,
+            plausible: None,
+            presentation,
+        };
         assert_eq!(
             of(&[RecordRule::default(), full, RecordRule::default()], &[], Some(&["a".to_owned()])),
             r#"{"only":["a"],"rules":[{},{"dif_vif":[[4],[19]],"function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L"}]}"#

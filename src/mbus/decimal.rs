@@ -11,7 +11,7 @@ use core::str::FromStr;
 ///
 /// The mantissa holds any 64-bit integer, any 18-digit BCD and any LVAR number up to 16 bytes;
 /// the exponent of a meter value lies within −60..=60.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Decimal {
     mantissa: i128,
     exponent: i8,

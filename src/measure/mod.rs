@@ -57,7 +57,7 @@ impl Reading {
                 let unit = measurement.unit.name();
                 Some(format!("{} {number}{}{unit}", measurement.key, if unit.is_empty() { "" } else { " " }))
             }
-            Measured::Text(_) | Measured::Invalid => None,
+            Measured::Text(_) | Measured::Invalid | Measured::Held { .. } => None,
         });
         let mut words = vec![if count == 1 { "1 value".to_owned() } else { format!("{count} values") }];
         words.extend(numbers.take(SUMMARISED));
@@ -104,6 +104,8 @@ pub struct Measurement {
     /// Digits after the point that the meter counts, in the published unit; `None` where they vary
     /// (real32) or there is no number.
     pub digits: Option<u8>,
+    /// Whether it is to be doubted where it falls or leaps, if it is a total.
+    pub plausible: bool,
     /// What a rule says for its presentation.
     pub presentation: profile::Presentation,
 }
@@ -117,6 +119,13 @@ pub enum Measured {
     Text(String),
     /// The meter says that it has no valid value.
     Invalid,
+    /// A total that cannot be, and waits to be said again (`total`).
+    Held {
+        /// What the meter says.
+        read: Decimal,
+        /// What was published last.
+        last: Option<Decimal>,
+    },
 }
 
 /// A record that could not be understood; the others of its telegram are not affected.

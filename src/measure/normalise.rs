@@ -36,6 +36,8 @@ pub struct MeterRules<'a> {
     pub profile: Option<&'a str>,
     /// All profiles; the first that matches is used.
     pub profiles: &'a [Profile],
+    /// Whether its totals are doubted where no rule says.
+    pub plausible: bool,
     /// Publish only these keys; `None`: every sensible record.
     pub only: Option<&'a [String]>,
     /// The unit in which each key was first published.
@@ -227,6 +229,7 @@ impl<'a> Collector<'a> {
             subunit: record.dib.subunit,
             modifiers,
             digits: digits.filter(|_| !is_real),
+            plausible: rule.and_then(|rule| rule.plausible).unwrap_or(self.meter.plausible),
             presentation: rule.map(|rule| rule.presentation.clone()).unwrap_or_default(),
         });
     }

@@ -38,6 +38,8 @@ pub struct RecordRule {
     pub offset: Option<Decimal>,
     /// Leave it out.
     pub hide: bool,
+    /// Whether a total is doubted where it falls or leaps; `None`: as the meter's.
+    pub plausible: Option<bool>,
     /// How subscribers show it.
     pub presentation: Presentation,
 }

@@ -41,6 +41,7 @@ pub(crate) fn number(key: &str, quantity: Known, value: &str) -> Measurement {
         subunit: 0,
         modifiers: Vec::new(),
         digits: None,
+        plausible: true,
         presentation: Presentation::default(),
     }
 }

@@ -1,16 +1,30 @@
-//! Which measurements only ever grow, and what to do when one of them does not.
+//! Which measurements only ever grow, and what to do when one of them does what it cannot.
 //!
-//! A subscriber takes any drop of a total for a new meter and books the whole value again, so a
-//! total below its last value is never published on one reading's word.
+//! A subscriber takes any drop of a total for a new meter and books the whole value again, and what a
+//! spike adds stays in its statistics for good. So a total that falls, or rises out of all proportion,
+//! is read again at once. A fall to a tenth or more that is there again is published. A deeper one and
+//! an improbable rise are held, and published once a readout a minute later says the same: a meter
+//! whose supply returned may send zeros for some seconds.
 //!
-//! Not here: asking the meter again (the bus), the event (`mqtt`).
+//! Not here: asking the meter again (`mqtt`, the bus), the events (`mqtt`).
+
+mod rises;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+pub use rises::Rises;
 
 use crate::mbus::application::quantity::{Function, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
 use crate::measure::quantities::{Sort, row};
 use crate::measure::{Measured, Measurement, Reading};
+use rises::Sample;
+
+/// After so long the same value again is believed.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(60);
+/// A rise of so many steps of the last digit is never improbable.
+const STEPS_ALLOWED: i128 = 1000;
 
 /// Whether this measurement only ever grows: a counted quantity as it is now, whole or of a part, or
 /// what a rule says is one.
@@ -27,149 +41,234 @@ pub fn is_total(measurement: &Measurement) -> bool {
         && measurement.modifiers.iter().all(|modifier| modifier.is_part())
 }
 
-/// A total that is lower than before.
+/// What is known of one total.
+#[derive(Clone, Debug, Default)]
+struct Total {
+    /// The last believed value.
+    last: Option<Sample>,
+    /// That is from the store: when it was read is as uncertain as the wall clock.
+    is_restored: bool,
+    rises: Rises,
+    /// A value that cannot be, read twice: now, and since when.
+    held: Option<(Sample, Instant)>,
+}
+
+/// What a value looks like beside what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Good,
+    /// A fall to a tenth or more.
+    Fell,
+    /// A deeper fall, or an improbable rise.
+    Absurd,
+    /// What is held, but not for long enough.
+    Waits,
+    /// What was held for long enough.
+    Confirmed,
+}
+
+impl Total {
+    /// What it grows from; a counter begins at zero.
+    fn from(&self, now: Sample) -> Option<Sample> {
+        self.last.or_else(|| (now.number < Decimal::ZERO).then_some(Sample { number: Decimal::ZERO, ..now }))
+    }
+
+    /// `digits`: places after the point that the meter counts.
+    fn look(&self, now: Sample, digits: i8) -> Look {
+        let Some(from) = self.from(now) else { return Look::Good };
+        if now.number < from.number {
+            // one that counts below zero may well go down
+            let is_deep = from.number >= Decimal::ZERO && now.number.shift(1).is_none_or(|ten| ten < from.number);
+            return if is_deep { Look::Absurd } else { Look::Fell };
+        }
+        if !self.rises.is_enough() || self.is_near(from, now, digits) { Look::Good } else { Look::Absurd }
+    }
+
+    /// The same, or a plausible rise from it.
+    fn is_near(&self, from: Sample, now: Sample, digits: i8) -> bool {
+        let few = Decimal::new(STEPS_ALLOWED, digits.saturating_neg());
+        from.rise_to(now).is_some_and(|(rise, within_ms)| rise <= few || self.rises.allow(rise, within_ms))
+    }
+
+    /// The same with regard to a value that is held.
+    fn look_again(&self, now: Sample, digits: i8) -> Look {
+        match (self.look(now, digits), self.held) {
+            (Look::Good, _) => Look::Good,
+            (_, Some((held, since))) if self.is_near(held, now, digits) => {
+                if now.at.saturating_duration_since(since) < CONFIRM_AFTER { Look::Waits } else { Look::Confirmed }
+            }
+            (look, _) => look,
+        }
+    }
+
+    fn hold(&mut self, now: Sample, digits: i8) {
+        let since = self.held.filter(|(held, _)| self.is_near(*held, now, digits)).map_or(now.at, |(_, since)| since);
+        self.held = Some((now, since));
+    }
+
+    /// Whether it was a rise worth remembering.
+    fn believe(&mut self, now: Sample, is_watched: bool) -> bool {
+        let learnt = self.last.filter(|_| is_watched && !self.is_restored).and_then(|last| last.rise_to(now));
+        let before = self.rises;
+        if let Some((rise, within_ms)) = learnt.filter(|(rise, _)| *rise > Decimal::ZERO) {
+            self.rises.learn(rise, within_ms);
+        }
+        (self.last, self.is_restored, self.held) = (Some(now), false, None);
+        self.rises != before
+    }
+}
+
+/// What a total did that it should not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fall {
+pub struct Jump {
+    /// What it was.
+    pub what: What,
     /// Key of the total.
     pub key: String,
     /// Its last believed value.
     pub from: Decimal,
-    /// What the reading says.
+    /// What a reading said.
     pub to: Decimal,
     /// Unit of both.
     pub unit: Unit,
 }
 
-/// The totals of `now` that are below their last believed value; `last` holds values by key.
-#[must_use]
-pub fn falls(last: &BTreeMap<String, Decimal>, now: &Reading) -> Vec<Fall> {
-    let fall = |measurement: &Measurement| {
-        let Measured::Number(to) = measurement.value else { return None };
-        let from = *last.get(&measurement.key)?;
-        let key = measurement.key.clone();
-        (is_total(measurement) && to < from).then_some(Fall { key, from, to, unit: measurement.unit })
-    };
-    now.measurements.iter().filter_map(fall).collect()
+/// What a jump was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It fell, said more than once: published.
+    Fell,
+    /// It rose out of all proportion, said more than once: published.
+    Leapt,
+    /// It was gone when read again: never published.
+    Fault,
 }
 
 /// What to do with a reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Publish it.
-    Publish {
-        /// Totals that fell and were as low when read again.
-        fell: Vec<Fall>,
-        /// Totals that only the reading before this one showed too low: that one was faulty.
-        faults: Vec<Fall>,
-    },
     /// Keep it unpublished, read the meter again at once and judge that reading with this one as `first`.
     ReadAgain,
-    /// Publish nothing: two readings in a row showed different totals too low.
-    Discard {
-        /// Everything that was too low in either.
-        faults: Vec<Fall>,
+    /// Publish it.
+    Publish {
+        /// What is to be said of its totals.
+        jumps: Vec<Jump>,
+        /// Some are held now that no reading has been planned for: read once more after [`CONFIRM_AFTER`].
+        confirm: bool,
     },
 }
 
-/// Judges the reading `now` by the last believed values; `first` is the unpublished reading after
-/// which the meter was read again.
-#[must_use]
-pub fn judge(last: &BTreeMap<String, Decimal>, first: Option<&Reading>, now: &Reading) -> Verdict {
-    let fell = falls(last, now);
-    let Some(first) = first else {
-        return if fell.is_empty() { Verdict::Publish { fell, faults: Vec::new() } } else { Verdict::ReadAgain };
-    };
-    let before = falls(last, first);
-    let in_both = |fall: &Fall, other: &[Fall]| other.iter().any(|o| o.key == fall.key);
-    let faults: Vec<Fall> = before.iter().filter(|fall| !in_both(fall, &fell)).cloned().collect();
-    if fell.iter().all(|fall| in_both(fall, &before)) {
-        return Verdict::Publish { fell, faults };
-    }
-    Verdict::Discard { faults: before.into_iter().chain(fell).collect() }
-}
+/// Every number of one meter that was published, by key.
+#[derive(Debug, Default)]
+pub struct Totals(BTreeMap<String, Total>);
 
-#[cfg(test)]
-mod tests {
-    use super::{Verdict, falls, is_total, judge};
-    use crate::mbus::application::quantity::{Function, Known};
-    use crate::mbus::application::vife::Modifier;
-    use crate::mbus::decimal::Decimal;
-    use crate::measure::{Measured, Measurement, Reading, sample};
-    use std::collections::BTreeMap;
-
-    const L1: Modifier = Modifier::Extended(0x01);
-    const PER_HOUR: Modifier = Modifier::Combinable(0x22);
-
-    fn reading(energy: &str, volume: &str) -> Reading {
-        sample::reading(vec![
-            sample::number("energy", Known::Energy, energy),
-            sample::number("volume", Known::Volume, volume),
-        ])
-    }
-
-    fn last() -> BTreeMap<String, Decimal> {
-        [("energy", "100.5"), ("volume", "20")].map(|(k, v)| (k.to_owned(), v.parse().expect("a decimal"))).into()
-    }
-
-    #[test]
-    fn only_what_counts_up_now_is_a_total() {
-        let energy = sample::number("energy", Known::Energy, "1");
-        assert!(is_total(&energy));
-        assert!(is_total(&Measurement { tariff: 2, modifiers: vec![Modifier::IMPORT, L1], ..energy.clone() }));
-        for other in [
-            Measurement { storage_number: 1, ..energy.clone() },
-            Measurement { function: Function::Maximum, ..energy.clone() },
-            Measurement { modifiers: vec![Modifier::IMPORT_MINUS_EXPORT], ..energy.clone() },
-            Measurement { modifiers: vec![PER_HOUR], ..energy.clone() },
-            sample::number("power", Known::Power, "1"),
-            sample::number("flow_temperature", Known::FlowTemperature, "1"),
-        ] {
-            assert!(!is_total(&other), "{other:?}");
+impl Totals {
+    /// Takes over what was published before a restart, as far as nothing is known of it.
+    pub fn restore(&mut self, key: String, number: Decimal, at: Instant) {
+        let total = self.0.entry(key).or_default();
+        if total.last.is_none() {
+            (total.last, total.is_restored) = (Some(Sample { number, at }), true);
         }
     }
 
-    #[test]
-    fn an_invalid_or_missing_total_has_not_fallen() {
-        let mut now = reading("0", "20");
-        assert_eq!(falls(&last(), &now).len(), 1);
-        now.measurements[0].value = Measured::Invalid;
-        assert_eq!(falls(&last(), &now), []);
-        now.measurements.remove(0);
-        assert_eq!(falls(&last(), &now), []);
+    /// Takes over what rises were before a restart.
+    pub fn restore_rises(&mut self, key: String, rises: Rises) {
+        self.0.entry(key).or_default().rises = rises;
     }
 
-    #[test]
-    fn a_rise_is_published_at_once() {
-        let verdict = judge(&last(), None, &reading("100.5", "21"));
-        assert_eq!(verdict, Verdict::Publish { fell: vec![], faults: vec![] });
-        let nothing_known = judge(&BTreeMap::new(), None, &reading("0", "0"));
-        assert_eq!(nothing_known, Verdict::Publish { fell: vec![], faults: vec![] });
+    /// Knows nothing any more; the keys that it knew.
+    pub fn forget(&mut self) -> impl Iterator<Item = String> + use<> {
+        std::mem::take(&mut self.0).into_keys()
     }
 
-    #[test]
-    fn a_fall_is_believed_only_when_it_is_there_again() {
-        let low = reading("0", "20");
-        assert_eq!(judge(&last(), None, &low), Verdict::ReadAgain);
-        let Verdict::Publish { fell, faults } = judge(&last(), Some(&low), &reading("0.1", "20")) else {
-            panic!("believed")
+    /// Judges the reading `now`, and takes values out of it that must wait; `first` is the unpublished
+    /// reading after which the meter was read again.
+    pub fn judge(&mut self, first: Option<&Reading>, now: &mut Reading, at: Instant) -> Verdict {
+        let unknown = Total::default();
+        let look = |measurement: &Measurement| {
+            let number = watched(measurement)?;
+            let total = self.0.get(&measurement.key).unwrap_or(&unknown);
+            Some(total.look_again(Sample { number, at }, digits(measurement, total)))
         };
-        assert_eq!((fell.len(), faults.len()), (1, 0));
-        assert_eq!((fell[0].key.as_str(), fell[0].to), ("energy", "0.1".parse().expect("a decimal")));
+        let looks: Vec<Option<Look>> = now.measurements.iter().map(look).collect();
+        if first.is_none() && looks.iter().any(|look| matches!(look, Some(Look::Fell | Look::Absurd))) {
+            return Verdict::ReadAgain;
+        }
+        let is_planned = self.0.values().any(|total| total.held.is_some());
+        let mut jumps = Vec::new();
+        for (measurement, look) in now.measurements.iter_mut().zip(looks) {
+            if let (Some(number), Some(look)) = (watched(measurement), look) {
+                let total = self.0.entry(measurement.key.clone()).or_default();
+                let before = first.and_then(|first| number_in(first, &measurement.key));
+                decide(total, measurement, (Sample { number, at }, look), before, &mut jumps);
+            }
+        }
+        Verdict::Publish { jumps, confirm: !is_planned && self.0.values().any(|total| total.held.is_some()) }
     }
 
-    #[test]
-    fn a_fall_that_is_gone_when_read_again_was_a_fault() {
-        let low = reading("0", "20");
-        let Verdict::Publish { fell, faults } = judge(&last(), Some(&low), &reading("100.6", "20")) else {
-            panic!("published")
-        };
-        assert_eq!((fell.len(), faults.len()), (0, 1));
-    }
-
-    #[test]
-    fn two_different_falls_in_a_row_publish_nothing_and_ask_no_third_time() {
-        let verdict = judge(&last(), Some(&reading("0", "20")), &reading("100.5", "1"));
-        let Verdict::Discard { faults } = verdict else { panic!("discarded") };
-        assert_eq!(faults.len(), 2);
+    /// Keeps the values of a reading that is published; the keys of which the rises are others now.
+    pub fn believe(&mut self, reading: &Reading, at: Instant) -> Vec<(String, Rises)> {
+        let mut changed = Vec::new();
+        for measurement in &reading.measurements {
+            let Measured::Number(number) = measurement.value else { continue };
+            let total = self.0.entry(measurement.key.clone()).or_default();
+            if total.believe(Sample { number, at }, watched(measurement).is_some()) {
+                changed.push((measurement.key.clone(), total.rises));
+            }
+        }
+        changed
     }
 }
+
+/// What becomes of one value that was read, `before` being what the reading before this one said.
+fn decide(
+    total: &mut Total,
+    measurement: &mut Measurement,
+    (now, look): (Sample, Look),
+    before: Option<Decimal>,
+    jumps: &mut Vec<Jump>,
+) {
+    let digits = digits(measurement, total);
+    let before = before.map(|number| Sample { number, at: now.at });
+    let last = total.last.map(|last| last.number);
+    let from = last.unwrap_or(Decimal::ZERO);
+    let jump = |what, to| Jump { what, key: measurement.key.clone(), from, to, unit: measurement.unit };
+    let is_there_again = before.is_some_and(|before| before.number < from && total.is_near(before, now, digits));
+    match look {
+        Look::Good => {
+            let doubted = before.filter(|before| total.look(*before, digits) != Look::Good);
+            let held = total.held.take().map(|(held, _)| held);
+            jumps.extend(held.into_iter().chain(doubted).map(|sample| jump(What::Fault, sample.number)));
+        }
+        Look::Confirmed => {
+            jumps.push(jump(if now.number < from { What::Fell } else { What::Leapt }, now.number));
+        }
+        Look::Fell if is_there_again => jumps.push(jump(What::Fell, now.number)),
+        Look::Fell | Look::Absurd | Look::Waits => {
+            total.hold(now, digits);
+            measurement.value = Measured::Held { read: now.number, last };
+        }
+    }
+}
+
+/// The number of a total that is to be plausible.
+fn watched(measurement: &Measurement) -> Option<Decimal> {
+    match measurement.value {
+        Measured::Number(number) if measurement.plausible && is_total(measurement) => Some(number),
+        _ => None,
+    }
+}
+
+fn number_in(reading: &Reading, key: &str) -> Option<Decimal> {
+    reading.measurements.iter().find(|measurement| measurement.key == key).and_then(watched)
+}
+
+/// Places after the point; of a real32, which has no fixed ones, those that are seen.
+fn digits(measurement: &Measurement, total: &Total) -> i8 {
+    let places = |number: Decimal| number.reduced().exponent().min(0).saturating_neg();
+    let seen = total.last.map(|last| last.number).into_iter().chain(watched(measurement)).map(places).max();
+    measurement.digits.and_then(|digits| i8::try_from(digits).ok()).or(seen).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

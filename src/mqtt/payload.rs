@@ -86,6 +86,7 @@ pub fn plain_value(value: &Measured) -> String {
     match value {
         Measured::Number(number) => number.to_string(),
         Measured::Text(text) => text.clone(),
+        Measured::Held { last, .. } => last.map_or_else(String::new, |last| last.to_string()),
         Measured::Invalid => String::new(),
     }
 }
@@ -150,7 +151,9 @@ pub enum Event {
     MeterReplaced { meter: String, from: String, to: String },
     /// A total is lower than before, and was so when read again: it is published.
     CounterFell { meter: String, key: String, from: Number, to: Number, unit: &'static str },
-    /// A total seemed to have fallen, but was not lower when read again: that reading was a fault.
+    /// A total rose out of all proportion, and was as high when read again: it is published.
+    CounterLeapt { meter: String, key: String, from: Number, to: Number, unit: &'static str },
+    /// A total seemed to have fallen or leapt, but had not when read again: that reading was a fault.
     CounterFault { meter: String, key: String, last: Number, read: Number, unit: &'static str },
     /// The line of a bus is gone.
     BusDown { bus: String, error: String },
@@ -208,6 +211,8 @@ struct MeasurementJson<'a> {
     key: &'a str,
     quantity: String,
     value: ValueJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Number>,
     unit: &'static str,
     function: &'static str,
     storage: u64,
@@ -279,10 +284,15 @@ fn device(device: &Device) -> DeviceJson<'_> {
 }
 
 fn measurement(measurement: &Measurement) -> MeasurementJson<'_> {
+    let (value, held) = match measurement.value {
+        Measured::Held { read, .. } => (ValueJson::Null, Some(Number(read))),
+        ref other => (value(other), None),
+    };
     MeasurementJson {
         key: &measurement.key,
         quantity: measurement.quantity.to_string(),
-        value: value(&measurement.value),
+        value,
+        held,
         unit: measurement.unit.name(),
         function: measurement.function.name(),
         storage: measurement.storage_number,
@@ -292,11 +302,12 @@ fn measurement(measurement: &Measurement) -> MeasurementJson<'_> {
     }
 }
 
+/// The value in a state, where one that is held is not there yet.
 fn value(value: &Measured) -> ValueJson<'_> {
     match value {
-        Measured::Number(number) => ValueJson::Number(Number(*number)),
+        Measured::Number(number) | Measured::Held { last: Some(number), .. } => ValueJson::Number(Number(*number)),
         Measured::Text(text) => ValueJson::Text(text),
-        Measured::Invalid => ValueJson::Null,
+        Measured::Invalid | Measured::Held { last: None, .. } => ValueJson::Null,
     }
 }
 

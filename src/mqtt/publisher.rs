@@ -29,7 +29,7 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
-use crate::measure::total::{self, Fall, Verdict};
+use crate::measure::total::{CONFIRM_AFTER, Jump, Verdict, What};
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
@@ -158,7 +158,7 @@ impl Publisher {
         }
     }
 
-    /// A total below its last value is not believed until the meter says it twice.
+    /// A total that cannot be is not believed until the meter says it again.
     fn judge(&mut self, mut reading: Reading) -> Outcome {
         let name = reading.meter.clone();
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
@@ -166,26 +166,21 @@ impl Publisher {
         let rules = rules::text(&known.described(&self.config), identity.or(self.announcements.identity(&name)));
         let answered = self.announcements.answered(&name, identity, &rules);
         if answered.former.is_some() || answered.other_rules {
-            known.forget_values();
+            known.forget_values(&mut self.spool, self.now);
         }
         let first = known.doubtful.take();
-        let verdict = total::judge(&known.last, first.as_ref(), &reading);
-        reading.due_at = reading.due_at.or(first.and_then(|first| first.due_at));
+        let verdict = known.totals.judge(first.as_ref(), &mut reading, self.now);
+        reading.due_at = reading.due_at.or(first.as_ref().and_then(|first| first.due_at));
         match verdict {
             Verdict::ReadAgain => {
                 known.doubtful = Some(reading);
                 Outcome::ReadAgain
             }
-            Verdict::Discard { faults } => {
-                self.report_faults(&name, &faults);
-                Outcome::Failed("its totals are lower than before, other ones each time".to_owned())
-            }
-            Verdict::Publish { fell, faults } => {
-                self.report_faults(&name, &faults);
-                for fall in &fell {
-                    tracing::warn!(meter = name, key = fall.key, "total fell from {} to {}", fall.from, fall.to);
-                    self.tell(&fell_event(&name, fall));
-                }
+            Verdict::Publish { jumps, confirm } => {
+                known.confirm_at = known.confirm_at.or(confirm.then_some(self.now + CONFIRM_AFTER));
+                let is_fault = first.is_some() && jumps.iter().any(|jump| jump.what == What::Fault);
+                self.readings.faulty += u64::from(is_fault);
+                jumps.into_iter().for_each(|jump| self.report_jump(&name, jump));
                 if let (Some(former), Some(identity)) = (answered.former, identity) {
                     self.replaced(&name, former, identity);
                 }
@@ -194,18 +189,33 @@ impl Publisher {
         }
     }
 
-    fn report_faults(&mut self, name: &str, faults: &[Fall]) {
-        self.readings.faulty += u64::from(!faults.is_empty());
-        for fall in faults {
-            tracing::warn!(meter = name, key = fall.key, "a reading was {} after {}: a fault", fall.to, fall.from);
-            self.tell(&Event::CounterFault {
-                meter: name.to_owned(),
-                key: fall.key.clone(),
-                last: Number(fall.from),
-                read: Number(fall.to),
-                unit: fall.unit.name(),
-            });
+    fn report_jump(&mut self, name: &str, jump: Jump) {
+        let Jump { what, key, from, to, unit } = jump;
+        match what {
+            What::Fell => tracing::warn!(meter = name, key, "total fell from {from} to {to}"),
+            What::Leapt => tracing::warn!(meter = name, key, "total leapt from {from} to {to}"),
+            What::Fault => tracing::warn!(meter = name, key, "a reading was {to} after {from}: a fault"),
         }
+        let (meter, from, to, unit) = (name.to_owned(), Number(from), Number(to), unit.name());
+        self.tell(&match what {
+            What::Fell => Event::CounterFell { meter, key, from, to, unit },
+            What::Leapt => Event::CounterLeapt { meter, key, from, to, unit },
+            What::Fault => Event::CounterFault { meter, key, last: from, read: to, unit },
+        });
+    }
+
+    /// When a meter is to be read once more for the sake of a total that is held.
+    pub(super) fn confirm_at(&self) -> Option<Instant> {
+        self.meters.values().filter_map(|known| known.confirm_at).min()
+    }
+
+    /// The meters of which that time has come.
+    pub(super) fn due_to_confirm(&mut self) -> Vec<String> {
+        let now = self.now;
+        let is_due = |(name, known): (&String, &mut MeterMemory)| {
+            known.confirm_at.take_if(|at| *at <= now).map(|_| name.clone())
+        };
+        self.meters.iter_mut().filter_map(is_due).collect()
     }
 
     fn replaced(&mut self, meter: &str, former: SecondaryAddress, now: SecondaryAddress) {
@@ -355,6 +365,7 @@ impl Publisher {
             rules: &[],
             profile: None,
             profiles: &self.config.profiles,
+            plausible: true,
             only: None,
             units: &BTreeMap::new(),
         };
@@ -371,16 +382,6 @@ fn primary_address(frame: &[u8]) -> Option<u8> {
     match Frame::parse(frame) {
         Ok(Frame::Long { a, .. }) => Some(a),
         _ => None,
-    }
-}
-
-fn fell_event(meter: &str, fall: &Fall) -> Event {
-    Event::CounterFell {
-        meter: meter.to_owned(),
-        key: fall.key.clone(),
-        from: Number(fall.from),
-        to: Number(fall.to),
-        unit: fall.unit.name(),
     }
 }
 

@@ -128,6 +128,7 @@ impl OutboxTask {
     pub async fn run(mut self) {
         loop {
             self.store();
+            self.confirm();
             self.pump();
             let wake = self.wake_at();
             tokio::select! {
@@ -152,8 +153,16 @@ impl OutboxTask {
         }
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
-        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect);
+        let confirm = self.publisher.confirm_at();
+        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect).chain(confirm);
         wakes.fold(self.display.wake_at(), Instant::min)
+    }
+
+    /// Reads once more what a total that is held waits for.
+    fn confirm(&mut self) {
+        for meter in self.publisher.due_to_confirm() {
+            self.channels.desk.read_again(&meter, Vec::new());
+        }
     }
 
     /// Everything else that has already come, so that one sync of the disk serves many readings.

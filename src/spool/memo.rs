@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::config::Replies;
 use crate::mbus::address::SecondaryAddress;
+use crate::measure::total::Rises;
 
 /// A meter's announcement, or the agent's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +130,28 @@ impl fmt::Display for Replies {
     }
 }
 
+impl Rises {
+    /// From the form in which they are remembered; `None` where the text has another one.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (known, rest) = text.split_once(' ')?;
+        let (greatest, within_ms) = rest.split_once(' ')?;
+        Some(Self { known: known.parse().ok()?, greatest: greatest.parse().ok()?, within_ms: within_ms.parse().ok()? })
+    }
+}
+
+/// How many are known, the steepest, and its milliseconds, a space between them.
+impl fmt::Display for Rises {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.known, self.greatest, self.within_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Announcement, Farewell, Identity, MeterKey, Replies};
+    use super::{Announcement, Farewell, Identity, MeterKey, Replies, Rises};
     use crate::mbus::address::SecondaryAddress;
+    use crate::mbus::decimal::Decimal;
 
     #[test]
     fn every_form_is_read_back_as_it_was_written() {
@@ -154,13 +173,16 @@ mod tests {
         let replies = Replies { telegrams: 2, characters: 210 };
         assert_eq!(Replies::from_text("2 210"), Some(replies));
         assert_eq!(replies.to_string(), "2 210");
+        let rises = Rises { known: 10, greatest: Decimal::new(125, -3), within_ms: 900_000 };
+        assert_eq!(Rises::from_text("10 0.125 900000"), Some(rises));
+        assert_eq!(rises.to_string(), "10 0.125 900000");
     }
 
     #[test]
     fn texts_of_another_form_are_not_taken_for_something() {
         for text in ["", "x", "30137315"] {
             assert_eq!((Announcement::parse(text), Farewell::parse(text), MeterKey::parse(text)), (None, None, None));
-            assert_eq!(Replies::from_text(text), None);
+            assert_eq!((Replies::from_text(text), Rises::from_text(text)), (None, None));
         }
         for text in ["", "x", "3013731593060104 moved", "replaced"] {
             assert_eq!(Identity::parse(text), None, "{text}");

@@ -88,11 +88,21 @@ pub enum Memo {
     /// What a meter's telegrams taught, by meter: the memo of its
     /// [`Opener`](crate::mbus::application::opener::Opener).
     Formats,
+    /// What the published rises of a total were, by [`memo::MeterKey`]: [`Rises`](crate::measure::total::Rises).
+    Rises,
 }
 
 impl Memo {
-    const ALL: [Self; 7] =
-        [Self::State, Self::Announcement, Self::Identity, Self::Unit, Self::Farewell, Self::Replies, Self::Formats];
+    const ALL: [Self; 8] = [
+        Self::State,
+        Self::Announcement,
+        Self::Identity,
+        Self::Unit,
+        Self::Farewell,
+        Self::Replies,
+        Self::Formats,
+        Self::Rises,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -103,6 +113,7 @@ impl Memo {
             Self::Farewell => "farewell",
             Self::Replies => "replies",
             Self::Formats => "formats",
+            Self::Rises => "rises",
         }
     }
 

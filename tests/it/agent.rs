@@ -303,11 +303,33 @@ fn a_total_that_seems_to_fall_is_read_again_before_anybody_hears_of_it() {
     let event = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/event").expect("an event");
     assert!(event.payload.contains("counter_fault") && event.payload.contains(r#""read":0.003"#), "{}", event.payload);
     // … two are a meter that was set back
-    gateway.meters().instead.insert(1, vec![4, 5]);
+    gateway.meters().instead.insert(1, vec![40, 50]);
     let event = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/event").expect("an event");
     assert!(event.payload.contains("counter_fell"), "{}", event.payload);
     let reading = subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("published then");
-    assert_eq!(litres(&reading).map(|(_, _, litres)| litres), Some(5));
+    assert_eq!(litres(&reading).map(|(_, _, litres)| litres), Some(50));
+}
+
+#[test]
+fn a_total_that_fell_to_nothing_is_read_again_a_minute_later() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    gateway.meters().served.insert(1, 100);
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("the first reading");
+    gateway.meters().instead.insert(1, vec![0, 0, 1]);
+    publish(broker.port, "mbushat/w_m1/read", "", false);
+    let reading = subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
+    assert!(reading.payload.contains(r#""value":null,"held":0,"#), "{}", reading.payload);
+    let held = Instant::now();
+    let event = subscriber.wait_for(3 * SOON + SOON, |m| m.topic == "mbushat/bridge/event").expect("an event");
+    assert!(
+        event.payload.contains(r#""counter_fell""#) && event.payload.contains(r#""to":0.001"#),
+        "{}",
+        event.payload
+    );
+    assert!(held.elapsed() >= Duration::from_secs(59), "{:?}", held.elapsed());
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn measurement(quantity: Quantity, unit: Unit, value: Measured) -> Measurement {
         subunit: 0,
         modifiers: Vec::new(),
         digits: Some(2),
+        plausible: true,
         presentation: Presentation::default(),
     }
 }

@@ -44,7 +44,15 @@ fn read(id: u32, (medium, records): (u8, &str)) -> Reading {
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
     let units = BTreeMap::new();
-    let meter = MeterRules { name: "meter", rules: &[], profile: None, profiles: &[], only: None, units: &units };
+    let meter = MeterRules {
+        name: "meter",
+        rules: &[],
+        profile: None,
+        profiles: &[],
+        plausible: true,
+        only: None,
+        units: &units,
+    };
     let occasion = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
     let reading = reading(&[frame], &meter, &mut Opener::default(), occasion).expect("a reading");
     assert_eq!(reading.errors, []);

@@ -33,7 +33,15 @@ fn telegram(access_number: u8, medium: u8, records: &str) -> Vec<u8> {
 
 fn plain() -> MeterRules<'static> {
     static NO_UNITS: BTreeMap<String, Unit> = BTreeMap::new();
-    MeterRules { name: "meter", rules: &[], profile: None, profiles: &[], only: None, units: &NO_UNITS }
+    MeterRules {
+        name: "meter",
+        rules: &[],
+        profile: None,
+        profiles: &[],
+        plausible: true,
+        only: None,
+        units: &NO_UNITS,
+    }
 }
 
 fn normalise(frames: &[Vec<u8>], meter: &MeterRules<'_>) -> Result<Reading, RecordFault> {
@@ -47,7 +55,7 @@ fn open(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) -> Resu
 fn told(reading: &Reading) -> Vec<String> {
     let line = |m: &mbushat::measure::Measurement| {
         let value = match &m.value {
-            Measured::Invalid => "null".to_owned(),
+            Measured::Invalid | Measured::Held { .. } => "null".to_owned(),
             value => payload::plain_value(value),
         };
         format!("{} {value} {}", m.key, m.unit.name()).trim_end().to_owned()

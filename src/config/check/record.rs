@@ -29,6 +29,7 @@ pub(super) const RECORD: Kind = Kind {
         "scale",
         "offset",
         "hide",
+        "plausible",
         "device_class",
         "state_class",
         "precision",
@@ -114,6 +115,7 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         scale: decimal(keys, "scale", |scale| scale != Decimal::ZERO),
         offset: decimal(keys, "offset", |_| true),
         hide: keys.boolean("hide").unwrap_or(false),
+        plausible: keys.boolean("plausible"),
         presentation: presentation(keys),
     }
 }

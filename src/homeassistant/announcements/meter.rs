@@ -229,7 +229,7 @@ fn see_one(seen: &mut Vec<Measurement>, measurement: &Measurement) -> bool {
         seen.push(measurement.clone());
         return true;
     };
-    let keeps = measurement.value == Measured::Invalid
+    let keeps = matches!(measurement.value, Measured::Invalid | Measured::Held { .. })
         || is_negative(&before.value)
         || is_shown_alike(&before.value, &measurement.value);
     let value = if keeps { before.value.clone() } else { measurement.value.clone() };

@@ -18,6 +18,7 @@ fn volume(key: &str, value: Measured) -> Measurement {
         subunit: 0,
         modifiers: Vec::new(),
         digits: Some(2),
+        plausible: true,
         presentation: Presentation::default(),
     }
 }

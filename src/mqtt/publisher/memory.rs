@@ -9,9 +9,9 @@ use std::time::Instant;
 use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
 use crate::mbus::application::quantity::Unit;
-use crate::mbus::decimal::Decimal;
+use crate::measure::Reading;
 use crate::measure::normalise::MeterRules;
-use crate::measure::{Measured, Reading};
+use crate::measure::total::Totals;
 use crate::spool::memo::MeterKey;
 use crate::spool::{Memo, Spool};
 use crate::status::Newest;
@@ -22,12 +22,13 @@ pub(super) struct MeterMemory {
     /// As configured.
     pub(super) meter: Meter,
     pub(super) presence: Presence,
-    /// Believed values, by key.
-    pub(super) last: BTreeMap<String, Decimal>,
+    pub(super) totals: Totals,
     /// The unit in which each key was first published.
     pub(super) units: BTreeMap<String, Unit>,
-    /// A reading with a total too low, after which the meter is read again.
+    /// A reading with a total that cannot be, after which the meter is read again.
     pub(super) doubtful: Option<Reading>,
+    /// When it is read once more for the sake of a total that is held.
+    pub(super) confirm_at: Option<Instant>,
     /// What was published last.
     pub(super) newest: Option<Arc<Newest>>,
     /// Whether it was read well since the start, which is logged once.
@@ -39,9 +40,10 @@ impl MeterMemory {
         Self {
             meter: meter.clone(),
             presence: Presence::new(meter.offline_after),
-            last: BTreeMap::new(),
+            totals: Totals::default(),
             units: BTreeMap::new(),
             doubtful: None,
+            confirm_at: None,
             newest: None,
             was_read: false,
         }
@@ -59,6 +61,7 @@ impl MeterMemory {
             rules: &self.meter.records,
             profile: self.meter.profile.as_deref(),
             profiles: &config.profiles,
+            plausible: self.meter.plausible,
             only: match &self.meter.expose {
                 Expose::Sensible => None,
                 Expose::Keys(keys) => Some(keys),
@@ -68,18 +71,23 @@ impl MeterMemory {
     }
 
     /// Another meter answers, or by other rules: its keys may mean something else now.
-    pub(super) fn forget_values(&mut self) {
-        self.last.clear();
+    pub(super) fn forget_values(&mut self, spool: &mut Spool, now: Instant) {
+        for key in self.totals.forget() {
+            let name = MeterKey { meter: &self.meter.name, key: &key }.to_string();
+            spool.remember(Memo::Rises, &name, "", now);
+        }
         self.doubtful = None;
+        self.confirm_at = None;
     }
 
     /// Keeps the values of a reading that is published.
     pub(super) fn believe(&mut self, reading: &Reading, spool: &mut Spool, now: Instant) {
+        for (key, rises) in self.totals.believe(reading, now) {
+            let name = MeterKey { meter: &self.meter.name, key: &key }.to_string();
+            spool.remember(Memo::Rises, &name, &rises.to_string(), now);
+        }
         for measurement in &reading.measurements {
             let key = &measurement.key;
-            if let Measured::Number(number) = measurement.value {
-                self.last.insert(key.clone(), number);
-            }
             if !self.units.contains_key(key) {
                 self.units.insert(key.clone(), measurement.unit);
                 let name = MeterKey { meter: &self.meter.name, key }.to_string();

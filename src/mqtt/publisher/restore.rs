@@ -13,6 +13,7 @@ use super::{Publisher, announce};
 use crate::config::Config;
 use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
+use crate::measure::total::Rises;
 use crate::spool::Memo;
 use crate::spool::memo::MeterKey;
 use crate::status::Newest;
@@ -21,6 +22,7 @@ impl Publisher {
     /// Sets every document that is known without a readout, at a start.
     pub(super) fn restore(&mut self) {
         self.restore_units();
+        self.restore_rises();
         self.restore_states();
         let configured = announce::configured(&self.config, &self.topics);
         let announcer = announce::announcer(&self.config, &self.topics);
@@ -53,14 +55,26 @@ impl Publisher {
         }
     }
 
+    fn restore_rises(&mut self) {
+        for (name, rises) in self.spool.remembered(Memo::Rises) {
+            let Some(MeterKey { meter, key }) = MeterKey::parse(name) else { continue };
+            if let (Some(known), Some(rises)) = (self.meters.get_mut(meter), Rises::from_text(rises)) {
+                known.totals.restore_rises(key.to_owned(), rises);
+            }
+        }
+    }
+
     /// A state from the store counts as present for one interval, so that a restart is not an outage.
     fn restore_states(&mut self) {
         for (name, state) in self.spool.remembered(Memo::State) {
             let Some(known) = self.meters.get_mut(name) else { continue };
             self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
             let Some(newest) = payload::newest_of_state(state) else { continue };
-            known.last = payload::numbers(&newest).collect();
-            if read_at(&newest).is_some_and(|at| is_recent(at, jiff::Timestamp::now(), known.meter.interval)) {
+            let (at, wall) = (read_at(&newest), jiff::Timestamp::now());
+            let age = at.and_then(|at| Duration::try_from(wall.duration_since(at)).ok()).unwrap_or_default();
+            let at_then = self.now.checked_sub(age).unwrap_or(self.now);
+            payload::numbers(&newest).for_each(|(key, number)| known.totals.restore(key, number, at_then));
+            if at.is_some_and(|at| is_recent(at, wall, known.meter.interval)) {
                 known.presence.restore();
             }
             known.newest.get_or_insert_with(|| Arc::new(newest));
@@ -152,6 +166,9 @@ impl Publisher {
             if gone {
                 spool.remember(Memo::State, name, "", *now);
                 spool.remember(Memo::Formats, name, "", *now);
+                let rises: Vec<String> = spool.remembered(Memo::Rises).map(|(key, _)| key.to_owned()).collect();
+                let is_its = |key: &&String| MeterKey::parse(key).is_some_and(|key| key.meter == name);
+                rises.iter().filter(is_its).for_each(|key| spool.remember(Memo::Rises, key, "", *now));
             }
             !gone
         });

@@ -13,6 +13,7 @@ use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::records::Records;
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::application::value::Value;
@@ -154,9 +155,13 @@ impl<'a> Collector<'a> {
             Err(error) => return self.unreadable(closed_bytes(telegram), &error),
         };
         let (mut count, mut head) = (0, BTreeSet::new());
+        let unused = unused_storages(records.clone());
         for record in records {
             count += 1;
             match record {
+                Ok(record) if unused.contains(&record.dib.storage_number) && is_all_ones(&record) => {
+                    self.record(&DataRecord { value: Ok(Value::Invalid), ..record }, &mut head);
+                }
                 Ok(record) => self.record(&record, &mut head),
                 Err(cut) => self.cut(&cut),
             }
@@ -269,6 +274,21 @@ impl<'a> Collector<'a> {
             }
         }
     }
+}
+
+/// The storages whose date is FFFF, and no other: nothing was stored there yet, and FFFFFFFF is no -1.
+fn unused_storages(records: Records<'_>) -> BTreeSet<u64> {
+    let is_date = |record: &DataRecord<'_>| {
+        record.dib.storage_number > 0 && matches!(record.vib.quantity, Quantity::Known(Known::Date | Known::DateTime))
+    };
+    let (unset, set): (Vec<_>, Vec<_>) = records.flatten().filter(is_date).partition(is_all_ones);
+    let mut unused: BTreeSet<u64> = unset.iter().map(|record| record.dib.storage_number).collect();
+    set.iter().for_each(|record| _ = unused.remove(&record.dib.storage_number));
+    unused
+}
+
+fn is_all_ones(record: &DataRecord<'_>) -> bool {
+    matches!(record.dib.coding, Coding::Integer(_)) && record.data.iter().all(|byte| *byte == 0xFF)
 }
 
 fn closed_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {

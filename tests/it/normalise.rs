@@ -143,6 +143,23 @@ fn negative_values_stay_and_invalid_ones_are_null_never_zero() {
 }
 
 #[test]
+fn all_ones_in_a_storage_without_a_date_are_no_value() {
+    // values before and behind the date, of that storage and of others
+    let records =
+        |date: &str| format!("44 13 FF FF FF FF 04 13 FF FF FF FF 42 6C {date} 42 5A FF FF 42 3B 05 00 82 01 5A FF FF");
+    let told = |date: &str| told(&read(0x0C, &records(date))).join(", ");
+    assert_eq!(
+        told("FF FF"),
+        "volume_storage_1 null m³, volume -0.001 m³, date_storage_1 null, flow_temperature_storage_1 null °C, \
+         volume_flow_storage_1 0.005 m³/h, flow_temperature_storage_2 -0.1 °C"
+    );
+    assert!(told("8F 21").starts_with("volume_storage_1 -0.001 m³, volume -0.001 m³, date_storage_1 2020-01-15, "));
+    assert!(told("FF FF 42 EC 7E 8F 21").starts_with("volume_storage_1 -0.001 m³"), "it has another date");
+    let now = self::told(&read(0x0C, "04 13 FF FF FF FF 02 6C FF FF"));
+    assert_eq!(now[0], "volume -0.001 m³", "a meter without a clock counts");
+}
+
+#[test]
 fn a_bad_record_is_told_with_its_bytes_and_renames_no_other() {
     let good = "0C 06 01 00 00 00 0C 06 02 00 00 00 0C 06 03 00 00 00";
     let bad_bcd = "0C 06 01 00 00 00 0C 06 0A 00 00 00 0C 06 03 00 00 00";

@@ -83,15 +83,16 @@ fn reads_back_from_its_digits(number: Decimal) {
     assert_eq!(back, number, "{text}");
 }
 
-/// Values without bytes of their own are not written: errors, moments that come again, and the
-/// floating point numbers that variable length data had until 2004.
+/// Values without bytes of their own are not written: errors, moments that come again, one maker's
+/// times in digits, and the floating point numbers that variable length data had until 2004.
 fn is_writable(record: &DataRecord<'_>) -> bool {
     let Ok(value) = record.value else { return false };
     let variable = record.dib.coding == Coding::Variable;
     let old_real = variable
         && matches!(*record.data, [lvar @ 0xF1..=0xFA, ref rest @ ..] if rest.len() == usize::from(lvar & 0x0F));
     let long_marker = variable && record.data.len() > 17 && value == Value::Invalid;
-    !matches!(value, Value::Periodic(_)) && !old_real && !long_marker
+    let in_digits = matches!((record.dib.coding, value), (Coding::Bcd(_), Value::DateTime(_)));
+    !matches!(value, Value::Periodic(_)) && !in_digits && !old_real && !long_marker
 }
 
 /// Whether the value has one spelling alone: a date may have spare bits, a zero a sign.

@@ -1,4 +1,4 @@
-//! Dates and times of a meter's clock: types F, G, I and J (EN 13757-3 annex A).
+//! Dates and times of a meter's clock: types F, G, I and J (EN 13757-3 annex A), and one of ABB's.
 //!
 //! They are the meter's local time; no zone is known. A field may say "every": every year, every
 //! day. Such a moment is a rule for billing dates, not a point in time.
@@ -93,6 +93,25 @@ pub fn decode(field: Octets<'_>) -> Option<Moment> {
         _ => return None,
     };
     Some(moment.unwrap_or(Moment::Invalid))
+}
+
+/// The moment in six bytes of two decimal digits, second to year, as ABB sends it: no type of the
+/// standard. `None` for another length and for what is not a digit.
+#[must_use]
+pub fn decode_digits(field: Octets<'_>) -> Option<Moment> {
+    let bytes: [u8; 6] = field.array()?;
+    if bytes.iter().any(|byte| byte >> 4 > 9 || byte & 0x0F > 9) {
+        return field.all_ones().then_some(Moment::Invalid);
+    }
+    let [second, minute, hour, day, month, year] = bytes.map(|byte| 10 * (byte >> 4) + (byte & 0x0F));
+    let is_moment = second < 60
+        && minute < 60
+        && hour < 24
+        && (1..=12).contains(&month)
+        && (1..=days_in(month, Some(full_year(u16::from(year), None)))).contains(&day);
+    let date = Date { year: full_year(u16::from(year), None), month, day };
+    let time = Time { hour, minute, second: Some(second) };
+    Some(if is_moment { Moment::DateTime(DateTime { date, time, summer: false }) } else { Moment::Invalid })
 }
 
 /// Type G; the year has no century.
@@ -373,11 +392,15 @@ impl fmt::Display for Periodic {
 
 #[cfg(test)]
 mod tests {
-    use super::{Date, DateTime, Moment, Octets, Time, decode};
+    use super::{Date, DateTime, Moment, Octets, Time, decode, decode_digits};
     use crate::mbus::octets::ByteOrder;
 
     fn read(bytes: &[u8]) -> String {
-        match decode(Octets::new(bytes, ByteOrder::LeastFirst)).expect("a length of a date") {
+        show(decode(Octets::new(bytes, ByteOrder::LeastFirst)).expect("a length of a date"))
+    }
+
+    fn show(moment: Moment) -> String {
+        match moment {
             Moment::Date(date) => date.to_string(),
             Moment::DateTime(at) => format!("{at}{}", if at.summer { " summer" } else { "" }),
             Moment::Time(time) => time.to_string(),
@@ -399,6 +422,25 @@ mod tests {
         ] {
             assert_eq!(read(bytes), text);
         }
+    }
+
+    #[test]
+    fn six_bytes_of_digits_are_second_to_year() {
+        let digits = |bytes: [u8; 6]| decode_digits(Octets::new(&bytes, ByteOrder::LeastFirst)).map(show);
+        assert_eq!(digits([0x59, 0x30, 0x23, 0x29, 0x02, 0x24]).as_deref(), Some("2024-02-29T23:30:59"));
+        assert_eq!(digits([0x00, 0x00, 0x00, 0x01, 0x06, 0x99]).as_deref(), Some("1999-06-01T00:00:00"));
+        for no_moment in [
+            [0, 0, 0, 0, 0, 0],
+            [0xFF; 6],
+            [0x60, 0, 0, 1, 1, 0x24],
+            [0, 0x60, 0, 1, 1, 0x24],
+            [0, 0, 0x24, 1, 1, 0x24],
+            [0, 0, 0, 0x29, 2, 0x23],
+            [0, 0, 0, 1, 0x13, 0x24],
+        ] {
+            assert_eq!(digits(no_moment).as_deref(), Some("invalid"), "{no_moment:02X?}");
+        }
+        assert_eq!(digits([0x0A, 0, 0, 1, 1, 0x24]), None);
     }
 
     #[test]

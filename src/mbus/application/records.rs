@@ -4,13 +4,16 @@
 //! reason, and the next one follows. Only where the *length* of a record cannot be known does the
 //! telegram end, with a [`Cut`] that says where and why.
 
+use crate::mbus::address::Manufacturer;
+use crate::mbus::application::calendar::decode_digits;
 use crate::mbus::application::dib::{Coding, Dib, GLOBAL_READOUT, IDLE_FILLER, MANUFACTURER_DATA, MORE_RECORDS_FOLLOW};
 use crate::mbus::application::fixed::Fixed;
 use crate::mbus::application::lvar::{self, Lvar};
 use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::structure::{Cut, StructureError};
-use crate::mbus::application::value::{self, RecordError};
+use crate::mbus::application::value::{self, RecordError, Value};
 use crate::mbus::application::vib::Vib;
+use crate::mbus::application::vif::Kind;
 use crate::mbus::octets::{ByteOrder, Octets};
 
 /// Iterates the records of a telegram; allocates nothing. After the last item [`Self::manufacturer_data`]
@@ -25,7 +28,12 @@ pub struct Records<'a> {
     unreadable: Option<StructureError>,
     manufacturer_data: &'a [u8],
     more_records_follow: bool,
+    /// A time in 12 digits is one of ABB's.
+    times_in_digits: bool,
 }
+
+/// "ABB", which sends some times in decimal digits.
+const ABB: Manufacturer = Manufacturer(0x0442);
 
 impl<'a> Records<'a> {
     /// The records in `bytes`, which hold nothing else. Error codes in VIFEs are a meter's words;
@@ -41,7 +49,14 @@ impl<'a> Records<'a> {
             unreadable: None,
             manufacturer_data: &[],
             more_records_follow: false,
+            times_in_digits: false,
         }
+    }
+
+    /// The same with what this manufacturer does in its own way.
+    pub(crate) fn of_maker(mut self, manufacturer: Manufacturer) -> Self {
+        self.times_in_digits = manufacturer == ABB;
+        self
     }
 
     /// The two counters of a fixed structure.
@@ -83,6 +98,9 @@ impl<'a> Records<'a> {
         self.rest = behind;
         let value = match vib.reported {
             Some(error) if self.from_meter => Err(RecordError::Reported(error)),
+            _ if self.times_in_digits && dib.coding == Coding::Bcd(6) && vib.kind == Kind::Moment => {
+                decode_digits(Octets::new(data, self.order)).map(Value::from).ok_or(RecordError::InvalidBcd)
+            }
             _ => value::read(dib.coding, vib.scaling(), Octets::new(data, self.order)),
         };
         let index = self.index;

@@ -182,7 +182,14 @@ impl<'a> Telegram<'a> {
     pub fn records(&self) -> Records<'a> {
         let from_meter = !matches!(self.ci, 0x51 | 0x52 | 0x5A | 0x5B);
         match self.content {
-            Content::Records(bytes) | Content::Selection(_, bytes) => Records::new(bytes, self.order, from_meter),
+            Content::Records(bytes) | Content::Selection(_, bytes) => {
+                let records = Records::new(bytes, self.order, from_meter);
+                let maker = self.header.identity.map(SecondaryAddress::manufacturer);
+                match maker {
+                    Some(maker) => records.of_maker(maker),
+                    None => records,
+                }
+            }
             Content::Fixed(fixed) => Records::fixed(fixed),
             Content::Encrypted(encrypted) => {
                 let error = StructureError::Encrypted { mode: encrypted.configuration().mode() };

@@ -102,7 +102,9 @@ impl fmt::Display for ReadoutError {
         match self {
             Self::Silence => f.write_str("no answer"),
             Self::NoAnswer(error) => error.fmt(f),
-            Self::NoData => f.write_str("the meter has no data at the moment"),
+            Self::NoData => {
+                f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment")
+            }
             Self::Application(error) => write!(f, "the meter answered with {error}"),
         }
     }

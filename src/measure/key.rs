@@ -18,7 +18,13 @@ pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 /// while a sensor is broken, and that must not rename the records after it.
 #[must_use]
 pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Modifier]) -> String {
-    let mut key = quantity.to_string();
+    of_name(quantity.to_string(), function, place, modifiers)
+}
+
+/// The same of what has a name of its own.
+#[must_use]
+pub fn of_name(name: String, function: Function, place: Place, modifiers: &[Modifier]) -> String {
+    let mut key = name;
     match function {
         Function::Instantaneous | Function::Error => {}
         Function::Maximum => key.push_str("_max"),

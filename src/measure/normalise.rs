@@ -22,6 +22,7 @@ use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
+use crate::measure::plain_text::Words;
 use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
 use crate::measure::quantities::{Sort, is_text, row};
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
@@ -193,12 +194,18 @@ impl<'a> Collector<'a> {
 
     fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
+        let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
         let named = |modifier: &Modifier| modifier.name().is_some();
         let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
         let rule = self.rules.rule(&facts(record, quantity, self.before));
-        let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
+        let name = words.as_ref().map_or_else(|| quantity.to_string(), |words| words.key.clone());
+        let Some(key) = self.key(record, (quantity, name), &modifiers, rule, head) else { return };
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
             return;
+        }
+        let is_wanted = self.is_wanted(&key, quantity, words.as_ref(), rule);
+        if !is_wanted && is_secret(quantity, words.as_ref()) {
+            return; // its bytes do not belong among the errors either
         }
         if let Err(error) = record.value {
             self.fault(record, &error);
@@ -206,10 +213,9 @@ impl<'a> Collector<'a> {
                 return;
             }
         }
-        let Some(value) = measured(record, quantity, &modifiers) else { return };
-        if !self.is_wanted(&key, quantity, rule) {
-            return;
-        }
+        let said = words.as_ref().and_then(|words| words.number(record));
+        let value = measured(record, quantity, &modifiers).or(said.map(Measured::Number));
+        let Some(value) = value.filter(|_| is_wanted) else { return };
         let scale = Scale::new(unit, &modifiers, rule, self.meter.units.get(&key).copied());
         let value = match value {
             Measured::Number(number) => scale.apply(number).map_or_else(
@@ -221,8 +227,12 @@ impl<'a> Collector<'a> {
             ),
             other => other,
         };
-        let is_real = record.dib.coding == Coding::Real;
+        let has_steps = record.dib.coding != Coding::Real && said.is_none();
         let digits = matches!(value, Measured::Number(_)).then(|| scale.digits(record.vib.exponent)).flatten();
+        let mut presentation = rule.map(|rule| rule.presentation.clone()).unwrap_or_default();
+        if let Some(words) = words.filter(|_| rule.is_none_or(|rule| rule.key.is_none())) {
+            presentation.title.get_or_insert_with(|| words.title_of(&key));
+        }
         self.measurements.push(Measurement {
             key,
             quantity,
@@ -233,9 +243,9 @@ impl<'a> Collector<'a> {
             tariff: record.dib.tariff,
             subunit: record.dib.subunit,
             modifiers,
-            digits: digits.filter(|_| !is_real),
+            digits: digits.filter(|_| has_steps),
             plausible: rule.and_then(|rule| rule.plausible).unwrap_or(self.meter.plausible),
-            presentation: rule.map(|rule| rule.presentation.clone()).unwrap_or_default(),
+            presentation,
         });
     }
 
@@ -243,14 +253,14 @@ impl<'a> Collector<'a> {
     fn key(
         &mut self,
         record: &DataRecord<'_>,
-        quantity: Quantity,
+        (quantity, name): (Quantity, String),
         modifiers: &[Modifier],
         rule: Option<&RecordRule>,
         head: &mut BTreeSet<String>,
     ) -> Option<String> {
         let dib = &record.dib;
         let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
-        let base = key::of(quantity, dib.function, place, modifiers);
+        let base = key::of_name(name, dib.function, place, modifiers);
         if is_repeated(quantity, dib.function, place) {
             if self.repeated.contains(&base) {
                 return None;
@@ -265,15 +275,25 @@ impl<'a> Collector<'a> {
 
     /// Whether it is to be published: by name, or because it is sensible or a rule
     /// is for it.
-    fn is_wanted(&self, key: &str, quantity: Quantity, rule: Option<&RecordRule>) -> bool {
+    fn is_wanted(&self, key: &str, quantity: Quantity, words: Option<&Words>, rule: Option<&RecordRule>) -> bool {
         match self.meter.only {
             Some(keys) => keys.iter().any(|wanted| wanted == key),
             None => {
                 let is_sensible = |known| row(known).is_sensible();
+                // a rule for all plain texts does not mean the one that is a key
+                let means_it = |rule: &RecordRule| rule.select.dif_vif.is_some() || rule.select.index.is_some();
+                if words.is_some_and(Words::is_secret) {
+                    return rule.is_some_and(means_it);
+                }
                 rule.is_some() || !matches!(quantity, Quantity::Known(known) if !is_sensible(known))
             }
         }
     }
+}
+
+/// Whether it opens the meter, as its quantity or its own words say.
+fn is_secret(quantity: Quantity, words: Option<&Words>) -> bool {
+    words.is_some_and(Words::is_secret) || matches!(quantity, Quantity::Known(known) if row(known).sort == Sort::Secret)
 }
 
 /// The storages whose date is FFFF, and no other: nothing was stored there yet, and FFFFFFFF is no -1.
@@ -305,7 +325,10 @@ pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     let Some(text) = record.vib.text().map(|text| text.to_string()) else { return (quantity, unit) };
     match text.as_str() {
         "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
-        other => (quantity, Unit::from_name(other).unwrap_or(unit)),
+        other => {
+            let said = || Words::of(record)?.unit(record);
+            (quantity, Unit::from_name(other).or_else(said).unwrap_or(unit))
+        }
     }
 }
 

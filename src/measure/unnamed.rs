@@ -11,6 +11,7 @@ use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::normalise::{MeterRules, device, facts, parse, what};
+use crate::measure::plain_text::Words;
 use crate::measure::profile::Rules;
 
 /// A record of a readout that needs a name.
@@ -80,15 +81,17 @@ fn key_of(record: &DataRecord<'_>) -> String {
     let dib = &record.dib;
     let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
     let modifiers: Vec<Modifier> = record.vib.modifiers().collect();
-    key::of(what(record).0, dib.function, place, &modifiers)
+    let quantity = what(record).0;
+    let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
+    let name = words.map_or_else(|| quantity.to_string(), |words| words.key);
+    key::of_name(name, dib.function, place, &modifiers)
 }
 
 /// Whether the codes of the record leave open what it measures.
 fn is_unnamed(record: &DataRecord<'_>) -> bool {
-    let says_nothing = |known| {
-        matches!(known, Known::Dimensionless | Known::PlainText | Known::ManufacturerSpecific | Known::AnyQuantity)
-    };
+    let says_nothing = |known| matches!(known, Known::Dimensionless | Known::ManufacturerSpecific | Known::AnyQuantity);
     let quantity = match what(record).0 {
+        Quantity::Known(Known::PlainText) => Words::of(record).is_none(),
         Quantity::Known(known) => says_nothing(known),
         Quantity::Unknown { .. } => true,
     };

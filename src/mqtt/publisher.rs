@@ -168,6 +168,10 @@ impl Publisher {
         if answered.former.is_some() || answered.other_rules {
             known.forget_values(&mut self.spool, self.now);
         }
+        if answered.former.is_some() {
+            known.forget_names(&mut self.spool, self.now);
+        }
+        known.limit_names(&mut reading);
         let first = known.doubtful.take();
         let verdict = known.totals.judge(first.as_ref(), &mut reading, self.now);
         reading.due_at = reading.due_at.or(first.as_ref().and_then(|first| first.due_at));

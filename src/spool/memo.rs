@@ -2,6 +2,7 @@
 //!
 //! Not here: where the texts are kept (`memos`), what they are good for (`homeassistant`, `mqtt`).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::Replies;
@@ -130,6 +131,30 @@ impl fmt::Display for Replies {
     }
 }
 
+/// Names that a meter brought along, which are keys: none has a space.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub BTreeSet<String>);
+
+impl Names {
+    /// Every text is some names.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+/// With a space between them.
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for name in &self.0 {
+            write!(f, "{between}{name}")?;
+            between = " ";
+        }
+        Ok(())
+    }
+}
+
 impl Rises {
     /// From the form in which they are remembered; `None` where the text has another one.
     #[must_use]
@@ -149,7 +174,7 @@ impl fmt::Display for Rises {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announcement, Farewell, Identity, MeterKey, Replies, Rises};
+    use super::{Announcement, Farewell, Identity, MeterKey, Names, Replies, Rises};
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::decimal::Decimal;
 
@@ -173,6 +198,10 @@ mod tests {
         let replies = Replies { telegrams: 2, characters: 210 };
         assert_eq!(Replies::from_text("2 210"), Some(replies));
         assert_eq!(replies.to_string(), "2 210");
+        for text in ["", "batt", "bat_time batt cust_id"] {
+            assert_eq!(Names::parse(text).to_string(), text);
+        }
+        assert_eq!(Names::parse("batt bat_time").0.len(), 2);
         let rises = Rises { known: 10, greatest: Decimal::new(125, -3), within_ms: 900_000 };
         assert_eq!(Rises::from_text("10 0.125 900000"), Some(rises));
         assert_eq!(rises.to_string(), "10 0.125 900000");

@@ -88,12 +88,14 @@ pub enum Memo {
     /// What a meter's telegrams taught, by meter: the memo of its
     /// [`Opener`](crate::mbus::application::opener::Opener).
     Formats,
+    /// The names that a meter's plain texts gave, by meter: [`memo::Names`].
+    Names,
     /// What the published rises of a total were, by [`memo::MeterKey`]: [`Rises`](crate::measure::total::Rises).
     Rises,
 }
 
 impl Memo {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -101,6 +103,7 @@ impl Memo {
         Self::Farewell,
         Self::Replies,
         Self::Formats,
+        Self::Names,
         Self::Rises,
     ];
 
@@ -113,6 +116,7 @@ impl Memo {
             Self::Farewell => "farewell",
             Self::Replies => "replies",
             Self::Formats => "formats",
+            Self::Names => "names",
             Self::Rises => "rises",
         }
     }

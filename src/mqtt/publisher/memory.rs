@@ -9,10 +9,10 @@ use std::time::Instant;
 use super::super::presence::Presence;
 use crate::config::{Config, Expose, Meter};
 use crate::mbus::application::quantity::Unit;
-use crate::measure::Reading;
 use crate::measure::normalise::MeterRules;
 use crate::measure::total::Totals;
-use crate::spool::memo::MeterKey;
+use crate::measure::{Reading, plain_text};
+use crate::spool::memo::{MeterKey, Names};
 use crate::spool::{Memo, Spool};
 use crate::status::Newest;
 
@@ -25,6 +25,10 @@ pub(super) struct MeterMemory {
     pub(super) totals: Totals,
     /// The unit in which each key was first published.
     pub(super) units: BTreeMap<String, Unit>,
+    /// Those that its plain texts gave.
+    pub(super) names: Names,
+    /// Whether it was said that these are too many.
+    names_are_said: bool,
     /// A reading with a total that cannot be, after which the meter is read again.
     pub(super) doubtful: Option<Reading>,
     /// When it is read once more for the sake of a total that is held.
@@ -42,6 +46,8 @@ impl MeterMemory {
             presence: Presence::new(meter.offline_after),
             totals: Totals::default(),
             units: BTreeMap::new(),
+            names: Names::default(),
+            names_are_said: false,
             doubtful: None,
             confirm_at: None,
             newest: None,
@@ -80,8 +86,31 @@ impl MeterMemory {
         self.confirm_at = None;
     }
 
+    /// Another meter answers, which has names of its own.
+    pub(super) fn forget_names(&mut self, spool: &mut Spool, now: Instant) {
+        (self.names, self.names_are_said) = (Names::default(), false);
+        spool.remember(Memo::Names, &self.meter.name, "", now);
+    }
+
+    /// Leaves out of a reading what would make too many names, and says so once.
+    pub(super) fn limit_names(&mut self, reading: &mut Reading) {
+        let left_out = plain_text::limit(reading, &self.names.0);
+        if left_out > 0 && !std::mem::replace(&mut self.names_are_said, true) {
+            tracing::warn!(
+                meter = self.meter.name,
+                "has more than {} names of its own (plain texts) by now: {left_out} values are left out",
+                plain_text::MOST_NAMES
+            );
+        }
+    }
+
     /// Keeps the values of a reading that is published.
     pub(super) fn believe(&mut self, reading: &Reading, spool: &mut Spool, now: Instant) {
+        let known = self.names.0.len();
+        self.names.0.extend(plain_text::names(reading).map(str::to_owned));
+        if self.names.0.len() > known {
+            spool.remember(Memo::Names, &self.meter.name, &self.names.to_string(), now);
+        }
         for (key, rises) in self.totals.believe(reading, now) {
             let name = MeterKey { meter: &self.meter.name, key: &key }.to_string();
             spool.remember(Memo::Rises, &name, &rises.to_string(), now);

@@ -15,13 +15,14 @@ use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
 use crate::measure::total::Rises;
 use crate::spool::Memo;
-use crate::spool::memo::MeterKey;
+use crate::spool::memo::{MeterKey, Names};
 use crate::status::Newest;
 
 impl Publisher {
     /// Sets every document that is known without a readout, at a start.
     pub(super) fn restore(&mut self) {
         self.restore_units();
+        self.restore_names();
         self.restore_rises();
         self.restore_states();
         let configured = announce::configured(&self.config, &self.topics);
@@ -51,6 +52,14 @@ impl Publisher {
             let Some(MeterKey { meter, key }) = MeterKey::parse(name) else { continue };
             if let (Some(known), Some(unit)) = (self.meters.get_mut(meter), Unit::from_name(unit)) {
                 known.units.insert(key.to_owned(), unit);
+            }
+        }
+    }
+
+    fn restore_names(&mut self) {
+        for (name, names) in self.spool.remembered(Memo::Names) {
+            if let Some(known) = self.meters.get_mut(name) {
+                known.names = Names::parse(names);
             }
         }
     }
@@ -166,6 +175,7 @@ impl Publisher {
             if gone {
                 spool.remember(Memo::State, name, "", *now);
                 spool.remember(Memo::Formats, name, "", *now);
+                spool.remember(Memo::Names, name, "", *now);
                 let rises: Vec<String> = spool.remembered(Memo::Rises).map(|(key, _)| key.to_owned()).collect();
                 let is_its = |key: &&String| MeterKey::parse(key).is_some_and(|key| key.meter == name);
                 rises.iter().filter(is_its).for_each(|key| spool.remember(Memo::Rises, key, "", *now));

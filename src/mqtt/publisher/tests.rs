@@ -1,5 +1,6 @@
 //! What Home Assistant gets over restarts of the agent, by a publisher without a broker.
 
+mod names;
 mod plausible;
 mod reload;
 mod rules;

@@ -49,8 +49,17 @@ struct Total {
     /// That is from the store: when it was read is as uncertain as the wall clock.
     is_restored: bool,
     rises: Rises,
-    /// A value that cannot be, read twice: now, and since when.
-    held: Option<(Sample, Instant)>,
+    held: Option<Held>,
+}
+
+/// A value that cannot be, read twice.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    sample: Sample,
+    /// When it was held first, or one that it may have risen from.
+    since: Instant,
+    /// Both readings agreed.
+    is_stable: bool,
 }
 
 /// What a value looks like beside what is known.
@@ -81,29 +90,38 @@ impl Total {
             let is_deep = from.number >= Decimal::ZERO && now.number.shift(1).is_none_or(|ten| ten < from.number);
             return if is_deep { Look::Absurd } else { Look::Fell };
         }
-        if !self.rises.is_enough() || self.is_near(from, now, digits) { Look::Good } else { Look::Absurd }
+        if self.is_plausible(from, now, digits) { Look::Good } else { Look::Absurd }
     }
 
-    /// The same, or a plausible rise from it.
-    fn is_near(&self, from: Sample, now: Sample, digits: i8) -> bool {
+    /// Whether it says the same, or a plausible rise from it.
+    fn is_plausible(&self, from: Sample, now: Sample, digits: i8) -> bool {
         let few = Decimal::new(STEPS_ALLOWED, digits.saturating_neg());
         from.rise_to(now).is_some_and(|(rise, within_ms)| rise <= few || self.rises.allow(rise, within_ms))
     }
 
-    /// The same with regard to a value that is held.
-    fn look_again(&self, now: Sample, digits: i8) -> Look {
+    /// The same with regard to a value that is held; `is_stable`: two readings in a row agreed on this one.
+    ///
+    /// Of a meter that now really counts much faster no two values are plausible beside each other; it is
+    /// enough that they rise, and that each is stable.
+    fn look_again(&self, now: Sample, digits: i8, is_stable: bool) -> Look {
         match (self.look(now, digits), self.held) {
             (Look::Good, _) => Look::Good,
-            (_, Some((held, since))) if self.is_near(held, now, digits) => {
-                if now.at.saturating_duration_since(since) < CONFIRM_AFTER { Look::Waits } else { Look::Confirmed }
+            (_, Some(held)) if self.confirms(&held, now, digits, is_stable) => {
+                if now.at.saturating_duration_since(held.since) < CONFIRM_AFTER { Look::Waits } else { Look::Confirmed }
             }
             (look, _) => look,
         }
     }
 
-    fn hold(&mut self, now: Sample, digits: i8) {
-        let since = self.held.filter(|(held, _)| self.is_near(*held, now, digits)).map_or(now.at, |(_, since)| since);
-        self.held = Some((now, since));
+    fn confirms(&self, held: &Held, now: Sample, digits: i8, is_stable: bool) -> bool {
+        let rises = is_stable && held.is_stable && held.sample.number <= now.number;
+        rises || self.is_plausible(held.sample, now, digits)
+    }
+
+    fn hold(&mut self, sample: Sample, digits: i8, is_stable: bool) {
+        let goes_on = self.held.filter(|held| self.confirms(held, sample, digits, is_stable));
+        let since = goes_on.map_or(sample.at, |held| held.since);
+        self.held = Some(Held { sample, since, is_stable: is_stable || goes_on.is_some_and(|held| held.is_stable) });
     }
 
     /// Whether it was a rise worth remembering.
@@ -186,9 +204,10 @@ impl Totals {
     pub fn judge(&mut self, first: Option<&Reading>, now: &mut Reading, at: Instant) -> Verdict {
         let unknown = Total::default();
         let look = |measurement: &Measurement| {
-            let number = watched(measurement)?;
+            let now = Sample { number: watched(measurement)?, at };
             let total = self.0.get(&measurement.key).unwrap_or(&unknown);
-            Some(total.look_again(Sample { number, at }, digits(measurement, total)))
+            let (digits, before) = (digits(measurement, total), sample_in(first, &measurement.key, at));
+            Some(total.look_again(now, digits, before.is_some_and(|before| total.is_plausible(before, now, digits))))
         };
         let looks: Vec<Option<Look>> = now.measurements.iter().map(look).collect();
         if first.is_none() && looks.iter().any(|look| matches!(look, Some(Look::Fell | Look::Absurd))) {
@@ -199,7 +218,7 @@ impl Totals {
         for (measurement, look) in now.measurements.iter_mut().zip(looks) {
             if let (Some(number), Some(look)) = (watched(measurement), look) {
                 let total = self.0.entry(measurement.key.clone()).or_default();
-                let before = first.and_then(|first| number_in(first, &measurement.key));
+                let before = sample_in(first, &measurement.key, at);
                 decide(total, measurement, (Sample { number, at }, look), before, &mut jumps);
             }
         }
@@ -225,19 +244,19 @@ fn decide(
     total: &mut Total,
     measurement: &mut Measurement,
     (now, look): (Sample, Look),
-    before: Option<Decimal>,
+    before: Option<Sample>,
     jumps: &mut Vec<Jump>,
 ) {
     let digits = digits(measurement, total);
-    let before = before.map(|number| Sample { number, at: now.at });
     let last = total.last.map(|last| last.number);
     let from = last.unwrap_or(Decimal::ZERO);
     let jump = |what, to| Jump { what, key: measurement.key.clone(), from, to, unit: measurement.unit };
-    let is_there_again = before.is_some_and(|before| before.number < from && total.is_near(before, now, digits));
+    let is_stable = before.is_some_and(|before| total.is_plausible(before, now, digits));
+    let is_there_again = is_stable && before.is_some_and(|before| total.look(before, digits) == Look::Fell);
     match look {
         Look::Good => {
             let doubted = before.filter(|before| total.look(*before, digits) != Look::Good);
-            let held = total.held.take().map(|(held, _)| held);
+            let held = total.held.take().map(|held| held.sample);
             jumps.extend(held.into_iter().chain(doubted).map(|sample| jump(What::Fault, sample.number)));
         }
         Look::Confirmed => {
@@ -245,7 +264,7 @@ fn decide(
         }
         Look::Fell if is_there_again => jumps.push(jump(What::Fell, now.number)),
         Look::Fell | Look::Absurd | Look::Waits => {
-            total.hold(now, digits);
+            total.hold(now, digits, is_stable);
             measurement.value = Measured::Held { read: now.number, last };
         }
     }
@@ -259,8 +278,10 @@ fn watched(measurement: &Measurement) -> Option<Decimal> {
     }
 }
 
-fn number_in(reading: &Reading, key: &str) -> Option<Decimal> {
-    reading.measurements.iter().find(|measurement| measurement.key == key).and_then(watched)
+/// What the reading before this one said.
+fn sample_in(first: Option<&Reading>, key: &str, at: Instant) -> Option<Sample> {
+    let before = first?.measurements.iter().find(|measurement| measurement.key == key)?;
+    Some(Sample { number: watched(before)?, at })
 }
 
 /// Places after the point; of a real32, which has no fixed ones, those that are seen.

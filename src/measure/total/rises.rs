@@ -28,14 +28,10 @@ impl Rises {
         self.known = self.known.saturating_add(1).min(RISES_ENOUGH);
     }
 
-    pub(super) fn is_enough(&self) -> bool {
-        self.known >= RISES_ENOUGH
-    }
-
-    /// Whether enough is known, and this is in proportion to it.
+    /// Whether this is in proportion to them; before enough are known, everything is.
     pub(super) fn allow(&self, rise: Decimal, within_ms: u64) -> bool {
         let most = self.greatest.checked_mul(Decimal::new(TIMES_STEEPER, 0)).unwrap_or(self.greatest);
-        self.is_enough() && !is_steeper((rise, within_ms), (most, self.within_ms))
+        self.known < RISES_ENOUGH || !is_steeper((rise, within_ms), (most, self.within_ms))
     }
 }
 

@@ -112,6 +112,8 @@ fn a_fall_to_a_tenth_or_more_is_published_when_it_is_there_again() {
     assert_eq!(meter.says("10", 900), AGAIN);
     assert_eq!(meter.says("10.001", 1), "10.001, Fell 100 10.001");
     assert_eq!(meter.says("10.002", 900), "10.002");
+    assert_eq!(meter.says("0", 900), AGAIN, "a deeper one first");
+    assert_eq!(meter.says("5", 1), "10.002 holds 5, confirm");
 }
 
 #[test]
@@ -151,12 +153,40 @@ fn zeros_for_some_seconds_after_the_supply_returned_are_never_published() {
 
 #[test]
 fn a_value_held_that_is_another_one_later_waits_again() {
-    let mut meter = Meter::after(0);
+    let mut meter = Meter::after(10);
     assert_eq!(meter.says("5", 5), AGAIN);
     assert_eq!(meter.says("5", 1), "100 holds 5, confirm");
     assert_eq!(meter.says("8", 60), AGAIN);
-    assert_eq!(meter.says("8", 1), "100 holds 8", "and the meter is not read every minute for it");
-    assert_eq!(meter.says("8.5", 60), "8.5, Fell 100 8.5");
+    assert_eq!(meter.says("1", 1), "100 holds 1", "and the meter is not read every minute for it");
+    assert_eq!(meter.says("1.5", 60), "1.5, Fell 100 1.5");
+}
+
+#[test]
+fn before_ten_rises_are_known_every_rise_from_what_is_held_is_plausible() {
+    let mut meter = Meter::after(9);
+    assert_eq!(meter.says("5", 5), AGAIN);
+    assert_eq!(meter.says("5", 1), "100 holds 5, confirm");
+    assert_eq!(meter.says("8", 60), "8, Fell 100 8");
+}
+
+#[test]
+fn a_meter_that_now_counts_much_faster_is_believed_once_two_stable_values_rise() {
+    let mut meter = Meter::after(10);
+    assert_eq!(meter.says("5000", 900), AGAIN);
+    assert_eq!(meter.says("5001", 1), "100 holds 5001, confirm");
+    assert_eq!(meter.says("5001.5", 5), "100 holds 5001.5", "as stable as before");
+    assert_eq!(meter.says("5061", 55), AGAIN);
+    assert_eq!(meter.says("5062", 1), "5062, Leapt 100 5062");
+    // not so where one of them is not stable, or lower
+    for (first, second, third, fourth) in
+        [("5000", "5010", "5061", "5062"), ("5000", "5001", "5061", "5072"), ("5000", "5001", "4900", "4901")]
+    {
+        let mut meter = Meter::after(10);
+        assert_eq!(meter.says(first, 900), AGAIN);
+        assert_eq!(meter.says(second, 1), format!("100 holds {second}, confirm"));
+        assert_eq!(meter.says(third, 60), AGAIN);
+        assert_eq!(meter.says(fourth, 1), format!("100 holds {fourth}"));
+    }
 }
 
 #[test]

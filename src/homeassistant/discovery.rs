@@ -167,7 +167,10 @@ impl Announcer {
     pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
         let Some(identity) = meter.identity else { return format!("{}_{}", self.base, name::id(meter.name)) };
         let id = if meter.is_known_by_name() { name::id(meter.name) } else { format!("{:08X}", identity.id()) };
-        let manufacturer = name::id(&identity.manufacturer().to_string());
+        let manufacturer = match identity.is_anonymous() {
+            true => "unknown".to_owned(),
+            false => name::id(&identity.manufacturer().to_string()),
+        };
         format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
     }
 
@@ -335,12 +338,13 @@ pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
 
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     let identity = meter.identity;
+    let named = identity.filter(|identity| !identity.is_anonymous());
     Device {
         ids: [id],
         name: device_name(meter.name, meter.title),
-        mf: identity.map(|i| i.manufacturer().to_string()),
-        mdl: identity.map(|i| name::title(medium::name(i.medium()))),
-        sw: identity.map(|i| i.version().to_string()),
+        mf: named.map(|i| i.manufacturer().to_string()),
+        mdl: identity.and_then(SecondaryAddress::known_medium).map(|medium| name::title(medium::name(medium))),
+        sw: named.map(|i| i.version().to_string()),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         via_device: Some(bridge),
     }

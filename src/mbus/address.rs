@@ -54,6 +54,24 @@ impl SecondaryAddress {
         Self { bytes }
     }
 
+    /// Of a meter of the fixed structure, which says no more of itself: manufacturer and version
+    /// read FF, and so does a medium that it does not say.
+    #[must_use]
+    pub const fn of_fixed(id: u32, medium: Option<u8>) -> Self {
+        let [a, b, c, d] = id.to_le_bytes();
+        let medium = match medium {
+            Some(medium) => medium,
+            None => 0xFF,
+        };
+        Self { bytes: [a, b, c, d, 0xFF, 0xFF, 0xFF, medium] }
+    }
+
+    /// Whether manufacturer and version are left open, as in [`of_fixed`](Self::of_fixed).
+    #[must_use]
+    pub const fn is_anonymous(self) -> bool {
+        self.manufacturer().0 == 0xFFFF && self.version() == 0xFF
+    }
+
     /// The eight bytes as on the wire.
     #[must_use]
     pub const fn to_wire(self) -> [u8; 8] {
@@ -86,6 +104,12 @@ impl SecondaryAddress {
     pub const fn medium(self) -> u8 {
         let [.., medium] = self.bytes;
         medium
+    }
+
+    /// The device type, unless it is left open with manufacturer and version.
+    #[must_use]
+    pub fn known_medium(self) -> Option<u8> {
+        Some(self.medium()).filter(|medium| *medium != 0xFF || !self.is_anonymous())
     }
 
     /// Whether a meter with the identity `meter` answers to this mask (EN 13757-3 clause 11.3:

@@ -69,7 +69,8 @@ impl Reading {
 /// The meter as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Id, manufacturer, version, medium; `None` where no telegram had a long header.
+    /// Id, manufacturer, version, medium; of the fixed structure id and medium
+    /// ([`SecondaryAddress::of_fixed`]). `None` where no telegram says it.
     pub identity: Option<SecondaryAddress>,
     /// The A field of its reply.
     pub address: u8,

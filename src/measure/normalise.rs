@@ -111,8 +111,9 @@ fn is_repeated(quantity: Quantity, function: Function, place: Place) -> bool {
 
 pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a>> + Clone) -> Device {
     let find = |field: fn(&Telegram<'a>) -> Option<u8>| telegrams.clone().find_map(field).unwrap_or(0);
+    let by_header = telegrams.clone().find_map(|telegram| telegram.header.identity);
     Device {
-        identity: telegrams.clone().find_map(|telegram| telegram.header.identity),
+        identity: by_header.or_else(|| telegrams.clone().find_map(Telegram::identity)),
         address: find(|telegram| Some(telegram.a)),
         access_number: find(Telegram::access_number),
         status: telegrams.clone().find_map(Telegram::status).map(|s| s.names().collect()).unwrap_or_default(),

@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::homeassistant::{class, discovery};
+use crate::mbus::address::SecondaryAddress;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
@@ -267,11 +268,12 @@ impl Serialize for StateJson<'_> {
 }
 
 fn device(device: &Device) -> DeviceJson<'_> {
+    let named = device.identity.filter(|identity| !identity.is_anonymous());
     DeviceJson {
         id: device.identity.map(|i| format!("{:08X}", i.id())),
-        manufacturer: device.identity.map(|i| i.manufacturer().to_string()),
-        version: device.identity.map(|i| i.version()),
-        medium: device.identity.map(|i| medium::name(i.medium())),
+        manufacturer: named.map(|i| i.manufacturer().to_string()),
+        version: named.map(|i| i.version()),
+        medium: device.identity.and_then(SecondaryAddress::known_medium).map(medium::name),
         address: device.address,
         access_number: device.access_number,
         status: &device.status,

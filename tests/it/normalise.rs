@@ -238,6 +238,22 @@ fn only_what_is_said_of_now_is_a_heading_that_each_telegram_repeats() {
 }
 
 #[test]
+fn a_meter_of_the_fixed_structure_says_who_it_is() {
+    let fixed = "68 13 13 68 08 05 73 78 56 34 12 11 00 E9 7E 42 17 00 00 40 17 00 00 BC 16";
+    let reading = normalise(&[bytes(fixed)], &plain()).expect("a reading");
+    let identity = reading.device.identity.expect("an identification");
+    assert_eq!((identity.to_string().as_str(), identity.known_medium()), ("12345678FFFFFF07", Some(0x07)));
+    assert_eq!(told(&reading), ["volume 1.742 m³", "volume_storage_1 1.74 m³"]);
+    let json = payload::reading_aside(None, &reading);
+    let device = r#""device":{"id":"12345678","manufacturer":null,"version":null,"medium":"water","address":5"#;
+    assert!(json.contains(device), "{json}");
+
+    let headed = normalise(&[bytes(fixed), telegram(2, 0x07, "04 13 01 00 00 00")], &plain()).expect("a reading");
+    let identity = headed.device.identity.map(|identity| identity.to_string());
+    assert_eq!(identity.as_deref(), Some("1234567824400107"), "a long header says more");
+}
+
+#[test]
 fn the_telegrams_of_one_readout_are_one_reading() {
     let first = telegram(8, 4, "0C 78 01 00 00 00 04 06 E8 03 00 00 1F 01 02");
     let second = telegram(9, 4, "0C 78 01 00 00 00 84 04 06 84 03 00 00 04 06 E9 03 00 00");

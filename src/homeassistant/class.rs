@@ -71,9 +71,13 @@ fn device_class(measurement: &Measurement, kind: Kind) -> Option<&'static str> {
         return class_of_time(text);
     }
     let Quantity::Known(known) = measurement.quantity else { return None };
-    let class = match (known, kind) {
-        (Known::Volume, Kind::Water) => "water",
-        (Known::Volume, Kind::Gas) => "gas",
+    let class = match (known, kind, measurement.unit) {
+        (Known::Volume, Kind::Water, _) => "water",
+        (Known::Volume, Kind::Gas, _) => "gas",
+        // what a rule says to be reactive or apparent
+        (Known::Energy, _, Unit::VarHour | Unit::KilovarHour) => "reactive_energy",
+        (Known::Power, _, Unit::Millivar | Unit::Var | Unit::Kilovar) => "reactive_power",
+        (Known::Power, _, Unit::MillivoltAmpere | Unit::VoltAmpere | Unit::KilovoltAmpere) => "apparent_power",
         _ => row(known).device_class,
     };
     Some(class).filter(|class| !class.is_empty())
@@ -136,6 +140,8 @@ fn precision(measurement: &Measurement) -> u8 {
         Unit::CubicMetre | Unit::KilowattHour | Unit::CubicMetrePerHour | Unit::Megajoule | Unit::Megacalorie => 3,
         Unit::Celsius | Unit::Fahrenheit | Unit::Kelvin | Unit::Hour => 2,
         Unit::Second | Unit::Watt | Unit::Day => 1,
+        // so large that the last digits a meter counts are small numbers of them
+        Unit::GigawattHour | Unit::TerawattHour | Unit::Gigawatt | Unit::Terawatt | Unit::ThousandCubicFeet => 6,
         _ => 3,
     };
     let usual = match measurement.unit {

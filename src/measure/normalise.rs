@@ -204,7 +204,7 @@ impl<'a> Collector<'a> {
         if !self.is_wanted(&key, quantity, rule) {
             return;
         }
-        let scale = Scale::new(unit, &modifiers, rule, self.meter.units.get(&key).copied());
+        let scale = Scale::new(quantity, unit, &modifiers, rule, self.meter.units.get(&key).copied());
         let value = match value {
             Measured::Number(number) => scale.apply(number).map_or_else(
                 || {
@@ -328,21 +328,38 @@ struct Scale<'a> {
     to: Unit,
     /// What is published with it: another unit where a rule relabels, none for a rate.
     label: Unit,
+    convert: fn(Decimal, Unit, Unit) -> Option<Decimal>,
     rule: Option<&'a RecordRule>,
 }
 
 impl<'a> Scale<'a> {
-    fn new(from: Unit, modifiers: &[Modifier], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
-        let wanted = rule.and_then(|rule| rule.unit);
-        let to = wanted.or(first).filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
+    fn new(
+        quantity: Quantity,
+        from: Unit,
+        modifiers: &[Modifier],
+        rule: Option<&'a RecordRule>,
+        first: Option<Unit>,
+    ) -> Self {
         let is_rate = modifiers.iter().any(|modifier| modifier.is_rate());
+        let home = first.filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
         // a rate is in units of its base unit per something, for which there is no name here
-        let label = wanted.unwrap_or(if is_rate { Unit::None } else { to });
-        Self { from, to, label, rule }
+        let plain = (home, if is_rate { Unit::None } else { home });
+        let is_relabelled = is_rate || rule.is_some_and(|rule| rule.scale.is_some());
+        let (to, label) = match rule.and_then(|rule| rule.unit) {
+            None => plain,
+            Some(wanted) => match unit::target(from, wanted) {
+                Some(to) => (to, wanted),
+                None if is_relabelled => (unit::published(from), wanted),
+                None => plain,
+            },
+        };
+        let is_difference = quantity == Quantity::Known(Known::TemperatureDifference);
+        let convert = if is_difference { unit::convert_difference } else { unit::convert };
+        Self { from, to, label, convert, rule }
     }
 
     fn apply(&self, number: Decimal) -> Option<Decimal> {
-        let mut value = unit::convert(number, self.from, self.to)?;
+        let mut value = (self.convert)(number, self.from, self.to)?;
         if let Some(scale) = self.rule.and_then(|rule| rule.scale) {
             value = value.checked_mul(scale)?;
         }
@@ -354,7 +371,7 @@ impl<'a> Scale<'a> {
 
     /// Digits after the point of a value counted in steps of 10^`exponent`.
     fn digits(&self, exponent: i8) -> Option<u8> {
-        let step = unit::convert(Decimal::new(1, exponent), self.from, self.to)?;
+        let step = (self.convert)(Decimal::new(1, exponent), self.from, self.to)?;
         let scale = self.rule.and_then(|rule| rule.scale).map_or(0, |scale| scale.reduced().exponent());
         let step = step.exponent().checked_add(scale)?;
         let offset = self.rule.and_then(|rule| rule.offset).map_or(step, |offset| offset.reduced().exponent());

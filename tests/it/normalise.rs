@@ -339,6 +339,38 @@ fn rules_name_scale_convert_and_hide() {
 }
 
 #[test]
+fn a_unit_of_another_quantity_is_no_label_unless_the_number_is_scaled_or_reactive() {
+    let of = |index, unit, scale: Option<i128>| RecordRule {
+        select: Selector { index: Some(index), ..Selector::default() },
+        unit: Some(unit),
+        scale: scale.map(|scale| Decimal::new(scale, 0)),
+        ..RecordRule::default()
+    };
+    let rules = [
+        of(0, Unit::KilovarHour, None),
+        of(1, Unit::VoltAmpere, None),
+        of(2, Unit::Litre, None),
+        of(3, Unit::CubicMetre, Some(10_000)),
+        of(4, Unit::Fahrenheit, None),
+        of(5, Unit::Fahrenheit, None),
+    ];
+    let records = "84 40 05 E8 03 00 00 82 40 2B 64 00 02 22 07 00 04 00 E7 03 00 00 02 5B 14 00 02 63 14 00";
+    let frames = [telegram(1, 2, records)];
+    let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
+    assert_eq!(
+        told(&reading),
+        [
+            "energy_subunit_1 100 kvarh",
+            "power_subunit_1 100 VA",
+            "on_time 7 h",
+            "energy 9.99 m³",
+            "flow_temperature 68 °F",
+            "temperature_difference 36 °F",
+        ]
+    );
+}
+
+#[test]
 fn secrets_and_bytes_for_others_are_published_only_when_asked_for() {
     let records = "0C FD 16 01 02 03 04 01 FF 02 7F 01 13 07";
     assert_eq!(told(&read(7, records)), ["volume 0.007 m³"]);

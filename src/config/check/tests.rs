@@ -181,6 +181,13 @@ fn each_mistake_is_named_with_its_place() {
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
         ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
+        (
+            "quantity = \"on_time\"\nunit = \"L\"",
+            8,
+            "does not fit on_time, expected one of s ms μs min h d; or set `scale` too",
+        ),
+        ("dif = \"04\"\nvif = \"6D\"\nunit = \"L\"\nscale = 0", 9, "not 0"),
+        ("dif = \"04\"\nvif = \"FD48\"\nunit = \"A\"", 8, "does not fit the VIF FD48, expected one of V mV μV kV MV;"),
         ("index = 1\nscale = 0", 9, "not 0"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"", 7, "without `vif`"),
@@ -189,6 +196,28 @@ fn each_mistake_is_named_with_its_place() {
     ] {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
         assert_one(&format!("{METER}[[meter.record]]\n{line}\n"), &format!("{last}:{column}"), words);
+    }
+}
+
+#[test]
+fn a_unit_that_makes_another_quantity_of_a_number_is_taken_where_that_makes_sense() {
+    for rule in [
+        "quantity = \"energy\"\nunit = \"Gcal\"",
+        "quantity = \"energy\"\nsubunit = 1\nunit = \"kvarh\"",
+        "quantity = \"energy\"\nunit = \"m³\"\nscale = 10000",
+        "quantity = \"power\"\nunit = \"VA\"",
+        "quantity = \"dimensionless\"\nunit = \"kWh\"",
+        "quantity = \"manufacturer_specific\"\nunit = \"kWh\"",
+        "quantity = \"unknown_fd3f\"\nunit = \"kWh\"",
+        "quantity = \"flow_temperature\"\nunit = \"°F\"",
+        "quantity = \"energy\"\nunit = \"\"",
+        "dif = \"04\"\nvif = \"FF07\"\nunit = \"kWh\"",
+        "dif = \"04\"\nvif = \"7C\"\nunit = \"kWh\"",
+        "dif = \"04\"\nvif = \"8622\"\nunit = \"kW\"",
+        "index = 3\nunit = \"L\"",
+    ] {
+        let rules = config(&format!("{METER}[[meter.record]]\n{rule}\n")).meters[0].records.len();
+        assert_eq!(rules, 1, "{rule}");
     }
 }
 

@@ -182,6 +182,7 @@ fn are_read_alike(before: &Meter, now: &Meter) -> bool {
         title: now.title.clone(),
         profile: now.profile.clone(),
         expose: now.expose.clone(),
+        raw: now.raw,
         records: now.records.clone(),
         ..before.clone()
     };

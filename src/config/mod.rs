@@ -284,6 +284,8 @@ pub struct Meter {
     pub offline_after: u8,
     /// Which measurements are published.
     pub expose: Expose,
+    /// Whether readings carry the telegrams as they came.
+    pub raw: bool,
     /// Rules of this meter; they come before the profile's.
     pub records: Vec<RecordRule>,
 }

@@ -42,6 +42,10 @@ pub struct Reading {
     pub measurements: Vec<Measurement>,
     /// Records that could not be understood.
     pub errors: Vec<RecordFault>,
+    /// What stood behind DIF 0F or 1F, of all telegrams.
+    pub manufacturer_data: Vec<u8>,
+    /// The telegrams as they came, where they are wanted.
+    pub telegrams: Vec<Vec<u8>>,
 }
 
 /// So many values stand in a summary.

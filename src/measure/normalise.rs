@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
-use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::record::{DataRecord, Part};
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::application::value::Value;
@@ -74,7 +74,8 @@ pub fn reading(
             Err(error) => collector.unreadable(frame, error),
         }
     }
-    let Collector { measurements, errors, .. } = collector;
+    collector.parts();
+    let Collector { measurements, errors, manufacturer_data, .. } = collector;
     match errors.first() {
         Some(first) if measurements.is_empty() => Err(first.clone()),
         _ => Ok(Reading {
@@ -85,6 +86,8 @@ pub fn reading(
             device,
             measurements,
             errors,
+            manufacturer_data,
+            telegrams: Vec::new(),
         }),
     }
 }
@@ -131,6 +134,10 @@ struct Collector<'a> {
     repeated: BTreeSet<String>,
     measurements: Vec<Measurement>,
     errors: Vec<RecordFault>,
+    /// The manufacturer's blocks of the telegrams, one after the other.
+    manufacturer_data: Vec<u8>,
+    /// A block may be missing: a telegram could not be read to its end.
+    is_cut: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -143,34 +150,56 @@ impl<'a> Collector<'a> {
             repeated: BTreeSet::new(),
             measurements: Vec::new(),
             errors: Vec::new(),
+            manufacturer_data: Vec::new(),
+            is_cut: false,
         }
     }
 
     fn telegram(&mut self, telegram: &Telegram<'_>, opener: &mut Opener) {
         let mut buffers = Buffers::default();
-        let records = match opener.open(telegram, &mut buffers) {
+        let mut records = match opener.open(telegram, &mut buffers) {
             Ok(open) => open.records(),
             Err(error) => return self.unreadable(closed_bytes(telegram), &error),
         };
         let (mut count, mut head) = (0, BTreeSet::new());
-        for record in records {
+        for record in &mut records {
             count += 1;
             match record {
-                Ok(record) => self.record(&record, &mut head),
+                Ok(record) => self.record(&record, None, &mut head),
                 Err(cut) => self.cut(&cut),
             }
         }
         self.before += count;
         self.repeated.append(&mut head);
+        self.manufacturer_data.extend_from_slice(records.manufacturer_data());
+    }
+
+    /// What the rules take out of the manufacturer's block.
+    fn parts(&mut self) {
+        // where a part of it may be missing, the rest stands in another place
+        let block = std::mem::take(&mut self.manufacturer_data);
+        let of_rules = self.rules.iter().filter_map(|rule| rule.select.bytes);
+        let mut parts: Vec<Part> = Vec::new();
+        for part in of_rules.filter(|_| !block.is_empty() && !self.is_cut) {
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        for part in parts {
+            self.record(&part.of(0, &block), Some(part), &mut BTreeSet::new());
+        }
+        self.manufacturer_data = block;
     }
 
     /// A telegram of which nothing is known but its bytes.
     fn unreadable(&mut self, data: &[u8], error: &dyn Display) {
+        self.is_cut = true;
         let (index, data, error) = (self.before, data.to_vec(), error.to_string());
         self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
     }
 
     fn cut(&mut self, cut: &Cut<'_>) {
+        self.is_cut = true;
         let (index, data, error) = (self.before + cut.index, cut.rest.to_vec(), cut.error.to_string());
         self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
     }
@@ -185,11 +214,12 @@ impl<'a> Collector<'a> {
         });
     }
 
-    fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
+    /// A record of a telegram, or a part of a manufacturer's block as one.
+    fn record(&mut self, record: &DataRecord<'_>, part: Option<Part>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
         let named = |modifier: &Modifier| modifier.name().is_some();
         let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
-        let rule = self.rules.rule(&facts(record, quantity, self.before));
+        let rule = self.rules.rule(&Facts { part, ..facts(record, quantity, self.before) });
         let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
             return;
@@ -297,6 +327,7 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
         index: before + record.index,
         dib: record.dib.bytes,
         vib: record.vib.bytes,
+        part: None,
     }
 }
 

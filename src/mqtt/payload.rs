@@ -61,6 +61,8 @@ fn reading_json<'a>(meter: Option<&'a str>, serial: Option<Serial<'a>>, reading:
         read_at: timestamp(reading.read_at),
         clock_synced: reading.clock_synced,
         device: device(&reading.device),
+        manufacturer_data: hex(&reading.manufacturer_data),
+        telegrams: reading.telegrams.iter().map(|telegram| hex(telegram)).collect(),
         measurements: reading.measurements.iter().map(measurement).collect(),
         errors: reading.errors.iter().map(fault).collect(),
     }
@@ -189,6 +191,10 @@ struct ReadingJson<'a> {
     read_at: String,
     clock_synced: Option<bool>,
     device: DeviceJson<'a>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    manufacturer_data: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    telegrams: Vec<String>,
     measurements: Vec<MeasurementJson<'a>>,
     errors: Vec<FaultJson<'a>>,
 }

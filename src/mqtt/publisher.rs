@@ -128,6 +128,7 @@ impl Publisher {
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 let result = normalise::reading(&frames, &described, self.openers.of(&known.meter), occasion);
                 self.openers.remember(&meter, &mut self.spool, self.now);
+                let result = result.map(|reading| known.dress(reading, &frames));
                 result.map_err(|fault| {
                     self.readings.faulty += 1;
                     fault.error
@@ -359,7 +360,11 @@ impl Publisher {
         let described = known.map_or(unnamed, |known| known.described(&self.config));
         let when = Occasion { due_at: None, read_at, clock_synced };
         let reading = normalise::reading(frames, &described, &mut opener, when);
-        reading.map(|reading| payload::reading_aside(meter, &reading)).map_err(|fault| fault.error)
+        let dress = |reading| match known {
+            Some(known) => known.dress(reading, frames),
+            None => reading,
+        };
+        reading.map(|reading| payload::reading_aside(meter, &dress(reading))).map_err(|fault| fault.error)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::application::quantity::{Function, Known, Unit};
+use mbushat::mbus::application::record::{Part, PartCoding};
 use mbushat::mbus::application::security::Key;
 use mbushat::mbus::decimal::Decimal;
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
@@ -24,7 +25,13 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 /// A reply with a long header (id 12345678, PAD, version 1) around these records.
 fn telegram(access_number: u8, medium: u8, records: &str) -> Vec<u8> {
-    let mut body = vec![0x08, 0x05, 0x72, 0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 0x01, medium, access_number, 0, 0, 0];
+    telegram_of("24 40 01", access_number, medium, records)
+}
+
+/// The same of this manufacturer and version.
+fn telegram_of(maker: &str, access_number: u8, medium: u8, records: &str) -> Vec<u8> {
+    let mut body = bytes(&format!("08 05 72 78 56 34 12 {maker}"));
+    body.extend([medium, access_number, 0, 0, 0]);
     body.extend(bytes(records));
     let length = u8::try_from(body.len()).expect("one frame");
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
@@ -368,6 +375,75 @@ fn a_unit_of_another_quantity_is_no_label_unless_the_number_is_scaled_or_reactiv
             "temperature_difference 36 °F",
         ]
     );
+}
+
+/// What a Kamstrup MULTICAL 401 sends behind its records: information, two pulse inputs, a date.
+const PULSES: &str = "0F 02 00 00 00 00 00 09 01 00 00 28 01 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 \
+    83 10 14 00 56 34 12 00 19 41 04 00 00 24 40 02 21 01 25 00";
+
+fn part(key: &str, at: usize, length: usize, coding: PartCoding) -> RecordRule {
+    let select = Selector { bytes: Some(Part { at, length, coding }), ..Selector::default() };
+    RecordRule { select, key: Some(key.to_owned()), ..RecordRule::default() }
+}
+
+#[test]
+fn a_kamstrups_pulse_inputs_are_in_its_reading() {
+    let profiles = profiles();
+    let frames = [telegram_of("2D 2C 01", 1, 4, &format!("04 06 3D 55 01 00 {PULSES}"))];
+    let reading = normalise(&frames, &MeterRules { profiles: &profiles, ..plain() }).expect("a reading");
+    assert_eq!(told(&reading), ["energy 87357 kWh", "pulse_input_a 1410.83 m³", "pulse_input_b 1234.56 m³"]);
+    assert_eq!(reading.measurements[1].digits, Some(2));
+    assert_eq!(reading.manufacturer_data.len(), 50);
+    let json = payload::reading_aside(None, &reading);
+    assert!(json.contains(r#""manufacturer_data":"020000000000090100002801"#), "{json}");
+    assert!(!json.contains("telegrams"), "{json}");
+    let bare = normalise(&frames, &plain()).expect("a reading");
+    assert_eq!(told(&bare), ["energy 87357 kWh"]);
+}
+
+#[test]
+fn a_part_of_a_manufacturers_block_is_coded_as_the_standard_codes_numbers() {
+    let of = |coding, data: &str| {
+        let length = data.split_whitespace().count();
+        let rules = [part("part", 1, length, coding)];
+        let frames = [telegram(1, 7, &format!("01 13 07 1F AA {data}"))];
+        let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
+        assert_eq!(told(&reading)[0], "volume 0.007 m³");
+        (told(&reading)[1].clone(), reading.errors.first().map(|fault| fault.error.clone()))
+    };
+    for (coding, data, told) in [
+        (PartCoding::Uint, "FE FF", "part 65534"),
+        (PartCoding::Uint, "01 00 00 00 01", "part 4294967297"),
+        (PartCoding::Uint, "FF FF", "part null"),
+        (PartCoding::Int, "FE FF", "part -2"),
+        (PartCoding::Int, "00 80", "part null"),
+        (PartCoding::Bcd, "83 10 14 00", "part 141083"),
+        (PartCoding::Bcd, "23 F1", "part -123"),
+        (PartCoding::Real, "00 00 48 41", "part 12.5"),
+        (PartCoding::Real, "00 00 C0 7F", "part null"),
+    ] {
+        assert_eq!(of(coding, data), (told.to_owned(), None), "{coding:?} {data}");
+    }
+    assert_eq!(of(PartCoding::Bcd, "0C 00"), ("part null".to_owned(), Some("invalid BCD".to_owned())));
+}
+
+#[test]
+fn a_part_that_is_not_there_is_null_and_the_reading_says_why() {
+    let rules = [part("a", 0, 2, PartCoding::Uint), part("b", 1, 2, PartCoding::Uint)];
+    let meter = MeterRules { rules: &rules, ..plain() };
+    let reading = normalise(&[telegram(1, 7, "01 13 07 0F 01 02")], &meter).expect("a reading");
+    assert_eq!(told(&reading), ["volume 0.007 m³", "a 513", "b null"]);
+    let fault = &reading.errors[0];
+    assert_eq!((fault.index, fault.dib.as_slice()), (1, [0x0F].as_slice()));
+    assert_eq!(fault.error, "outside the manufacturer's block, which has 2 bytes");
+    let without = normalise(&[telegram(1, 7, "01 13 07")], &meter).expect("a reading");
+    assert_eq!((told(&without), without.errors.len()), (vec!["volume 0.007 m³".to_owned()], 0));
+
+    // the blocks of several telegrams are one; where one may be missing, no part has its place
+    let frames = [telegram(1, 7, "01 13 07 1F 01"), telegram(2, 7, "0F 02 03")];
+    assert_eq!(told(&normalise(&frames, &meter).expect("a reading")), ["volume 0.007 m³", "a 513", "b 770"]);
+    let frames = [telegram(1, 7, "01 13 07 3D 1F 01"), telegram(2, 7, "0F 02 03")];
+    assert_eq!(told(&normalise(&frames, &meter).expect("a reading")), ["volume 0.007 m³"]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) const METER: Kind = Kind {
         "enabled",
         "offline_after",
         "expose",
+        "raw",
         "record",
     ],
 };
@@ -124,6 +125,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         timeout: keys.millis("timeout", TIMEOUT_MS).map(millis),
         offline_after: keys.whole("offline_after", 1..=255).unwrap_or(2),
         expose: expose(keys),
+        raw: keys.boolean("raw").unwrap_or(false),
         records: record::rules(&keys.tables("record", "meter.record"), keys.problems),
     };
     Found { meter, comparable: address.is_some() && bus.is_some(), address_at, interval_at: keys.at("interval") }

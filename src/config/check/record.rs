@@ -8,6 +8,7 @@ use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::mbus::address::Manufacturer;
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::record::{Part, PartCoding};
 use crate::mbus::application::vib::Vib;
 use crate::mbus::application::vif;
 use crate::mbus::decimal::Decimal;
@@ -27,6 +28,7 @@ pub(super) const RECORD: Kind = Kind {
         "index",
         "dif",
         "vif",
+        "bytes",
         "key",
         "title",
         "unit",
@@ -39,11 +41,13 @@ pub(super) const RECORD: Kind = Kind {
     ],
 };
 
+pub(super) const BYTES: Kind = Kind { name: "`bytes`", keys: &["at", "length", "coding"] };
+
 pub(super) const PROFILE: Kind =
     Kind { name: "[[profile]]", keys: &["name", "title", "manufacturer", "version", "medium", "record"] };
 
 /// Keys that select, one of which a rule must have.
-const SELECTORS: [&str; 8] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif"];
+const SELECTORS: [&str; 9] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif", "bytes"];
 
 /// Keys of the `state` topic that are no measurement.
 const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
@@ -134,7 +138,34 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
         function: keys.word("function", &functions),
         index: keys.whole("index", 0..=9999),
         dif_vif: dif_vif(keys),
+        bytes: bytes(keys),
     }
+}
+
+/// `bytes`: where in the manufacturer's block a value stands. No record is selected then, and nothing but the
+/// rule can name the value.
+fn bytes(keys: &mut Reader<'_, '_>) -> Option<Part> {
+    let table = keys.table("bytes")?;
+    if let Some(other) = SELECTORS.iter().find(|key| **key != "bytes" && keys.has(key)) {
+        keys.problem(keys.at(other), format!("`{other}` selects records, `bytes` a part of no record: keep one"));
+    }
+    if !keys.has("key") {
+        keys.problem(table.at, "a rule with `bytes` needs a `key`: nothing else names the value");
+    }
+    let mut part = reader(&BYTES, table, keys.problems);
+    for missing in BYTES.keys.iter().filter(|key| !part.is_meant(key)).collect::<Vec<_>>() {
+        part.problem(
+            table.at,
+            format!("`bytes` has no `{missing}`, expected {{ at = 30, length = 4, coding = \"bcd\" }}"),
+        );
+    }
+    let at = part.whole("at", 0..=9999);
+    let length = part.whole("length", 1..=8);
+    let coding = part.word("coding", &PartCoding::ALL);
+    if coding == Some(PartCoding::Real) && length.is_some_and(|length| length != 4) {
+        part.problem(part.at("length"), "a \"real\" has 4 bytes: set `length` to 4");
+    }
+    Some(Part { at: at?, length: length?, coding: coding? })
 }
 
 /// One of the units that fit what the rule selects, as far as that is known. With a `scale` any fits: a meter

@@ -189,6 +189,16 @@ fn each_mistake_is_named_with_its_place() {
         ("dif = \"04\"\nvif = \"6D\"\nunit = \"L\"\nscale = 0", 9, "not 0"),
         ("dif = \"04\"\nvif = \"FD48\"\nunit = \"A\"", 8, "does not fit the VIF FD48, expected one of V mV μV kV MV;"),
         ("index = 1\nscale = 0", 9, "not 0"),
+        ("bytes = { at = 0, length = 4, coding = \"bcd\" }", 9, "needs a `key`"),
+        ("key = \"a\"\nbytes = { at = 0, length = 4 }", 9, "has no `coding`, expected { at = 30"),
+        ("key = \"a\"\nbytes = { at = 0, length = 9, coding = \"bcd\" }", 28, "from 1 to 8"),
+        ("key = \"a\"\nbytes = { at = 0, length = 2, coding = \"real\" }", 28, "set `length` to 4"),
+        (
+            "key = \"a\"\nbytes = { at = 0, length = 2, coding = \"float\" }",
+            40,
+            "\"uint\", \"int\", \"bcd\" or \"real\"",
+        ),
+        ("key = \"a\"\nbytes = \"0F\"", 9, "expected one table"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"", 7, "without `vif`"),
         ("dif = \"0C\"\nvif = \"FD\"", 7, "bit 7"),
@@ -197,6 +207,12 @@ fn each_mistake_is_named_with_its_place() {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
         assert_one(&format!("{METER}[[meter.record]]\n{line}\n"), &format!("{last}:{column}"), words);
     }
+}
+
+#[test]
+fn a_part_of_a_block_is_no_record() {
+    let rule = "key = \"a\"\nindex = 3\nbytes = { at = 0, length = 4, coding = \"bcd\" }\n";
+    assert_one(&format!("{METER}[[meter.record]]\n{rule}"), "6:9", "`index` selects records, `bytes` a part");
 }
 
 #[test]
@@ -304,6 +320,7 @@ fn every_listed_key_is_read() {
     for kind in &KINDS[1..] {
         let header = match kind.name {
             "[[meter.record]]" => format!("{METER}[[meter.record]]"),
+            "`bytes`" => format!("{METER}[[meter.record]]\nkey = \"a\"\n[meter.record.bytes]"),
             name => name.to_owned(),
         };
         for key in kind.keys {
@@ -376,7 +393,9 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
     for kind in KINDS {
         for key in kind.keys {
             let forms = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]"), format!("[[meter.{key}]]")];
-            assert!(shown.iter().any(|line| forms.iter().any(|form| line.starts_with(form))), "{key} of {}", kind.name);
+            let inline = kind.name == "`bytes`" && shown.iter().any(|line| line.contains(&format!(" {key} = ")));
+            let is_shown = inline || shown.iter().any(|line| forms.iter().any(|form| line.starts_with(form)));
+            assert!(is_shown, "{key} of {}", kind.name);
         }
     }
     // alternatives exclude each other, so that the examples are tried one by one
@@ -398,6 +417,7 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[[meter.record]]"), Some("dif")) => "vif = \"13\"\n",
             (Some("[[meter.record]]"), Some("vif")) => "dif = \"0C\"\n",
             (Some("[[meter.record]]"), Some("index")) => "",
+            (Some("[[meter.record]]"), Some("bytes")) => "key = \"a\"\n",
             (Some("[[meter.record]]" | "[[profile.record]]"), _) => "index = 1\n",
             (Some("[[profile]]"), Some("title" | "manufacturer" | "version" | "medium")) => "name = \"p\"\n",
             _ => "",

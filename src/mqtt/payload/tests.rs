@@ -47,6 +47,8 @@ fn sample() -> Reading {
             data: vec![0xBD, 0xEB, 0xDD, 0xDD],
             error: "invalid BCD".to_owned(),
         }],
+        manufacturer_data: Vec::new(),
+        telegrams: Vec::new(),
     }
 }
 

@@ -404,3 +404,18 @@ fn a_compact_frame_is_read_though_the_full_one_came_before_a_restart() {
     assert!(matches!(readout(&mut publisher, COMPACT), Outcome::Taken(_)));
     assert_eq!(document(&publisher, Class::State, "mbushat/gas/state")["volume"], json!(6.408));
 }
+
+#[test]
+fn a_reading_carries_its_telegrams_where_its_table_asks_for_them() {
+    for (raw, at_end) in [("", false), ("raw = true\n", true)] {
+        let place = Place::new("raw");
+        let mut publisher = place.start(&format!("{HAT}{GAS}{raw}"));
+        read(&mut publisher, "gas", 1, VOLUME);
+        let reading = published(&mut publisher).into_iter().find(|(topic, _)| topic == "mbushat/gas/reading");
+        let reading: Value = serde_json::from_str(&reading.expect("a reading").1).expect("JSON");
+        let telegrams = reading.get("telegrams").and_then(Value::as_array);
+        let whole = telegrams.and_then(|all| all.first()?.as_str()).unwrap_or_default();
+        assert_eq!((whole.starts_with("6815156808057201000000"), whole.ends_with("16")), (at_end, at_end), "{reading}");
+        stop(publisher);
+    }
+}

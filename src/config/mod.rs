@@ -15,6 +15,7 @@ mod turn;
 mod changes;
 pub mod simulation;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,8 +31,10 @@ pub use spelling::{duration, millis};
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::measure::normalise::MeterRules;
 use crate::measure::profile::{Profile, RecordRule};
 
 /// Everything `/etc/mbushat.toml` says, with every default filled in and every name resolved.
@@ -288,6 +291,24 @@ pub struct Meter {
     pub raw: bool,
     /// Rules of this meter; they come before the profile's.
     pub records: Vec<RecordRule>,
+}
+
+impl Meter {
+    /// What decides how its records are published. `units` are those in which its keys were first published.
+    #[must_use]
+    pub fn rules<'a>(&'a self, profiles: &'a [Profile], units: &'a BTreeMap<String, Unit>) -> MeterRules<'a> {
+        MeterRules {
+            name: &self.name,
+            rules: &self.records,
+            profile: self.profile.as_deref(),
+            profiles,
+            only: match &self.expose {
+                Expose::Sensible => None,
+                Expose::Keys(keys) => Some(keys),
+            },
+            units,
+        }
+    }
 }
 
 /// `expose`.

@@ -75,6 +75,8 @@ pub struct MeterDevice<'a> {
     pub read_topic: &'a str,
     /// Everything it was seen to measure, with any value.
     pub measurements: &'a [Measurement],
+    /// How many more values it sends without a name.
+    pub unnamed: usize,
 }
 
 /// A document ready to be published, retained.
@@ -260,6 +262,15 @@ impl Announcer {
             avty: agent_only(),
             ..Component::of("button")
         };
+        // its state changes with the document alone: the topic only makes Home Assistant look
+        let unnamed = Component {
+            name: Some("Values without a name".to_owned()),
+            ent_cat: Some("diagnostic"),
+            val_tpl: Some(name::unnamed_state(meter.unnamed, meter.name)),
+            avty: agent_only(),
+            ..Component::of("sensor")
+        };
+        let unnamed = (meter.unnamed > 0).then_some(("unnamed-values", "values_without_a_name", unnamed));
         // a hyphen, which no key of a measurement has
         [
             ("problem-status", "problem", problem),
@@ -267,6 +278,7 @@ impl Announcer {
             ("read-now", "read_now", read_now),
         ]
         .into_iter()
+        .chain(unnamed)
         .map(|(key, entity, mut component)| {
             component.uniq_id = Some(format!("{id}_{key}"));
             component.def_ent_id = Some(entity_id(component.p, meter, entity));

@@ -44,6 +44,9 @@ pub struct Reading {
     pub errors: Vec<RecordFault>,
     /// What stood behind DIF 0F or 1F, of all telegrams.
     pub manufacturer_data: Vec<u8>,
+    /// How many records leave open what they measure ([`unnamed`]); those of a maker's own codes are not
+    /// among the measurements.
+    pub unnamed: usize,
     /// The telegrams as they came, where they are wanted.
     pub telegrams: Vec<Vec<u8>>,
 }

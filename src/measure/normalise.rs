@@ -75,7 +75,7 @@ pub fn reading(
         }
     }
     collector.parts();
-    let Collector { measurements, errors, manufacturer_data, .. } = collector;
+    let Collector { measurements, errors, manufacturer_data, unnamed, .. } = collector;
     match errors.first() {
         Some(first) if measurements.is_empty() => Err(first.clone()),
         _ => Ok(Reading {
@@ -87,6 +87,7 @@ pub fn reading(
             measurements,
             errors,
             manufacturer_data,
+            unnamed,
             telegrams: Vec::new(),
         }),
     }
@@ -136,6 +137,8 @@ struct Collector<'a> {
     errors: Vec<RecordFault>,
     /// The manufacturer's blocks of the telegrams, one after the other.
     manufacturer_data: Vec<u8>,
+    /// Records without a name, unless the meter's table says which keys it wants.
+    unnamed: usize,
     /// A block may be missing: a telegram could not be read to its end.
     is_cut: bool,
 }
@@ -151,6 +154,7 @@ impl<'a> Collector<'a> {
             measurements: Vec::new(),
             errors: Vec::new(),
             manufacturer_data: Vec::new(),
+            unnamed: 0,
             is_cut: false,
         }
     }
@@ -221,6 +225,7 @@ impl<'a> Collector<'a> {
         let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
         let rule = self.rules.rule(&Facts { part, ..facts(record, quantity, self.before) });
         let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
+        self.unnamed += usize::from(rule.is_none() && self.meter.only.is_none() && is_unnamed(record));
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
             return;
         }
@@ -315,6 +320,18 @@ pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
         "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
         other => (quantity, Unit::from_name(other).unwrap_or(unit)),
     }
+}
+
+/// Whether the codes of the record leave open what it measures.
+pub(super) fn is_unnamed(record: &DataRecord<'_>) -> bool {
+    let says_nothing = |known| {
+        matches!(known, Known::Dimensionless | Known::PlainText | Known::ManufacturerSpecific | Known::AnyQuantity)
+    };
+    let quantity = match what(record).0 {
+        Quantity::Known(known) => says_nothing(known),
+        Quantity::Unknown { .. } => true,
+    };
+    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
 }
 
 pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {

@@ -17,6 +17,7 @@ pub(crate) fn reading(measurements: Vec<Measurement>) -> Reading {
         measurements,
         errors: Vec::new(),
         manufacturer_data: Vec::new(),
+        unnamed: 0,
         telegrams: Vec::new(),
     }
 }

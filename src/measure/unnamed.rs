@@ -5,12 +5,11 @@
 //! (`normalise`, which publishes them under a key made of their code).
 
 use crate::mbus::application::opener::{Buffers, Opener};
-use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
-use crate::measure::normalise::{MeterRules, device, facts, parse, what};
+use crate::measure::normalise::{MeterRules, device, facts, is_unnamed, parse, what};
 use crate::measure::profile::Rules;
 
 /// A record of a readout that needs a name.
@@ -81,16 +80,4 @@ fn key_of(record: &DataRecord<'_>) -> String {
     let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
     let modifiers: Vec<Modifier> = record.vib.modifiers().collect();
     key::of(what(record).0, dib.function, place, &modifiers)
-}
-
-/// Whether the codes of the record leave open what it measures.
-fn is_unnamed(record: &DataRecord<'_>) -> bool {
-    let says_nothing = |known| {
-        matches!(known, Known::Dimensionless | Known::PlainText | Known::ManufacturerSpecific | Known::AnyQuantity)
-    };
-    let quantity = match what(record).0 {
-        Quantity::Known(known) => says_nothing(known),
-        Quantity::Unknown { .. } => true,
-    };
-    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
 }

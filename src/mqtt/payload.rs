@@ -62,6 +62,7 @@ fn reading_json<'a>(meter: Option<&'a str>, serial: Option<Serial<'a>>, reading:
         clock_synced: reading.clock_synced,
         device: device(&reading.device),
         manufacturer_data: hex(&reading.manufacturer_data),
+        unnamed: reading.unnamed,
         telegrams: reading.telegrams.iter().map(|telegram| hex(telegram)).collect(),
         measurements: reading.measurements.iter().map(measurement).collect(),
         errors: reading.errors.iter().map(fault).collect(),
@@ -193,6 +194,8 @@ struct ReadingJson<'a> {
     device: DeviceJson<'a>,
     #[serde(skip_serializing_if = "String::is_empty")]
     manufacturer_data: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    unnamed: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     telegrams: Vec<String>,
     measurements: Vec<MeasurementJson<'a>>,
@@ -316,6 +319,11 @@ fn fault(fault: &RecordFault) -> FaultJson<'_> {
         data: hex(&fault.data),
         error: &fault.error,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -23,7 +23,7 @@ use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
 use crate::homeassistant::announcements::Announcements;
-use crate::homeassistant::rules;
+use crate::homeassistant::{name, rules};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
@@ -234,6 +234,10 @@ impl Publisher {
         if !std::mem::replace(&mut known.was_read, true) {
             tracing::info!("{name} is read: {}", reading.summary());
         }
+        if reading.unnamed > known.unnamed {
+            known.unnamed = reading.unnamed;
+            tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
+        }
         known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
         if change != Change::None {
@@ -243,7 +247,7 @@ impl Publisher {
             tracing::info!(meter = name, "is online again");
             self.tell(&Event::MeterBack { meter: name.clone() });
         }
-        self.announcements.read(name, &reading.measurements);
+        self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
         self.report_notices();
         published

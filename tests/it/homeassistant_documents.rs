@@ -100,6 +100,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         availability_topic: &availability,
         read_topic: &read,
         measurements: &reading.measurements,
+        unnamed: 0,
     };
     change(&mut device);
     announcer("mbushat").meter(&device)
@@ -154,6 +155,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         availability_topic: "a",
         read_topic: "r",
         measurements: &reading.measurements,
+        unnamed: 0,
     };
     let house = announcer("mbushat/house7");
     assert_eq!(house.meter_id(&device("heat")), "mbushat_house7_12345678_KAM_1d_04");

@@ -377,6 +377,25 @@ fn a_unit_of_another_quantity_is_no_label_unless_the_number_is_scaled_or_reactiv
     );
 }
 
+#[test]
+fn values_without_a_name_are_counted_and_published_as_numbers_where_they_are_asked_for() {
+    let records = "04 FF 07 10 27 00 00 02 FD 3A 05 00 05 FF 01 00 00 C0 3F 01 13 07";
+    let reading = normalise(&[telegram(1, 7, records)], &plain()).expect("a reading");
+    assert_eq!(
+        (reading.unnamed, told(&reading)),
+        (3, vec!["dimensionless 5".to_owned(), "volume 0.007 m³".to_owned()])
+    );
+    assert!(payload::reading_aside(None, &reading).contains(r#""unnamed":3,"#));
+    let only = ["07", "01"].map(|code| format!("manufacturer_specific_manufacturer_{code}"));
+    let asked = normalise(&[telegram(1, 7, records)], &MeterRules { only: Some(&only), ..plain() }).expect("a reading");
+    let numbers = ["manufacturer_specific_manufacturer_07 10000", "manufacturer_specific_manufacturer_01 1.5"];
+    assert_eq!((asked.unnamed, told(&asked)), (0, numbers.map(str::to_owned).into()));
+    let select = Selector { quantity: Some(Known::ManufacturerSpecific.into()), ..Selector::default() };
+    let hidden = [RecordRule { select, hide: true, ..RecordRule::default() }];
+    let hiding = MeterRules { rules: &hidden, ..plain() };
+    assert_eq!(normalise(&[telegram(1, 7, records)], &hiding).expect("a reading").unnamed, 1);
+}
+
 /// What a Kamstrup MULTICAL 401 sends behind its records: information, two pulse inputs, a date.
 const PULSES: &str = "0F 02 00 00 00 00 00 09 01 00 00 28 01 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 \
     83 10 14 00 56 34 12 00 19 41 04 00 00 24 40 02 21 01 25 00";

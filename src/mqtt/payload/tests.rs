@@ -48,6 +48,7 @@ fn sample() -> Reading {
             error: "invalid BCD".to_owned(),
         }],
         manufacturer_data: Vec::new(),
+        unnamed: 0,
         telegrams: Vec::new(),
     }
 }

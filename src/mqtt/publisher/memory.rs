@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::presence::Presence;
-use crate::config::{Config, Expose, Meter};
+use crate::config::{Config, Meter};
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
 use crate::measure::normalise::MeterRules;
@@ -32,6 +32,8 @@ pub(super) struct MeterMemory {
     pub(super) newest: Option<Arc<Newest>>,
     /// Whether it was read well since the start, which is logged once.
     pub(super) was_read: bool,
+    /// The most values without a name that were logged.
+    pub(super) unnamed: usize,
 }
 
 impl MeterMemory {
@@ -44,6 +46,7 @@ impl MeterMemory {
             doubtful: None,
             newest: None,
             was_read: false,
+            unnamed: 0,
         }
     }
 
@@ -54,17 +57,7 @@ impl MeterMemory {
     }
 
     pub(super) fn described<'a>(&'a self, config: &'a Config) -> MeterRules<'a> {
-        MeterRules {
-            name: &self.meter.name,
-            rules: &self.meter.records,
-            profile: self.meter.profile.as_deref(),
-            profiles: &config.profiles,
-            only: match &self.meter.expose {
-                Expose::Sensible => None,
-                Expose::Keys(keys) => Some(keys),
-            },
-            units: &self.units,
-        }
+        self.meter.rules(&config.profiles, &self.units)
     }
 
     /// The reading with what its table asks for besides.
@@ -77,6 +70,7 @@ impl MeterMemory {
     pub(super) fn forget_values(&mut self) {
         self.last.clear();
         self.doubtful = None;
+        self.unnamed = 0;
     }
 
     /// Keeps the values of a reading that is published.

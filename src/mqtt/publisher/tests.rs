@@ -419,3 +419,28 @@ fn a_reading_carries_its_telegrams_where_its_table_asks_for_them() {
         stop(publisher);
     }
 }
+
+#[test]
+fn a_meter_whose_values_have_no_names_is_announced_and_says_what_to_do() {
+    let place = Place::new("unnamed");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
+    let shown = component(&publisher, 1, "unnamed-values");
+    assert_eq!(shown["val_tpl"], "2: mbushat profiles unknown gas");
+    assert_eq!((&shown["p"], &shown["ent_cat"]), (&json!("sensor"), &json!("diagnostic")));
+    assert_eq!(shown["uniq_id"], "mbushat_00000001_KAM_1d_03_unnamed-values");
+    assert_eq!(component(&publisher, 1, "last-read")["p"], "sensor");
+    stop(publisher);
+
+    // a rule that names one of them makes it one less, and none takes the entity away
+    let rule = |vif: &str| format!("[[meter.record]]\ndif = \"04\"\nvif = \"{vif}\"\nkey = \"named\"\n");
+    let mut publisher = place.start(&format!("{HAT}{GAS}{}", rule("FF07")));
+    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
+    assert_eq!(component(&publisher, 1, "unnamed-values")["val_tpl"], "1: mbushat profiles unknown gas");
+    let hide = "[[meter.record]]\nquantity = \"manufacturer_specific\"\nhide = true\n";
+    publisher.reconfigure(place.config(&format!("{HAT}{GAS}{}{hide}", rule("FF07"))));
+    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
+    assert_eq!(component(&publisher, 1, "unnamed-values"), json!({ "p": "sensor" }));
+    assert_eq!(component(&publisher, 1, "named")["p"], "sensor");
+    stop(publisher);
+}

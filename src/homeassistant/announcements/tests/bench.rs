@@ -68,7 +68,7 @@ impl Bench {
 
     pub(super) fn read_values(&mut self, name: &str, id: u32, rules: &str, measurements: &[Measurement]) {
         self.announcements.answered(name, Some(identity(id)), rules);
-        self.announcements.read(name, measurements);
+        self.announcements.read(name, measurements, 0);
         self.announcements.tried(name);
         self.carry_out();
     }

@@ -25,7 +25,6 @@ use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::readout::{LinkState, ReadoutError};
 use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::request::Request;
-use crate::measure::Reading;
 use crate::measure::normalise::{self, MeterRules, Occasion};
 use crate::measure::profile::Profile;
 use crate::mqtt::payload;
@@ -240,8 +239,10 @@ fn reading(wire: &Wire, target: &Target, frames: &[Vec<u8>]) -> Result<Option<St
     match normalise::reading(frames, &described, &mut Opener::new(key(target)), when) {
         Err(fault) => Ok(Some(fault.error)),
         Ok(reading) => {
-            let raw = target.meter.as_ref().is_some_and(|meter| meter.raw);
-            let reading = Reading { telegrams: if raw { frames.to_vec() } else { Vec::new() }, ..reading };
+            let reading = match &target.meter {
+                Some(meter) => meter.dress(reading, frames),
+                None => reading,
+            };
             let configured = target.meter.as_ref().map(|meter| meter.name.as_str());
             print(format!("{}\n", payload::reading_aside(configured, &reading)))?;
             let bad = reading.errors.len();

@@ -34,6 +34,7 @@ use crate::mbus::address::MeterAddress;
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::measure::Reading;
 use crate::measure::normalise::MeterRules;
 use crate::measure::profile::{Profile, RecordRule};
 
@@ -257,6 +258,10 @@ pub struct Meter {
     pub name: String,
     /// Shown in Home Assistant; `None`: made from the name.
     pub title: Option<String>,
+    /// Suggested to Home Assistant.
+    pub area: Option<String>,
+    /// What comes back in every reading.
+    pub labels: BTreeMap<String, String>,
     /// Place in [`Config::buses`].
     pub bus: usize,
     /// How it is asked.
@@ -294,6 +299,13 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// A reading of it with what its table adds, and with the telegrams where it asks for them.
+    #[must_use]
+    pub fn dress(&self, reading: Reading, telegrams: &[Vec<u8>]) -> Reading {
+        let telegrams = if self.raw { telegrams.to_vec() } else { Vec::new() };
+        Reading { telegrams, labels: self.labels.clone(), ..reading }
+    }
+
     /// What decides how its records are published. `units` are those in which its keys were first published.
     #[must_use]
     pub fn rules<'a>(&'a self, profiles: &'a [Profile], units: &'a BTreeMap<String, Unit>) -> MeterRules<'a> {

@@ -326,6 +326,7 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
     MeterDevice {
         name,
         title: meter.configured.title.as_deref(),
+        area: meter.configured.area.as_deref(),
         identity: meter.identity,
         shares_identity,
         replaces_another: meter.replaces_another,

@@ -60,6 +60,8 @@ pub struct MeterDevice<'a> {
     pub name: &'a str,
     /// Configured title; `None`: made from the name.
     pub title: Option<&'a str>,
+    /// Where Home Assistant may put it.
+    pub area: Option<&'a str>,
     /// Who answers.
     pub identity: Option<SecondaryAddress>,
     /// Whether two configured meters have this identity.
@@ -358,6 +360,7 @@ fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
         mdl: identity.and_then(SecondaryAddress::known_medium).map(|medium| name::title(medium::name(medium))),
         sw: named.map(|i| i.version().to_string()),
         sn: identity.map(|i| format!("{:08X}", i.id())),
+        sa: meter.area.map(str::to_owned),
         via_device: Some(bridge),
     }
 }

@@ -18,6 +18,7 @@ pub mod profile;
 #[cfg(test)]
 pub(crate) mod sample;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::mbus::address::SecondaryAddress;
@@ -49,6 +50,8 @@ pub struct Reading {
     pub unnamed: usize,
     /// The telegrams as they came, where they are wanted.
     pub telegrams: Vec<Vec<u8>>,
+    /// What the configuration says of the meter.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// So many values stand in a summary.

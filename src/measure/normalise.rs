@@ -89,6 +89,7 @@ pub fn reading(
             manufacturer_data,
             unnamed,
             telegrams: Vec::new(),
+            labels: BTreeMap::new(),
         }),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn reading(measurements: Vec<Measurement>) -> Reading {
         manufacturer_data: Vec::new(),
         unnamed: 0,
         telegrams: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 

@@ -61,6 +61,7 @@ fn reading_json<'a>(meter: Option<&'a str>, serial: Option<Serial<'a>>, reading:
         read_at: timestamp(reading.read_at),
         clock_synced: reading.clock_synced,
         device: device(&reading.device),
+        labels: &reading.labels,
         manufacturer_data: hex(&reading.manufacturer_data),
         unnamed: reading.unnamed,
         telegrams: reading.telegrams.iter().map(|telegram| hex(telegram)).collect(),
@@ -192,6 +193,8 @@ struct ReadingJson<'a> {
     read_at: String,
     clock_synced: Option<bool>,
     device: DeviceJson<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     manufacturer_data: String,
     #[serde(skip_serializing_if = "is_zero")]

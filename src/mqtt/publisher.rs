@@ -128,7 +128,7 @@ impl Publisher {
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 let result = normalise::reading(&frames, &described, self.openers.of(&known.meter), occasion);
                 self.openers.remember(&meter, &mut self.spool, self.now);
-                let result = result.map(|reading| known.dress(reading, &frames));
+                let result = result.map(|reading| known.meter.dress(reading, &frames));
                 result.map_err(|fault| {
                     self.readings.faulty += 1;
                     fault.error
@@ -365,7 +365,7 @@ impl Publisher {
         let when = Occasion { due_at: None, read_at, clock_synced };
         let reading = normalise::reading(frames, &described, &mut opener, when);
         let dress = |reading| match known {
-            Some(known) => known.dress(reading, frames),
+            Some(known) => known.meter.dress(reading, frames),
             None => reading,
         };
         reading.map(|reading| payload::reading_aside(meter, &dress(reading))).map_err(|fault| fault.error)

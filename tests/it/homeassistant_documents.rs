@@ -93,6 +93,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
     let mut device = MeterDevice {
         name,
         title: None,
+        area: None,
         identity: reading.device.identity,
         shares_identity: false,
         replaces_another: false,
@@ -148,6 +149,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
     let device = |name: &'static str| MeterDevice {
         name,
         title: Some("Kessel im Keller"),
+        area: None,
         identity: reading.device.identity,
         shares_identity: false,
         replaces_another: false,

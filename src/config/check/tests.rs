@@ -169,6 +169,12 @@ fn each_mistake_is_named_with_its_place() {
         ("key_file = \"none.key\"", 12, "cannot read"),
         ("requests = [\"B1\", \"B\"]", 19, "`requests` contains \"B\""),
         ("requests = \"B1\"", 12, "expected a list of"),
+        ("labels = { Flat = \"3\" }", 12, "`Flat` cannot be the name of a label, expected a-z"),
+        ("labels = { unit = \"3\" }", 12, "none of meter, key, unit, agent, le, quantile"),
+        ("labels = { 3rd = \"3\" }", 12, "not first a digit"),
+        ("labels = { flat = 3 }", 19, "the label `flat` is 3, expected a text in quotes"),
+        ("labels = \"flat\"", 10, "expected one table"),
+        ("area = \"\"", 8, "not empty"),
         ("expose = \"all\"", 10, "\"sensible\" or a list"),
         ("offline_after = 0", 17, "from 1 to 255"),
         ("records = 1", 1, "did you mean `record`?"),
@@ -207,6 +213,15 @@ fn each_mistake_is_named_with_its_place() {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
         assert_one(&format!("{METER}[[meter.record]]\n{line}\n"), &format!("{last}:{column}"), words);
     }
+}
+
+#[test]
+fn a_meter_has_sixteen_labels_at_most() {
+    let labels = |count: u32| (0..count).map(|n| format!("l{n} = \"{n}\"")).collect::<Vec<_>>().join(", ");
+    let meter = |count| format!("{METER}labels = {{ {} }}\n", labels(count));
+    let read = &config(&meter(16)).meters[0].labels;
+    assert_eq!((read.len(), read.get("l15").map(String::as_str)), (16, Some("15")));
+    assert_one(&meter(17), "4:10", "`labels` has 17, at most 16");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub const MISSES: u8 = 20;
 pub struct Configured {
     /// Shown name; `None`: made from the name.
     pub title: Option<String>,
+    /// Area suggested to Home Assistant.
+    pub area: Option<String>,
     /// Where its values are.
     pub state_topic: String,
     /// Where its availability is.

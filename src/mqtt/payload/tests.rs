@@ -50,6 +50,7 @@ fn sample() -> Reading {
         manufacturer_data: Vec::new(),
         unnamed: 0,
         telegrams: Vec::new(),
+        labels: BTreeMap::new(),
     }
 }
 

@@ -60,12 +60,6 @@ impl MeterMemory {
         self.meter.rules(&config.profiles, &self.units)
     }
 
-    /// The reading with what its table asks for besides.
-    pub(super) fn dress(&self, reading: Reading, telegrams: &[Vec<u8>]) -> Reading {
-        let telegrams = if self.meter.raw { telegrams.to_vec() } else { Vec::new() };
-        Reading { telegrams, ..reading }
-    }
-
     /// Another meter answers, or by other rules: its keys may mean something else now.
     pub(super) fn forget_values(&mut self) {
         self.last.clear();

@@ -444,3 +444,17 @@ fn a_meter_whose_values_have_no_names_is_announced_and_says_what_to_do() {
     assert_eq!(component(&publisher, 1, "named")["p"], "sensor");
     stop(publisher);
 }
+
+#[test]
+fn the_labels_of_a_meter_are_in_its_readings_and_its_area_in_its_device() {
+    let place = Place::new("labels");
+    let mut publisher = place.start(&format!("{HAT}{GAS}labels = {{ tenant = \"17\", flat = \"3 left\" }}\n"));
+    read(&mut publisher, "gas", 1, VOLUME);
+    let reading = published(&mut publisher).into_iter().find(|(topic, _)| topic == "mbushat/gas/reading");
+    let reading = reading.expect("a reading").1;
+    assert!(reading.contains(r#""status":[]},"labels":{"flat":"3 left","tenant":"17"},"measurements""#), "{reading}");
+    assert_eq!(document(&publisher, Class::Announcement, &topic(1))["dev"].get("sa"), None);
+    publisher.reconfigure(place.config(&format!("{HAT}{GAS}area = \"Cellar\"\n")));
+    assert_eq!(document(&publisher, Class::Announcement, &topic(1))["dev"]["sa"], "Cellar");
+    stop(publisher);
+}

@@ -3,7 +3,7 @@
 //! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
 //! unit that is published, `normalise` makes a
 //! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
-//! `unnamed` the records that wait for such a rule.
+//! `unnamed` the records that wait for such a rule, `seen` the rules that wait for a record.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
@@ -13,6 +13,7 @@ pub mod key;
 pub mod quantities;
 pub mod normalise;
 pub mod unnamed;
+pub mod seen;
 pub mod total;
 pub mod profile;
 #[cfg(test)]

@@ -23,7 +23,6 @@ use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn};
 use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::request::Request;
-use crate::mbus::medium;
 use crate::measure::profile::Profile;
 use crate::measure::unnamed::unnamed;
 
@@ -360,9 +359,6 @@ fn address_of(frame: &[u8]) -> Option<u8> {
 
 /// `: ATS 30137315, heat`, where the telegram tells.
 fn identity(frame: &[u8]) -> String {
-    let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.header.identity);
-    identity.map_or_else(String::new, |identity| {
-        let medium = medium::name(identity.medium()).replace('_', " ");
-        format!(": {} {:08X}, {medium}", identity.manufacturer(), identity.id())
-    })
+    let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.identity());
+    identity.map_or_else(String::new, |identity| format!(": {}", identity.in_words()))
 }

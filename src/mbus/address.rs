@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::mbus::medium;
+
 /// An address in the A field that one meter answers to: 0..=250, or [`ONLY`](Self::ONLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PrimaryAddress(u8);
@@ -110,6 +112,17 @@ impl SecondaryAddress {
     #[must_use]
     pub fn known_medium(self) -> Option<u8> {
         Some(self.medium()).filter(|medium| *medium != 0xFF || !self.is_anonymous())
+    }
+
+    /// What it says, for people: `KAM 12345678, heat`; `12345678, water` where it says no more.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let mut words = if self.is_anonymous() { String::new() } else { format!("{} ", self.manufacturer()) };
+        words += &format!("{:08X}", self.id());
+        if let Some(medium) = self.known_medium() {
+            words += &format!(", {}", medium::name(medium).replace('_', " "));
+        }
+        words
     }
 
     /// Whether a meter with the identity `meter` answers to this mask (EN 13757-3 clause 11.3:
@@ -274,6 +287,14 @@ mod tests {
         {
             assert!(SecondaryAddress::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_identity_in_words_makes_nothing_up() {
+        let words = |text| SecondaryAddress::parse(text).map(SecondaryAddress::in_words);
+        assert_eq!(words("30137315ATS0108"), Ok("ATS 30137315, heat cost allocator".to_owned()));
+        assert_eq!(SecondaryAddress::of_fixed(0x1234_5678, Some(7)).in_words(), "12345678, water");
+        assert_eq!(SecondaryAddress::of_fixed(0x1234_5678, None).in_words(), "12345678");
     }
 
     #[test]

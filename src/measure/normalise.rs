@@ -318,6 +318,8 @@ pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     let (quantity, unit) = (record.vib.quantity, record.vib.unit);
     let Some(text) = record.vib.text().map(|text| text.to_string()) else { return (quantity, unit) };
     match text.as_str() {
+        // pieces, hardly stones
+        "st" => (quantity, unit),
         "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
         other => (quantity, Unit::from_name(other).unwrap_or(unit)),
     }

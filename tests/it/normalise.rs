@@ -481,4 +481,6 @@ fn a_unit_in_the_meters_own_words_is_ours_where_it_spells_one() {
         told(&read(0x1B, "02 FC 03 48 52 25 74 22 15 02 65 2E 08")),
         ["relative_humidity 54.1 %", "external_temperature 20.94 °C"]
     );
+    assert_eq!(told(&read(0x1B, "02 7C 03 61 50 6B 05 00")), ["plain_text 0.05 bar"]);
+    assert_eq!(told(&read(0x1B, "02 7C 02 74 73 05 00")), ["plain_text 5"], "pieces, not stones");
 }

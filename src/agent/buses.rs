@@ -176,12 +176,15 @@ fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
     kept
 }
 
-/// Whether a meter is read as before: title, rules and what is published of it are no matter of its bus.
+/// Whether a meter is read as before: title, labels, rules and what is published of it are no matter of its bus.
 fn are_read_alike(before: &Meter, now: &Meter) -> bool {
     let read_as_before = Meter {
         title: now.title.clone(),
+        area: now.area.clone(),
+        labels: now.labels.clone(),
         profile: now.profile.clone(),
         expose: now.expose.clone(),
+        raw: now.raw,
         records: now.records.clone(),
         ..before.clone()
     };

@@ -11,7 +11,6 @@ use crate::mbus::application::telegram::Telegram;
 use crate::mbus::link::frame::{Frame, FrameError};
 use crate::mbus::link::framer::frame_length;
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_SELECT};
-use crate::mbus::medium;
 
 /// Target of the log lines.
 pub const TARGET: &str = "mbushat::wire";
@@ -120,10 +119,7 @@ fn reply(frame: &Frame<'_>) -> String {
         Ok(telegram) => telegram,
         Err(error) => return format!(": {error}"),
     };
-    let who = telegram.header.identity.map_or_else(String::new, |identity| {
-        let medium = medium::name(identity.medium()).replace('_', " ");
-        format!(", {} {:08X}, {medium}", identity.manufacturer(), identity.id())
-    });
+    let who = telegram.identity().map_or_else(String::new, |identity| format!(", {}", identity.in_words()));
     match telegram.content {
         crate::mbus::application::telegram::Content::ApplicationError(error) => format!("{who}: {error}"),
         _ => format!("{who}, {} records", telegram.records().flatten().count()),

@@ -20,7 +20,8 @@ use crate::config::{
     self, Bus, Config, LoadError, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time,
 };
 use crate::mbus::address::MeterAddress;
-use crate::measure::medium;
+use crate::mbus::application::opener::Opener;
+use crate::measure::{medium, seen};
 use crate::spool::{self, Memo};
 
 /// Exit code for a bad configuration.
@@ -222,7 +223,26 @@ fn warnings(config: &Config, learnt: &Learnt) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(idle_rules(config, learnt));
     warnings
+}
+
+/// Rules that select nothing that their meter was ever seen to send.
+fn idle_rules(config: &Config, learnt: &Learnt) -> Vec<String> {
+    let formats = spool::peek(&config.store.directory, Memo::Formats).unwrap_or_default();
+    let of_meter = |meter: &Meter| {
+        let mut opener = Opener::default();
+        opener.recall(formats.get(&meter.name).map_or("", String::as_str));
+        let say = |place: usize| {
+            let key = meter.records.get(place).and_then(|rule| rule.key.as_deref());
+            let key = key.map(|key| format!(" (key = {key:?})")).unwrap_or_default();
+            let (number, name) = (place + 1, &meter.name);
+            format!("[[meter.record]] {number} of {name}{key} selects nothing that the meter was seen to send")
+        };
+        let idle = seen::idle(&meter.records, &opener, learnt.replies(meter).telegrams);
+        idle.into_iter().map(say).collect::<Vec<_>>()
+    };
+    config.meters.iter().flat_map(of_meter).collect()
 }
 
 /// A file with a password in it should not be everybody's to read.
@@ -251,6 +271,7 @@ mod tests {
     use super::{Learnt, report, warnings};
     use crate::bus::schedule::Now;
     use crate::config::{Config, Replies, load};
+    use crate::spool::{Memo, Spool};
     use jiff::tz::TimeZone;
     use std::time::Instant;
 
@@ -320,5 +341,24 @@ gas         hat     1234567824400103     5m  21:45:00        21:50:00  ~0.6 s
         let [battery, load] = warnings.as_slice() else { panic!("two: {warnings:?}") };
         assert!(battery.ends_with(": gas"), "{battery}");
         assert!(load.starts_with("bus cellar cannot keep up: these intervals need 13"), "{load}");
+    }
+
+    #[test]
+    fn a_rule_for_what_the_meter_never_sent_is_told_once_the_store_knows_the_meter() {
+        let folder = std::env::temp_dir().join(format!("mbushat-{}-idle", std::process::id()));
+        let rules = "[[meter.record]]\nquantity = \"energy\"\nunit = \"GJ\"\n\
+                     [[meter.record]]\nquantity = \"pressure\"\nkey = \"mains\"\n";
+        let meter = format!("[[meter]]\nname = \"gas\"\naddress = 5\n{rules}");
+        let config = config("idle", &format!("[store]\ndirectory = {folder:?}\n{meter}"));
+        let idle = || warnings(&config, &Learnt::of(&config)).into_iter().filter(|w| w.contains("record")).collect();
+        assert_eq!(idle(), [""; 0].map(str::to_owned).to_vec(), "it was never read");
+        let now = Instant::now();
+        let mut store = Spool::open(&config.store, now).expect("a store");
+        store.remember(Memo::Formats, "gas", "- 04060413", now);
+        store.close(now);
+        let told: Vec<String> = idle();
+        std::fs::remove_dir_all(&folder).expect("our folder");
+        let want = "[[meter.record]] 2 of gas (key = \"mains\") selects nothing that the meter was seen to send";
+        assert_eq!(told, [want]);
     }
 }

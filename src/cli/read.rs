@@ -14,7 +14,7 @@ use super::wire::{Target, Wire, WireArgs};
 use super::{Failure, arguments, libmbus, log, print, style};
 use crate::bus::line::Character;
 use crate::bus::session::Session;
-use crate::config::{Bus, Config, Expose, built_in_profiles};
+use crate::config::{Bus, Config, built_in_profiles};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::Unit;
@@ -239,6 +239,10 @@ fn reading(wire: &Wire, target: &Target, frames: &[Vec<u8>]) -> Result<Option<St
     match normalise::reading(frames, &described, &mut Opener::new(key(target)), when) {
         Err(fault) => Ok(Some(fault.error)),
         Ok(reading) => {
+            let reading = match &target.meter {
+                Some(meter) => meter.dress(reading, frames),
+                None => reading,
+            };
             let configured = target.meter.as_ref().map(|meter| meter.name.as_str());
             print(format!("{}\n", payload::reading_aside(configured, &reading)))?;
             let bad = reading.errors.len();
@@ -258,17 +262,16 @@ pub(super) fn profiles(config: Option<&Config>) -> Vec<Profile> {
 /// The meter as the configuration describes it; one that it does not know has only the profile that matches.
 pub(super) fn described<'a>(target: &'a Target, profiles: &'a [Profile]) -> MeterRules<'a> {
     const NO_UNITS: &BTreeMap<String, Unit> = &BTreeMap::new();
-    let meter = target.meter.as_ref();
-    MeterRules {
-        plausible: true,
-        name: meter.map_or(&target.name, |meter| &meter.name),
-        rules: meter.map_or(&[], |meter| &meter.records),
-        profile: meter.and_then(|meter| meter.profile.as_deref()),
-        profiles,
-        only: meter.and_then(|meter| match &meter.expose {
-            Expose::Keys(keys) => Some(keys.as_slice()),
-            Expose::Sensible => None,
-        }),
-        units: NO_UNITS,
+    match &target.meter {
+        Some(meter) => meter.rules(profiles, NO_UNITS),
+        None => MeterRules {
+            name: &target.name,
+            rules: &[],
+            profile: None,
+            profiles,
+            only: None,
+            plausible: true,
+            units: NO_UNITS,
+        },
     }
 }

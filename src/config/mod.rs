@@ -15,6 +15,7 @@ mod turn;
 mod changes;
 pub mod simulation;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,8 +31,11 @@ pub use spelling::{duration, millis};
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::measure::Reading;
+use crate::measure::normalise::MeterRules;
 use crate::measure::profile::{Profile, RecordRule};
 
 /// Everything `/etc/mbushat.toml` says, with every default filled in and every name resolved.
@@ -254,6 +258,10 @@ pub struct Meter {
     pub name: String,
     /// Shown in Home Assistant; `None`: made from the name.
     pub title: Option<String>,
+    /// Suggested to Home Assistant.
+    pub area: Option<String>,
+    /// What comes back in every reading.
+    pub labels: BTreeMap<String, String>,
     /// Place in [`Config::buses`].
     pub bus: usize,
     /// How it is asked.
@@ -286,8 +294,36 @@ pub struct Meter {
     pub expose: Expose,
     /// Whether its totals are doubted where they fall or leap.
     pub plausible: bool,
+    /// Whether readings carry the telegrams as they came.
+    pub raw: bool,
     /// Rules of this meter; they come before the profile's.
     pub records: Vec<RecordRule>,
+}
+
+impl Meter {
+    /// A reading of it with what its table adds, and with the telegrams where it asks for them.
+    #[must_use]
+    pub fn dress(&self, reading: Reading, telegrams: &[Vec<u8>]) -> Reading {
+        let telegrams = if self.raw { telegrams.to_vec() } else { Vec::new() };
+        Reading { telegrams, labels: self.labels.clone(), ..reading }
+    }
+
+    /// What decides how its records are published. `units` are those in which its keys were first published.
+    #[must_use]
+    pub fn rules<'a>(&'a self, profiles: &'a [Profile], units: &'a BTreeMap<String, Unit>) -> MeterRules<'a> {
+        MeterRules {
+            name: &self.name,
+            rules: &self.records,
+            profile: self.profile.as_deref(),
+            profiles,
+            only: match &self.expose {
+                Expose::Sensible => None,
+                Expose::Keys(keys) => Some(keys),
+            },
+            plausible: self.plausible,
+            units,
+        }
+    }
 }
 
 /// `expose`.

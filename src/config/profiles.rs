@@ -3,8 +3,11 @@
 use super::{check, file};
 use crate::measure::profile::Profile;
 
-const FILES: &[&str] =
-    &[include_str!("../../config/profiles/ats_ec20.toml"), include_str!("../../config/profiles/eastron_sdm220.toml")];
+const FILES: &[&str] = &[
+    include_str!("../../config/profiles/ats_ec20.toml"),
+    include_str!("../../config/profiles/eastron_sdm220.toml"),
+    include_str!("../../config/profiles/kamstrup_multical_401.toml"),
+];
 
 /// Each built-in profile and its file. A test proves that they have no problems.
 #[must_use]

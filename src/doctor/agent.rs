@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Report};
-use super::meter::{CHECK, named};
+use super::meter::{CHECK, named, with_unnamed};
 use super::{Patient, selected};
 use crate::bus::session::{Query, character};
 use crate::config::{Config, Meter};
@@ -107,7 +107,11 @@ fn finding(config: &Config, meter: &Meter, response: Option<&Value>) -> Finding 
             .fix("See what it is doing:", ["journalctl -u mbushat -n 50"]);
     };
     match response.get("error").and_then(Value::as_str) {
-        None => Finding::ok(CHECK, format!("{name} is read by the agent{how}")),
+        None => {
+            let unnamed = response.pointer("/data/unnamed").and_then(Value::as_u64).unwrap_or(0);
+            let finding = Finding::ok(CHECK, format!("{name} is read by the agent{how}"));
+            with_unnamed(finding, meter, usize::try_from(unnamed).unwrap_or(usize::MAX))
+        }
         Some(error) if error.contains("key") || error.contains("encrypted") => {
             Finding::failure(CHECK, format!("{name} answers the agent{how}; but its telegram stays closed: {error}"))
                 .fix("Its supplier has the key, 32 hex digits; in its [[meter]] of /etc/mbushat.toml:", ["key = \"…\""])

@@ -1,6 +1,8 @@
 //! Bus power and the meters of a bus: each is asked as it is configured, and where it is silent, in
 //! the other ways that explain it.
 
+use std::collections::BTreeMap;
+
 use tokio::time::{Duration, Instant, sleep};
 
 use super::finding::{Finding, Report};
@@ -21,7 +23,8 @@ use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn};
 use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::request::Request;
-use crate::mbus::medium;
+use crate::measure::profile::Profile;
+use crate::measure::unnamed::unnamed;
 
 pub(super) const CHECK: &str = "meter";
 const POWER: &str = "bus power";
@@ -46,6 +49,7 @@ pub(super) struct Open {
 struct Question<'a> {
     bus: &'a Bus,
     meter: &'a Meter,
+    profiles: &'a [Profile],
     /// Until when the other ways are tried.
     until: Instant,
 }
@@ -73,7 +77,8 @@ pub(super) async fn examine<'a>(ward: &Ward<'a>, report: Report<'_>) -> Vec<Sile
     }
     for (number, meter) in meters.iter().enumerate() {
         (patient.progress)(&format!("asking {} ({} of {})", meter.name, number + 1, meters.len()));
-        match (Question { bus, meter, until }).ask(&mut open.session).await {
+        let profiles = &ward.config.profiles;
+        match (Question { bus, meter, profiles, until }).ask(&mut open.session).await {
             Ok(Answer::Found(finding)) => report(finding),
             Ok(Answer::Silent(finding)) if ward.config.buses.len() == 1 => report(finding),
             Ok(Answer::Silent(finding)) => silent.push(Silent { meter, finding }),
@@ -89,7 +94,7 @@ pub(super) async fn examine<'a>(ward: &Ward<'a>, report: Report<'_>) -> Vec<Sile
 /// Whether a meter of another bus answers on this one; what to say then.
 pub(super) async fn on_other_bus(silent: &Silent<'_>, bus: &Bus, patient: &Patient) -> Option<Finding> {
     let mut open = Open::new(bus, patient, &mut |_| {}).await.ok()?;
-    let question = Question { bus, meter: silent.meter, until: Instant::now() };
+    let question = Question { bus, meter: silent.meter, profiles: &[], until: Instant::now() };
     let here = character(bus, Some(silent.meter));
     if !question.answers_at(&mut open.session, here).await.ok()? {
         return None;
@@ -245,7 +250,10 @@ impl Question<'_> {
             return Finding::failure(CHECK, found)
                 .advise("Its application may have to be selected: see `mbushat meter reset` and its manual.");
         }
-        Finding::ok(CHECK, format!("{name} answers at {how}{identity}"))
+        let units = BTreeMap::new();
+        let rules = self.meter.rules(self.profiles, &units);
+        let count = if rules.only.is_some() { 0 } else { unnamed(frames, &rules, &mut opener(self.meter)).len() };
+        with_unnamed(Finding::ok(CHECK, format!("{name} answers at {how}{identity}")), self.meter, count)
     }
 
     fn answers_otherwise(&self, configured: Character, other: Character) -> Finding {
@@ -306,15 +314,29 @@ fn others(configured: Character) -> Vec<Character> {
     rates.chain(parities.map(|parity| Character { parity, ..configured })).collect()
 }
 
-/// Why an encrypted telegram stays closed; `None` where it is open.
-fn unopened(frame: &[u8], meter: &Meter) -> Option<String> {
-    let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
-    let Content::Encrypted(_) = telegram.content else { return None };
+/// The finding, and what to do about values that nothing names.
+pub(super) fn with_unnamed(finding: Finding, meter: &Meter, count: usize) -> Finding {
+    if count == 0 {
+        return finding;
+    }
+    let say = format!("{count} of its values have no name. This prints rules that name them:");
+    finding.fix(say, [format!("mbushat profiles unknown {}", meter.name)])
+}
+
+/// What opens its telegrams.
+fn opener(meter: &Meter) -> Opener {
     let mut opener = Opener::new(meter.key);
     if let MeterAddress::Secondary(mask) = meter.address {
         opener.select(mask);
     }
-    let opened = opener.open(&telegram, &mut Buffers::default()).err();
+    opener
+}
+
+/// Why an encrypted telegram stays closed; `None` where it is open.
+fn unopened(frame: &[u8], meter: &Meter) -> Option<String> {
+    let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
+    let Content::Encrypted(_) = telegram.content else { return None };
+    let opened = opener(meter).open(&telegram, &mut Buffers::default()).err();
     opened.map(|error| format!("its telegram stays closed: {error}"))
 }
 
@@ -337,9 +359,6 @@ fn address_of(frame: &[u8]) -> Option<u8> {
 
 /// `: ATS 30137315, heat`, where the telegram tells.
 fn identity(frame: &[u8]) -> String {
-    let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.header.identity);
-    identity.map_or_else(String::new, |identity| {
-        let medium = medium::name(identity.medium()).replace('_', " ");
-        format!(": {} {:08X}, {medium}", identity.manufacturer(), identity.id())
-    })
+    let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.identity());
+    identity.map_or_else(String::new, |identity| format!(": {}", identity.in_words()))
 }

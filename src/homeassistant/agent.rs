@@ -31,6 +31,7 @@ impl Announcer {
                 mdl: Some("M-Bus agent".to_owned()),
                 sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 sn: None,
+                sa: None,
                 via_device: None,
             },
             o: Origin::default(),

@@ -100,10 +100,10 @@ impl Announcements {
         self.meters.get(name)?.identity
     }
 
-    /// A good reading of this meter.
-    pub fn read(&mut self, name: &str, measurements: &[Measurement]) {
+    /// A good reading of this meter, with the number of its values that nothing names.
+    pub fn read(&mut self, name: &str, measurements: &[Measurement], unnamed: usize) {
         if let Some(meter) = self.meters.get_mut(name) {
-            meter.see(measurements);
+            meter.see(measurements, unnamed);
             self.announce(name);
         }
     }
@@ -234,7 +234,7 @@ impl Announcements {
 
     fn announce_one(&mut self, name: &str, shares_identity: bool) {
         let (Some(announcer), Some(meter)) = (&self.announcer, self.meters.get_mut(name)) else { return };
-        if meter.seen.is_empty() {
+        if !meter.is_read {
             return;
         }
         let replaced = meter.learn_from_former();
@@ -326,6 +326,7 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
     MeterDevice {
         name,
         title: meter.configured.title.as_deref(),
+        area: meter.configured.area.as_deref(),
         identity: meter.identity,
         shares_identity,
         replaces_another: meter.replaces_another,
@@ -333,5 +334,6 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         availability_topic: &meter.configured.availability_topic,
         read_topic: &meter.configured.read_topic,
         measurements: &meter.seen,
+        unnamed: meter.unnamed,
     }
 }

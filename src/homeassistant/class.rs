@@ -71,9 +71,13 @@ fn device_class(measurement: &Measurement, kind: Kind) -> Option<&'static str> {
         return class_of_time(text);
     }
     let Quantity::Known(known) = measurement.quantity else { return None };
-    let class = match (known, kind) {
-        (Known::Volume, Kind::Water) => "water",
-        (Known::Volume, Kind::Gas) => "gas",
+    let class = match (known, kind, measurement.unit) {
+        (Known::Volume, Kind::Water, _) => "water",
+        (Known::Volume, Kind::Gas, _) => "gas",
+        // what a rule says to be reactive or apparent
+        (Known::Energy, _, Unit::VarHour | Unit::KilovarHour) => "reactive_energy",
+        (Known::Power, _, Unit::Millivar | Unit::Var | Unit::Kilovar) => "reactive_power",
+        (Known::Power, _, Unit::MillivoltAmpere | Unit::VoltAmpere | Unit::KilovoltAmpere) => "apparent_power",
         _ => row(known).device_class,
     };
     Some(class).filter(|class| !class.is_empty())
@@ -136,6 +140,8 @@ fn precision(measurement: &Measurement) -> u8 {
         Unit::CubicMetre | Unit::KilowattHour | Unit::CubicMetrePerHour | Unit::Megajoule | Unit::Megacalorie => 3,
         Unit::Celsius | Unit::Fahrenheit | Unit::Kelvin | Unit::Hour => 2,
         Unit::Second | Unit::Watt | Unit::Day => 1,
+        // so large that the last digits a meter counts are small numbers of them
+        Unit::GigawattHour | Unit::TerawattHour | Unit::Gigawatt | Unit::Terawatt | Unit::ThousandCubicFeet => 6,
         _ => 3,
     };
     let usual = match measurement.unit {
@@ -149,9 +155,11 @@ fn precision(measurement: &Measurement) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measurement, Shown, shown};
-    use crate::mbus::application::quantity::Known;
-    use crate::measure::sample;
+    use super::super::table::Units;
+    use super::{Class, Measurement, Shown, row, shown};
+    use crate::mbus::application::quantity::{Known, Unit};
+    use crate::mbus::application::vif;
+    use crate::measure::{sample, unit};
 
     fn of(measurement: &Measurement) -> Shown {
         shown(measurement, None, (2026, 11))
@@ -162,6 +170,24 @@ mod tests {
         let volume = sample::number("volume", Known::Volume, "1.2");
         let precision = |digits| of(&Measurement { digits, ..volume.clone() }).precision;
         assert_eq!([Some(1), Some(3), Some(6), None].map(precision), [1, 3, 3, 3].map(Some));
+    }
+
+    #[test]
+    fn a_rule_can_choose_every_unit_that_home_assistant_takes_for_the_quantity() {
+        // which of two therms is meant is not documented; a level in dB has no reference
+        let unknown = ["thm", "dB"];
+        let mut tried = 0;
+        for (&known, also) in Known::ALL.iter().flat_map(|known| [(known, ""), (known, "water"), (known, "gas")]) {
+            let name = if known == Known::Volume && !also.is_empty() { also } else { row(known).device_class };
+            let Some(Class { units: Units::Of(units), .. }) = Class::find(name, (2026, 11)) else { continue };
+            for (name, _) in units.iter().filter(|(name, _)| !unknown.contains(name)) {
+                let wanted = Unit::from_name(name).unwrap_or_else(|| panic!("{name} of {}", known.name()));
+                let fits = vif::units_of(known).any(|counted| unit::convertible(counted, wanted));
+                assert!(fits, "{name} of {}", known.name());
+                tried += 1;
+            }
+        }
+        assert!(tried > 200, "{tried}");
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct MeterDevice<'a> {
     pub name: &'a str,
     /// Configured title; `None`: made from the name.
     pub title: Option<&'a str>,
+    /// Where Home Assistant may put it.
+    pub area: Option<&'a str>,
     /// Who answers.
     pub identity: Option<SecondaryAddress>,
     /// Whether two configured meters have this identity.
@@ -75,6 +77,8 @@ pub struct MeterDevice<'a> {
     pub read_topic: &'a str,
     /// Everything it was seen to measure, with any value.
     pub measurements: &'a [Measurement],
+    /// How many more values it sends without a name.
+    pub unnamed: usize,
 }
 
 /// A document ready to be published, retained.
@@ -175,7 +179,10 @@ impl Announcer {
     pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
         let Some(identity) = meter.identity else { return format!("{}_{}", self.base, name::id(meter.name)) };
         let id = if meter.is_known_by_name() { name::id(meter.name) } else { format!("{:08X}", identity.id()) };
-        let manufacturer = name::id(&identity.manufacturer().to_string());
+        let manufacturer = match identity.is_anonymous() {
+            true => "unknown".to_owned(),
+            false => name::id(&identity.manufacturer().to_string()),
+        };
         format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
     }
 
@@ -265,6 +272,15 @@ impl Announcer {
             avty: agent_only(),
             ..Component::of("button")
         };
+        // its state changes with the document alone: the topic only makes Home Assistant look
+        let unnamed = Component {
+            name: Some("Values without a name".to_owned()),
+            ent_cat: Some("diagnostic"),
+            val_tpl: Some(name::unnamed_state(meter.unnamed, meter.name)),
+            avty: agent_only(),
+            ..Component::of("sensor")
+        };
+        let unnamed = (meter.unnamed > 0).then_some(("unnamed-values", "values_without_a_name", unnamed));
         // a hyphen, which no key of a measurement has
         [
             ("problem-status", "problem", problem),
@@ -272,6 +288,7 @@ impl Announcer {
             ("read-now", "read_now", read_now),
         ]
         .into_iter()
+        .chain(unnamed)
         .map(|(key, entity, mut component)| {
             component.uniq_id = Some(format!("{id}_{key}"));
             component.def_ent_id = Some(entity_id(component.p, meter, entity));
@@ -343,13 +360,15 @@ pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
 
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     let identity = meter.identity;
+    let named = identity.filter(|identity| !identity.is_anonymous());
     Device {
         ids: [id],
         name: device_name(meter.name, meter.title),
-        mf: identity.map(|i| i.manufacturer().to_string()),
-        mdl: identity.map(|i| name::title(medium::name(i.medium()))),
-        sw: identity.map(|i| i.version().to_string()),
+        mf: named.map(|i| i.manufacturer().to_string()),
+        mdl: identity.and_then(SecondaryAddress::known_medium).map(|medium| name::title(medium::name(medium))),
+        sw: named.map(|i| i.version().to_string()),
         sn: identity.map(|i| format!("{:08X}", i.id())),
+        sa: meter.area.map(str::to_owned),
         via_device: Some(bridge),
     }
 }

@@ -9,7 +9,7 @@
 
 mod table;
 pub mod class;
-mod name;
+pub mod name;
 mod document;
 pub mod discovery;
 mod agent;

@@ -19,6 +19,18 @@ pub(super) fn id(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }
 
+/// What is said of values that nothing names, and what to do about them.
+#[must_use]
+pub fn unnamed(count: usize, meter: &str) -> String {
+    let values = if count == 1 { "value" } else { "values" };
+    format!("{count} {values} without a name: `mbushat profiles unknown {meter}` prints rules that name them")
+}
+
+/// The same under a heading that says the rest.
+pub(super) fn unnamed_state(count: usize, meter: &str) -> String {
+    format!("{count}: mbushat profiles unknown {meter}")
+}
+
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()

@@ -35,10 +35,12 @@ fn only_shows(rule: &RecordRule) -> bool {
 }
 
 fn rule_text(rule: &RecordRule) -> Map<String, Value> {
-    let Selector { quantity, storage, tariff, subunit, function, index, dif_vif } = &rule.select;
+    let Selector { quantity, storage, tariff, subunit, function, index, dif_vif, bytes } = &rule.select;
     let RecordRule { select: _, key, unit, scale, offset, hide, plausible: _, presentation: _ } = rule;
     // by name, so that the order is the same however serde_json was built
+    let bytes = bytes.map(|part| json!([part.at, part.length, part.coding.name()]));
     let fields = [
+        ("bytes", json!(bytes)),
         ("dif_vif", json!(dif_vif)),
         ("function", json!(function.map(Function::name))),
         ("hide", json!(hide.then_some(true))),
@@ -60,6 +62,7 @@ mod tests {
     use super::text;
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+    use crate::mbus::application::record::{Part, PartCoding};
     use crate::mbus::decimal::Decimal;
     use crate::measure::normalise::MeterRules;
     use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
@@ -88,6 +91,7 @@ mod tests {
             function: Some(Function::Maximum),
             index: Some(4),
             dif_vif: Some((vec![0x04], vec![0x13])),
+            bytes: Some(Part { at: 30, length: 4, coding: PartCoding::Bcd }),
         };
         let (scale, offset) = (Some(Decimal::new(1, -3)), Some(Decimal::new(5, 0)));
         let presentation = Presentation { title: Some("Flow".to_owned()), ..Presentation::default() };
@@ -104,7 +108,7 @@ mod tests {
         };
         assert_eq!(
             of(&[RecordRule::default(), full, RecordRule::default()], &[], Some(&["a".to_owned()])),
-            r#"{"only":["a"],"rules":[{},{"dif_vif":[[4],[19]],"function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L"}]}"#
+            r#"{"only":["a"],"rules":[{},{"bytes":[30,4,"bcd"],"dif_vif":[[4],[19]],"function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L"}]}"#
         );
         assert_eq!(of(&[], &[], None), r#"{"rules":[]}"#);
     }

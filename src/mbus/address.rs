@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::mbus::medium;
+
 /// An address in the A field that one meter answers to: 0..=250, or [`ONLY`](Self::ONLY).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PrimaryAddress(u8);
@@ -54,6 +56,24 @@ impl SecondaryAddress {
         Self { bytes }
     }
 
+    /// Of a meter of the fixed structure, which says no more of itself: manufacturer and version
+    /// read FF, and so does a medium that it does not say.
+    #[must_use]
+    pub const fn of_fixed(id: u32, medium: Option<u8>) -> Self {
+        let [a, b, c, d] = id.to_le_bytes();
+        let medium = match medium {
+            Some(medium) => medium,
+            None => 0xFF,
+        };
+        Self { bytes: [a, b, c, d, 0xFF, 0xFF, 0xFF, medium] }
+    }
+
+    /// Whether manufacturer and version are left open, as in [`of_fixed`](Self::of_fixed).
+    #[must_use]
+    pub const fn is_anonymous(self) -> bool {
+        self.manufacturer().0 == 0xFFFF && self.version() == 0xFF
+    }
+
     /// The eight bytes as on the wire.
     #[must_use]
     pub const fn to_wire(self) -> [u8; 8] {
@@ -86,6 +106,23 @@ impl SecondaryAddress {
     pub const fn medium(self) -> u8 {
         let [.., medium] = self.bytes;
         medium
+    }
+
+    /// The device type, unless it is left open with manufacturer and version.
+    #[must_use]
+    pub fn known_medium(self) -> Option<u8> {
+        Some(self.medium()).filter(|medium| *medium != 0xFF || !self.is_anonymous())
+    }
+
+    /// What it says, for people: `KAM 12345678, heat`; `12345678, water` where it says no more.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let mut words = if self.is_anonymous() { String::new() } else { format!("{} ", self.manufacturer()) };
+        words += &format!("{:08X}", self.id());
+        if let Some(medium) = self.known_medium() {
+            words += &format!(", {}", medium::name(medium).replace('_', " "));
+        }
+        words
     }
 
     /// Whether a meter with the identity `meter` answers to this mask (EN 13757-3 clause 11.3:
@@ -250,6 +287,14 @@ mod tests {
         {
             assert!(SecondaryAddress::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_identity_in_words_makes_nothing_up() {
+        let words = |text| SecondaryAddress::parse(text).map(SecondaryAddress::in_words);
+        assert_eq!(words("30137315ATS0108"), Ok("ATS 30137315, heat cost allocator".to_owned()));
+        assert_eq!(SecondaryAddress::of_fixed(0x1234_5678, Some(7)).in_words(), "12345678, water");
+        assert_eq!(SecondaryAddress::of_fixed(0x1234_5678, None).in_words(), "12345678");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
 //! unit that is published, `normalise` makes a
 //! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
-//! `plain_text` what a meter's own words say, `unnamed` the records that wait for a rule.
+//! `plain_text` what a meter's own words say, `unnamed` the records that wait for a rule, `seen` the rules
+//! that wait for a record.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
@@ -14,11 +15,13 @@ pub mod plain_text;
 pub mod quantities;
 pub mod normalise;
 pub mod unnamed;
+pub mod seen;
 pub mod total;
 pub mod profile;
 #[cfg(test)]
 pub(crate) mod sample;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::mbus::address::SecondaryAddress;
@@ -43,6 +46,15 @@ pub struct Reading {
     pub measurements: Vec<Measurement>,
     /// Records that could not be understood.
     pub errors: Vec<RecordFault>,
+    /// What stood behind DIF 0F or 1F, of all telegrams.
+    pub manufacturer_data: Vec<u8>,
+    /// How many records leave open what they measure ([`unnamed`]); those of a maker's own codes are not
+    /// among the measurements.
+    pub unnamed: usize,
+    /// The telegrams as they came, where they are wanted.
+    pub telegrams: Vec<Vec<u8>>,
+    /// What the configuration says of the meter.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// So many values stand in a summary.
@@ -70,7 +82,8 @@ impl Reading {
 /// The meter as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Id, manufacturer, version, medium; `None` where no telegram had a long header.
+    /// Id, manufacturer, version, medium; of the fixed structure id and medium
+    /// ([`SecondaryAddress::of_fixed`]). `None` where no telegram says it.
     pub identity: Option<SecondaryAddress>,
     /// The A field of its reply.
     pub address: u8,

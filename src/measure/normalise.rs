@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
-use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::record::{DataRecord, Part};
 use crate::mbus::application::records::Records;
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
@@ -78,7 +78,8 @@ pub fn reading(
             Err(error) => collector.unreadable(frame, error),
         }
     }
-    let Collector { measurements, errors, .. } = collector;
+    collector.parts();
+    let Collector { measurements, errors, manufacturer_data, unnamed, .. } = collector;
     match errors.first() {
         Some(first) if measurements.is_empty() => Err(first.clone()),
         _ => Ok(Reading {
@@ -89,6 +90,10 @@ pub fn reading(
             device,
             measurements,
             errors,
+            manufacturer_data,
+            unnamed,
+            telegrams: Vec::new(),
+            labels: BTreeMap::new(),
         }),
     }
 }
@@ -115,8 +120,9 @@ fn is_repeated(quantity: Quantity, function: Function, place: Place) -> bool {
 
 pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a>> + Clone) -> Device {
     let find = |field: fn(&Telegram<'a>) -> Option<u8>| telegrams.clone().find_map(field).unwrap_or(0);
+    let by_header = telegrams.clone().find_map(|telegram| telegram.header.identity);
     Device {
-        identity: telegrams.clone().find_map(|telegram| telegram.header.identity),
+        identity: by_header.or_else(|| telegrams.clone().find_map(Telegram::identity)),
         address: find(|telegram| Some(telegram.a)),
         access_number: find(Telegram::access_number),
         status: telegrams.clone().find_map(Telegram::status).map(|s| s.names().collect()).unwrap_or_default(),
@@ -134,6 +140,12 @@ struct Collector<'a> {
     repeated: BTreeSet<String>,
     measurements: Vec<Measurement>,
     errors: Vec<RecordFault>,
+    /// The manufacturer's blocks of the telegrams, one after the other.
+    manufacturer_data: Vec<u8>,
+    /// Records without a name, unless the meter's table says which keys it wants.
+    unnamed: usize,
+    /// A block may be missing: a telegram could not be read to its end.
+    is_cut: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -146,38 +158,61 @@ impl<'a> Collector<'a> {
             repeated: BTreeSet::new(),
             measurements: Vec::new(),
             errors: Vec::new(),
+            manufacturer_data: Vec::new(),
+            unnamed: 0,
+            is_cut: false,
         }
     }
 
     fn telegram(&mut self, telegram: &Telegram<'_>, opener: &mut Opener) {
         let mut buffers = Buffers::default();
-        let records = match opener.open(telegram, &mut buffers) {
+        let mut records = match opener.open(telegram, &mut buffers) {
             Ok(open) => open.records(),
             Err(error) => return self.unreadable(closed_bytes(telegram), &error),
         };
         let (mut count, mut head) = (0, BTreeSet::new());
         let unused = unused_storages(records.clone());
-        for record in records {
+        for record in &mut records {
             count += 1;
             match record {
                 Ok(record) if unused.contains(&record.dib.storage_number) && is_all_ones(&record) => {
-                    self.record(&DataRecord { value: Ok(Value::Invalid), ..record }, &mut head);
+                    self.record(&DataRecord { value: Ok(Value::Invalid), ..record }, None, &mut head);
                 }
-                Ok(record) => self.record(&record, &mut head),
+                Ok(record) => self.record(&record, None, &mut head),
                 Err(cut) => self.cut(&cut),
             }
         }
         self.before += count;
         self.repeated.append(&mut head);
+        self.manufacturer_data.extend_from_slice(records.manufacturer_data());
+    }
+
+    /// What the rules take out of the manufacturer's block.
+    fn parts(&mut self) {
+        // where a part of it may be missing, the rest stands in another place
+        let block = std::mem::take(&mut self.manufacturer_data);
+        let of_rules = self.rules.iter().filter_map(|rule| rule.select.bytes);
+        let mut parts: Vec<Part> = Vec::new();
+        for part in of_rules.filter(|_| !block.is_empty() && !self.is_cut) {
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        for part in parts {
+            self.record(&part.of(0, &block), Some(part), &mut BTreeSet::new());
+        }
+        self.manufacturer_data = block;
     }
 
     /// A telegram of which nothing is known but its bytes.
     fn unreadable(&mut self, data: &[u8], error: &dyn Display) {
+        self.is_cut = true;
         let (index, data, error) = (self.before, data.to_vec(), error.to_string());
         self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
     }
 
     fn cut(&mut self, cut: &Cut<'_>) {
+        self.is_cut = true;
         let (index, data, error) = (self.before + cut.index, cut.rest.to_vec(), cut.error.to_string());
         self.errors.push(RecordFault { index, dib: Vec::new(), vib: Vec::new(), data, error });
     }
@@ -192,14 +227,16 @@ impl<'a> Collector<'a> {
         });
     }
 
-    fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
+    /// A record of a telegram, or a part of a manufacturer's block as one.
+    fn record(&mut self, record: &DataRecord<'_>, part: Option<Part>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
         let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
         let named = |modifier: &Modifier| modifier.name().is_some();
         let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
-        let rule = self.rules.rule(&facts(record, quantity, self.before));
+        let rule = self.rules.rule(&Facts { part, ..facts(record, quantity, self.before) });
         let name = words.as_ref().map_or_else(|| quantity.to_string(), |words| words.key.clone());
         let Some(key) = self.key(record, (quantity, name), &modifiers, rule, head) else { return };
+        self.unnamed += usize::from(rule.is_none() && self.meter.only.is_none() && is_unnamed(record));
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
             return;
         }
@@ -216,7 +253,7 @@ impl<'a> Collector<'a> {
         let said = words.as_ref().and_then(|words| words.number(record));
         let value = measured(record, quantity, &modifiers).or(said.map(Measured::Number));
         let Some(value) = value.filter(|_| is_wanted) else { return };
-        let scale = Scale::new(unit, &modifiers, rule, self.meter.units.get(&key).copied());
+        let scale = Scale::new(quantity, unit, &modifiers, rule, self.meter.units.get(&key).copied());
         let value = match value {
             Measured::Number(number) => scale.apply(number).map_or_else(
                 || {
@@ -324,12 +361,25 @@ pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
     let (quantity, unit) = (record.vib.quantity, record.vib.unit);
     let Some(text) = record.vib.text().map(|text| text.to_string()) else { return (quantity, unit) };
     match text.as_str() {
+        // pieces, hardly stones
+        "st" => (quantity, unit),
         "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
         other => {
             let said = || Words::of(record)?.unit(record);
             (quantity, Unit::from_name(other).or_else(said).unwrap_or(unit))
         }
     }
+}
+
+/// Whether the codes of the record leave open what it measures.
+pub(super) fn is_unnamed(record: &DataRecord<'_>) -> bool {
+    let says_nothing = |known| matches!(known, Known::Dimensionless | Known::ManufacturerSpecific | Known::AnyQuantity);
+    let quantity = match what(record).0 {
+        Quantity::Known(Known::PlainText) => Words::of(record).is_none(),
+        Quantity::Known(known) => says_nothing(known),
+        Quantity::Unknown { .. } => true,
+    };
+    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
 }
 
 pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
@@ -342,6 +392,7 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
         index: before + record.index,
         dib: record.dib.bytes,
         vib: record.vib.bytes,
+        part: None,
     }
 }
 
@@ -373,21 +424,38 @@ struct Scale<'a> {
     to: Unit,
     /// What is published with it: another unit where a rule relabels, none for a rate.
     label: Unit,
+    convert: fn(Decimal, Unit, Unit) -> Option<Decimal>,
     rule: Option<&'a RecordRule>,
 }
 
 impl<'a> Scale<'a> {
-    fn new(from: Unit, modifiers: &[Modifier], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
-        let wanted = rule.and_then(|rule| rule.unit);
-        let to = wanted.or(first).filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
+    fn new(
+        quantity: Quantity,
+        from: Unit,
+        modifiers: &[Modifier],
+        rule: Option<&'a RecordRule>,
+        first: Option<Unit>,
+    ) -> Self {
         let is_rate = modifiers.iter().any(|modifier| modifier.is_rate());
+        let home = first.filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
         // a rate is in units of its base unit per something, for which there is no name here
-        let label = wanted.unwrap_or(if is_rate { Unit::None } else { to });
-        Self { from, to, label, rule }
+        let plain = (home, if is_rate { Unit::None } else { home });
+        let is_relabelled = is_rate || rule.is_some_and(|rule| rule.scale.is_some());
+        let (to, label) = match rule.and_then(|rule| rule.unit) {
+            None => plain,
+            Some(wanted) => match unit::target(from, wanted) {
+                Some(to) => (to, wanted),
+                None if is_relabelled => (unit::published(from), wanted),
+                None => plain,
+            },
+        };
+        let is_difference = quantity == Quantity::Known(Known::TemperatureDifference);
+        let convert = if is_difference { unit::convert_difference } else { unit::convert };
+        Self { from, to, label, convert, rule }
     }
 
     fn apply(&self, number: Decimal) -> Option<Decimal> {
-        let mut value = unit::convert(number, self.from, self.to)?;
+        let mut value = (self.convert)(number, self.from, self.to)?;
         if let Some(scale) = self.rule.and_then(|rule| rule.scale) {
             value = value.checked_mul(scale)?;
         }
@@ -399,7 +467,7 @@ impl<'a> Scale<'a> {
 
     /// Digits after the point of a value counted in steps of 10^`exponent`.
     fn digits(&self, exponent: i8) -> Option<u8> {
-        let step = unit::convert(Decimal::new(1, exponent), self.from, self.to)?;
+        let step = (self.convert)(Decimal::new(1, exponent), self.from, self.to)?;
         let scale = self.rule.and_then(|rule| rule.scale).map_or(0, |scale| scale.reduced().exponent());
         let step = step.exponent().checked_add(scale)?;
         let offset = self.rule.and_then(|rule| rule.offset).map_or(step, |offset| offset.reduced().exponent());

@@ -3,6 +3,7 @@
 
 use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::quantity::{Function, Quantity, Unit};
+use crate::mbus::application::record::Part;
 use crate::mbus::decimal::Decimal;
 
 /// The rules of one meter model.
@@ -61,6 +62,8 @@ pub struct Selector {
     pub index: Option<usize>,
     /// DIF and DIFEs, VIF and VIFEs as on the wire.
     pub dif_vif: Option<(Vec<u8>, Vec<u8>)>,
+    /// A part of the manufacturer's block, and no record.
+    pub bytes: Option<Part>,
 }
 
 /// How a measurement is shown; `None` fields are decided by Home Assistant's table.
@@ -95,13 +98,16 @@ pub struct Facts<'a> {
     pub dib: &'a [u8],
     /// VIF and VIFEs.
     pub vib: &'a [u8],
+    /// It is this part of the manufacturer's block.
+    pub part: Option<Part>,
 }
 
 impl Selector {
     /// Whether every given field equals the record's.
     #[must_use]
     pub fn selects(&self, record: &Facts<'_>) -> bool {
-        self.quantity.is_none_or(|quantity| quantity == record.quantity)
+        self.bytes == record.part
+            && self.quantity.is_none_or(|quantity| quantity == record.quantity)
             && self.function.is_none_or(|function| function == record.function)
             && self.storage.is_none_or(|storage| storage == record.storage)
             && self.tariff.is_none_or(|tariff| tariff == record.tariff)
@@ -163,6 +169,7 @@ mod tests {
     use super::{Facts, Profile, RecordRule, Rules, Selector};
     use crate::mbus::address::{Manufacturer, SecondaryAddress};
     use crate::mbus::application::quantity::{Function, Known, Quantity};
+    use crate::mbus::application::record::{Part, PartCoding};
 
     const RECORD: Facts<'_> = Facts {
         quantity: Quantity::Known(Known::Energy),
@@ -173,6 +180,7 @@ mod tests {
         index: 4,
         dib: &[0x8C, 0x10],
         vib: &[0x06],
+        part: None,
     };
 
     fn keyed(key: &str, select: Selector) -> RecordRule {
@@ -189,6 +197,7 @@ mod tests {
             function: Some(Function::Instantaneous),
             index: Some(4),
             dif_vif: Some((vec![0x8C, 0x10], vec![0x06])),
+            bytes: None,
         };
         assert!(all.selects(&RECORD));
         assert!(Selector::default().selects(&RECORD));
@@ -200,6 +209,7 @@ mod tests {
             Selector { function: Some(Function::Maximum), ..all.clone() },
             Selector { index: Some(0), ..all.clone() },
             Selector { dif_vif: Some((vec![0x8C, 0x10], vec![0x07])), ..all.clone() },
+            Selector { bytes: Some(Part { at: 0, length: 1, coding: PartCoding::Uint }), ..all.clone() },
         ] {
             assert!(!other.selects(&RECORD), "{other:?}");
         }

@@ -21,7 +21,7 @@ pub enum Sort {
     Label,
     /// Opens a meter: published only where it is asked for by name.
     Secret,
-    /// Bytes whose meaning only another program knows.
+    /// What only its manufacturer knows: a number or bytes.
     Opaque,
     /// A date or time.
     Moment,
@@ -55,7 +55,7 @@ impl Row {
     /// Whether its values are published as text.
     #[must_use]
     pub fn is_text(self) -> bool {
-        matches!(self.sort, Sort::Label | Sort::Secret | Sort::Opaque | Sort::Moment)
+        matches!(self.sort, Sort::Label | Sort::Secret | Sort::Moment)
     }
 
     /// Whether it is published without being asked for.

@@ -16,6 +16,10 @@ pub(crate) fn reading(measurements: Vec<Measurement>) -> Reading {
         device: Device { identity: None, address: 1, access_number: 0, status: Vec::new() },
         measurements,
         errors: Vec::new(),
+        manufacturer_data: Vec::new(),
+        unnamed: 0,
+        telegrams: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 

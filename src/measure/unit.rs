@@ -3,45 +3,61 @@
 //! A key keeps its unit forever although a meter re-ranges, so every unit a table can name is
 //! mapped to one published unit by an exact factor. Energy counted in joules or calories stays in
 //! its family: MJ to kWh has no exact decimal. The one rounding of the default units is power sent
-//! in J/h, which becomes W to the mW.
+//! in J/h, which becomes W to the mW. A rule can ask for any other unit of the same dimension that Home
+//! Assistant takes.
 //!
-//! Not here: which record has which unit (`mbus::application::quantity`), rules (`profile`).
+//! Not here: how large a unit is (`sizes`), which record has which unit (`mbus::application::quantity`), rules
+//! (`profile`).
+
+mod sizes;
 
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
+use sizes::size;
 
 /// Digits after the point where a conversion that a rule asked for has no exact decimal.
 pub const ROUNDED_DIGITS: i8 = 6;
 /// Digits after the point of a power in W that was sent in J/h: the mW.
 const WATT_DIGITS: i8 = 3;
+/// 0 °C in K.
+const KELVIN_OF_ZERO_CELSIUS: Decimal = Decimal::new(27_315, -2);
 
 /// The unit in which a value counted in `unit` is published where nothing else was asked for.
 #[must_use]
-pub const fn published(unit: Unit) -> Unit {
+pub fn published(unit: Unit) -> Unit {
     match unit {
-        Unit::WattHour | Unit::KilowattHour | Unit::MegawattHour => Unit::KilowattHour,
-        Unit::Joule | Unit::Megajoule | Unit::Gigajoule => Unit::Megajoule,
-        Unit::Calorie | Unit::Megacalorie => Unit::Megacalorie,
-        Unit::CubicMetre | Unit::Litre | Unit::CubicFoot | Unit::UsGallon => Unit::CubicMetre,
-        Unit::Second | Unit::Minute => Unit::Second,
+        Unit::Joule | Unit::Kilojoule | Unit::Megajoule | Unit::Gigajoule => Unit::Megajoule,
+        Unit::Calorie | Unit::Kilocalorie | Unit::Megacalorie | Unit::Gigacalorie => Unit::Megacalorie,
         Unit::Hour | Unit::Day => Unit::Hour,
-        Unit::Watt | Unit::Kilowatt | Unit::JoulePerHour => Unit::Watt,
-        Unit::CubicMetrePerHour
-        | Unit::CubicMetrePerMinute
-        | Unit::CubicMetrePerSecond
-        | Unit::LitrePerHour
-        | Unit::UsGallonPerMinute
-        | Unit::UsGallonPerHour => Unit::CubicMetrePerHour,
-        Unit::VarHour | Unit::KilovarHour => Unit::KilovarHour,
-        Unit::VoltAmpereHour | Unit::KilovoltAmpereHour => Unit::KilovoltAmpereHour,
-        same => same,
+        Unit::Month | Unit::Year => unit,
+        other => size(other).map_or(other, |(dimension, _)| dimension.home()),
+    }
+}
+
+/// The unit to convert to where a rule asks for `wanted`; `None` where that is another quantity's.
+///
+/// What is counted without a unit may be anything. Active energy and power may be reactive or apparent ones:
+/// the tables of old had no codes for those, so meters tell them apart by their subunits.
+#[must_use]
+pub fn target(from: Unit, wanted: Unit) -> Option<Unit> {
+    let of_active = match wanted {
+        Unit::VarHour | Unit::VoltAmpereHour => Unit::WattHour,
+        Unit::KilovarHour | Unit::KilovoltAmpereHour => Unit::KilowattHour,
+        Unit::Var | Unit::VoltAmpere => Unit::Watt,
+        Unit::Kilovar | Unit::KilovoltAmpere => Unit::Kilowatt,
+        Unit::Millivar | Unit::MillivoltAmpere => Unit::Milliwatt,
+        other => other,
+    };
+    match (from, wanted) {
+        (Unit::None | Unit::HcaUnit, _) | (_, Unit::None) => Some(published(from)),
+        _ => [wanted, of_active].into_iter().find(|&to| convertible(from, to)),
     }
 }
 
 /// Whether [`convert`] can turn one into the other.
 #[must_use]
 pub fn convertible(from: Unit, to: Unit) -> bool {
-    from == to || is_temperature(from, to) || factors(from, to).is_some()
+    from == to || is_temperature(from) && is_temperature(to) || factors(from, to).is_some()
 }
 
 /// `value` in another unit of the same dimension: exact where the result has an exact decimal,
@@ -52,67 +68,24 @@ pub fn convert(value: Decimal, from: Unit, to: Unit) -> Option<Decimal> {
     if from == to {
         return Some(value);
     }
-    if is_temperature(from, to) {
-        return convert_temperature(value, to);
+    if is_temperature(from) && is_temperature(to) {
+        return convert_temperature(value, from, to);
     }
     let (multiply, divide) = factors(from, to)?;
     let places = if (from, to) == (Unit::JoulePerHour, Unit::Watt) { WATT_DIGITS } else { ROUNDED_DIGITS };
     multiply_divide(value, multiply, divide, places)
 }
 
-/// What a unit is, in the smallest whole unit of its dimension.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dimension {
-    Energy,
-    Volume,
-    Duration,
-    Calendar,
-    Power,
-    VolumeFlow,
-    ReactiveEnergy,
-    ApparentEnergy,
-}
-
-/// Size of a unit in the base unit of its dimension; `None` where nothing converts to it.
-fn size(unit: Unit) -> Option<(Dimension, Decimal)> {
-    let of = |dimension, mantissa, exponent| Some((dimension, Decimal::new(mantissa, exponent)));
-    match unit {
-        // base: J; the thermochemical calorie is 4.184 J by definition
-        Unit::Joule => of(Dimension::Energy, 1, 0),
-        Unit::Megajoule => of(Dimension::Energy, 1, 6),
-        Unit::Gigajoule => of(Dimension::Energy, 1, 9),
-        Unit::WattHour => of(Dimension::Energy, 3600, 0),
-        Unit::KilowattHour => of(Dimension::Energy, 3600, 3),
-        Unit::MegawattHour => of(Dimension::Energy, 3600, 6),
-        Unit::Calorie => of(Dimension::Energy, 4184, -3),
-        Unit::Megacalorie => of(Dimension::Energy, 4184, 3),
-        // base: m³; the foot is 0.3048 m, the US gallon 231 cubic inches of 25.4 mm
-        Unit::CubicMetre => of(Dimension::Volume, 1, 0),
-        Unit::Litre => of(Dimension::Volume, 1, -3),
-        Unit::CubicFoot => of(Dimension::Volume, 28_316_846_592, -12),
-        Unit::UsGallon => of(Dimension::Volume, 3_785_411_784, -12),
-        Unit::Second => of(Dimension::Duration, 1, 0),
-        Unit::Minute => of(Dimension::Duration, 60, 0),
-        Unit::Hour => of(Dimension::Duration, 3600, 0),
-        Unit::Day => of(Dimension::Duration, 86_400, 0),
-        Unit::Month => of(Dimension::Calendar, 1, 0),
-        Unit::Year => of(Dimension::Calendar, 12, 0),
-        // base: J/h
-        Unit::JoulePerHour => of(Dimension::Power, 1, 0),
-        Unit::Watt => of(Dimension::Power, 3600, 0),
-        Unit::Kilowatt => of(Dimension::Power, 3600, 3),
-        // base: m³/h
-        Unit::CubicMetrePerHour => of(Dimension::VolumeFlow, 1, 0),
-        Unit::CubicMetrePerMinute => of(Dimension::VolumeFlow, 60, 0),
-        Unit::CubicMetrePerSecond => of(Dimension::VolumeFlow, 3600, 0),
-        Unit::LitrePerHour => of(Dimension::VolumeFlow, 1, -3),
-        Unit::UsGallonPerHour => of(Dimension::VolumeFlow, 3_785_411_784, -12),
-        Unit::UsGallonPerMinute => of(Dimension::VolumeFlow, 3_785_411_784 * 60, -12),
-        Unit::VarHour => of(Dimension::ReactiveEnergy, 1, 0),
-        Unit::KilovarHour => of(Dimension::ReactiveEnergy, 1, 3),
-        Unit::VoltAmpereHour => of(Dimension::ApparentEnergy, 1, 0),
-        Unit::KilovoltAmpereHour => of(Dimension::ApparentEnergy, 1, 3),
-        _ => None,
+/// The same of a difference: where [`convert`] makes 32 °F of 0 °C, this leaves 0.
+#[must_use]
+pub fn convert_difference(value: Decimal, from: Unit, to: Unit) -> Option<Decimal> {
+    match (from, to) {
+        (Unit::Celsius, Unit::Kelvin) | (Unit::Kelvin, Unit::Celsius) => Some(value),
+        (Unit::Celsius | Unit::Kelvin, Unit::Fahrenheit) => value.checked_mul(Decimal::new(18, -1)),
+        (Unit::Fahrenheit, Unit::Celsius | Unit::Kelvin) => {
+            multiply_divide(value, Decimal::new(5, 0), Decimal::new(9, 0), ROUNDED_DIGITS)
+        }
+        _ => convert(value, from, to),
     }
 }
 
@@ -121,15 +94,22 @@ fn factors(from: Unit, to: Unit) -> Option<(Decimal, Decimal)> {
     (a == b).then_some((multiply, divide))
 }
 
-fn is_temperature(from: Unit, to: Unit) -> bool {
-    matches!((from, to), (Unit::Celsius, Unit::Fahrenheit) | (Unit::Fahrenheit, Unit::Celsius))
+const fn is_temperature(unit: Unit) -> bool {
+    matches!(unit, Unit::Celsius | Unit::Fahrenheit | Unit::Kelvin)
 }
 
-fn convert_temperature(value: Decimal, to: Unit) -> Option<Decimal> {
-    if to == Unit::Fahrenheit {
-        return value.checked_mul(Decimal::new(18, -1))?.checked_add(Decimal::new(32, 0));
+/// By way of °C.
+fn convert_temperature(value: Decimal, from: Unit, to: Unit) -> Option<Decimal> {
+    let celsius = match from {
+        Unit::Kelvin => value.checked_add(Decimal::new(-27_315, -2))?,
+        Unit::Fahrenheit => convert_difference(value.checked_add(Decimal::new(-32, 0))?, from, Unit::Celsius)?,
+        _ => value,
+    };
+    match to {
+        Unit::Kelvin => celsius.checked_add(KELVIN_OF_ZERO_CELSIUS),
+        Unit::Fahrenheit => convert_difference(celsius, Unit::Celsius, to)?.checked_add(Decimal::new(32, 0)),
+        _ => Some(celsius),
     }
-    multiply_divide(value.checked_add(Decimal::new(-32, 0))?, Decimal::new(5, 0), Decimal::new(9, 0), ROUNDED_DIGITS)
 }
 
 /// `value × multiply ÷ divide`, both positive.
@@ -163,7 +143,8 @@ fn power_of_ten_over(divisor: i128) -> Option<(i128, i8)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{convert, convertible, published, size};
+    use super::sizes::SIZES;
+    use super::{convert, convert_difference, convertible, published, target};
     use crate::mbus::application::quantity::Unit;
     use crate::mbus::decimal::Decimal;
 
@@ -230,7 +211,50 @@ mod tests {
         assert_eq!(convert("212", Unit::Fahrenheit, Unit::Celsius), "100");
         assert_eq!(convert("70", Unit::Fahrenheit, Unit::Celsius), "21.111111");
         assert_eq!(convert("1", Unit::CubicMetre, Unit::KilowattHour), "");
-        assert_eq!(convert("1", Unit::Celsius, Unit::Kelvin), "", "a difference is not a temperature");
+        assert_eq!(convert("3303", Unit::Megacalorie, Unit::Gigacalorie), "3.303");
+        assert_eq!(convert("1", Unit::Kilocalorie, Unit::KilowattHour), "0.001162");
+        assert_eq!(convert("123456.7", Unit::KilowattHour, Unit::GigawattHour), "0.1234567");
+        assert_eq!(convert("0.123", Unit::CubicMetrePerHour, Unit::LitrePerMinute), "2.05");
+        assert_eq!(convert("1", Unit::CubicMetrePerHour, Unit::MillilitrePerSecond), "277.777778");
+        assert_eq!(convert("24", Unit::UsGallonPerDay, Unit::UsGallonPerHour), "1");
+        assert_eq!(convert("1", Unit::CubicMetre, Unit::UsFluidOunce), "33814.022702");
+        assert_eq!(convert("128", Unit::UsFluidOunce, Unit::UsGallon), "1");
+        assert_eq!(convert("1", Unit::HundredCubicFeet, Unit::CubicMetre), "2.8316846592");
+        assert_eq!(convert("14", Unit::Pound, Unit::Stone), "1");
+        assert_eq!(convert("1", Unit::Pound, Unit::Ounce), "16");
+        assert_eq!(convert("1.013", Unit::Bar, Unit::Millibar), "1013");
+        assert_eq!(convert("1.01325", Unit::Bar, Unit::Atmosphere), "1");
+        assert_eq!(convert("1", Unit::Bar, Unit::PoundPerSquareInch), "14.503774");
+        assert_eq!(convert("1", Unit::Bar, Unit::MillimetreOfMercury), "750.061576");
+        assert_eq!(convert("1", Unit::InchOfMercury, Unit::MillimetreOfMercury), "25.4");
+        assert_eq!(convert("1", Unit::InchOfWater, Unit::Pascal), "249.08891");
+        assert_eq!(convert("0.0123", Unit::Ampere, Unit::Milliampere), "12.3");
+        assert_eq!(convert("20.1", Unit::Celsius, Unit::Kelvin), "293.25");
+        assert_eq!(convert("0", Unit::Kelvin, Unit::Fahrenheit), "-459.67");
+    }
+
+    #[test]
+    fn a_difference_of_temperatures_has_no_zero_point() {
+        let convert = |from, to| convert_difference(Decimal::new(9, 0), from, to).map(|v| v.to_string());
+        assert_eq!(convert(Unit::Kelvin, Unit::Celsius).as_deref(), Some("9"));
+        assert_eq!(convert(Unit::Kelvin, Unit::Fahrenheit).as_deref(), Some("16.2"));
+        assert_eq!(convert(Unit::Fahrenheit, Unit::Kelvin).as_deref(), Some("5"));
+        assert_eq!(convert(Unit::Litre, Unit::CubicMetre).as_deref(), Some("0.009"));
+        assert_eq!(convert(Unit::Kelvin, Unit::Bar), None);
+    }
+
+    #[test]
+    fn a_unit_fits_its_dimension_what_has_none_and_active_energy_that_is_reactive() {
+        assert_eq!(target(Unit::WattHour, Unit::Gigacalorie), Some(Unit::Gigacalorie));
+        assert_eq!(target(Unit::WattHour, Unit::VarHour), Some(Unit::WattHour));
+        assert_eq!(target(Unit::WattHour, Unit::KilovoltAmpereHour), Some(Unit::KilowattHour));
+        assert_eq!(target(Unit::Watt, Unit::Kilovar), Some(Unit::Kilowatt));
+        assert_eq!(target(Unit::None, Unit::CubicMetre), Some(Unit::None));
+        assert_eq!(target(Unit::HcaUnit, Unit::KilowattHour), Some(Unit::HcaUnit));
+        assert_eq!(target(Unit::Litre, Unit::None), Some(Unit::CubicMetre));
+        for (from, wanted) in [(Unit::Hour, Unit::Litre), (Unit::Watt, Unit::VarHour), (Unit::Var, Unit::Watt)] {
+            assert_eq!(target(from, wanted), None, "{from:?} {wanted:?}");
+        }
     }
 
     #[test]
@@ -260,6 +284,12 @@ mod tests {
                 assert_eq!(back, Some(value), "{} {}", value, from.name());
             }
         }
-        assert!(Unit::ALL.iter().filter(|&&u| size(u).is_some()).count() > 25);
+    }
+
+    #[test]
+    fn every_unit_has_one_size_at_most() {
+        for (place, (unit, ..)) in SIZES.iter().enumerate() {
+            assert!(SIZES.iter().skip(place + 1).all(|(other, ..)| other != unit), "{unit:?}");
+        }
     }
 }

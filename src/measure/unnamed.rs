@@ -10,7 +10,7 @@ use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
-use crate::measure::normalise::{MeterRules, device, facts, parse, what};
+use crate::measure::normalise::{MeterRules, device, facts, is_unnamed, parse, what};
 use crate::measure::plain_text::Words;
 use crate::measure::profile::Rules;
 
@@ -85,15 +85,4 @@ fn key_of(record: &DataRecord<'_>) -> String {
     let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
     let name = words.map_or_else(|| quantity.to_string(), |words| words.key);
     key::of_name(name, dib.function, place, &modifiers)
-}
-
-/// Whether the codes of the record leave open what it measures.
-fn is_unnamed(record: &DataRecord<'_>) -> bool {
-    let says_nothing = |known| matches!(known, Known::Dimensionless | Known::ManufacturerSpecific | Known::AnyQuantity);
-    let quantity = match what(record).0 {
-        Quantity::Known(Known::PlainText) => Words::of(record).is_none(),
-        Quantity::Known(known) => says_nothing(known),
-        Quantity::Unknown { .. } => true,
-    };
-    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
 }

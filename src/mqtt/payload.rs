@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::homeassistant::{class, discovery};
+use crate::mbus::address::SecondaryAddress;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
@@ -60,6 +61,10 @@ fn reading_json<'a>(meter: Option<&'a str>, serial: Option<Serial<'a>>, reading:
         read_at: timestamp(reading.read_at),
         clock_synced: reading.clock_synced,
         device: device(&reading.device),
+        labels: &reading.labels,
+        manufacturer_data: hex(&reading.manufacturer_data),
+        unnamed: reading.unnamed,
+        telegrams: reading.telegrams.iter().map(|telegram| hex(telegram)).collect(),
         measurements: reading.measurements.iter().map(measurement).collect(),
         errors: reading.errors.iter().map(fault).collect(),
     }
@@ -191,6 +196,14 @@ struct ReadingJson<'a> {
     read_at: String,
     clock_synced: Option<bool>,
     device: DeviceJson<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    manufacturer_data: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    unnamed: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    telegrams: Vec<String>,
     measurements: Vec<MeasurementJson<'a>>,
     errors: Vec<FaultJson<'a>>,
 }
@@ -272,11 +285,12 @@ impl Serialize for StateJson<'_> {
 }
 
 fn device(device: &Device) -> DeviceJson<'_> {
+    let named = device.identity.filter(|identity| !identity.is_anonymous());
     DeviceJson {
         id: device.identity.map(|i| format!("{:08X}", i.id())),
-        manufacturer: device.identity.map(|i| i.manufacturer().to_string()),
-        version: device.identity.map(|i| i.version()),
-        medium: device.identity.map(|i| medium::name(i.medium())),
+        manufacturer: named.map(|i| i.manufacturer().to_string()),
+        version: named.map(|i| i.version()),
+        medium: device.identity.and_then(SecondaryAddress::known_medium).map(medium::name),
         address: device.address,
         access_number: device.access_number,
         status: &device.status,
@@ -319,6 +333,11 @@ fn fault(fault: &RecordFault) -> FaultJson<'_> {
         data: hex(&fault.data),
         error: &fault.error,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -23,7 +23,7 @@ use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
 use crate::homeassistant::announcements::Announcements;
-use crate::homeassistant::rules;
+use crate::homeassistant::{name, rules};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
@@ -131,6 +131,7 @@ impl Publisher {
                 let occasion = Occasion { due_at, read_at, clock_synced };
                 let result = normalise::reading(&frames, &described, self.openers.of(&known.meter), occasion);
                 self.openers.remember(&meter, &mut self.spool, self.now);
+                let result = result.map(|reading| known.meter.dress(reading, &frames));
                 result.map_err(|fault| {
                     self.readings.faulty += 1;
                     fault.error
@@ -250,6 +251,10 @@ impl Publisher {
         if !std::mem::replace(&mut known.was_read, true) {
             tracing::info!("{name} is read: {}", reading.summary());
         }
+        if reading.unnamed > known.unnamed {
+            known.unnamed = reading.unnamed;
+            tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
+        }
         known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
         if change != Change::None {
@@ -259,7 +264,7 @@ impl Publisher {
             tracing::info!(meter = name, "is online again");
             self.tell(&Event::MeterBack { meter: name.clone() });
         }
-        self.announcements.read(name, &reading.measurements);
+        self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
         self.report_notices();
         published
@@ -377,7 +382,11 @@ impl Publisher {
         let described = known.map_or(unnamed, |known| known.described(&self.config));
         let when = Occasion { due_at: None, read_at, clock_synced };
         let reading = normalise::reading(frames, &described, &mut opener, when);
-        reading.map(|reading| payload::reading_aside(meter, &reading)).map_err(|fault| fault.error)
+        let dress = |reading| match known {
+            Some(known) => known.meter.dress(reading, frames),
+            None => reading,
+        };
+        reading.map(|reading| payload::reading_aside(meter, &dress(reading))).map_err(|fault| fault.error)
     }
 }
 

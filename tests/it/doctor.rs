@@ -249,6 +249,28 @@ fn a_running_agent_is_asked_for_its_meters_and_hears_nothing_else() {
 }
 
 #[test]
+fn values_without_a_name_are_told_also_where_the_agent_reads_them() {
+    let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
+    let telegram = "68 1A 1A 68 08 30 72 78 56 34 12 24 40 01 07 01 00 00 00 04 FF 07 10 27 00 00 01 FF 08 01 75 16";
+    let bus = ward.simulate(&format!("[[meter]]\naddress = 48\ntelegrams = [\"{telegram}\"]\n"));
+    let says_so = || {
+        let output = ward.mbushat(&[]);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success() && text.contains("2 of its values have no name."), "{text}");
+        assert!(text.contains("profiles unknown cold_water"), "{text}");
+        text
+    };
+    assert!(says_so().contains("cold_water (address 48) answers"));
+    let port = format!("[[bus]]\nname = \"hat\"\nport = \"{}\"\nhat = false\nresponse_timeout = \"2s\"\n", bus.port);
+    let Some(all) = Subscriber::new(ward.port(), "#") else { return };
+    let _agent = Agent::start(ward.port(), &format!("{port}[[meter]]\nname = \"cold_water\"\naddress = 48\n"));
+    let online = all.wait_for(SOON, |m| m.topic == "mbushat/cold_water/availability" && m.payload == "online");
+    online.expect("it is read");
+    ward.hold_port("mbushat");
+    assert!(says_so().contains("is read by the agent"));
+}
+
+#[test]
 fn a_meter_on_another_bus_is_found_there() {
     let Some(ward) = Ward::of_folder(&Pi::three(), false) else { return };
     let other = Simulated::start(&[&{

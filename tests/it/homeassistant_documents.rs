@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use mbushat::config::{Bus, Hat, HomeAssistant, Port};
 use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
+use mbushat::mbus::address::SecondaryAddress;
 use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
@@ -100,6 +101,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
     let mut device = MeterDevice {
         name,
         title: None,
+        area: None,
         identity: reading.device.identity,
         shares_identity: false,
         replaces_another: false,
@@ -107,6 +109,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         availability_topic: &availability,
         read_topic: &read,
         measurements: &reading.measurements,
+        unnamed: 0,
     };
     change(&mut device);
     announcer("mbushat").meter(&device)
@@ -154,6 +157,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
     let device = |name: &'static str| MeterDevice {
         name,
         title: Some("Kessel im Keller"),
+        area: None,
         identity: reading.device.identity,
         shares_identity: false,
         replaces_another: false,
@@ -161,6 +165,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         availability_topic: "a",
         read_topic: "r",
         measurements: &reading.measurements,
+        unnamed: 0,
     };
     let house = announcer("mbushat/house7");
     assert_eq!(house.meter_id(&device("heat")), "mbushat_house7_12345678_KAM_1d_04");
@@ -180,6 +185,19 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
     assert_eq!(value["dev"]["name"], "Kessel im Keller");
     assert_eq!(value["cmps"]["energy"]["uniq_id"], "mbushat_house7_12345678_KAM_1d_04_energy");
     assert_eq!(value["dev"]["via_device"], "mbushat_house7_bridge");
+}
+
+#[test]
+fn a_meter_of_the_fixed_structure_is_known_by_its_number_and_nothing_is_made_up() {
+    let reading = read(1, WATER);
+    let document = document("cold", &reading, |device| {
+        device.identity = Some(SecondaryAddress::of_fixed(0x1234_5678, Some(0x07)));
+    });
+    let value: Value = serde_json::from_str(&document.payload).expect("JSON");
+    assert_eq!(value["cmps"]["volume"]["uniq_id"], "mbushat_12345678_unknown_ff_07_volume");
+    assert_eq!(value["cmps"]["volume"]["dev_cla"], "water");
+    assert_eq!((&value["dev"]["sn"], &value["dev"]["mdl"]), (&"12345678".into(), &"Water".into()));
+    assert!(value["dev"].get("mf").is_none() && value["dev"].get("sw").is_none(), "{}", value["dev"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use mbushat::mbus::application::record::{Part, PartCoding};
 use mbushat::mbus::application::security::Key;
 use mbushat::mbus::decimal::Decimal;
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
@@ -24,7 +25,13 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 /// A reply with a long header (id 12345678, PAD, version 1) around these records.
 fn telegram(access_number: u8, medium: u8, records: &str) -> Vec<u8> {
-    let mut body = vec![0x08, 0x05, 0x72, 0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 0x01, medium, access_number, 0, 0, 0];
+    telegram_of("24 40 01", access_number, medium, records)
+}
+
+/// The same of this manufacturer and version.
+fn telegram_of(maker: &str, access_number: u8, medium: u8, records: &str) -> Vec<u8> {
+    let mut body = bytes(&format!("08 05 72 78 56 34 12 {maker}"));
+    body.extend([medium, access_number, 0, 0, 0]);
     body.extend(bytes(records));
     let length = u8::try_from(body.len()).expect("one frame");
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
@@ -263,6 +270,22 @@ fn only_what_is_said_of_now_is_a_heading_that_each_telegram_repeats() {
 }
 
 #[test]
+fn a_meter_of_the_fixed_structure_says_who_it_is() {
+    let fixed = "68 13 13 68 08 05 73 78 56 34 12 11 00 E9 7E 42 17 00 00 40 17 00 00 BC 16";
+    let reading = normalise(&[bytes(fixed)], &plain()).expect("a reading");
+    let identity = reading.device.identity.expect("an identification");
+    assert_eq!((identity.to_string().as_str(), identity.known_medium()), ("12345678FFFFFF07", Some(0x07)));
+    assert_eq!(told(&reading), ["volume 1.742 m³", "volume_storage_1 1.74 m³"]);
+    let json = payload::reading_aside(None, &reading);
+    let device = r#""device":{"id":"12345678","manufacturer":null,"version":null,"medium":"water","address":5"#;
+    assert!(json.contains(device), "{json}");
+
+    let headed = normalise(&[bytes(fixed), telegram(2, 0x07, "04 13 01 00 00 00")], &plain()).expect("a reading");
+    let identity = headed.device.identity.map(|identity| identity.to_string());
+    assert_eq!(identity.as_deref(), Some("1234567824400107"), "a long header says more");
+}
+
+#[test]
 fn the_telegrams_of_one_readout_are_one_reading() {
     let first = telegram(8, 4, "0C 78 01 00 00 00 04 06 E8 03 00 00 1F 01 02");
     let second = telegram(9, 4, "0C 78 01 00 00 00 84 04 06 84 03 00 00 04 06 E9 03 00 00");
@@ -345,6 +368,126 @@ fn rules_name_scale_convert_and_hide() {
     let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
     assert_eq!(told(&reading), ["heat_1 -0.14 GJ", "heat_2 0.22 GJ", "dimensionless 123.45 kvarh", "volume 0.007 m³"]);
     assert_eq!(reading.measurements[2].digits, Some(2));
+}
+
+#[test]
+fn a_unit_of_another_quantity_is_no_label_unless_the_number_is_scaled_or_reactive() {
+    let of = |index, unit, scale: Option<i128>| RecordRule {
+        select: Selector { index: Some(index), ..Selector::default() },
+        unit: Some(unit),
+        scale: scale.map(|scale| Decimal::new(scale, 0)),
+        ..RecordRule::default()
+    };
+    let rules = [
+        of(0, Unit::KilovarHour, None),
+        of(1, Unit::VoltAmpere, None),
+        of(2, Unit::Litre, None),
+        of(3, Unit::CubicMetre, Some(10_000)),
+        of(4, Unit::Fahrenheit, None),
+        of(5, Unit::Fahrenheit, None),
+    ];
+    let records = "84 40 05 E8 03 00 00 82 40 2B 64 00 02 22 07 00 04 00 E7 03 00 00 02 5B 14 00 02 63 14 00";
+    let frames = [telegram(1, 2, records)];
+    let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
+    assert_eq!(
+        told(&reading),
+        [
+            "energy_subunit_1 100 kvarh",
+            "power_subunit_1 100 VA",
+            "on_time 7 h",
+            "energy 9.99 m³",
+            "flow_temperature 68 °F",
+            "temperature_difference 36 °F",
+        ]
+    );
+}
+
+#[test]
+fn values_without_a_name_are_counted_and_published_as_numbers_where_they_are_asked_for() {
+    let records = "04 FF 07 10 27 00 00 02 FD 3A 05 00 05 FF 01 00 00 C0 3F 01 13 07";
+    let reading = normalise(&[telegram(1, 7, records)], &plain()).expect("a reading");
+    assert_eq!(
+        (reading.unnamed, told(&reading)),
+        (3, vec!["dimensionless 5".to_owned(), "volume 0.007 m³".to_owned()])
+    );
+    assert!(payload::reading_aside(None, &reading).contains(r#""unnamed":3,"#));
+    let only = ["07", "01"].map(|code| format!("manufacturer_specific_manufacturer_{code}"));
+    let asked = normalise(&[telegram(1, 7, records)], &MeterRules { only: Some(&only), ..plain() }).expect("a reading");
+    let numbers = ["manufacturer_specific_manufacturer_07 10000", "manufacturer_specific_manufacturer_01 1.5"];
+    assert_eq!((asked.unnamed, told(&asked)), (0, numbers.map(str::to_owned).into()));
+    let select = Selector { quantity: Some(Known::ManufacturerSpecific.into()), ..Selector::default() };
+    let hidden = [RecordRule { select, hide: true, ..RecordRule::default() }];
+    let hiding = MeterRules { rules: &hidden, ..plain() };
+    assert_eq!(normalise(&[telegram(1, 7, records)], &hiding).expect("a reading").unnamed, 1);
+}
+
+/// What a Kamstrup MULTICAL 401 sends behind its records: information, two pulse inputs, a date.
+const PULSES: &str = "0F 02 00 00 00 00 00 09 01 00 00 28 01 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 \
+    83 10 14 00 56 34 12 00 19 41 04 00 00 24 40 02 21 01 25 00";
+
+fn part(key: &str, at: usize, length: usize, coding: PartCoding) -> RecordRule {
+    let select = Selector { bytes: Some(Part { at, length, coding }), ..Selector::default() };
+    RecordRule { select, key: Some(key.to_owned()), ..RecordRule::default() }
+}
+
+#[test]
+fn a_kamstrups_pulse_inputs_are_in_its_reading() {
+    let profiles = profiles();
+    let frames = [telegram_of("2D 2C 01", 1, 4, &format!("04 06 3D 55 01 00 {PULSES}"))];
+    let reading = normalise(&frames, &MeterRules { profiles: &profiles, ..plain() }).expect("a reading");
+    assert_eq!(told(&reading), ["energy 87357 kWh", "pulse_input_a 1410.83 m³", "pulse_input_b 1234.56 m³"]);
+    assert_eq!(reading.measurements[1].digits, Some(2));
+    assert_eq!(reading.manufacturer_data.len(), 50);
+    let json = payload::reading_aside(None, &reading);
+    assert!(json.contains(r#""manufacturer_data":"020000000000090100002801"#), "{json}");
+    assert!(!json.contains("telegrams"), "{json}");
+    let bare = normalise(&frames, &plain()).expect("a reading");
+    assert_eq!(told(&bare), ["energy 87357 kWh"]);
+}
+
+#[test]
+fn a_part_of_a_manufacturers_block_is_coded_as_the_standard_codes_numbers() {
+    let of = |coding, data: &str| {
+        let length = data.split_whitespace().count();
+        let rules = [part("part", 1, length, coding)];
+        let frames = [telegram(1, 7, &format!("01 13 07 1F AA {data}"))];
+        let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
+        assert_eq!(told(&reading)[0], "volume 0.007 m³");
+        (told(&reading)[1].clone(), reading.errors.first().map(|fault| fault.error.clone()))
+    };
+    for (coding, data, told) in [
+        (PartCoding::Uint, "FE FF", "part 65534"),
+        (PartCoding::Uint, "01 00 00 00 01", "part 4294967297"),
+        (PartCoding::Uint, "FF FF", "part null"),
+        (PartCoding::Int, "FE FF", "part -2"),
+        (PartCoding::Int, "00 80", "part null"),
+        (PartCoding::Bcd, "83 10 14 00", "part 141083"),
+        (PartCoding::Bcd, "23 F1", "part -123"),
+        (PartCoding::Real, "00 00 48 41", "part 12.5"),
+        (PartCoding::Real, "00 00 C0 7F", "part null"),
+    ] {
+        assert_eq!(of(coding, data), (told.to_owned(), None), "{coding:?} {data}");
+    }
+    assert_eq!(of(PartCoding::Bcd, "0C 00"), ("part null".to_owned(), Some("invalid BCD".to_owned())));
+}
+
+#[test]
+fn a_part_that_is_not_there_is_null_and_the_reading_says_why() {
+    let rules = [part("a", 0, 2, PartCoding::Uint), part("b", 1, 2, PartCoding::Uint)];
+    let meter = MeterRules { rules: &rules, ..plain() };
+    let reading = normalise(&[telegram(1, 7, "01 13 07 0F 01 02")], &meter).expect("a reading");
+    assert_eq!(told(&reading), ["volume 0.007 m³", "a 513", "b null"]);
+    let fault = &reading.errors[0];
+    assert_eq!((fault.index, fault.dib.as_slice()), (1, [0x0F].as_slice()));
+    assert_eq!(fault.error, "outside the manufacturer's block, which has 2 bytes");
+    let without = normalise(&[telegram(1, 7, "01 13 07")], &meter).expect("a reading");
+    assert_eq!((told(&without), without.errors.len()), (vec!["volume 0.007 m³".to_owned()], 0));
+
+    // the blocks of several telegrams are one; where one may be missing, no part has its place
+    let frames = [telegram(1, 7, "01 13 07 1F 01"), telegram(2, 7, "0F 02 03")];
+    assert_eq!(told(&normalise(&frames, &meter).expect("a reading")), ["volume 0.007 m³", "a 513", "b 770"]);
+    let frames = [telegram(1, 7, "01 13 07 3D 1F 01"), telegram(2, 7, "0F 02 03")];
+    assert_eq!(told(&normalise(&frames, &meter).expect("a reading")), ["volume 0.007 m³"]);
 }
 
 #[test]
@@ -444,4 +587,6 @@ fn a_unit_in_the_meters_own_words_is_ours_where_it_spells_one() {
         told(&read(0x1B, "02 FC 03 48 52 25 74 22 15 02 65 2E 08")),
         ["relative_humidity 54.1 %", "external_temperature 20.94 °C"]
     );
+    assert_eq!(told(&read(0x1B, "02 7C 03 61 50 6B 05 00")), ["plain_text 0.05 bar"]);
+    assert_eq!(told(&read(0x1B, "02 7C 02 74 73 05 00")), ["plain_text 5"], "pieces, not stones");
 }

@@ -9,7 +9,7 @@ fn profiles_are_listed_and_each_is_a_good_configuration() {
     let list = text(&place.mbushat(&["profiles"]).stdout);
     assert_eq!(list, text(&place.mbushat(&["profiles", "list"]).stdout));
     let names: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["ats_ec20", "eastron_sdm220"]);
+    assert_eq!(names, ["ats_ec20", "eastron_sdm220", "kamstrup_multical_401"]);
     for name in names {
         let profile = place.mbushat(&["profiles", "show", name]);
         place.write("profile.toml", &text(&profile.stdout));

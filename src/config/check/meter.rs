@@ -1,6 +1,6 @@
 //! `[[meter]]`: who is read, when and how; and what several meters on one bus cannot have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::bus::{SLUG, TIMEOUT_MS, millis};
@@ -20,6 +20,8 @@ pub(super) const METER: Kind = Kind {
     keys: &[
         "name",
         "title",
+        "area",
+        "labels",
         "bus",
         "address",
         "secondary",
@@ -39,12 +41,18 @@ pub(super) const METER: Kind = Kind {
         "offline_after",
         "expose",
         "plausible",
+        "raw",
         "record",
     ],
 };
 
 /// Topics of the agent itself are below this name.
 const RESERVED: &str = "bridge";
+
+/// Labels of one meter, at most.
+const MOST_LABELS: usize = 16;
+/// What metrics use themselves.
+const RESERVED_LABELS: [&str; 6] = ["meter", "key", "unit", "agent", "le", "quantile"];
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -110,6 +118,8 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
     let meter = Meter {
         name,
         title: keys.text("title"),
+        area: keys.text("area"),
+        labels: labels(keys),
         bus: bus.unwrap_or(0),
         address: address.unwrap_or(MeterAddress::Secondary(SecondaryAddress::ANY)),
         baud: keys.baud("baud"),
@@ -126,6 +136,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         offline_after: keys.whole("offline_after", 1..=255).unwrap_or(2),
         expose: expose(keys),
         plausible: keys.boolean("plausible").unwrap_or(true),
+        raw: keys.boolean("raw").unwrap_or(false),
         records: record::rules(&keys.tables("record", "meter.record"), keys.problems),
     };
     Found { meter, comparable: address.is_some() && bus.is_some(), address_at, interval_at: keys.at("interval") }
@@ -144,6 +155,37 @@ fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
         }
     }
     keys.parsed("name", expected, |text| is_name(text).then(|| text.to_owned())).unwrap_or_default()
+}
+
+/// `labels`: texts under the names that a metric's labels may have.
+fn labels(keys: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
+    let Some(table) = keys.table("labels") else { return BTreeMap::new() };
+    if table.entries.len() > MOST_LABELS {
+        keys.problem(table.at, format!("`labels` has {}, at most {MOST_LABELS} are possible", table.entries.len()));
+    }
+    let mut labels = BTreeMap::new();
+    for (name, entry) in &table.entries {
+        if !is_label(name) {
+            let name: String = name.chars().take(60).collect();
+            let taken = RESERVED_LABELS.join(", ");
+            let expected = format!("a-z, 0-9 and _, not first a digit, and none of {taken}");
+            keys.problem(entry.key_at, format!("`{name}` cannot be the name of a label, expected {expected}"));
+        }
+        match &entry.item.value {
+            Value::Text(text) => _ = labels.insert(name.clone(), text.clone()),
+            other => {
+                let what = format!("the label `{name}` is {}, expected a text in quotes", other.spelled());
+                keys.problem(entry.item.at, what);
+            }
+        }
+    }
+    labels
+}
+
+fn is_label(name: &str) -> bool {
+    let letters = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    let begins = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
+    begins && name.bytes().all(letters) && !RESERVED_LABELS.contains(&name)
 }
 
 fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {

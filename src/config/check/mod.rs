@@ -54,6 +54,7 @@ pub(super) const KINDS: &[&Kind] = &[
     &bus::BUS,
     &meter::METER,
     &record::RECORD,
+    &record::BYTES,
     &record::PROFILE,
 ];
 

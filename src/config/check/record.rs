@@ -8,9 +8,14 @@ use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::mbus::address::Manufacturer;
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
+use crate::mbus::application::record::{Part, PartCoding};
+use crate::mbus::application::vib::Vib;
+use crate::mbus::application::vif;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
+use crate::mbus::octets::ByteOrder;
 use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
+use crate::measure::unit;
 
 pub(super) const RECORD: Kind = Kind {
     name: "[[meter.record]]",
@@ -23,6 +28,7 @@ pub(super) const RECORD: Kind = Kind {
         "index",
         "dif",
         "vif",
+        "bytes",
         "key",
         "title",
         "unit",
@@ -36,11 +42,13 @@ pub(super) const RECORD: Kind = Kind {
     ],
 };
 
+pub(super) const BYTES: Kind = Kind { name: "`bytes`", keys: &["at", "length", "coding"] };
+
 pub(super) const PROFILE: Kind =
     Kind { name: "[[profile]]", keys: &["name", "title", "manufacturer", "version", "medium", "record"] };
 
 /// Keys that select, one of which a rule must have.
-const SELECTORS: [&str; 8] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif"];
+const SELECTORS: [&str; 9] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif", "bytes"];
 
 /// Keys of the `state` topic that are no measurement.
 const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
@@ -108,10 +116,11 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         "{SLUG}, or such a name that ends in _N, and not {} or anything that ends in _zoned",
         RESERVED.join(", ")
     );
+    let select = selector(keys);
     RecordRule {
-        select: selector(keys),
+        unit: unit(keys, &select),
+        select,
         key: keys.parsed("key", expected, |text| is_key(text).then(|| text.to_owned())),
-        unit: keys.named("unit", "a unit", Unit::ALL.iter().map(|unit| unit.name()), Unit::from_name),
         scale: decimal(keys, "scale", |scale| scale != Decimal::ZERO),
         offset: decimal(keys, "offset", |_| true),
         hide: keys.boolean("hide").unwrap_or(false),
@@ -131,6 +140,71 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
         function: keys.word("function", &functions),
         index: keys.whole("index", 0..=9999),
         dif_vif: dif_vif(keys),
+        bytes: bytes(keys),
+    }
+}
+
+/// `bytes`: where in the manufacturer's block a value stands. No record is selected then, and nothing but the
+/// rule can name the value.
+fn bytes(keys: &mut Reader<'_, '_>) -> Option<Part> {
+    let table = keys.table("bytes")?;
+    if let Some(other) = SELECTORS.iter().find(|key| **key != "bytes" && keys.has(key)) {
+        keys.problem(keys.at(other), format!("`{other}` selects records, `bytes` a part of no record: keep one"));
+    }
+    if !keys.has("key") {
+        keys.problem(table.at, "a rule with `bytes` needs a `key`: nothing else names the value");
+    }
+    let mut part = reader(&BYTES, table, keys.problems);
+    for missing in BYTES.keys.iter().filter(|key| !part.is_meant(key)).collect::<Vec<_>>() {
+        part.problem(
+            table.at,
+            format!("`bytes` has no `{missing}`, expected {{ at = 30, length = 4, coding = \"bcd\" }}"),
+        );
+    }
+    let at = part.whole("at", 0..=9999);
+    let length = part.whole("length", 1..=8);
+    let coding = part.word("coding", &PartCoding::ALL);
+    if coding == Some(PartCoding::Real) && length.is_some_and(|length| length != 4) {
+        part.problem(part.at("length"), "a \"real\" has 4 bytes: set `length` to 4");
+    }
+    Some(Part { at: at?, length: length?, coding: coding? })
+}
+
+/// One of the units that fit what the rule selects, as far as that is known. With a `scale` any fits: a meter
+/// may count pulses of one quantity under the name of another.
+fn unit(keys: &mut Reader<'_, '_>, select: &Selector) -> Option<Unit> {
+    let wanted = keys.named("unit", "a unit", Unit::ALL.iter().map(|unit| unit.name()), Unit::from_name)?;
+    let counted = counted(select);
+    let fits = |wanted| counted.is_empty() || counted.iter().any(|&from| unit::target(from, wanted).is_some());
+    if !fits(wanted) && !keys.has("scale") {
+        let fitting: Vec<_> = Unit::ALL.iter().copied().filter(|&unit| fits(unit)).map(Unit::name).collect();
+        let what = match (select.quantity, keys.peek_text("vif")) {
+            (_, Some(vif)) => format!("the VIF {vif}"),
+            (Some(quantity), _) => quantity.to_string(),
+            (None, None) => String::new(),
+        };
+        let what = format!(
+            "`unit` is {:?}, which does not fit {what}, expected one of {}; or set `scale` too, if the meter counts \
+             something else than it says",
+            wanted.name(),
+            fitting.join(" ").trim()
+        );
+        keys.problem(keys.at("unit"), what);
+    }
+    Some(wanted)
+}
+
+/// The units in which the selected records may be counted; none where that is not known.
+fn counted(select: &Selector) -> Vec<Unit> {
+    if let Some((_, vif)) = &select.dif_vif {
+        // a unit in plain text follows its VIF only in the telegram
+        let vib = Vib::parse(vif, ByteOrder::LeastFirst).ok().map(|(vib, _)| vib);
+        let is_rate = |vib: &Vib<'_>| vib.modifiers().any(|modifier| modifier.is_rate());
+        return vib.filter(|vib| !is_rate(vib)).map(|vib| vib.unit).into_iter().collect();
+    }
+    match select.quantity {
+        Some(Quantity::Known(known)) => vif::units_of(known).collect(),
+        _ => Vec::new(),
     }
 }
 

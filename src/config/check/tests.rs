@@ -169,6 +169,12 @@ fn each_mistake_is_named_with_its_place() {
         ("key_file = \"none.key\"", 12, "cannot read"),
         ("requests = [\"B1\", \"B\"]", 19, "`requests` contains \"B\""),
         ("requests = \"B1\"", 12, "expected a list of"),
+        ("labels = { Flat = \"3\" }", 12, "`Flat` cannot be the name of a label, expected a-z"),
+        ("labels = { unit = \"3\" }", 12, "none of meter, key, unit, agent, le, quantile"),
+        ("labels = { 3rd = \"3\" }", 12, "not first a digit"),
+        ("labels = { flat = 3 }", 19, "the label `flat` is 3, expected a text in quotes"),
+        ("labels = \"flat\"", 10, "expected one table"),
+        ("area = \"\"", 8, "not empty"),
         ("expose = \"all\"", 10, "\"sensible\" or a list"),
         ("offline_after = 0", 17, "from 1 to 255"),
         ("records = 1", 1, "did you mean `record`?"),
@@ -181,7 +187,24 @@ fn each_mistake_is_named_with_its_place() {
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
         ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
+        (
+            "quantity = \"on_time\"\nunit = \"L\"",
+            8,
+            "does not fit on_time, expected one of s ms μs min h d; or set `scale` too",
+        ),
+        ("dif = \"04\"\nvif = \"6D\"\nunit = \"L\"\nscale = 0", 9, "not 0"),
+        ("dif = \"04\"\nvif = \"FD48\"\nunit = \"A\"", 8, "does not fit the VIF FD48, expected one of V mV μV kV MV;"),
         ("index = 1\nscale = 0", 9, "not 0"),
+        ("bytes = { at = 0, length = 4, coding = \"bcd\" }", 9, "needs a `key`"),
+        ("key = \"a\"\nbytes = { at = 0, length = 4 }", 9, "has no `coding`, expected { at = 30"),
+        ("key = \"a\"\nbytes = { at = 0, length = 9, coding = \"bcd\" }", 28, "from 1 to 8"),
+        ("key = \"a\"\nbytes = { at = 0, length = 2, coding = \"real\" }", 28, "set `length` to 4"),
+        (
+            "key = \"a\"\nbytes = { at = 0, length = 2, coding = \"float\" }",
+            40,
+            "\"uint\", \"int\", \"bcd\" or \"real\"",
+        ),
+        ("key = \"a\"\nbytes = \"0F\"", 9, "expected one table"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"", 7, "without `vif`"),
         ("dif = \"0C\"\nvif = \"FD\"", 7, "bit 7"),
@@ -189,6 +212,43 @@ fn each_mistake_is_named_with_its_place() {
     ] {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
         assert_one(&format!("{METER}[[meter.record]]\n{line}\n"), &format!("{last}:{column}"), words);
+    }
+}
+
+#[test]
+fn a_meter_has_sixteen_labels_at_most() {
+    let labels = |count: u32| (0..count).map(|n| format!("l{n} = \"{n}\"")).collect::<Vec<_>>().join(", ");
+    let meter = |count| format!("{METER}labels = {{ {} }}\n", labels(count));
+    let read = &config(&meter(16)).meters[0].labels;
+    assert_eq!((read.len(), read.get("l15").map(String::as_str)), (16, Some("15")));
+    assert_one(&meter(17), "4:10", "`labels` has 17, at most 16");
+}
+
+#[test]
+fn a_part_of_a_block_is_no_record() {
+    let rule = "key = \"a\"\nindex = 3\nbytes = { at = 0, length = 4, coding = \"bcd\" }\n";
+    assert_one(&format!("{METER}[[meter.record]]\n{rule}"), "6:9", "`index` selects records, `bytes` a part");
+}
+
+#[test]
+fn a_unit_that_makes_another_quantity_of_a_number_is_taken_where_that_makes_sense() {
+    for rule in [
+        "quantity = \"energy\"\nunit = \"Gcal\"",
+        "quantity = \"energy\"\nsubunit = 1\nunit = \"kvarh\"",
+        "quantity = \"energy\"\nunit = \"m³\"\nscale = 10000",
+        "quantity = \"power\"\nunit = \"VA\"",
+        "quantity = \"dimensionless\"\nunit = \"kWh\"",
+        "quantity = \"manufacturer_specific\"\nunit = \"kWh\"",
+        "quantity = \"unknown_fd3f\"\nunit = \"kWh\"",
+        "quantity = \"flow_temperature\"\nunit = \"°F\"",
+        "quantity = \"energy\"\nunit = \"\"",
+        "dif = \"04\"\nvif = \"FF07\"\nunit = \"kWh\"",
+        "dif = \"04\"\nvif = \"7C\"\nunit = \"kWh\"",
+        "dif = \"04\"\nvif = \"8622\"\nunit = \"kW\"",
+        "index = 3\nunit = \"L\"",
+    ] {
+        let rules = config(&format!("{METER}[[meter.record]]\n{rule}\n")).meters[0].records.len();
+        assert_eq!(rules, 1, "{rule}");
     }
 }
 
@@ -275,6 +335,7 @@ fn every_listed_key_is_read() {
     for kind in &KINDS[1..] {
         let header = match kind.name {
             "[[meter.record]]" => format!("{METER}[[meter.record]]"),
+            "`bytes`" => format!("{METER}[[meter.record]]\nkey = \"a\"\n[meter.record.bytes]"),
             name => name.to_owned(),
         };
         for key in kind.keys {
@@ -347,7 +408,9 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
     for kind in KINDS {
         for key in kind.keys {
             let forms = [format!("{key} = "), format!("[{key}]"), format!("[[{key}]]"), format!("[[meter.{key}]]")];
-            assert!(shown.iter().any(|line| forms.iter().any(|form| line.starts_with(form))), "{key} of {}", kind.name);
+            let inline = kind.name == "`bytes`" && shown.iter().any(|line| line.contains(&format!(" {key} = ")));
+            let is_shown = inline || shown.iter().any(|line| forms.iter().any(|form| line.starts_with(form)));
+            assert!(is_shown, "{key} of {}", kind.name);
         }
     }
     // alternatives exclude each other, so that the examples are tried one by one
@@ -369,6 +432,7 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[[meter.record]]"), Some("dif")) => "vif = \"13\"\n",
             (Some("[[meter.record]]"), Some("vif")) => "dif = \"0C\"\n",
             (Some("[[meter.record]]"), Some("index")) => "",
+            (Some("[[meter.record]]"), Some("bytes")) => "key = \"a\"\n",
             (Some("[[meter.record]]" | "[[profile.record]]"), _) => "index = 1\n",
             (Some("[[profile]]"), Some("title" | "manufacturer" | "version" | "medium")) => "name = \"p\"\n",
             _ => "",

@@ -19,6 +19,8 @@ pub const MISSES: u8 = 20;
 pub struct Configured {
     /// Shown name; `None`: made from the name.
     pub title: Option<String>,
+    /// Area suggested to Home Assistant.
+    pub area: Option<String>,
     /// Where its values are.
     pub state_topic: String,
     /// Where its availability is.
@@ -60,6 +62,10 @@ pub(super) struct Meter {
     other_rules: bool,
     /// Everything it was seen to measure, each with a value that decides how it is shown.
     pub(super) seen: Vec<Measurement>,
+    /// How many of its values have no name.
+    pub(super) unnamed: usize,
+    /// It was read well since all this was made.
+    pub(super) is_read: bool,
     /// In how many good readouts in a row each known key was missing.
     missed: BTreeMap<String, u8>,
     pub(super) state: State,
@@ -77,6 +83,8 @@ impl Meter {
             rules: None,
             other_rules: false,
             seen: Vec::new(),
+            unnamed: 0,
+            is_read: false,
             missed: BTreeMap::new(),
             state: State::New { former: BTreeMap::new() },
             stale: true,
@@ -101,7 +109,7 @@ impl Meter {
         let identity = identity?;
         let former = self.identity.replace(identity).filter(|former| *former != identity)?;
         self.replaces_another = true;
-        self.seen.clear();
+        self.forget_seen();
         self.leave();
         Some(former)
     }
@@ -111,15 +119,24 @@ impl Meter {
         let former = self.rules.replace(rules.to_owned());
         let changed = former.is_some_and(|former| former != rules);
         if changed {
-            self.seen.clear();
+            self.forget_seen();
             self.other_rules = true;
             self.stale = true;
         }
         changed
     }
 
+    /// What was seen was another meter's, or came by other rules.
+    fn forget_seen(&mut self) {
+        self.seen.clear();
+        (self.unnamed, self.is_read) = (0, false);
+    }
+
     /// Keeps what is measured, and counts what is missing.
-    pub(super) fn see(&mut self, measurements: &[Measurement]) {
+    pub(super) fn see(&mut self, measurements: &[Measurement], unnamed: usize) {
+        self.stale |= unnamed > self.unnamed;
+        self.unnamed = self.unnamed.max(unnamed);
+        self.is_read = true;
         let there: BTreeSet<&str> = measurements.iter().map(|measurement| measurement.key.as_str()).collect();
         let announced = match &self.state {
             State::Announced { components, .. } => Some(components.keys()),

@@ -54,7 +54,7 @@ fn a_document_is_made_once_and_again_only_when_it_may_say_something_new() {
         let mut volume = sample::number("volume", Known::Volume, value);
         volume.digits = Some(digits);
         bench.announcements.answered("gas", Some(identity(0x11)), NONE);
-        bench.announcements.read("gas", &[volume]);
+        bench.announcements.read("gas", &[volume], 0);
         let changes = bench.announcements.changes();
         changes.iter().filter(|change| matches!(change, Change::Document { .. })).count()
     };

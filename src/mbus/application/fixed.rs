@@ -1,6 +1,7 @@
 //! The fixed data structure of the 1990s (CI 73 and 77, EN 1434-3; EN 13757-3 until 2004): 16 bytes
 //! with two counters and no VIFs.
 
+use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::header::Status;
 use crate::mbus::application::quantity::{Known, Unit};
@@ -45,6 +46,12 @@ impl<'a> Fixed<'a> {
     #[must_use]
     pub const fn common_status(&self) -> Status {
         Status(self.status & !3)
+    }
+
+    /// Who answers, as far as this structure says it.
+    #[must_use]
+    pub const fn identity(&self) -> SecondaryAddress {
+        SecondaryAddress::of_fixed(self.id, self.device_type())
     }
 
     /// The device type of the long header that means the same; `None` for the reserved codes.

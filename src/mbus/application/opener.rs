@@ -106,6 +106,17 @@ impl Opener {
         Ok(telegram)
     }
 
+    /// The heads of the records of each format that was seen.
+    pub fn formats(&self) -> impl Iterator<Item = &[u8]> {
+        self.formats.iter()
+    }
+
+    /// Whether there is no room for a further format, so that others may have been seen too.
+    #[must_use]
+    pub fn has_all_formats(&self) -> bool {
+        self.formats.iter().count() >= FormatStore::LIMIT
+    }
+
     /// What it has learnt, as one line of text for [`recall`](Self::recall): the identity, or `-`, and
     /// the heads of each format, in hexadecimal digits. The key is not part of it.
     #[must_use]

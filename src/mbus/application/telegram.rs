@@ -203,6 +203,15 @@ impl<'a> Telegram<'a> {
         }
     }
 
+    /// Who answers, from wherever the telegram has it.
+    #[must_use]
+    pub fn identity(&self) -> Option<SecondaryAddress> {
+        match self.content {
+            Content::Fixed(fixed) => Some(fixed.identity()),
+            _ => self.header.identity,
+        }
+    }
+
     /// The status, from wherever the telegram has it.
     #[must_use]
     pub fn status(&self) -> Option<Status> {

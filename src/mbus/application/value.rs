@@ -64,6 +64,11 @@ pub enum RecordError {
     InvalidBcd,
     /// Beyond 38 digits with all its corrections.
     TooLarge,
+    /// A part of a manufacturer's block that ends before.
+    Outside {
+        /// Bytes of the block.
+        length: usize,
+    },
 }
 
 impl fmt::Display for RecordError {
@@ -72,6 +77,7 @@ impl fmt::Display for RecordError {
             Self::Reported(error) => write!(f, "meter reports: {}", error.name()),
             Self::InvalidBcd => f.write_str("invalid BCD"),
             Self::TooLarge => f.write_str("number too large"),
+            Self::Outside { length } => write!(f, "outside the manufacturer's block, which has {length} bytes"),
         }
     }
 }

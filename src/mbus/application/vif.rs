@@ -210,6 +210,12 @@ pub const TABLE_FDFD: [Meaning; 128] = {
 pub(crate) const SHORT_TIMES: [Unit; 4] = [Unit::Second, Unit::Minute, Unit::Hour, Unit::Day];
 const LONG_TIMES: [Unit; 6] = [Unit::Second, Unit::Minute, Unit::Hour, Unit::Day, Unit::Month, Unit::Year];
 
+/// The units in which the tables count a quantity, some of them more than once.
+pub fn units_of(quantity: Known) -> impl Iterator<Item = Unit> {
+    let tables = [&PRIMARY, &TABLE_FB, &TABLE_FD, &TABLE_FDFD].into_iter().flatten();
+    tables.filter(move |meaning| meaning.quantity == Some(quantity)).map(|meaning| meaning.unit)
+}
+
 type Table = [Meaning; 128];
 
 /// One code.

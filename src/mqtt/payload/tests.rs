@@ -48,6 +48,10 @@ fn sample() -> Reading {
             data: vec![0xBD, 0xEB, 0xDD, 0xDD],
             error: "invalid BCD".to_owned(),
         }],
+        manufacturer_data: Vec::new(),
+        unnamed: 0,
+        telegrams: Vec::new(),
+        labels: BTreeMap::new(),
     }
 }
 

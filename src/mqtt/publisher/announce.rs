@@ -71,6 +71,7 @@ pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, C
     let meters = config.meters.iter().map(|meter| {
         let configured = Configured {
             title: meter.title.clone(),
+            area: meter.area.clone(),
             state_topic: topics.state(&meter.name),
             availability_topic: topics.availability(&meter.name),
             read_topic: topics.read(&meter.name),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::presence::Presence;
-use crate::config::{Config, Expose, Meter};
+use crate::config::{Config, Meter};
 use crate::mbus::application::quantity::Unit;
 use crate::measure::normalise::MeterRules;
 use crate::measure::total::Totals;
@@ -37,6 +37,8 @@ pub(super) struct MeterMemory {
     pub(super) newest: Option<Arc<Newest>>,
     /// Whether it was read well since the start, which is logged once.
     pub(super) was_read: bool,
+    /// The most values without a name that were logged.
+    pub(super) unnamed: usize,
 }
 
 impl MeterMemory {
@@ -52,6 +54,7 @@ impl MeterMemory {
             confirm_at: None,
             newest: None,
             was_read: false,
+            unnamed: 0,
         }
     }
 
@@ -62,18 +65,7 @@ impl MeterMemory {
     }
 
     pub(super) fn described<'a>(&'a self, config: &'a Config) -> MeterRules<'a> {
-        MeterRules {
-            name: &self.meter.name,
-            rules: &self.meter.records,
-            profile: self.meter.profile.as_deref(),
-            profiles: &config.profiles,
-            plausible: self.meter.plausible,
-            only: match &self.meter.expose {
-                Expose::Sensible => None,
-                Expose::Keys(keys) => Some(keys),
-            },
-            units: &self.units,
-        }
+        self.meter.rules(&config.profiles, &self.units)
     }
 
     /// Another meter answers, or by other rules: its keys may mean something else now.
@@ -84,6 +76,7 @@ impl MeterMemory {
         }
         self.doubtful = None;
         self.confirm_at = None;
+        self.unnamed = 0;
     }
 
     /// Another meter answers, which has names of its own.

@@ -68,7 +68,7 @@ impl Bench {
 
     pub(super) fn read_values(&mut self, name: &str, id: u32, rules: &str, measurements: &[Measurement]) {
         self.announcements.answered(name, Some(identity(id)), rules);
-        self.announcements.read(name, measurements);
+        self.announcements.read(name, measurements, 0);
         self.announcements.tried(name);
         self.carry_out();
     }
@@ -182,7 +182,7 @@ pub(super) fn configured(names: &[&str]) -> BTreeMap<String, Configured> {
     let of = |name: &&str| {
         let topic = |what: &str| format!("mbushat/{name}/{what}");
         let (state_topic, availability_topic, read_topic) = (topic("state"), topic("availability"), topic("read"));
-        ((*name).to_owned(), Configured { title: None, state_topic, availability_topic, read_topic })
+        ((*name).to_owned(), Configured { title: None, area: None, state_topic, availability_topic, read_topic })
     };
     names.iter().map(of).collect()
 }

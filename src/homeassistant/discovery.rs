@@ -213,7 +213,7 @@ impl Announcer {
 
     fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
         let medium = meter.identity.map(SecondaryAddress::medium);
-        let shown: Shown = class::shown(measurement, medium, self.release);
+        let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
         let title = measurement.presentation.title.clone();
         Component {
             uniq_id: Some(format!("{id}_{}", measurement.key)),
@@ -225,6 +225,7 @@ impl Announcer {
             sug_dsp_prc: shown.precision,
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
+            ic: measurement.presentation.icon.as_deref(),
             val_tpl: Some(value_template(&measurement.key, shown.device_class)),
             ..Component::of("sensor")
         }

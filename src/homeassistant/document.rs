@@ -76,6 +76,8 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) en: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stat_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_tpl: Option<String>,

@@ -19,6 +19,22 @@ pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 #[must_use]
 pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Modifier]) -> String {
     let mut key = quantity.to_string();
+    key.push_str(&differences(function, place, modifiers));
+    key
+}
+
+/// The key that a rule gives: its first `_*` becomes what the record's own key has behind its quantity,
+/// but for the subunit and the codes of the manufacturer, which the rule is there to name.
+#[must_use]
+pub fn of_rule(key: &str, function: Function, place: Place, modifiers: &[Modifier]) -> String {
+    let named = |modifier: &&Modifier| !matches!(modifier, Modifier::Manufacturer(_));
+    let modifiers: Vec<Modifier> = modifiers.iter().filter(named).copied().collect();
+    key.replacen("_*", &differences(function, Place { subunit: 0, ..place }, &modifiers), 1)
+}
+
+/// What differs from the plain case, each part with a `_` before it.
+fn differences(function: Function, place: Place, modifiers: &[Modifier]) -> String {
+    let mut key = String::new();
     match function {
         Function::Instantaneous | Function::Error => {}
         Function::Maximum => key.push_str("_max"),

@@ -21,8 +21,8 @@ use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
-use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
-use crate::measure::quantities::{Sort, is_text, row};
+use crate::measure::profile::{Facts, Presentation, Profile, RecordRule, Rules};
+use crate::measure::quantities::{Sort, is_text, of_unit, row};
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
 
 /// What decides how the records of a meter are published.
@@ -216,6 +216,7 @@ impl<'a> Collector<'a> {
         };
         let is_real = record.dib.coding == Coding::Real;
         let digits = matches!(value, Measured::Number(_)).then(|| scale.digits(record.vib.exponent)).flatten();
+        let quantity = scale.relabels().and_then(of_unit).map_or(quantity, Quantity::Known);
         self.measurements.push(Measurement {
             key,
             quantity,
@@ -225,9 +226,9 @@ impl<'a> Collector<'a> {
             storage_number: record.dib.storage_number,
             tariff: record.dib.tariff,
             subunit: record.dib.subunit,
-            modifiers,
+            modifiers: left_open(modifiers, rule),
             digits: digits.filter(|_| !is_real),
-            presentation: rule.map(|rule| rule.presentation.clone()).unwrap_or_default(),
+            presentation: rule.map(|rule| presentation(rule, record)).unwrap_or_default(),
         });
     }
 
@@ -250,7 +251,7 @@ impl<'a> Collector<'a> {
             head.insert(base.clone());
         }
         Some(match rule.and_then(|rule| rule.key.as_deref()) {
-            Some(key) => self.numbering.next_of_rule(key),
+            Some(key) => self.numbering.next_of_rule(&key::of_rule(key, dib.function, place, modifiers)),
             None => self.numbering.next(&base),
         })
     }
@@ -299,6 +300,19 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
     }
 }
 
+/// The modifiers without the manufacturer's codes where a rule gives the key: it says what they mean.
+fn left_open(mut modifiers: Vec<Modifier>, rule: Option<&RecordRule>) -> Vec<Modifier> {
+    let named = rule.is_some_and(|rule| rule.key.is_some());
+    modifiers.retain(|modifier| !named || !matches!(modifier, Modifier::Manufacturer(_)));
+    modifiers
+}
+
+fn presentation(rule: &RecordRule, record: &DataRecord<'_>) -> Presentation {
+    let dib = &record.dib;
+    let enabled = rule.enables(dib.function, dib.storage_number, dib.tariff);
+    Presentation { enabled, ..rule.presentation.clone() }
+}
+
 /// The value as it is published, not yet converted; `None` for a record that carries none.
 fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[Modifier]) -> Option<Measured> {
     let text = |value: &dyn Display| Some(Measured::Text(value.to_string()));
@@ -333,11 +347,21 @@ struct Scale<'a> {
 impl<'a> Scale<'a> {
     fn new(from: Unit, modifiers: &[Modifier], rule: Option<&'a RecordRule>, first: Option<Unit>) -> Self {
         let wanted = rule.and_then(|rule| rule.unit);
-        let to = wanted.or(first).filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
+        let choices = match wanted {
+            Some(wanted) => [Some(wanted), Some(unit::active(wanted))],
+            None => [first, None],
+        };
+        let convertible = |to: &Unit| unit::convertible(from, *to);
+        let to = choices.into_iter().flatten().find(convertible).unwrap_or(unit::published(from));
         let is_rate = modifiers.iter().any(|modifier| modifier.is_rate());
         // a rate is in units of its base unit per something, for which there is no name here
         let label = wanted.unwrap_or(if is_rate { Unit::None } else { to });
         Self { from, to, label, rule }
+    }
+
+    /// The unit that the rule gives to a number which the meter sends in another or none.
+    fn relabels(&self) -> Option<Unit> {
+        self.rule.and_then(|rule| rule.unit).filter(|&unit| !unit::convertible(self.from, unit))
     }
 
     fn apply(&self, number: Decimal) -> Option<Decimal> {

@@ -27,10 +27,11 @@ pub struct Profile {
 pub struct RecordRule {
     /// Which records.
     pub select: Selector,
-    /// Published key instead of the one made from the record; where the rule selects several
-    /// records they get `_1`, `_2` … when the key ends in `_N`.
+    /// Published key instead of the one made from the record. `_*` in it stands for what that one has
+    /// behind its quantity, but for the subunit; where the rule selects several records they get
+    /// `_1`, `_2` … when the key ends in `_N`.
     pub key: Option<String>,
-    /// Unit to publish; an exact conversion where there is one.
+    /// Unit to publish: an exact conversion where there is one, else the number is one of this unit.
     pub unit: Option<Unit>,
     /// Multiplies the value, in the published unit.
     pub scale: Option<Decimal>,
@@ -57,8 +58,50 @@ pub struct Selector {
     pub function: Option<Function>,
     /// Place among the records of the whole readout, from 0.
     pub index: Option<usize>,
-    /// DIF and DIFEs, VIF and VIFEs as on the wire.
-    pub dif_vif: Option<(Vec<u8>, Vec<u8>)>,
+    /// DIF and DIFEs.
+    pub dif: Option<Pattern>,
+    /// VIF and VIFEs.
+    pub vif: Option<Pattern>,
+}
+
+/// Bytes as a rule writes them: hex digits, where `?` is any digit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Of upper case hex digits and `?`, two a byte.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |digit: u8| digit == b'?' || digit.is_ascii_hexdigit();
+        let good = !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(is_digit);
+        good.then(|| Self(text.to_ascii_uppercase()))
+    }
+
+    /// Whether these bytes are written so.
+    #[must_use]
+    pub fn fits(&self, bytes: &[u8]) -> bool {
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+        let fits =
+            |(written, digit): (u8, u8)| written == b'?' || char::from(written).to_digit(16) == Some(u32::from(digit));
+        self.0.len() == 2 * bytes.len() && self.0.bytes().zip(digits).all(fits)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RecordRule {
+    /// Whether a record at this place starts enabled in Home Assistant; `None`: like one without a rule. A
+    /// rule is for what its owner wants to see; one for many records (`_*`) is for those that are now.
+    #[must_use]
+    pub fn enables(&self, function: Function, storage: u64, tariff: u32) -> Option<bool> {
+        let for_many = self.key.as_deref().is_some_and(|key| key.contains('*'));
+        let now = function == Function::Instantaneous && storage == 0 && tariff == 0;
+        self.presentation.enabled.or((now || !for_many).then_some(true))
+    }
 }
 
 /// How a measurement is shown; `None` fields are decided by Home Assistant's table.
@@ -72,6 +115,10 @@ pub struct Presentation {
     pub state_class: Option<String>,
     /// Digits after the point to show.
     pub precision: Option<u8>,
+    /// Whether it starts enabled in Home Assistant; what does not is a diagnostic.
+    pub enabled: Option<bool>,
+    /// Icon in Home Assistant, such as `mdi:water`.
+    pub icon: Option<String>,
 }
 
 /// What a rule can know of a record.
@@ -105,7 +152,8 @@ impl Selector {
             && self.tariff.is_none_or(|tariff| tariff == record.tariff)
             && self.subunit.is_none_or(|subunit| subunit == record.subunit)
             && self.index.is_none_or(|index| index == record.index)
-            && self.dif_vif.as_ref().is_none_or(|(dif, vif)| dif == record.dib && vif == record.vib)
+            && self.dif.as_ref().is_none_or(|dif| dif.fits(record.dib))
+            && self.vif.as_ref().is_none_or(|vif| vif.fits(record.vib))
     }
 }
 
@@ -158,7 +206,7 @@ impl<'a> Rules<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Profile, RecordRule, Rules, Selector};
+    use super::{Facts, Pattern, Profile, RecordRule, Rules, Selector};
     use crate::mbus::address::{Manufacturer, SecondaryAddress};
     use crate::mbus::application::quantity::{Function, Known, Quantity};
 
@@ -186,7 +234,8 @@ mod tests {
             subunit: Some(3),
             function: Some(Function::Instantaneous),
             index: Some(4),
-            dif_vif: Some((vec![0x8C, 0x10], vec![0x06])),
+            dif: Pattern::parse("8C10"),
+            vif: Pattern::parse("06"),
         };
         assert!(all.selects(&RECORD));
         assert!(Selector::default().selects(&RECORD));
@@ -197,9 +246,23 @@ mod tests {
             Selector { subunit: Some(0), ..all.clone() },
             Selector { function: Some(Function::Maximum), ..all.clone() },
             Selector { index: Some(0), ..all.clone() },
-            Selector { dif_vif: Some((vec![0x8C, 0x10], vec![0x07])), ..all.clone() },
+            Selector { dif: Pattern::parse("8C20"), ..all.clone() },
+            Selector { vif: Pattern::parse("07"), ..all.clone() },
         ] {
             assert!(!other.selects(&RECORD), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_mark_is_any_digit_and_no_byte_more() {
+        let pattern = Pattern::parse("ffd9?0").expect("a pattern");
+        assert_eq!(pattern.as_str(), "FFD9?0");
+        assert!(pattern.fits(&[0xFF, 0xD9, 0x00]) && pattern.fits(&[0xFF, 0xD9, 0x10]));
+        for other in [&[0xFF, 0xD9, 0x15][..], &[0xFF, 0xD8, 0x10], &[0xFF, 0xD9], &[0xFF, 0xD9, 0x00, 0x00]] {
+            assert!(!pattern.fits(other), "{other:02X?}");
+        }
+        for wrong in ["", "F", "FFD", "FG", "F*", "é"] {
+            assert_eq!(Pattern::parse(wrong), None, "{wrong}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! The device class is a name and no more: which release and which unit take it is decided in
 //! `homeassistant::class`. Not here: the unit in which a quantity is published (`unit`).
 
-use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::application::quantity::{Known, Quantity, Unit};
 use crate::mbus::application::vife::Modifier;
 
 /// What sort of value a quantity has.
@@ -21,7 +21,7 @@ pub enum Sort {
     Label,
     /// Opens a meter: published only where it is asked for by name.
     Secret,
-    /// Bytes whose meaning only another program knows.
+    /// What only its manufacturer knows: a number or bytes.
     Opaque,
     /// A date or time.
     Moment,
@@ -55,7 +55,7 @@ impl Row {
     /// Whether its values are published as text.
     #[must_use]
     pub fn is_text(self) -> bool {
-        matches!(self.sort, Sort::Label | Sort::Secret | Sort::Opaque | Sort::Moment)
+        matches!(self.sort, Sort::Label | Sort::Secret | Sort::Moment)
     }
 
     /// Whether it is published without being asked for.
@@ -70,6 +70,25 @@ impl Row {
 pub fn is_text(quantity: Quantity, modifiers: &[Modifier]) -> bool {
     let is_text = |known| row(known).is_text();
     matches!(quantity, Quantity::Known(known) if is_text(known)) || modifiers.iter().any(|m| m.is_moment())
+}
+
+/// What a number in this unit measures, where the unit leaves no doubt.
+#[must_use]
+pub const fn of_unit(unit: Unit) -> Option<Known> {
+    Some(match unit {
+        Unit::WattHour | Unit::KilowattHour | Unit::MegawattHour => Known::Energy,
+        Unit::VarHour | Unit::KilovarHour => Known::ReactiveEnergy,
+        Unit::VoltAmpereHour | Unit::KilovoltAmpereHour => Known::ApparentEnergy,
+        Unit::Watt | Unit::Kilowatt => Known::Power,
+        Unit::Var => Known::ReactivePower,
+        Unit::VoltAmpere => Known::ApparentPower,
+        Unit::Volt => Known::Voltage,
+        Unit::Ampere => Known::Current,
+        Unit::Hertz => Known::Frequency,
+        Unit::CubicMetre | Unit::Litre => Known::Volume,
+        Unit::CubicMetrePerHour | Unit::LitrePerHour => Known::VolumeFlow,
+        _ => return None,
+    })
 }
 
 macro_rules! rows {

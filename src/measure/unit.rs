@@ -38,6 +38,18 @@ pub const fn published(unit: Unit) -> Unit {
     }
 }
 
+/// The unit of active energy or power that is as large: meters send var and VA as W, and say in a
+/// sub-unit of their own which it is.
+#[must_use]
+pub const fn active(unit: Unit) -> Unit {
+    match unit {
+        Unit::VarHour | Unit::VoltAmpereHour => Unit::WattHour,
+        Unit::KilovarHour | Unit::KilovoltAmpereHour => Unit::KilowattHour,
+        Unit::Var | Unit::VoltAmpere => Unit::Watt,
+        same => same,
+    }
+}
+
 /// Whether [`convert`] can turn one into the other.
 #[must_use]
 pub fn convertible(from: Unit, to: Unit) -> bool {

@@ -49,8 +49,8 @@ pub fn unnamed(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) 
             blocks.push((record.dib.bytes.to_vec(), record.vib.bytes.to_vec()));
             let rule = rules.rule(&facts(&record, what(&record).0, before));
             let key = match rule.and_then(|rule| rule.key.as_deref()) {
-                Some(key) => numbering.next_of_rule(key),
-                None => numbering.next(&key_of(&record)),
+                Some(key) => numbering.next_of_rule(&key_of(&record, Some(key))),
+                None => numbering.next(&key_of(&record, None)),
             };
             if rule.is_none() && is_unnamed(&record) {
                 found.push(of(&record, before, key));
@@ -76,11 +76,14 @@ fn of(record: &DataRecord<'_>, before: usize, key: String) -> Unnamed {
     }
 }
 
-fn key_of(record: &DataRecord<'_>) -> String {
+fn key_of(record: &DataRecord<'_>, of_rule: Option<&str>) -> String {
     let dib = &record.dib;
     let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
     let modifiers: Vec<Modifier> = record.vib.modifiers().collect();
-    key::of(what(record).0, dib.function, place, &modifiers)
+    match of_rule {
+        Some(key) => key::of_rule(key, dib.function, place, &modifiers),
+        None => key::of(what(record).0, dib.function, place, &modifiers),
+    }
 }
 
 /// Whether the codes of the record leave open what it measures.

@@ -9,6 +9,7 @@ mod mutations; // damaged telegrams never panic, loop or eat memory
 mod normalise; // whole telegrams to readings: keys, units, exact values
 mod pitfalls; // what other decoders get wrong
 mod records; // what holds of every record, whatever its bytes
+mod rules; // what a rule makes of a record, up to Home Assistant
 mod search; // finding the meters of a segment
 mod telegrams; // the golden files of tests/telegrams
 

@@ -10,6 +10,7 @@ use crate::config::profiles::built_in;
 use crate::config::{Config, Expose, Hat, PasswordSource, Port, Problems};
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::measure::profile::Pattern;
 
 const METER: &str = "[[meter]]\nname = \"m\"\naddress = 1\n";
 
@@ -105,7 +106,7 @@ fn every_value_arrives_as_it_is_meant() {
         ([0xB1, 0x0F].as_slice(), &Expose::Keys(vec!["volume".into()]))
     );
     let rule = &meter.records[0];
-    assert_eq!(rule.select.dif_vif, Some((vec![0x8C, 0x10], vec![0x13])));
+    assert_eq!((&rule.select.dif, &rule.select.vif), (&Pattern::parse("8C10"), &Pattern::parse("13")));
     assert_eq!(rule.scale.map(|scale| scale.to_string()).as_deref(), Some("0.1000000000000000000000000001"));
     assert_eq!(rule.offset.map(|offset| offset.to_string()).as_deref(), Some("-2.5"));
 }
@@ -183,8 +184,13 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
         ("index = 1\nscale = 0", 9, "not 0"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
-        ("dif = \"0C\"", 7, "without `vif`"),
-        ("dif = \"0C\"\nvif = \"FD\"", 7, "bit 7"),
+        ("dif = \"0C\"\nvif = \"FD\"", 7, "such as \"7D\""),
+        ("vif = \"FF 59 ??\"", 7, "such as \"FFD9??\""),
+        ("dif = \"04 8\"", 7, "such as \"8C10\""),
+        ("dif = \"0C8?\"", 7, "such as \"8C0?\""),
+        ("vif = \"FD3A\"\nkey = \"_*\"", 7, "or has _* in it"),
+        ("vif = \"FD3A\"\nicon = \"water\"", 8, "such as \"mdi:water\""),
+        ("vif = \"FD3A\"\nenabled = 1", 11, "true or false"),
         ("index = 1\nstate_class = \"sum\"", 15, "\"total_increasing\""),
     ] {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
@@ -366,8 +372,6 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[[bus]]"), _) => "name = \"b\"\n",
             (Some("[[meter]]"), Some("secondary")) => "name = \"m\"\n",
             (Some("[[meter]]"), _) => "name = \"m\"\naddress = 1\n",
-            (Some("[[meter.record]]"), Some("dif")) => "vif = \"13\"\n",
-            (Some("[[meter.record]]"), Some("vif")) => "dif = \"0C\"\n",
             (Some("[[meter.record]]"), Some("index")) => "",
             (Some("[[meter.record]]" | "[[profile.record]]"), _) => "index = 1\n",
             (Some("[[profile]]"), Some("title" | "manufacturer" | "version" | "medium")) => "name = \"p\"\n",

@@ -18,6 +18,7 @@ use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::medium;
 use crate::measure::Measurement;
+use crate::measure::medium::{Kind, kind};
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Device, Origin, PROGRAM, Root, sorted, text};
@@ -214,10 +215,10 @@ impl Announcer {
     fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
         let medium = meter.identity.map(SecondaryAddress::medium);
         let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
-        let title = measurement.presentation.title.clone();
+        let kind = medium.map_or(Kind::Other, kind);
         Component {
             uniq_id: Some(format!("{id}_{}", measurement.key)),
-            name: Some(title.unwrap_or_else(|| name::title(&measurement.key))),
+            name: Some(name::of(measurement, kind)),
             def_ent_id: Some(entity_id("sensor", meter, &measurement.key)),
             dev_cla: shown.device_class,
             unit_of_meas: shown.unit,

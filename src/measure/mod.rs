@@ -2,13 +2,14 @@
 //!
 //! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
 //! unit that is published, `normalise` makes a
-//! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
+//! [`Reading`] of the telegrams of one readout, `maker` what a maker's codes mean, `profile` the rules a user or a built-in profile adds,
 //! `unnamed` the records that wait for such a rule.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
 pub mod unit;
 pub mod medium;
+pub mod maker;
 pub mod key;
 pub mod quantities;
 pub mod normalise;

@@ -9,18 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::SystemTime;
 
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
-use crate::mbus::application::value::Value;
+use crate::mbus::application::value::{RecordError, Value};
 use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
+use crate::measure::maker;
 use crate::measure::profile::{Facts, Presentation, Profile, RecordRule, Rules};
 use crate::measure::quantities::{Sort, is_text, of_unit, row};
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
@@ -67,7 +69,7 @@ pub fn reading(
     let telegrams: Vec<_> = frames.iter().map(|frame| parse(frame)).collect();
     let device = device(telegrams.iter().flatten());
     device.identity.into_iter().for_each(|identity| opener.identify(identity));
-    let mut collector = Collector::new(meter, Rules::new(meter.rules, meter.profile, meter.profiles, device.identity));
+    let mut collector = Collector::new(meter, device.identity);
     for (frame, telegram) in frames.iter().zip(&telegrams) {
         match telegram {
             Ok(telegram) => collector.telegram(telegram, opener),
@@ -123,6 +125,7 @@ pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a
 struct Collector<'a> {
     meter: &'a MeterRules<'a>,
     rules: Rules<'a>,
+    maker: Option<Manufacturer>,
     numbering: Numbering,
     /// Records of the telegrams before this one.
     before: usize,
@@ -133,10 +136,11 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(meter: &'a MeterRules<'a>, rules: Rules<'a>) -> Self {
+    fn new(meter: &'a MeterRules<'a>, identity: Option<SecondaryAddress>) -> Self {
         Self {
             meter,
-            rules,
+            rules: Rules::new(meter.rules, meter.profile, meter.profiles, identity),
+            maker: identity.map(SecondaryAddress::manufacturer),
             numbering: Numbering::default(),
             before: 0,
             repeated: BTreeSet::new(),
@@ -186,8 +190,10 @@ impl<'a> Collector<'a> {
 
     fn record(&mut self, record: &DataRecord<'_>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
-        let named = |modifier: &Modifier| modifier.name().is_some();
-        let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
+        let (mut modifiers, reported) = maker::understood(self.maker, quantity, record.vib.modifiers());
+        modifiers.retain(|modifier| modifier.name().is_some());
+        let record =
+            &DataRecord { value: reported.map_or(record.value, |error| Err(RecordError::Reported(error))), ..*record };
         let rule = self.rules.rule(&facts(record, quantity, self.before));
         let Some(key) = self.key(record, quantity, &modifiers, rule, head) else { return };
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {

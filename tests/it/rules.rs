@@ -154,3 +154,21 @@ fn one_rule_for_many_records_keeps_what_tells_them_apart() {
         ]
     );
 }
+
+#[test]
+fn a_maker_who_has_phases_of_his_own_gets_the_standards_keys_and_totals() {
+    let of = |maker: &str, records: &str| {
+        let telegram = telegram((maker, 0x20, ELECTRICITY), records);
+        seen(&read(&configured("[[profile]]\nname = \"none\"\nmanufacturer = \"ABB\"\n"), &[telegram]))
+    };
+    let records = "0E 84 FF 81 00 10 00 00 00 00 00  0E 84 FF 82 15 00 00 00 00 00 00  02 FD C8 FF 85 00 A0 0F";
+    assert_eq!(
+        of("ABB", records),
+        [
+            "energy_l1 0.1 kWh [energy, total_increasing]",
+            "energy_l2 null kWh [energy, total_increasing]",
+            "voltage_l1_l2 400 V [voltage, measurement]",
+        ]
+    );
+    assert_eq!(of("PAD", "02 FD C8 FF 01 FC 08"), ["voltage_manufacturer_01 230 V [voltage, measurement]"]);
+}

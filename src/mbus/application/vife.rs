@@ -102,6 +102,8 @@ impl Modifier {
     pub const IMPORT_MINUS_EXPORT: Self = Self::Extended(0x0C);
     /// Energy and the like that the meter's owner takes from the grid.
     pub const IMPORT: Self = Self::Combinable(0x3B);
+    /// What he gives to the grid.
+    pub const EXPORT: Self = Self::Combinable(0x3C);
 
     /// Whether it only says which part of the quantity is counted, or how: a direction, a phase, a
     /// quadrant, a standard. With any other one the value is something else (an average, a limit, a

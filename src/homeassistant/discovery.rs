@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
-use crate::mbus::address::SecondaryAddress;
-use crate::mbus::medium;
-use crate::measure::Measurement;
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::{maker, medium};
 use crate::measure::medium::{Kind, kind};
+use crate::measure::profile::Product;
+use crate::measure::{Measured, Measurement};
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Device, Origin, PROGRAM, Root, sorted, text};
@@ -63,6 +65,8 @@ pub struct MeterDevice<'a> {
     pub title: Option<&'a str>,
     /// Who answers.
     pub identity: Option<SecondaryAddress>,
+    /// What its profile says of it.
+    pub product: Option<&'a Product>,
     /// Whether two configured meters have this identity.
     pub shares_identity: bool,
     /// Whether another meter answered under this name before: entity ids then end in the new id, so
@@ -335,17 +339,31 @@ pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
     document.unwrap_or_else(|| payload.to_owned())
 }
 
+/// Maker and model are what the meter says, else its profile, else the code of the maker and the medium.
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     let identity = meter.identity;
+    let named = |text: &String| text.chars().any(char::is_alphabetic);
+    let product = |field: fn(&Product) -> &Option<String>| meter.product.and_then(|product| field(product).clone());
+    let code = |code: Manufacturer| maker::name(code).map_or_else(|| code.to_string(), str::to_owned);
+    let maker = said(meter, Known::Manufacturer).filter(named).or_else(|| product(|product| &product.maker));
+    let model = said(meter, Known::Model).filter(named).or_else(|| product(|product| &product.model));
     Device {
         ids: [id],
         name: device_name(meter.name, meter.title),
-        mf: identity.map(|i| i.manufacturer().to_string()),
-        mdl: identity.map(|i| name::title(medium::name(i.medium()))),
-        sw: identity.map(|i| i.version().to_string()),
+        mf: maker.or_else(|| identity.map(|i| code(i.manufacturer()))),
+        mdl: model.or_else(|| identity.map(|i| name::title(medium::name(i.medium())))),
+        sw: said(meter, Known::FirmwareVersion).or_else(|| said(meter, Known::SoftwareVersion)),
+        hw: said(meter, Known::HardwareVersion),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         via_device: Some(bridge),
     }
+}
+
+/// A text that the meter says of itself.
+fn said(meter: &MeterDevice<'_>, known: Known) -> Option<String> {
+    let is_said = |m: &&Measurement| m.quantity == Quantity::Known(known) && m.storage_number == 0;
+    let Measured::Text(text) = &meter.measurements.iter().find(is_said)?.value else { return None };
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {

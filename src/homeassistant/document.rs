@@ -32,6 +32,8 @@ pub(super) struct Device {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sw: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) via_device: Option<String>,

@@ -63,14 +63,21 @@ mod tests {
     use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
     use crate::mbus::decimal::Decimal;
     use crate::measure::normalise::MeterRules;
-    use crate::measure::profile::{Pattern, Presentation, Profile, RecordRule, Selector};
+    use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
     use std::collections::BTreeMap;
 
     fn profile(name: &str, manufacturer: &str, key: &str) -> Profile {
         let records = vec![RecordRule { key: Some(key.to_owned()), ..RecordRule::default() }];
-        let manufacturer =
-            SecondaryAddress::parse(&format!("00000001{manufacturer}0103")).ok().map(|a| a.manufacturer());
-        Profile { name: name.to_owned(), title: String::new(), manufacturer, version: None, medium: None, records }
+        let address = SecondaryAddress::parse(&format!("00000001{manufacturer}0103")).expect("an address");
+        Profile {
+            name: name.to_owned(),
+            title: String::new(),
+            product: Product::default(),
+            manufacturer: vec![address.manufacturer()],
+            version: vec![],
+            medium: vec![],
+            records,
+        }
     }
 
     fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {

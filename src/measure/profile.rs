@@ -12,14 +12,25 @@ pub struct Profile {
     pub name: String,
     /// What it is for, in words.
     pub title: String,
-    /// Which meters it is for; `None` fields match any. No field at all: only by name.
-    pub manufacturer: Option<Manufacturer>,
+    /// What the maker calls the model, and himself: for meters that do not say it.
+    pub product: Product,
+    /// Which meters it is for: any of each list, of an empty one all. All three empty: only by name.
+    pub manufacturer: Vec<Manufacturer>,
     /// The header's version.
-    pub version: Option<u8>,
+    pub version: Vec<u8>,
     /// The header's device type.
-    pub medium: Option<u8>,
+    pub medium: Vec<u8>,
     /// Tried in order; the first that selects a record is used.
     pub records: Vec<RecordRule>,
+}
+
+/// A model and its maker as people know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Product {
+    /// `iEM3135`.
+    pub model: Option<String>,
+    /// `Schneider Electric`.
+    pub maker: Option<String>,
 }
 
 /// One rule: which records, and what to do with them.
@@ -161,19 +172,23 @@ impl Profile {
     /// Whether it is for this meter. One that names no manufacturer, version or medium is used by name only.
     #[must_use]
     pub fn matches(&self, meter: SecondaryAddress) -> bool {
-        let by_name_only = self.manufacturer.is_none() && self.version.is_none() && self.medium.is_none();
+        let by_name_only = self.manufacturer.is_empty() && self.version.is_empty() && self.medium.is_empty();
         !by_name_only
-            && self.manufacturer.is_none_or(|manufacturer| manufacturer == meter.manufacturer())
-            && self.version.is_none_or(|version| version == meter.version())
-            && self.medium.is_none_or(|medium| medium == meter.medium())
+            && is_one(&self.manufacturer, meter.manufacturer())
+            && is_one(&self.version, meter.version())
+            && is_one(&self.medium, meter.medium())
     }
+}
+
+fn is_one<T: PartialEq>(list: &[T], one: T) -> bool {
+    list.is_empty() || list.contains(&one)
 }
 
 /// The rules that apply to one meter.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
     own: &'a [RecordRule],
-    profile: &'a [RecordRule],
+    profile: Option<&'a Profile>,
 }
 
 impl<'a> Rules<'a> {
@@ -185,16 +200,22 @@ impl<'a> Rules<'a> {
         profiles: &'a [Profile],
         identity: Option<SecondaryAddress>,
     ) -> Self {
-        let chosen = match named {
+        let profile = match named {
             Some(name) => profiles.iter().find(|profile| profile.name == name),
             None => identity.and_then(|meter| profiles.iter().find(|profile| profile.matches(meter))),
         };
-        Self { own, profile: chosen.map_or(&[], |profile| &profile.records) }
+        Self { own, profile }
     }
 
     /// All of them, in the order in which they are tried.
     pub fn iter(&self) -> impl Iterator<Item = &'a RecordRule> {
-        self.own.iter().chain(self.profile)
+        self.own.iter().chain(self.profile.into_iter().flat_map(|profile| &profile.records))
+    }
+
+    /// What the profile says of the model.
+    #[must_use]
+    pub fn product(&self) -> Option<&'a Product> {
+        self.profile.map(|profile| &profile.product)
     }
 
     /// The first rule that selects the record.
@@ -206,7 +227,7 @@ impl<'a> Rules<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Pattern, Profile, RecordRule, Rules, Selector};
+    use super::{Facts, Pattern, Product, Profile, RecordRule, Rules, Selector};
     use crate::mbus::address::{Manufacturer, SecondaryAddress};
     use crate::mbus::application::quantity::{Function, Known, Quantity};
 
@@ -272,16 +293,18 @@ mod tests {
         let profile = |name: &str, manufacturer: &str, medium| Profile {
             name: name.to_owned(),
             title: String::new(),
-            manufacturer: Manufacturer::from_letters(manufacturer),
-            version: None,
+            product: Product::default(),
+            manufacturer: Manufacturer::from_letters(manufacturer).into_iter().collect(),
+            version: vec![],
             medium,
             records: vec![keyed(name, Selector::default())],
         };
         let profiles = [
-            profile("by_name", "", None),
-            profile("other", "KAM", None),
-            profile("ats", "ATS", Some(4)),
-            profile("late", "ATS", None),
+            profile("by_name", "", vec![]),
+            profile("other", "KAM", vec![]),
+            profile("heat", "ATS", vec![6, 7]),
+            profile("ats", "ATS", vec![3, 4]),
+            profile("late", "ATS", vec![]),
         ];
         let own = [keyed("own", Selector { storage: Some(7), ..Selector::default() })];
         let key = |rules: Rules<'_>, storage| {

@@ -12,6 +12,7 @@ use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterD
 use mbushat::mbus::application::opener::Opener;
 use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
+use mbushat::measure::profile::Product;
 use mbushat::measure::{Measurement, Reading};
 use mbushat::mqtt::topic::Topics;
 
@@ -93,6 +94,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         name,
         title: None,
         identity: reading.device.identity,
+        product: None,
         shares_identity: false,
         replaces_another: false,
         state_topic: &state,
@@ -147,6 +149,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         name,
         title: Some("Kessel im Keller"),
         identity: reading.device.identity,
+        product: None,
         shares_identity: false,
         replaces_another: false,
         state_topic: "s",
@@ -263,4 +266,24 @@ fn a_document_stays_within_its_size_and_gives_up_what_is_disabled_first() {
     for kept in ["energy", "power", "read-now", "last-read"] {
         assert!(document.components.contains_key(kept), "{kept}");
     }
+}
+
+#[test]
+fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
+    let dev = |records: &str, product: Option<&'static Product>| {
+        let reading = read(0x1234_5678, (0x02, records));
+        let value = as_written(&document("m", &reading, |device| device.product = product));
+        ["mf", "mdl", "sw", "hw"]
+            .map(|field| value["payload"]["dev"][field].as_str().unwrap_or("-").to_owned())
+            .join(", ")
+    };
+    let product = Product { model: Some("B23".to_owned()), maker: Some("Janitza".to_owned()) };
+    let product: &Product = Box::leak(Box::new(product));
+    let energy = "04 03 01 00 00 00";
+    assert_eq!(dev(energy, None), "Kamstrup, Electricity, -, -");
+    assert_eq!(dev(energy, Some(product)), "Janitza, B23, -, -");
+    // Acme, X1, firmware 2.1, hardware 3
+    let says = "04 03 01 00 00 00 0D FD 0A 04 65 6D 63 41 0D FD 0C 02 31 58 0D FD 0E 03 31 2E 32 02 FD 0D 03 00";
+    assert_eq!(dev(says, Some(product)), "Acme, X1, 2.1, 3");
+    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, -, -", "a mere number");
 }

@@ -10,7 +10,7 @@ use crate::mbus::address::Manufacturer;
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
-use crate::measure::profile::{Pattern, Presentation, Profile, RecordRule, Selector};
+use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
 
 pub(super) const RECORD: Kind = Kind {
     name: "[[meter.record]]",
@@ -37,8 +37,10 @@ pub(super) const RECORD: Kind = Kind {
     ],
 };
 
-pub(super) const PROFILE: Kind =
-    Kind { name: "[[profile]]", keys: &["name", "title", "manufacturer", "version", "medium", "record"] };
+pub(super) const PROFILE: Kind = Kind {
+    name: "[[profile]]",
+    keys: &["name", "title", "model", "maker", "manufacturer", "version", "medium", "record"],
+};
 
 /// Keys that select, one of which a rule must have.
 const SELECTORS: [&str; 8] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif"];
@@ -72,14 +74,31 @@ fn profile(keys: &mut Reader<'_, '_>, table_at: Place) -> Profile {
     Profile {
         title: keys.text("title").unwrap_or_else(|| name.clone()),
         name,
-        manufacturer: keys.parsed("manufacturer", letters, manufacturer),
-        version: keys.whole("version", 0..=255),
-        medium: keys.read("medium", "a device type such as \"water\", or its number 0 to 255", device_type),
+        product: Product { model: keys.text("model"), maker: keys.text("maker") },
+        manufacturer: some(keys, "manufacturer", letters, manufacturer),
+        version: some(keys, "version", "a whole number from 0 to 255, without quotes", byte),
+        medium: some(keys, "medium", "a device type such as \"water\", or its number 0 to 255", device_type),
         records: rules(&keys.tables("record", "profile.record"), keys.problems),
     }
 }
 
-fn manufacturer(text: &str) -> Option<Manufacturer> {
+/// One value or a list of them.
+fn some<T>(keys: &mut Reader<'_, '_>, key: &str, expected: &str, parse: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    let expected = format!("{expected}, or a list of such");
+    let values = keys.read(key, expected, |value| match value {
+        Value::Array(items) if !items.is_empty() => items.iter().map(|item| parse(&item.value)).collect(),
+        one => parse(one).map(|one| vec![one]),
+    });
+    values.unwrap_or_default()
+}
+
+fn byte(value: &Value) -> Option<u8> {
+    let Value::Number(digits) = value else { return None };
+    digits.parse().ok()
+}
+
+fn manufacturer(value: &Value) -> Option<Manufacturer> {
+    let Value::Text(text) = value else { return None };
     match spelling::hex(text).as_deref() {
         Some([high, low]) => Some(Manufacturer(u16::from_be_bytes([*high, *low]))),
         _ => Manufacturer::from_letters(text),

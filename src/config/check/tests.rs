@@ -198,6 +198,22 @@ fn each_mistake_is_named_with_its_place() {
     }
 }
 
+#[test]
+fn a_profile_is_for_one_meter_or_for_any_of_a_list() {
+    let profile = |lines: &str| config_with(&format!("{METER}[[profile]]\nname = \"p\"\n{lines}\n"), None);
+    let config =
+        profile("manufacturer = [\"SBC\", \"0000\"]\nversion = [18, 22]\nmedium = \"electricity\"\nmodel = \"ALE3\"");
+    let config = config.expect("good");
+    let first = config.profiles.first().expect("the file's own");
+    let manufacturers: Vec<u16> = first.manufacturer.iter().map(|manufacturer| manufacturer.0).collect();
+    assert_eq!((manufacturers.as_slice(), first.version.as_slice()), ([0x4C43, 0].as_slice(), [18, 22].as_slice()));
+    assert_eq!((first.medium.as_slice(), first.product.model.as_deref()), ([2].as_slice(), Some("ALE3")));
+    for wrong in ["version = []", "version = [1, 256]", "medium = [\"reserved\"]", "manufacturer = [1]"] {
+        let problems = profile(wrong).expect_err(wrong).to_string();
+        assert!(problems.contains("or a list of such"), "{problems}");
+    }
+}
+
 fn assert_one(text: &str, place: &str, words: &str) {
     let problems = problems(text);
     let [problem] = problems.as_slice() else { panic!("one problem in {text:?}: {problems:#?}") };
@@ -374,7 +390,9 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[[meter]]"), _) => "name = \"m\"\naddress = 1\n",
             (Some("[[meter.record]]"), Some("index")) => "",
             (Some("[[meter.record]]" | "[[profile.record]]"), _) => "index = 1\n",
-            (Some("[[profile]]"), Some("title" | "manufacturer" | "version" | "medium")) => "name = \"p\"\n",
+            (Some("[[profile]]"), Some("title" | "model" | "maker" | "manufacturer" | "version" | "medium")) => {
+                "name = \"p\"\n"
+            }
             _ => "",
         };
         let header = match table {

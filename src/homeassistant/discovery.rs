@@ -359,9 +359,10 @@ fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     }
 }
 
-/// A text that the meter says of itself.
+/// A text that the meter says of itself, under the standard's code or one of its own that a rule names so.
 fn said(meter: &MeterDevice<'_>, known: Known) -> Option<String> {
-    let is_said = |m: &&Measurement| m.quantity == Quantity::Known(known) && m.storage_number == 0;
+    let is_said =
+        |m: &&Measurement| (m.quantity == Quantity::Known(known) || m.key == known.name()) && m.storage_number == 0;
     let Measured::Text(text) = &meter.measurements.iter().find(is_said)?.value else { return None };
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }

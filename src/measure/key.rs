@@ -27,8 +27,7 @@ pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Mod
 /// but for the subunit and the codes of the manufacturer, which the rule is there to name.
 #[must_use]
 pub fn of_rule(key: &str, function: Function, place: Place, modifiers: &[Modifier]) -> String {
-    let named = |modifier: &&Modifier| !matches!(modifier, Modifier::Manufacturer(_));
-    let modifiers: Vec<Modifier> = modifiers.iter().filter(named).copied().collect();
+    let modifiers: Vec<Modifier> = modifiers.iter().copied().filter(|m| !m.is_manufacturers()).collect();
     key.replacen("_*", &differences(function, Place { subunit: 0, ..place }, &modifiers), 1)
 }
 

@@ -309,7 +309,7 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
 /// The modifiers without the manufacturer's codes where a rule gives the key: it says what they mean.
 fn left_open(mut modifiers: Vec<Modifier>, rule: Option<&RecordRule>) -> Vec<Modifier> {
     let named = rule.is_some_and(|rule| rule.key.is_some());
-    modifiers.retain(|modifier| !named || !matches!(modifier, Modifier::Manufacturer(_)));
+    modifiers.retain(|modifier| !named || !modifier.is_manufacturers());
     modifiers
 }
 

@@ -8,7 +8,6 @@ use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::record::DataRecord;
-use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::maker;
@@ -99,5 +98,5 @@ fn is_unnamed(record: &DataRecord<'_>, maker: Option<Manufacturer>) -> bool {
         Quantity::Unknown { .. } => true,
     };
     let (modifiers, _) = maker::understood(maker, what(record).0, record.vib.modifiers());
-    quantity || modifiers.iter().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
+    quantity || modifiers.iter().any(|modifier| modifier.is_manufacturers())
 }

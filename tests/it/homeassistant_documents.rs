@@ -10,6 +10,7 @@ use serde_json::Value;
 use mbushat::config::{Bus, Hat, HomeAssistant, Port};
 use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
 use mbushat::mbus::application::opener::Opener;
+use mbushat::mbus::application::quantity::Known;
 use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
 use mbushat::measure::profile::Product;
@@ -286,4 +287,8 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
     let says = "04 03 01 00 00 00 0D FD 0A 04 65 6D 63 41 0D FD 0C 02 31 58 0D FD 0E 03 31 2E 32 02 FD 0D 03 00";
     assert_eq!(dev(says, Some(product)), "Acme, X1, 2.1, 3");
     assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, -, -", "a mere number");
+    let mut reading = read(0x1234_5678, (0x02, "0D FD 0C 02 31 58"));
+    reading.measurements[0].quantity = Known::ManufacturerSpecific.into();
+    let of_a_rule = as_written(&document("m", &reading, |_| ()));
+    assert_eq!(of_a_rule["payload"]["dev"]["mdl"], "X1", "under a code of its own that a rule names so");
 }

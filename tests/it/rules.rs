@@ -41,6 +41,11 @@ pub(crate) fn configured(rules: &str) -> Config {
 
 /// The reading of these telegrams by the configuration.
 pub(crate) fn read(config: &Config, telegrams: &[Vec<u8>]) -> Reading {
+    try_to_read(config, telegrams).expect("a reading")
+}
+
+/// The same of telegrams that may say nothing.
+pub(crate) fn try_to_read(config: &Config, telegrams: &[Vec<u8>]) -> Option<Reading> {
     let units: BTreeMap<String, Unit> = BTreeMap::new();
     let meter = MeterRules {
         name: "m",
@@ -51,22 +56,26 @@ pub(crate) fn read(config: &Config, telegrams: &[Vec<u8>]) -> Reading {
         units: &units,
     };
     let when = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
-    reading(telegrams, &meter, &mut Opener::default(), when).expect("a reading")
+    reading(telegrams, &meter, &mut Opener::default(), when).ok()
 }
 
-/// Each measurement as `key value unit [class, state class]`, with `off` where it starts disabled.
+/// Each measurement as `key value unit [class, state class]`, with `off` where it starts disabled, `diagnostic` where
+/// it is one and starts enabled.
 pub(crate) fn seen(reading: &Reading) -> Vec<String> {
     let medium = reading.device.identity.map(|identity| identity.medium());
     let line = |m: &Measurement| {
         let shown = class::shown(m, &reading.measurements, medium, (2026, 11));
-        assert_eq!(shown.diagnostic, !shown.enabled, "{}", m.key);
         let value = match &m.value {
             Measured::Invalid => "null".to_owned(),
             value => payload::plain_value(value),
         };
         let classes: Vec<&str> = [shown.device_class, shown.state_class].into_iter().flatten().collect();
         let classes = if classes.is_empty() { String::new() } else { format!("[{}]", classes.join(", ")) };
-        let off = if shown.enabled { "" } else { "off" };
+        let off = match (shown.enabled, shown.diagnostic) {
+            (true, false) => "",
+            (true, true) => "diagnostic",
+            (false, _) => "off",
+        };
         let words = [&m.key, value.as_str(), m.unit.name(), &classes, off];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     };

@@ -105,6 +105,12 @@ impl Modifier {
     /// What he gives to the grid.
     pub const EXPORT: Self = Self::Combinable(0x3C);
 
+    /// Whether only the manufacturer knows what it says.
+    #[must_use]
+    pub const fn is_manufacturers(self) -> bool {
+        matches!(self, Self::Manufacturer(_) | Self::Combinable(0x7F))
+    }
+
     /// Whether it only says which part of the quantity is counted, or how: a direction, a phase, a
     /// quadrant, a standard. With any other one the value is something else (an average, a limit, a
     /// rate, a balance).

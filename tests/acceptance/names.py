@@ -96,7 +96,7 @@ def seen(program, file):
     telegrams = [telegram for telegram in telegrams if telegram.startswith("68") and len(telegram) > 30]
     for reading, telegram in zip(readings(program, telegrams), decoded(program, telegrams)):
         if reading:
-            header = telegram["header"] or {}
+            header = telegram.get("header") or {}
             meter = f'{header.get("manufacturer", "---")} {header.get("version", 0):02X}h {header.get("medium", {}).get("name")}'
             yield meter, pairs(telegram["records"], reading["measurements"])
 

@@ -511,6 +511,41 @@ fn a_zpa_has_abbs_status_behind_its_phases() {
     );
 }
 
+#[test]
+fn an_engelmann_sensostar_has_pulse_inputs() {
+    assert_eq!(
+        shown(
+            ("EFE", 0x00, 0x0D),
+            &["04 06 64 00 00 00", "84 10 06 05 00 00 00", "84 80 40 13 E8 03 00 00", "C4 C0 40 13 01 00 00 00"]
+        ),
+        [
+            "energy 100 kWh [energy, total_increasing]",
+            "energy_tariff_1 5 kWh [energy, total_increasing] off",
+            "input_2 1 m³ [volume, total_increasing]",
+            "input_3_storage_1 0.001 m³ [volume] off",
+        ]
+    );
+}
+
+#[test]
+fn a_gossen_u189_tells_active_from_reactive_power() {
+    let voltages = "82 40 FD 48 FC 08 82 80 40 FD 48 FD 08 82 C0 40 FD 48 FE 08";
+    let currents = "82 40 FD 59 E8 03 82 80 40 FD 59 E9 03 82 C0 40 FD 59 EA 03";
+    assert_eq!(
+        shown(("GMC", 0xE6, ELECTRICITY), &[voltages, currents, "82 40 2B 58 02", "82 40 2B D4 FE"]),
+        [
+            "voltage_l1 230 V [voltage, measurement]",
+            "voltage_l2 230.1 V [voltage, measurement]",
+            "voltage_l3 230.2 V [voltage, measurement]",
+            "current_l1 1 A [current, measurement]",
+            "current_l2 1.001 A [current, measurement]",
+            "current_l3 1.002 A [current, measurement]",
+            "power 600 W [power, measurement]",
+            "reactive_power -300 var [reactive_power, measurement]",
+        ]
+    );
+}
+
 /// Also over the telegrams of a file: `MBUSHAT_TELEGRAMS=FILE cargo test models`, as for `mutations`.
 #[test]
 fn no_meter_with_a_profile_has_a_key_made_of_its_makers_code() {

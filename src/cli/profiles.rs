@@ -48,7 +48,7 @@ Examples:
   mbushat profiles unknown 48 --port /dev/ttyUSB0
 
 Paste the rules below the meter's [[meter]] and write what its manual says into
-them; as they are printed, they change nothing yet.")]
+them; as they are printed, they publish each value as it comes.")]
     Unknown {
         /// A name of the configuration, a primary address (0 to 250) or a secondary address
         meter: String,

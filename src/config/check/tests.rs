@@ -186,6 +186,7 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"\nvif = \"FD\"", 7, "such as \"7D\""),
         ("vif = \"FF 59 ??\"", 7, "such as \"FFD9??\""),
+        ("vif = \"FF5900\"", 7, "such as \"FFD900\""),
         ("dif = \"04 8\"", 7, "such as \"8C10\""),
         ("dif = \"0C8?\"", 7, "such as \"8C0?\""),
         ("vif = \"FD3A\"\nkey = \"_*\"", 7, "or has _* in it"),

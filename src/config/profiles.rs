@@ -5,6 +5,7 @@ use crate::measure::profile::Profile;
 
 const FILES: &[&str] = &[
     include_str!("../../config/profiles/abb.toml"),
+    include_str!("../../config/profiles/algodue.toml"),
     include_str!("../../config/profiles/apator_na1.toml"),
     include_str!("../../config/profiles/ats_ec20.toml"),
     include_str!("../../config/profiles/eastron_sdm220.toml"),

@@ -292,3 +292,17 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
     let of_a_rule = as_written(&document("m", &reading, |_| ()));
     assert_eq!(of_a_rule["payload"]["dev"]["mdl"], "X1", "under a code of its own that a rule names so");
 }
+
+#[test]
+fn a_rule_gives_an_icon_and_decides_what_starts_enabled() {
+    let mut reading = read(0x1234_5678, HEAT);
+    for measurement in &mut reading.measurements {
+        measurement.presentation.enabled = Some(measurement.key == "fabrication_number");
+        measurement.presentation.icon = Some("mdi:barcode".to_owned());
+    }
+    let document = as_written(&document("heat", &reading, |_| ()));
+    let components = &document["payload"]["cmps"];
+    let (number, energy) = (&components["fabrication_number"], &components["energy"]);
+    assert_eq!((number["ic"].as_str(), number.get("en"), number.get("ent_cat")), (Some("mdi:barcode"), None, None));
+    assert_eq!((energy["en"].as_bool(), energy["ent_cat"].as_str()), (Some(false), Some("diagnostic")));
+}

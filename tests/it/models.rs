@@ -256,7 +256,7 @@ fn a_finder_7e_is_a_saia_whose_tariffs_are_its_totals() {
         ),
         [
             "energy_tariff_1 12.34 kWh [energy, total_increasing]",
-            "energy_resettable_tariff_1 2.34 kWh [energy] off",
+            "energy_resettable_tariff_1 2.34 kWh [energy, total_increasing] off",
             "voltage_l1 230 V [voltage, measurement]",
             "current_l2 1.2 A [current, measurement]",
             "power_l3 90 W [power, measurement]",
@@ -508,6 +508,17 @@ fn a_zpa_has_abbs_status_behind_its_phases() {
             "current_l2 null A [current, measurement]",
             "power 10 W [power, measurement]",
         ]
+    );
+}
+
+#[test]
+fn an_algodue_has_phases_and_publishes_what_has_no_scale_as_counted() {
+    assert_eq!(
+        shown(
+            ("ALG", 0x04, ELECTRICITY),
+            &["04 FD C8 FF 06 A0 0F 00 00", "02 FF 84 FF 03 B6 03", "86 80 40 FF 90 FF 00 64 00 00 00 00 00"]
+        ),
+        ["voltage_l2_l3 400 V [voltage, measurement]", "power_factor_l3 950 off", "reactive_power 100 off"]
     );
 }
 

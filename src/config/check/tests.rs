@@ -89,6 +89,8 @@ fn every_value_arrives_as_it_is_meant() {
         scale = 0.1000000000000000000000000001
         offset = "-2.50"
         unit = "L"
+        enabled = false
+        icon = "mdi:water-pump"
         "#,
     );
     assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("2001:db8::1", 8883));
@@ -108,6 +110,7 @@ fn every_value_arrives_as_it_is_meant() {
     let rule = &meter.records[0];
     assert_eq!((&rule.select.dif, &rule.select.vif), (&Pattern::parse("8C10"), &Pattern::parse("13")));
     assert_eq!(rule.scale.map(|scale| scale.to_string()).as_deref(), Some("0.1000000000000000000000000001"));
+    assert_eq!((rule.presentation.enabled, rule.presentation.icon.as_deref()), (Some(false), Some("mdi:water-pump")));
     assert_eq!(rule.offset.map(|offset| offset.to_string()).as_deref(), Some("-2.5"));
 }
 

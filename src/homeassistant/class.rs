@@ -116,7 +116,8 @@ fn state_class(measurement: &Measurement) -> Option<&'static str> {
 }
 
 /// Whether it is a diagnostic, and whether it starts enabled: what happened in the past or at an extreme
-/// starts disabled, and so does what describes the meter, or counts at one tariff of what there is a total of.
+/// starts disabled, and so does what describes the meter, is about a quantity (a limit, a pulse value), or counts
+/// at one tariff of what there is a total of.
 fn category(measurement: &Measurement, all: &[Measurement]) -> (bool, bool) {
     if let Some(enabled) = measurement.presentation.enabled {
         return (!enabled, enabled);
@@ -128,6 +129,9 @@ fn category(measurement: &Measurement, all: &[Measurement]) -> (bool, bool) {
         return (true, false);
     }
     let Quantity::Known(known) = measurement.quantity else { return (true, false) };
+    if measurement.modifiers.iter().any(|modifier| modifier.is_detail()) {
+        return (true, false);
+    }
     match row(known).role {
         Role::Main => (false, true),
         Role::Health => (true, true),
@@ -154,7 +158,7 @@ fn precision(measurement: &Measurement) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measurement, Shown, shown};
+    use super::{Measurement, Modifier, Shown, shown};
     use crate::mbus::application::quantity::Known;
     use crate::measure::sample;
 
@@ -181,6 +185,15 @@ mod tests {
         let power = sample::number("power", Known::Power, "1");
         assert_eq!(seen(&[tariff.clone(), last_year, power]), (true, false));
         assert_eq!(seen(&[tariff.clone(), total]), (false, true));
+    }
+
+    #[test]
+    fn a_limit_or_a_pulse_value_is_no_measurement_to_start_with() {
+        let volume = sample::number("volume", Known::Volume, "1");
+        for (code, enabled) in [(0x28, false), (0x48, false), (0x54, false), (0x12, true), (0x3C, true), (0x7F, true)] {
+            let modifiers = vec![Modifier::Combinable(code)];
+            assert_eq!(of(&Measurement { modifiers, ..volume.clone() }).enabled, enabled, "{code:02X}");
+        }
     }
 
     #[test]

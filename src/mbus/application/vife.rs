@@ -123,6 +123,13 @@ impl Modifier {
         }
     }
 
+    /// Whether the value is something about the quantity: a rate or pulse value, a limit, when and how long
+    /// it was exceeded.
+    #[must_use]
+    pub const fn is_detail(self) -> bool {
+        self.is_rate() || matches!(self, Self::Combinable(0x39 | 0x40..=0x67 | 0x6A | 0x6B | 0x6E | 0x6F))
+    }
+
     /// Whether the value is divided or multiplied by something else, such as a time.
     #[must_use]
     pub const fn is_rate(self) -> bool {

@@ -1,5 +1,5 @@
-//! What a maker's own codes mean: those behind FF after a VIF of the tables. For most makers of electricity
-//! meters they are the phases, but each has manners of his own.
+//! What a maker's own codes mean: those behind FF after a VIF of the tables. Most makers of electricity
+//! meters write the phases there, each in a way of his own.
 //!
 //! From the drivers of wmbusmeters and the VIFE tables of MBusParserCS, ABB's also from the manual of the A43
 //! (2CMC48001M0201, chapter 10).
@@ -11,14 +11,14 @@ use crate::mbus::address::Manufacturer;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::vife::{Modifier, ReportedError};
 
-/// What a code says.
+/// What a code stands for.
 #[derive(Clone, Copy)]
 enum Code {
-    /// Nothing that its maker has told.
+    /// What is not known.
     Open,
-    /// That it is the sum or the mean: nothing that belongs into a key.
+    /// The sum or the mean: nothing that belongs in a key.
     Sum,
-    /// What a modifier of the standard says.
+    /// The same as a modifier of the standard.
     Is(Modifier),
 }
 

@@ -257,7 +257,7 @@ fn readable_password(file: &Path, config: &Config) -> Option<String> {
 fn may_have_battery(meter: &Meter, config: &Config) -> bool {
     let of_profile = || {
         let profile = config.profiles.iter().find(|profile| Some(&profile.name) == meter.profile.as_ref());
-        profile.and_then(|profile| profile.medium)
+        profile.and_then(|profile| profile.medium.first().copied())
     };
     let of_address = match meter.address {
         MeterAddress::Secondary(address) => Some(address.medium()).filter(|medium| *medium != 0xFF),

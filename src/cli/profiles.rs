@@ -48,7 +48,7 @@ Examples:
   mbushat profiles unknown 48 --port /dev/ttyUSB0
 
 Paste the rules below the meter's [[meter]] and write what its manual says into
-them; as they are printed, they change nothing yet.")]
+them; as they are printed, they publish each value as it comes.")]
     Unknown {
         /// A name of the configuration, a primary address (0 to 250) or a secondary address
         meter: String,
@@ -82,12 +82,18 @@ fn show(name: &str) -> Result<(), Failure> {
 }
 
 fn identity(profile: &Profile) -> String {
+    let versions = if profile.version.len() == 1 { "version" } else { "versions" };
     let parts = [
-        profile.manufacturer.map(|manufacturer| manufacturer.to_string()),
-        profile.version.map(|version| format!("version {version}")),
-        profile.medium.map(|code| medium::name(code).to_owned()),
+        one_of(profile.manufacturer.iter().map(ToString::to_string)),
+        one_of(profile.version.iter().map(ToString::to_string)).map(|list| format!("{versions} {list}")),
+        one_of(profile.medium.iter().map(|&code| medium::name(code).to_owned())),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `a or b or c`; `None` of nothing.
+fn one_of(words: impl Iterator<Item = String>) -> Option<String> {
+    Some(words.collect::<Vec<_>>().join(" or ")).filter(|words| !words.is_empty())
 }
 
 fn unknown(name: &str, args: &WireArgs, file: &Path) -> Result<(), Failure> {

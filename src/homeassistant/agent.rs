@@ -30,6 +30,7 @@ impl Announcer {
                 mf: Some(PROGRAM.to_owned()),
                 mdl: Some("M-Bus agent".to_owned()),
                 sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                hw: None,
                 sn: None,
                 sa: None,
                 via_device: None,

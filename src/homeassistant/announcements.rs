@@ -21,6 +21,7 @@ use super::discovery::{Announced, Announcer, Document, MeterDevice};
 use crate::config::Bus;
 use crate::mbus::address::SecondaryAddress;
 use crate::measure::Measurement;
+use crate::measure::profile::Product;
 use crate::spool::{Memo, memo};
 pub use change::{Answered, Change};
 use farewell::Farewells;
@@ -86,6 +87,13 @@ impl Announcements {
             self.remember_identity(name);
         }
         Answered { former, other_rules }
+    }
+
+    /// What the profile of this meter says of it.
+    pub fn product(&mut self, name: &str, product: Option<&Product>) {
+        if let Some(meter) = self.meters.get_mut(name) {
+            meter.is_product(product);
+        }
     }
 
     /// The topic filter of the documents to look for on the broker.
@@ -328,6 +336,7 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         title: meter.configured.title.as_deref(),
         area: meter.configured.area.as_deref(),
         identity: meter.identity,
+        product: meter.product.as_ref(),
         shares_identity,
         replaces_another: meter.replaces_another,
         state_topic: &meter.configured.state_topic,

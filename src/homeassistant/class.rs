@@ -33,9 +33,10 @@ pub struct Shown {
     pub enabled: bool,
 }
 
-/// How a measurement of a meter with this device type is shown by this release.
+/// How a measurement of a meter with this device type is shown by this release. `all` that the meter measures
+/// decides whether a tariff is of interest.
 #[must_use]
-pub fn shown(measurement: &Measurement, medium: Option<u8>, release: Release) -> Shown {
+pub fn shown(measurement: &Measurement, all: &[Measurement], medium: Option<u8>, release: Release) -> Shown {
     let numeric = is_numeric(measurement);
     let unit = if numeric { measurement.unit.name() } else { "" };
     let sort = medium.map_or(Kind::Other, medium::kind);
@@ -47,7 +48,7 @@ pub fn shown(measurement: &Measurement, medium: Option<u8>, release: Release) ->
         None => state_class(measurement),
     };
     let state_class = wanted.filter(|_| numeric).filter(|&s| class.is_none_or(|class| class.takes_state(Some(s))));
-    let (diagnostic, enabled) = category(measurement);
+    let (diagnostic, enabled) = category(measurement, all);
     Shown {
         device_class: class.map(|class| class.name),
         state_class,
@@ -118,15 +119,23 @@ fn state_class(measurement: &Measurement) -> Option<&'static str> {
     }
 }
 
-/// Whether it is a diagnostic, and whether it starts enabled: what happened in the past, at another
-/// tariff or at an extreme starts disabled, and so does what describes the meter.
-fn category(measurement: &Measurement) -> (bool, bool) {
-    let plain =
-        measurement.function == Function::Instantaneous && measurement.storage_number == 0 && measurement.tariff == 0;
-    if !plain {
+/// Whether it is a diagnostic, and whether it starts enabled: what happened in the past or at an extreme
+/// starts disabled, and so does what describes the meter, is about a quantity (a limit, a pulse value), or counts
+/// at one tariff of what there is a total of.
+fn category(measurement: &Measurement, all: &[Measurement]) -> (bool, bool) {
+    if let Some(enabled) = measurement.presentation.enabled {
+        return (!enabled, enabled);
+    }
+    let is_of_now = |m: &Measurement| m.function == Function::Instantaneous && m.storage_number == 0;
+    let what = |m: &Measurement| (m.quantity, m.subunit, m.modifiers.clone());
+    let is_total = |m: &Measurement| is_of_now(m) && m.tariff == 0 && what(m) == what(measurement);
+    if !is_of_now(measurement) || measurement.tariff != 0 && all.iter().any(is_total) {
         return (true, false);
     }
     let Quantity::Known(known) = measurement.quantity else { return (true, false) };
+    if measurement.modifiers.iter().any(|modifier| modifier.is_detail()) {
+        return (true, false);
+    }
     match row(known).role {
         Role::Main => (false, true),
         Role::Health => (true, true),
@@ -156,13 +165,13 @@ fn precision(measurement: &Measurement) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::super::table::Units;
-    use super::{Class, Measurement, Shown, row, shown};
+    use super::{Class, Measurement, Modifier, Shown, row, shown};
     use crate::mbus::application::quantity::{Known, Unit};
     use crate::mbus::application::vif;
     use crate::measure::{sample, unit};
 
     fn of(measurement: &Measurement) -> Shown {
-        shown(measurement, None, (2026, 11))
+        shown(measurement, &[], None, (2026, 11))
     }
 
     #[test]
@@ -188,6 +197,40 @@ mod tests {
             }
         }
         assert!(tried > 200, "{tried}");
+    }
+
+    #[test]
+    fn a_tariff_starts_enabled_where_there_is_no_total() {
+        let total = sample::number("energy", Known::Energy, "3");
+        let tariff = Measurement { tariff: 1, ..sample::number("energy_tariff_1", Known::Energy, "1") };
+        let seen = |all: &[Measurement]| {
+            let Shown { enabled, diagnostic, .. } = shown(&tariff, all, None, (2026, 11));
+            (enabled, diagnostic)
+        };
+        let last_year = Measurement { storage_number: 1, ..total.clone() };
+        let power = sample::number("power", Known::Power, "1");
+        assert_eq!(seen(&[tariff.clone(), last_year, power]), (true, false));
+        assert_eq!(seen(&[tariff.clone(), total]), (false, true));
+    }
+
+    #[test]
+    fn a_limit_or_a_pulse_value_is_no_measurement_to_start_with() {
+        let volume = sample::number("volume", Known::Volume, "1");
+        for (code, enabled) in [(0x28, false), (0x48, false), (0x54, false), (0x12, true), (0x3C, true), (0x7F, true)] {
+            let modifiers = vec![Modifier::Combinable(code)];
+            assert_eq!(of(&Measurement { modifiers, ..volume.clone() }).enabled, enabled, "{code:02X}");
+        }
+    }
+
+    #[test]
+    fn a_rule_decides_whether_it_starts_enabled() {
+        let of_rule = |enabled| {
+            let mut measurement = sample::number("unknown_6f", Known::ManufacturerSpecific, "1");
+            measurement.presentation.enabled = enabled;
+            let Shown { enabled, diagnostic, .. } = of(&measurement);
+            (enabled, diagnostic)
+        };
+        assert_eq!([None, Some(true), Some(false)].map(of_rule), [(false, true), (true, false), (false, true)]);
     }
 
     #[test]

@@ -15,9 +15,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
-use crate::mbus::address::SecondaryAddress;
-use crate::mbus::medium;
-use crate::measure::Measurement;
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::{maker, medium};
+use crate::measure::medium::{Kind, kind};
+use crate::measure::profile::Product;
+use crate::measure::{Measured, Measurement};
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Device, Origin, PROGRAM, Root, sorted, text};
@@ -64,6 +67,8 @@ pub struct MeterDevice<'a> {
     pub area: Option<&'a str>,
     /// Who answers.
     pub identity: Option<SecondaryAddress>,
+    /// What its profile says of it.
+    pub product: Option<&'a Product>,
     /// Whether two configured meters have this identity.
     pub shares_identity: bool,
     /// Whether another meter answered under this name before: entity ids then end in the new id, so
@@ -228,11 +233,11 @@ impl Announcer {
 
     fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
         let medium = meter.identity.map(SecondaryAddress::medium);
-        let shown: Shown = class::shown(measurement, medium, self.release);
-        let title = measurement.presentation.title.clone();
+        let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
+        let kind = medium.map_or(Kind::Other, kind);
         Component {
             uniq_id: Some(format!("{id}_{}", measurement.key)),
-            name: Some(title.unwrap_or_else(|| name::title(&measurement.key))),
+            name: Some(name::of(measurement, kind)),
             def_ent_id: Some(entity_id("sensor", meter, &measurement.key)),
             dev_cla: shown.device_class,
             unit_of_meas: shown.unit,
@@ -240,6 +245,7 @@ impl Announcer {
             sug_dsp_prc: shown.precision,
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
+            ic: measurement.presentation.icon.as_deref(),
             val_tpl: Some(value_template(&measurement.key, shown.device_class)),
             ..Component::of("sensor")
         }
@@ -358,19 +364,35 @@ pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
     document.unwrap_or_else(|| payload.to_owned())
 }
 
+/// Maker and model are what the meter says, else its profile, else the code of the maker and the medium.
 fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
     let identity = meter.identity;
-    let named = identity.filter(|identity| !identity.is_anonymous());
+    let named = |text: &String| text.chars().any(char::is_alphabetic);
+    let product = |field: fn(&Product) -> &Option<String>| meter.product.and_then(|product| field(product).clone());
+    let code = |code: Manufacturer| maker::name(code).map_or_else(|| code.to_string(), str::to_owned);
+    let maker = said(meter, Known::Manufacturer).filter(named).or_else(|| product(|product| &product.maker));
+    let model = said(meter, Known::Model).filter(named).or_else(|| product(|product| &product.model));
+    let known = identity.filter(|identity| !identity.is_anonymous());
+    let medium = identity.and_then(SecondaryAddress::known_medium);
     Device {
         ids: [id],
         name: device_name(meter.name, meter.title),
-        mf: named.map(|i| i.manufacturer().to_string()),
-        mdl: identity.and_then(SecondaryAddress::known_medium).map(|medium| name::title(medium::name(medium))),
-        sw: named.map(|i| i.version().to_string()),
+        mf: maker.or_else(|| known.map(|i| code(i.manufacturer()))),
+        mdl: model.or_else(|| medium.map(|medium| name::title(medium::name(medium)))),
+        sw: said(meter, Known::FirmwareVersion).or_else(|| said(meter, Known::SoftwareVersion)),
+        hw: said(meter, Known::HardwareVersion),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         sa: meter.area.map(str::to_owned),
         via_device: Some(bridge),
     }
+}
+
+/// A text that the meter says of itself, under the standard's code or one of its own that a rule names so.
+fn said(meter: &MeterDevice<'_>, known: Known) -> Option<String> {
+    let is_said =
+        |m: &&Measurement| (m.quantity == Quantity::Known(known) || m.key == known.name()) && m.storage_number == 0;
+    let Measured::Text(text) = &meter.measurements.iter().find(is_said)?.value else { return None };
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {

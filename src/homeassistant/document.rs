@@ -32,6 +32,8 @@ pub(super) struct Device {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sw: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sa: Option<String>,
@@ -77,6 +79,8 @@ pub(super) struct Component<'a> {
     pub(super) ent_cat: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) en: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stat_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

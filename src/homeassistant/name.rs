@@ -1,6 +1,39 @@
 //! Names for people and ids for Home Assistant, made from keys and topics.
 
-/// Abbreviations.
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::application::vife::Modifier;
+use crate::measure::Measurement;
+use crate::measure::medium::Kind;
+
+/// What flows through a pipe is neither imported nor exported (EN 13757-3 calls it forward and backward flow).
+const FLOWS: [(Known, &str, &str); 4] = [
+    (Known::Volume, "Forward volume", "Backward volume"),
+    (Known::VolumeFlow, "Forward volume flow", "Backward volume flow"),
+    (Known::Energy, "Energy received", "Energy given back"),
+    (Known::Power, "Power received", "Power given back"),
+];
+
+/// The name of a measurement of such a meter: the one that a rule gives, else one made of its key.
+pub(super) fn of(measurement: &Measurement, kind: Kind) -> String {
+    if let Some(title) = &measurement.presentation.title {
+        return title.clone();
+    }
+    flow(measurement).filter(|_| kind != Kind::Electricity).unwrap_or_else(|| title(&measurement.key))
+}
+
+fn flow(measurement: &Measurement) -> Option<String> {
+    let (known, forward, backward) = FLOWS.into_iter().find(|flow| measurement.quantity == Quantity::Known(flow.0))?;
+    let (name, direction) = if measurement.modifiers.contains(&Modifier::IMPORT) {
+        (forward, "_import")
+    } else if measurement.modifiers.contains(&Modifier::EXPORT) {
+        (backward, "_export")
+    } else {
+        return None;
+    };
+    let rest = measurement.key.strip_prefix(known.name())?.replacen(direction, "", 1);
+    Some(format!("{name} {}", title(&rest).to_lowercase()).trim_end().to_owned())
+}
+
 const UPPER: [&str; 11] = ["L1", "L2", "L3", "Q1", "Q2", "Q3", "Q4", "HCA", "RF", "OBIS", "ID"];
 
 /// `volume_flow_max_storage_3` as people write it: `Volume flow max storage 3`.
@@ -38,7 +71,32 @@ fn capitalised(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{id, title};
+    use super::{id, of, title};
+    use crate::mbus::application::quantity::Known;
+    use crate::mbus::application::vife::Modifier;
+    use crate::measure::medium::Kind;
+    use crate::measure::{Measurement, sample};
+
+    #[test]
+    fn what_flows_through_a_pipe_is_not_exported() {
+        for (key, quantity, modifier, title, of_electricity) in [
+            ("volume_export", Known::Volume, Modifier::EXPORT, "Backward volume", "Volume export"),
+            (
+                "volume_storage_1_import",
+                Known::Volume,
+                Modifier::IMPORT,
+                "Forward volume storage 1",
+                "Volume storage 1 import",
+            ),
+            ("energy_import", Known::Energy, Modifier::IMPORT, "Energy received", "Energy import"),
+            ("house_export", Known::Energy, Modifier::EXPORT, "House export", "House export"),
+        ] {
+            let measurement = Measurement { modifiers: vec![modifier], ..sample::number(key, quantity, "1") };
+            assert_eq!(of(&measurement, Kind::Water), title);
+            assert_eq!(of(&measurement, Kind::Electricity), of_electricity);
+        }
+        assert_eq!(of(&sample::number("volume", Known::Volume, "1"), Kind::Heat), "Volume");
+    }
 
     #[test]
     fn titles_are_what_people_write() {

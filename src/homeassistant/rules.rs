@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Function, Unit};
 use crate::measure::normalise::MeterRules;
-use crate::measure::profile::{RecordRule, Rules, Selector};
+use crate::measure::profile::{Pattern, RecordRule, Rules, Selector};
 
 /// A JSON object: the keys that are published, the meter's own rules and those of its profile, the one that
 /// it names or else the first that matches `identity`.
@@ -35,13 +35,13 @@ fn only_shows(rule: &RecordRule) -> bool {
 }
 
 fn rule_text(rule: &RecordRule) -> Map<String, Value> {
-    let Selector { quantity, storage, tariff, subunit, function, index, dif_vif, bytes } = &rule.select;
+    let Selector { quantity, storage, tariff, subunit, function, index, dif, vif, bytes } = &rule.select;
     let RecordRule { select: _, key, unit, scale, offset, hide, plausible: _, presentation: _ } = rule;
     // by name, so that the order is the same however serde_json was built
     let bytes = bytes.map(|part| json!([part.at, part.length, part.coding.name()]));
     let fields = [
         ("bytes", json!(bytes)),
-        ("dif_vif", json!(dif_vif)),
+        ("dif", json!(dif.as_ref().map(Pattern::as_str))),
         ("function", json!(function.map(Function::name))),
         ("hide", json!(hide.then_some(true))),
         ("index", json!(index)),
@@ -53,6 +53,7 @@ fn rule_text(rule: &RecordRule) -> Map<String, Value> {
         ("subunit", json!(subunit)),
         ("tariff", json!(tariff)),
         ("unit", json!(unit.map(Unit::name))),
+        ("vif", json!(vif.as_ref().map(Pattern::as_str))),
     ];
     fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -65,14 +66,21 @@ mod tests {
     use crate::mbus::application::record::{Part, PartCoding};
     use crate::mbus::decimal::Decimal;
     use crate::measure::normalise::MeterRules;
-    use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
+    use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
     use std::collections::BTreeMap;
 
     fn profile(name: &str, manufacturer: &str, key: &str) -> Profile {
         let records = vec![RecordRule { key: Some(key.to_owned()), ..RecordRule::default() }];
-        let manufacturer =
-            SecondaryAddress::parse(&format!("00000001{manufacturer}0103")).ok().map(|a| a.manufacturer());
-        Profile { name: name.to_owned(), title: String::new(), manufacturer, version: None, medium: None, records }
+        let address = SecondaryAddress::parse(&format!("00000001{manufacturer}0103")).expect("an address");
+        Profile {
+            name: name.to_owned(),
+            title: String::new(),
+            product: Product::default(),
+            manufacturer: vec![address.manufacturer()],
+            version: vec![],
+            medium: vec![],
+            records,
+        }
     }
 
     fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {
@@ -90,7 +98,8 @@ mod tests {
             subunit: Some(3),
             function: Some(Function::Maximum),
             index: Some(4),
-            dif_vif: Some((vec![0x04], vec![0x13])),
+            dif: Pattern::parse("04"),
+            vif: Pattern::parse("93??"),
             bytes: Some(Part { at: 30, length: 4, coding: PartCoding::Bcd }),
         };
         let (scale, offset) = (Some(Decimal::new(1, -3)), Some(Decimal::new(5, 0)));
@@ -108,7 +117,7 @@ mod tests {
         };
         assert_eq!(
             of(&[RecordRule::default(), full, RecordRule::default()], &[], Some(&["a".to_owned()])),
-            r#"{"only":["a"],"rules":[{},{"bytes":[30,4,"bcd"],"dif_vif":[[4],[19]],"function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L"}]}"#
+            r#"{"only":["a"],"rules":[{},{"bytes":[30,4,"bcd"],"dif":"04","function":"maximum","hide":true,"index":4,"key":"a","offset":"5","quantity":"volume_flow","scale":"0.001","storage":1,"subunit":3,"tariff":2,"unit":"L","vif":"93??"}]}"#
         );
         assert_eq!(of(&[], &[], None), r#"{"rules":[]}"#);
     }

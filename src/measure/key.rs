@@ -24,7 +24,20 @@ pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Mod
 /// The same of what has a name of its own.
 #[must_use]
 pub fn of_name(name: String, function: Function, place: Place, modifiers: &[Modifier]) -> String {
-    let mut key = name;
+    name + &differences(function, place, modifiers)
+}
+
+/// The key that a rule gives: its first `_*` becomes what the record's own key has behind its quantity,
+/// but for the subunit and the codes of the manufacturer, which the rule is there to name.
+#[must_use]
+pub fn of_rule(key: &str, function: Function, place: Place, modifiers: &[Modifier]) -> String {
+    let modifiers: Vec<Modifier> = modifiers.iter().copied().filter(|m| !m.is_manufacturers()).collect();
+    key.replacen("_*", &differences(function, Place { subunit: 0, ..place }, &modifiers), 1)
+}
+
+/// What differs from the plain case, each part with a `_` before it.
+fn differences(function: Function, place: Place, modifiers: &[Modifier]) -> String {
+    let mut key = String::new();
     match function {
         Function::Instantaneous | Function::Error => {}
         Function::Maximum => key.push_str("_max"),

@@ -2,14 +2,15 @@
 //!
 //! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
 //! unit that is published, `normalise` makes a
-//! [`Reading`] of the telegrams of one readout, `profile` the rules a user or a built-in profile adds,
-//! `plain_text` what a meter's own words say, `unnamed` the records that wait for a rule, `seen` the rules
-//! that wait for a record.
+//! [`Reading`] of the telegrams of one readout, `maker` what a maker's codes mean, `profile` the rules a user
+//! or a built-in profile adds, `plain_text` what a meter's own words say, `unnamed` the records that wait for a
+//! rule, `seen` the rules that wait for a record.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
 pub mod unit;
 pub mod medium;
+pub mod maker;
 pub mod key;
 pub mod plain_text;
 pub mod quantities;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::SystemTime;
 
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
@@ -16,15 +17,16 @@ use crate::mbus::application::record::{DataRecord, Part};
 use crate::mbus::application::records::Records;
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
-use crate::mbus::application::value::Value;
+use crate::mbus::application::value::{RecordError, Value};
 use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
+use crate::measure::maker;
 use crate::measure::plain_text::Words;
-use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
-use crate::measure::quantities::{Sort, is_text, row};
+use crate::measure::profile::{Facts, Presentation, Profile, RecordRule, Rules};
+use crate::measure::quantities::{Sort, is_text, of_unit, row};
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
 
 /// What decides how the records of a meter are published.
@@ -71,7 +73,7 @@ pub fn reading(
     let telegrams: Vec<_> = frames.iter().map(|frame| parse(frame)).collect();
     let device = device(telegrams.iter().flatten());
     device.identity.into_iter().for_each(|identity| opener.identify(identity));
-    let mut collector = Collector::new(meter, Rules::new(meter.rules, meter.profile, meter.profiles, device.identity));
+    let mut collector = Collector::new(meter, device.identity);
     for (frame, telegram) in frames.iter().zip(&telegrams) {
         match telegram {
             Ok(telegram) => collector.telegram(telegram, opener),
@@ -133,6 +135,7 @@ pub(super) fn device<'t, 'a: 't>(telegrams: impl Iterator<Item = &'t Telegram<'a
 struct Collector<'a> {
     meter: &'a MeterRules<'a>,
     rules: Rules<'a>,
+    maker: Option<Manufacturer>,
     numbering: Numbering,
     /// Records of the telegrams before this one.
     before: usize,
@@ -149,10 +152,11 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(meter: &'a MeterRules<'a>, rules: Rules<'a>) -> Self {
+    fn new(meter: &'a MeterRules<'a>, identity: Option<SecondaryAddress>) -> Self {
         Self {
             meter,
-            rules,
+            rules: Rules::new(meter.rules, meter.profile, meter.profiles, identity),
+            maker: identity.map(SecondaryAddress::manufacturer),
             numbering: Numbering::default(),
             before: 0,
             repeated: BTreeSet::new(),
@@ -231,12 +235,14 @@ impl<'a> Collector<'a> {
     fn record(&mut self, record: &DataRecord<'_>, part: Option<Part>, head: &mut BTreeSet<String>) {
         let (quantity, unit) = what(record);
         let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
-        let named = |modifier: &Modifier| modifier.name().is_some();
-        let modifiers: Vec<Modifier> = record.vib.modifiers().filter(named).collect();
+        let (mut modifiers, reported) = maker::understood(self.maker, quantity, record.vib.modifiers());
+        modifiers.retain(|modifier| modifier.name().is_some());
+        let record =
+            &DataRecord { value: reported.map_or(record.value, |error| Err(RecordError::Reported(error))), ..*record };
         let rule = self.rules.rule(&Facts { part, ..facts(record, quantity, self.before) });
         let name = words.as_ref().map_or_else(|| quantity.to_string(), |words| words.key.clone());
         let Some(key) = self.key(record, (quantity, name), &modifiers, rule, head) else { return };
-        self.unnamed += usize::from(rule.is_none() && self.meter.only.is_none() && is_unnamed(record));
+        self.unnamed += usize::from(rule.is_none() && self.meter.only.is_none() && is_unnamed(record, self.maker));
         if rule.is_some_and(|rule| rule.hide) || record.dib.function == Function::Error && record.value.is_ok() {
             return;
         }
@@ -266,10 +272,11 @@ impl<'a> Collector<'a> {
         };
         let has_steps = record.dib.coding != Coding::Real && said.is_none();
         let digits = matches!(value, Measured::Number(_)).then(|| scale.digits(record.vib.exponent)).flatten();
-        let mut presentation = rule.map(|rule| rule.presentation.clone()).unwrap_or_default();
+        let mut presentation = rule.map(|rule| presentation(rule, record)).unwrap_or_default();
         if let Some(words) = words.filter(|_| rule.is_none_or(|rule| rule.key.is_none())) {
             presentation.title.get_or_insert_with(|| words.title_of(&key));
         }
+        let quantity = scale.relabels().and_then(of_unit).map_or(quantity, Quantity::Known);
         self.measurements.push(Measurement {
             key,
             quantity,
@@ -279,7 +286,7 @@ impl<'a> Collector<'a> {
             storage_number: record.dib.storage_number,
             tariff: record.dib.tariff,
             subunit: record.dib.subunit,
-            modifiers,
+            modifiers: left_open(modifiers, rule),
             digits: digits.filter(|_| has_steps),
             plausible: rule.and_then(|rule| rule.plausible).unwrap_or(self.meter.plausible),
             presentation,
@@ -305,7 +312,7 @@ impl<'a> Collector<'a> {
             head.insert(base.clone());
         }
         Some(match rule.and_then(|rule| rule.key.as_deref()) {
-            Some(key) => self.numbering.next_of_rule(key),
+            Some(key) => self.numbering.next_of_rule(&key::of_rule(key, dib.function, place, modifiers)),
             None => self.numbering.next(&base),
         })
     }
@@ -318,7 +325,7 @@ impl<'a> Collector<'a> {
             None => {
                 let is_sensible = |known| row(known).is_sensible();
                 // a rule for all plain texts does not mean the one that is a key
-                let means_it = |rule: &RecordRule| rule.select.dif_vif.is_some() || rule.select.index.is_some();
+                let means_it = |rule: &RecordRule| rule.select.vif.is_some() || rule.select.index.is_some();
                 if words.is_some_and(Words::is_secret) {
                     return rule.is_some_and(means_it);
                 }
@@ -372,14 +379,15 @@ pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
 }
 
 /// Whether the codes of the record leave open what it measures.
-pub(super) fn is_unnamed(record: &DataRecord<'_>) -> bool {
+pub(super) fn is_unnamed(record: &DataRecord<'_>, maker: Option<Manufacturer>) -> bool {
     let says_nothing = |known| matches!(known, Known::Dimensionless | Known::ManufacturerSpecific | Known::AnyQuantity);
     let quantity = match what(record).0 {
         Quantity::Known(Known::PlainText) => Words::of(record).is_none(),
         Quantity::Known(known) => says_nothing(known),
         Quantity::Unknown { .. } => true,
     };
-    quantity || record.vib.modifiers().any(|modifier| matches!(modifier, Modifier::Manufacturer(_)))
+    let (modifiers, _) = maker::understood(maker, what(record).0, record.vib.modifiers());
+    quantity || modifiers.iter().any(|modifier| modifier.is_manufacturers())
 }
 
 pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
@@ -394,6 +402,19 @@ pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usi
         vib: record.vib.bytes,
         part: None,
     }
+}
+
+/// The modifiers without the manufacturer's codes where a rule gives the key: it says what they mean.
+fn left_open(mut modifiers: Vec<Modifier>, rule: Option<&RecordRule>) -> Vec<Modifier> {
+    let named = rule.is_some_and(|rule| rule.key.is_some());
+    modifiers.retain(|modifier| !named || !modifier.is_manufacturers());
+    modifiers
+}
+
+fn presentation(rule: &RecordRule, record: &DataRecord<'_>) -> Presentation {
+    let dib = &record.dib;
+    let enabled = rule.enables(dib.function, dib.storage_number, dib.tariff);
+    Presentation { enabled, ..rule.presentation.clone() }
 }
 
 /// The value as it is published, not yet converted; `None` for a record that carries none.
@@ -452,6 +473,12 @@ impl<'a> Scale<'a> {
         let is_difference = quantity == Quantity::Known(Known::TemperatureDifference);
         let convert = if is_difference { unit::convert_difference } else { unit::convert };
         Self { from, to, label, convert, rule }
+    }
+
+    /// The unit that the rule gives to a number which the meter sends in another or none.
+    fn relabels(&self) -> Option<Unit> {
+        let wanted = self.rule.and_then(|rule| rule.unit).filter(|&unit| unit == self.label);
+        wanted.filter(|&unit| !unit::convertible(self.from, unit))
     }
 
     fn apply(&self, number: Decimal) -> Option<Decimal> {

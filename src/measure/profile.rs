@@ -13,14 +13,25 @@ pub struct Profile {
     pub name: String,
     /// What it is for, in words.
     pub title: String,
-    /// Which meters it is for; `None` fields match any. No field at all: only by name.
-    pub manufacturer: Option<Manufacturer>,
+    /// What the maker calls the model, and himself: for meters that do not say it.
+    pub product: Product,
+    /// Which meters it is for: any of each list, of an empty one all. All three empty: only by name.
+    pub manufacturer: Vec<Manufacturer>,
     /// The header's version.
-    pub version: Option<u8>,
+    pub version: Vec<u8>,
     /// The header's device type.
-    pub medium: Option<u8>,
+    pub medium: Vec<u8>,
     /// Tried in order; the first that selects a record is used.
     pub records: Vec<RecordRule>,
+}
+
+/// A model and its maker as people know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Product {
+    /// `iEM3135`.
+    pub model: Option<String>,
+    /// `Schneider Electric`.
+    pub maker: Option<String>,
 }
 
 /// One rule: which records, and what to do with them.
@@ -28,10 +39,11 @@ pub struct Profile {
 pub struct RecordRule {
     /// Which records.
     pub select: Selector,
-    /// Published key instead of the one made from the record; where the rule selects several
-    /// records they get `_1`, `_2` … when the key ends in `_N`.
+    /// Published key instead of the one made from the record. `_*` in it stands for what that one has
+    /// behind its quantity, but for the subunit; where the rule selects several records they get
+    /// `_1`, `_2` … when the key ends in `_N`.
     pub key: Option<String>,
-    /// Unit to publish; an exact conversion where there is one.
+    /// Unit to publish: an exact conversion where there is one, else the number is one of this unit.
     pub unit: Option<Unit>,
     /// Multiplies the value, in the published unit.
     pub scale: Option<Decimal>,
@@ -60,10 +72,59 @@ pub struct Selector {
     pub function: Option<Function>,
     /// Place among the records of the whole readout, from 0.
     pub index: Option<usize>,
-    /// DIF and DIFEs, VIF and VIFEs as on the wire.
-    pub dif_vif: Option<(Vec<u8>, Vec<u8>)>,
+    /// DIF and DIFEs.
+    pub dif: Option<Pattern>,
+    /// VIF and VIFEs.
+    pub vif: Option<Pattern>,
     /// A part of the manufacturer's block, and no record.
     pub bytes: Option<Part>,
+}
+
+/// Bytes as a rule writes them: hex digits, where `?` is any digit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Of upper case hex digits and `?`, two a byte.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |digit: u8| digit == b'?' || digit.is_ascii_hexdigit();
+        let good = !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(is_digit);
+        good.then(|| Self(text.to_ascii_uppercase()))
+    }
+
+    /// Whether these bytes are written so.
+    #[must_use]
+    pub fn fits(&self, bytes: &[u8]) -> bool {
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+        let fits =
+            |(written, digit): (u8, u8)| written == b'?' || char::from(written).to_digit(16) == Some(u32::from(digit));
+        self.0.len() == 2 * bytes.len() && self.0.bytes().zip(digits).all(fits)
+    }
+
+    /// The bytes, where every digit is given.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        self.0.as_bytes().chunks(2).map(byte).collect()
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RecordRule {
+    /// Whether a record at this place starts enabled in Home Assistant; `None`: like one without a rule. A
+    /// rule is for what its owner wants to see; one for many records (`_*`) is for those that are now.
+    #[must_use]
+    pub fn enables(&self, function: Function, storage: u64, tariff: u32) -> Option<bool> {
+        let for_many = self.key.as_deref().is_some_and(|key| key.contains('*'));
+        let now = function == Function::Instantaneous && storage == 0 && tariff == 0;
+        self.presentation.enabled.or((now || !for_many).then_some(true))
+    }
 }
 
 /// How a measurement is shown; `None` fields are decided by Home Assistant's table.
@@ -77,6 +138,10 @@ pub struct Presentation {
     pub state_class: Option<String>,
     /// Digits after the point to show.
     pub precision: Option<u8>,
+    /// Whether it starts enabled in Home Assistant; what does not is a diagnostic.
+    pub enabled: Option<bool>,
+    /// Icon in Home Assistant, such as `mdi:water`.
+    pub icon: Option<String>,
 }
 
 /// What a rule can know of a record.
@@ -113,7 +178,8 @@ impl Selector {
             && self.tariff.is_none_or(|tariff| tariff == record.tariff)
             && self.subunit.is_none_or(|subunit| subunit == record.subunit)
             && self.index.is_none_or(|index| index == record.index)
-            && self.dif_vif.as_ref().is_none_or(|(dif, vif)| dif == record.dib && vif == record.vib)
+            && self.dif.as_ref().is_none_or(|dif| dif.fits(record.dib))
+            && self.vif.as_ref().is_none_or(|vif| vif.fits(record.vib))
     }
 }
 
@@ -121,19 +187,23 @@ impl Profile {
     /// Whether it is for this meter. One that names no manufacturer, version or medium is used by name only.
     #[must_use]
     pub fn matches(&self, meter: SecondaryAddress) -> bool {
-        let by_name_only = self.manufacturer.is_none() && self.version.is_none() && self.medium.is_none();
+        let by_name_only = self.manufacturer.is_empty() && self.version.is_empty() && self.medium.is_empty();
         !by_name_only
-            && self.manufacturer.is_none_or(|manufacturer| manufacturer == meter.manufacturer())
-            && self.version.is_none_or(|version| version == meter.version())
-            && self.medium.is_none_or(|medium| medium == meter.medium())
+            && is_one(&self.manufacturer, meter.manufacturer())
+            && is_one(&self.version, meter.version())
+            && is_one(&self.medium, meter.medium())
     }
+}
+
+fn is_one<T: PartialEq>(list: &[T], one: T) -> bool {
+    list.is_empty() || list.contains(&one)
 }
 
 /// The rules that apply to one meter.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
     own: &'a [RecordRule],
-    profile: &'a [RecordRule],
+    profile: Option<&'a Profile>,
 }
 
 impl<'a> Rules<'a> {
@@ -145,16 +215,22 @@ impl<'a> Rules<'a> {
         profiles: &'a [Profile],
         identity: Option<SecondaryAddress>,
     ) -> Self {
-        let chosen = match named {
+        let profile = match named {
             Some(name) => profiles.iter().find(|profile| profile.name == name),
             None => identity.and_then(|meter| profiles.iter().find(|profile| profile.matches(meter))),
         };
-        Self { own, profile: chosen.map_or(&[], |profile| &profile.records) }
+        Self { own, profile }
     }
 
     /// All of them, in the order in which they are tried.
     pub fn iter(&self) -> impl Iterator<Item = &'a RecordRule> {
-        self.own.iter().chain(self.profile)
+        self.own.iter().chain(self.profile.into_iter().flat_map(|profile| &profile.records))
+    }
+
+    /// What the profile says of the model.
+    #[must_use]
+    pub fn product(&self) -> Option<&'a Product> {
+        self.profile.map(|profile| &profile.product)
     }
 
     /// The first rule that selects the record.
@@ -166,7 +242,7 @@ impl<'a> Rules<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Profile, RecordRule, Rules, Selector};
+    use super::{Facts, Pattern, Product, Profile, RecordRule, Rules, Selector};
     use crate::mbus::address::{Manufacturer, SecondaryAddress};
     use crate::mbus::application::quantity::{Function, Known, Quantity};
     use crate::mbus::application::record::{Part, PartCoding};
@@ -196,7 +272,8 @@ mod tests {
             subunit: Some(3),
             function: Some(Function::Instantaneous),
             index: Some(4),
-            dif_vif: Some((vec![0x8C, 0x10], vec![0x06])),
+            dif: Pattern::parse("8C10"),
+            vif: Pattern::parse("06"),
             bytes: None,
         };
         assert!(all.selects(&RECORD));
@@ -208,10 +285,24 @@ mod tests {
             Selector { subunit: Some(0), ..all.clone() },
             Selector { function: Some(Function::Maximum), ..all.clone() },
             Selector { index: Some(0), ..all.clone() },
-            Selector { dif_vif: Some((vec![0x8C, 0x10], vec![0x07])), ..all.clone() },
+            Selector { dif: Pattern::parse("8C20"), ..all.clone() },
+            Selector { vif: Pattern::parse("07"), ..all.clone() },
             Selector { bytes: Some(Part { at: 0, length: 1, coding: PartCoding::Uint }), ..all.clone() },
         ] {
             assert!(!other.selects(&RECORD), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_mark_is_any_digit_and_no_byte_more() {
+        let pattern = Pattern::parse("ffd9?0").expect("a pattern");
+        assert_eq!(pattern.as_str(), "FFD9?0");
+        assert!(pattern.fits(&[0xFF, 0xD9, 0x00]) && pattern.fits(&[0xFF, 0xD9, 0x10]));
+        for other in [&[0xFF, 0xD9, 0x15][..], &[0xFF, 0xD8, 0x10], &[0xFF, 0xD9], &[0xFF, 0xD9, 0x00, 0x00]] {
+            assert!(!pattern.fits(other), "{other:02X?}");
+        }
+        for wrong in ["", "F", "FFD", "FG", "F*", "é"] {
+            assert_eq!(Pattern::parse(wrong), None, "{wrong}");
         }
     }
 
@@ -221,16 +312,18 @@ mod tests {
         let profile = |name: &str, manufacturer: &str, medium| Profile {
             name: name.to_owned(),
             title: String::new(),
-            manufacturer: Manufacturer::from_letters(manufacturer),
-            version: None,
+            product: Product::default(),
+            manufacturer: Manufacturer::from_letters(manufacturer).into_iter().collect(),
+            version: vec![],
             medium,
             records: vec![keyed(name, Selector::default())],
         };
         let profiles = [
-            profile("by_name", "", None),
-            profile("other", "KAM", None),
-            profile("ats", "ATS", Some(4)),
-            profile("late", "ATS", None),
+            profile("by_name", "", vec![]),
+            profile("other", "KAM", vec![]),
+            profile("heat", "ATS", vec![6, 7]),
+            profile("ats", "ATS", vec![3, 4]),
+            profile("late", "ATS", vec![]),
         ];
         let own = [keyed("own", Selector { storage: Some(7), ..Selector::default() })];
         let key = |rules: Rules<'_>, storage| {

@@ -5,8 +5,9 @@
 //! The device class is a name and no more: which release and which unit take it is decided in
 //! `homeassistant::class`. Not here: the unit in which a quantity is published (`unit`).
 
-use crate::mbus::application::quantity::{Known, Quantity};
+use crate::mbus::application::quantity::{Known, Quantity, Unit};
 use crate::mbus::application::vife::Modifier;
+use crate::measure::unit::convertible;
 
 /// What sort of value a quantity has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,25 @@ impl Row {
 pub fn is_text(quantity: Quantity, modifiers: &[Modifier]) -> bool {
     let is_text = |known| row(known).is_text();
     matches!(quantity, Quantity::Known(known) if is_text(known)) || modifiers.iter().any(|m| m.is_moment())
+}
+
+/// What a number in this unit measures, where the unit leaves no doubt.
+#[must_use]
+pub fn of_unit(unit: Unit) -> Option<Known> {
+    const OF: [(Unit, Known); 11] = [
+        (Unit::WattHour, Known::Energy),
+        (Unit::VarHour, Known::ReactiveEnergy),
+        (Unit::VoltAmpereHour, Known::ApparentEnergy),
+        (Unit::Watt, Known::Power),
+        (Unit::Var, Known::ReactivePower),
+        (Unit::VoltAmpere, Known::ApparentPower),
+        (Unit::Volt, Known::Voltage),
+        (Unit::Ampere, Known::Current),
+        (Unit::Hertz, Known::Frequency),
+        (Unit::CubicMetre, Known::Volume),
+        (Unit::CubicMetrePerHour, Known::VolumeFlow),
+    ];
+    OF.iter().find(|(base, _)| convertible(*base, unit)).map(|(_, known)| *known)
 }
 
 macro_rules! rows {

@@ -51,7 +51,7 @@ mod tests {
     use crate::mbus::application::opener::Opener;
     use crate::mbus::application::quantity::Known;
     use crate::mbus::application::record::{Part, PartCoding};
-    use crate::measure::profile::{RecordRule, Selector};
+    use crate::measure::profile::{Pattern, RecordRule, Selector};
 
     fn rule(select: Selector) -> RecordRule {
         RecordRule { select, ..RecordRule::default() }
@@ -64,7 +64,7 @@ mod tests {
             rule(Selector { quantity: Some(Known::Power.into()), ..any() }),
             rule(Selector { quantity: Some(Known::Energy.into()), storage: Some(1), ..any() }),
             rule(Selector { index: Some(2), ..any() }),
-            rule(Selector { dif_vif: Some((vec![0x44], vec![0xFF, 0x07])), ..any() }),
+            rule(Selector { dif: Pattern::parse("44"), vif: Pattern::parse("FF07"), ..any() }),
             rule(Selector { bytes: Some(Part { at: 0, length: 1, coding: PartCoding::Uint }), ..any() }),
         ]
     }

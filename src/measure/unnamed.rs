@@ -4,12 +4,13 @@
 //! Not here: what is done about them (`cli` prints rules to complete), how a reading is made
 //! (`normalise`, which publishes them under a key made of their code).
 
+use crate::mbus::address::{Manufacturer, SecondaryAddress};
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::mbus::application::record::DataRecord;
-use crate::mbus::application::vife::Modifier;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
+use crate::measure::maker;
 use crate::measure::normalise::{MeterRules, device, facts, is_unnamed, parse, what};
 use crate::measure::plain_text::Words;
 use crate::measure::profile::Rules;
@@ -40,6 +41,7 @@ pub fn unnamed(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) 
     let telegrams: Vec<_> = frames.iter().filter_map(|frame| parse(frame).ok()).collect();
     let identity = device(telegrams.iter()).identity;
     identity.into_iter().for_each(|identity| opener.identify(identity));
+    let maker = identity.map(SecondaryAddress::manufacturer);
     let rules = Rules::new(meter.rules, meter.profile, meter.profiles, identity);
     let (mut found, mut blocks, mut numbering, mut before) = (Vec::new(), Vec::new(), Numbering::default(), 0);
     for telegram in &telegrams {
@@ -50,10 +52,10 @@ pub fn unnamed(frames: &[Vec<u8>], meter: &MeterRules<'_>, opener: &mut Opener) 
             blocks.push((record.dib.bytes.to_vec(), record.vib.bytes.to_vec()));
             let rule = rules.rule(&facts(&record, what(&record).0, before));
             let key = match rule.and_then(|rule| rule.key.as_deref()) {
-                Some(key) => numbering.next_of_rule(key),
-                None => numbering.next(&key_of(&record)),
+                Some(key) => numbering.next_of_rule(&key_of(&record, Some(key), maker)),
+                None => numbering.next(&key_of(&record, None, maker)),
             };
-            if rule.is_none() && is_unnamed(&record) {
+            if rule.is_none() && is_unnamed(&record, maker) {
                 found.push(of(&record, before, key));
             }
         }
@@ -77,12 +79,15 @@ fn of(record: &DataRecord<'_>, before: usize, key: String) -> Unnamed {
     }
 }
 
-fn key_of(record: &DataRecord<'_>) -> String {
+fn key_of(record: &DataRecord<'_>, of_rule: Option<&str>, maker: Option<Manufacturer>) -> String {
     let dib = &record.dib;
     let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
-    let modifiers: Vec<Modifier> = record.vib.modifiers().collect();
     let quantity = what(record).0;
+    let (modifiers, _) = maker::understood(maker, quantity, record.vib.modifiers());
     let words = Words::of(record).filter(|_| quantity == Quantity::Known(Known::PlainText));
     let name = words.map_or_else(|| quantity.to_string(), |words| words.key);
-    key::of_name(name, dib.function, place, &modifiers)
+    match of_rule {
+        Some(key) => key::of_rule(key, dib.function, place, &modifiers),
+        None => key::of_name(name, dib.function, place, &modifiers),
+    }
 }

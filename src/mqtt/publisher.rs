@@ -29,6 +29,7 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
+use crate::measure::profile::Rules;
 use crate::measure::total::{CONFIRM_AFTER, Jump, Verdict, What};
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
@@ -164,8 +165,12 @@ impl Publisher {
         let name = reading.meter.clone();
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
         let identity = reading.device.identity;
-        let rules = rules::text(&known.described(&self.config), identity.or(self.announcements.identity(&name)));
+        let described = known.described(&self.config);
+        let meter = identity.or(self.announcements.identity(&name));
+        let rules = rules::text(&described, meter);
+        let product = Rules::new(described.rules, described.profile, described.profiles, meter).product();
         let answered = self.announcements.answered(&name, identity, &rules);
+        self.announcements.product(&name, product);
         if answered.former.is_some() || answered.other_rules {
             known.forget_values(&mut self.spool, self.now);
         }

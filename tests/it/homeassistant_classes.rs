@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use mbushat::homeassistant::class::{Shown, shown};
+use mbushat::homeassistant::class::{self, Shown};
 use mbushat::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use mbushat::mbus::application::vife::Modifier;
 use mbushat::mbus::decimal::Decimal;
@@ -25,6 +25,11 @@ struct Rule {
 }
 
 const OLDEST: Release = (2024, 11);
+
+/// As the only measurement of its meter.
+fn shown(measurement: &Measurement, medium: Option<u8>, release: Release) -> Shown {
+    class::shown(measurement, &[], medium, release)
+}
 
 fn release(text: &str) -> Release {
     let mut parts = text.split('.').map(|part| part.parse::<u16>().expect("a number"));
@@ -248,7 +253,8 @@ fn the_past_other_tariffs_and_extremes_start_disabled_and_the_past_is_no_total()
     let energy = measurement(Quantity::Known(Known::Energy), Unit::KilowattHour, Measured::Number(Decimal::ZERO));
     let show = |m: &Measurement| shown(m, Some(0x02), (2025, 12));
     assert_eq!((show(&energy).diagnostic, show(&energy).enabled), (false, true));
-    let tariff = show(&Measurement { tariff: 1, ..energy.clone() });
+    let total = std::slice::from_ref(&energy);
+    let tariff = class::shown(&Measurement { tariff: 1, ..energy.clone() }, total, Some(0x02), (2025, 12));
     assert_eq!((tariff.state_class, tariff.diagnostic, tariff.enabled), (Some("total_increasing"), true, false));
     let past = show(&Measurement { storage_number: 1, ..energy.clone() });
     assert_eq!((past.state_class, past.diagnostic, past.enabled), (None, true, false));

@@ -11,8 +11,10 @@ use mbushat::config::{Bus, Hat, HomeAssistant, Port};
 use mbushat::homeassistant::discovery::{AgentTopics, Announcer, Document, MeterDevice};
 use mbushat::mbus::address::SecondaryAddress;
 use mbushat::mbus::application::opener::Opener;
+use mbushat::mbus::application::quantity::Known;
 use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
+use mbushat::measure::profile::Product;
 use mbushat::measure::{Measurement, Reading};
 use mbushat::mqtt::topic::Topics;
 
@@ -103,6 +105,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         title: None,
         area: None,
         identity: reading.device.identity,
+        product: None,
         shares_identity: false,
         replaces_another: false,
         state_topic: &state,
@@ -159,6 +162,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         title: Some("Kessel im Keller"),
         area: None,
         identity: reading.device.identity,
+        product: None,
         shares_identity: false,
         replaces_another: false,
         state_topic: "s",
@@ -289,4 +293,42 @@ fn a_document_stays_within_its_size_and_gives_up_what_is_disabled_first() {
     for kept in ["energy", "power", "read-now", "last-read"] {
         assert!(document.components.contains_key(kept), "{kept}");
     }
+}
+
+#[test]
+fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
+    let dev = |records: &str, product: Option<&'static Product>| {
+        let reading = read(0x1234_5678, (0x02, records));
+        let value = as_written(&document("m", &reading, |device| device.product = product));
+        ["mf", "mdl", "sw", "hw"]
+            .map(|field| value["payload"]["dev"][field].as_str().unwrap_or("-").to_owned())
+            .join(", ")
+    };
+    let product = Product { model: Some("B23".to_owned()), maker: Some("Janitza".to_owned()) };
+    let product: &Product = Box::leak(Box::new(product));
+    let energy = "04 03 01 00 00 00";
+    assert_eq!(dev(energy, None), "Kamstrup, Electricity, -, -");
+    assert_eq!(dev(energy, Some(product)), "Janitza, B23, -, -");
+    // Acme, X1, firmware 2.1, hardware 3
+    let says = "04 03 01 00 00 00 0D FD 0A 04 65 6D 63 41 0D FD 0C 02 31 58 0D FD 0E 03 31 2E 32 02 FD 0D 03 00";
+    assert_eq!(dev(says, Some(product)), "Acme, X1, 2.1, 3");
+    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, -, -", "a mere number");
+    let mut reading = read(0x1234_5678, (0x02, "0D FD 0C 02 31 58"));
+    reading.measurements[0].quantity = Known::ManufacturerSpecific.into();
+    let of_a_rule = as_written(&document("m", &reading, |_| ()));
+    assert_eq!(of_a_rule["payload"]["dev"]["mdl"], "X1", "under a code of its own that a rule names so");
+}
+
+#[test]
+fn a_rule_gives_an_icon_and_decides_what_starts_enabled() {
+    let mut reading = read(0x1234_5678, HEAT);
+    for measurement in &mut reading.measurements {
+        measurement.presentation.enabled = Some(measurement.key == "fabrication_number");
+        measurement.presentation.icon = Some("mdi:barcode".to_owned());
+    }
+    let document = as_written(&document("heat", &reading, |_| ()));
+    let components = &document["payload"]["cmps"];
+    let (number, energy) = (&components["fabrication_number"], &components["energy"]);
+    assert_eq!((number["ic"].as_str(), number.get("en"), number.get("ent_cat")), (Some("mdi:barcode"), None, None));
+    assert_eq!((energy["en"].as_bool(), energy["ent_cat"].as_str()), (Some(false), Some("diagnostic")));
 }

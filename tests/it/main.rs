@@ -6,9 +6,11 @@ mod endurance; // readouts through every kind of fault; the figures a master is 
 mod link; // one meter's turn
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod mutations; // damaged telegrams never panic, loop or eat memory
+mod models; // what the owner of a model with a profile sees
 mod normalise; // whole telegrams to readings: keys, units, exact values
 mod pitfalls; // what other decoders get wrong
 mod records; // what holds of every record, whatever its bytes
+mod rules; // what a rule makes of a record, up to Home Assistant
 mod search; // finding the meters of a segment
 mod telegrams; // the golden files of tests/telegrams
 

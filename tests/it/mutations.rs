@@ -160,7 +160,7 @@ fn every_telegram_is_written_back_byte_for_byte() {
 }
 
 /// Those of the file that `MBUSHAT_TELEGRAMS` names.
-fn more_telegrams() -> Vec<Vec<u8>> {
+pub(crate) fn more_telegrams() -> Vec<Vec<u8>> {
     let Some(file) = std::env::var_os("MBUSHAT_TELEGRAMS") else { return Vec::new() };
     let content = std::fs::read_to_string(file).expect("a readable file");
     let hex = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["hex"].to_string();

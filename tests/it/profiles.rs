@@ -1,6 +1,12 @@
 //! `mbushat profiles` at the process boundary: the built-in rules, and rules to complete for what a
 //! meter sends without a name.
 
+use std::path::PathBuf;
+
+use mbushat::config::built_in_profiles;
+use mbushat::mbus::application::quantity::Unit;
+use mbushat::measure::profile::Profile;
+
 use crate::bus_commands::{Folder, Simulated, text};
 
 #[test]
@@ -9,7 +15,10 @@ fn profiles_are_listed_and_each_is_a_good_configuration() {
     let list = text(&place.mbushat(&["profiles"]).stdout);
     assert_eq!(list, text(&place.mbushat(&["profiles", "list"]).stdout));
     let names: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["ats_ec20", "eastron_sdm220", "kamstrup_multical_401"]);
+    let files = std::fs::read_dir(root().join("config/profiles")).expect("the folder");
+    let mut all: Vec<String> = files.map(|file| file.expect("a file").file_name().to_string_lossy().into()).collect();
+    all.sort();
+    assert_eq!(names.iter().map(|name| format!("{name}.toml")).collect::<Vec<_>>(), all);
     for name in names {
         let profile = place.mbushat(&["profiles", "show", name]);
         place.write("profile.toml", &text(&profile.stdout));
@@ -18,6 +27,48 @@ fn profiles_are_listed_and_each_is_a_good_configuration() {
     let output = place.mbushat(&["profiles", "show", "nonesuch"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("error: there is no profile \"nonesuch\""));
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A profile's part of the page: what its file says at its head, and what it names.
+fn described(profile: &Profile, file: &str) -> String {
+    let head = file.lines().take_while(|line| line.starts_with('#')).map(|line| line.trim_start_matches(['#', ' ']));
+    let head: Vec<&str> = head.map(|line| if line.is_empty() { "\n\n" } else { line }).collect();
+    let head = head.join(" ").replace(" \n\n ", "\n\n");
+    let named = profile.records.iter().filter_map(|rule| {
+        let key = rule.key.as_deref().filter(|_| !rule.hide)?;
+        let unit = rule.unit.map_or("", Unit::name);
+        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        let off = if rule.presentation.enabled == Some(false) { " (off)" } else { "" };
+        Some(format!("`{key}`{unit}{off}"))
+    });
+    let mut keys: Vec<String> = Vec::new();
+    named.for_each(|one| {
+        if !keys.contains(&one) {
+            keys.push(one)
+        }
+    });
+    let keys = if keys.is_empty() { String::new() } else { format!("\n\nKeys: {}", keys.join(", ")) };
+    format!("## {}\n\nProfile `{}`. {head}{keys}\n", profile.title, profile.name)
+}
+
+#[test]
+fn the_page_of_meters_is_what_the_profiles_say() {
+    let intro = "# Meters with a profile\n\nThese meters get names, units and classes that their telegrams do not give. \
+        A profile is chosen by what a meter says of itself; `mbushat profiles show NAME` prints it in the form of the \
+        configuration file. Every other meter works too: its keys are those of [keys.md](keys.md).\n\n\
+        A key with `_*` is followed by what tells several values apart, such as `_tariff_1`, `_storage_1` or `_l1`. \
+        What is marked (off) starts disabled in Home Assistant. Written by `UPDATE_GOLDEN=1 cargo test --test it profiles`.\n";
+    let parts = built_in_profiles().into_iter().map(|(profile, file)| described(&profile, file));
+    let want = std::iter::once(intro.to_owned()).chain(parts).collect::<Vec<_>>().join("\n");
+    let page = root().join("docs/meters.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&page, &want).expect("written");
+    }
+    assert_eq!(std::fs::read_to_string(&page).unwrap_or_default(), want, "UPDATE_GOLDEN=1 writes it");
 }
 
 /// A volume, two equal counts without dimension, a reserved code, one that the manufacturer keeps to

@@ -14,7 +14,7 @@ use crate::mbus::application::vif;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::mbus::octets::ByteOrder;
-use crate::measure::profile::{Presentation, Profile, RecordRule, Selector};
+use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
 use crate::measure::unit;
 
 pub(super) const RECORD: Kind = Kind {
@@ -39,13 +39,17 @@ pub(super) const RECORD: Kind = Kind {
         "device_class",
         "state_class",
         "precision",
+        "enabled",
+        "icon",
     ],
 };
 
 pub(super) const BYTES: Kind = Kind { name: "`bytes`", keys: &["at", "length", "coding"] };
 
-pub(super) const PROFILE: Kind =
-    Kind { name: "[[profile]]", keys: &["name", "title", "manufacturer", "version", "medium", "record"] };
+pub(super) const PROFILE: Kind = Kind {
+    name: "[[profile]]",
+    keys: &["name", "title", "model", "maker", "manufacturer", "version", "medium", "record"],
+};
 
 /// Keys that select, one of which a rule must have.
 const SELECTORS: [&str; 9] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif", "bytes"];
@@ -79,14 +83,31 @@ fn profile(keys: &mut Reader<'_, '_>, table_at: Place) -> Profile {
     Profile {
         title: keys.text("title").unwrap_or_else(|| name.clone()),
         name,
-        manufacturer: keys.parsed("manufacturer", letters, manufacturer),
-        version: keys.whole("version", 0..=255),
-        medium: keys.read("medium", "a device type such as \"water\", or its number 0 to 255", device_type),
+        product: Product { model: keys.text("model"), maker: keys.text("maker") },
+        manufacturer: some(keys, "manufacturer", letters, manufacturer),
+        version: some(keys, "version", "a whole number from 0 to 255, without quotes", byte),
+        medium: some(keys, "medium", "a device type such as \"water\", or its number 0 to 255", device_type),
         records: rules(&keys.tables("record", "profile.record"), keys.problems),
     }
 }
 
-fn manufacturer(text: &str) -> Option<Manufacturer> {
+/// One value or a list of them.
+fn some<T>(keys: &mut Reader<'_, '_>, key: &str, expected: &str, parse: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    let expected = format!("{expected}, or a list of such");
+    let values = keys.read(key, expected, |value| match value {
+        Value::Array(items) if !items.is_empty() => items.iter().map(|item| parse(&item.value)).collect(),
+        one => parse(one).map(|one| vec![one]),
+    });
+    values.unwrap_or_default()
+}
+
+fn byte(value: &Value) -> Option<u8> {
+    let Value::Number(digits) = value else { return None };
+    digits.parse().ok()
+}
+
+fn manufacturer(value: &Value) -> Option<Manufacturer> {
+    let Value::Text(text) = value else { return None };
     match spelling::hex(text).as_deref() {
         Some([high, low]) => Some(Manufacturer(u16::from_be_bytes([*high, *low]))),
         _ => Manufacturer::from_letters(text),
@@ -113,7 +134,7 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         keys.problem(table_at, format!("this record rule selects nothing; expected one of {expected}"));
     }
     let expected = format!(
-        "{SLUG}, or such a name that ends in _N, and not {} or anything that ends in _zoned",
+        "{SLUG}, or such a name that ends in _N or has _* in it, and not {} or anything that ends in _zoned",
         RESERVED.join(", ")
     );
     let select = selector(keys);
@@ -139,7 +160,8 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
         subunit: keys.whole("subunit", 0..=u16::MAX),
         function: keys.word("function", &functions),
         index: keys.whole("index", 0..=9999),
-        dif_vif: dif_vif(keys),
+        dif: pattern(keys, "dif", "8C10"),
+        vif: pattern(keys, "vif", "FD3A"),
         bytes: bytes(keys),
     }
 }
@@ -196,9 +218,10 @@ fn unit(keys: &mut Reader<'_, '_>, select: &Selector) -> Option<Unit> {
 
 /// The units in which the selected records may be counted; none where that is not known.
 fn counted(select: &Selector) -> Vec<Unit> {
-    if let Some((_, vif)) = &select.dif_vif {
+    if let Some(vif) = &select.vif {
         // a unit in plain text follows its VIF only in the telegram
-        let vib = Vib::parse(vif, ByteOrder::LeastFirst).ok().map(|(vib, _)| vib);
+        let bytes = vif.bytes().unwrap_or_default();
+        let vib = Vib::parse(&bytes, ByteOrder::LeastFirst).ok().map(|(vib, _)| vib);
         let is_rate = |vib: &Vib<'_>| vib.modifiers().any(|modifier| modifier.is_rate());
         return vib.filter(|vib| !is_rate(vib)).map(|vib| vib.unit).into_iter().collect();
     }
@@ -208,24 +231,40 @@ fn counted(select: &Selector) -> Vec<Unit> {
     }
 }
 
-/// `dif` and `vif`: both or none, each a whole chain of extension bytes.
-fn dif_vif(keys: &mut Reader<'_, '_>) -> Option<(Vec<u8>, Vec<u8>)> {
-    for (there, missing) in [("dif", "vif"), ("vif", "dif")] {
-        if keys.has(there) && !keys.has(missing) {
-            keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`: set both"));
-        }
-    }
-    let expected = |example: &str| format!("hex digits such as \"{example}\": all bytes but the last have bit 7 set");
-    let dif = keys.parsed("dif", expected("8C10"), chain);
-    let vif = keys.parsed("vif", expected("FD3A"), chain);
-    dif.zip(vif)
+/// The bytes of a block, each but the last with its extension bit (EN 13757-3 clause 6.3): bit 7.
+fn pattern(keys: &mut Reader<'_, '_>, key: &str, example: &str) -> Option<Pattern> {
+    let near = keys.peek_text(key).and_then(near_chain).unwrap_or_else(|| example.to_owned());
+    let expected = format!(
+        "two hex digits a byte, ? for any digit, all bytes but the last with bit 7 set and that one without, \
+         such as {near:?}"
+    );
+    keys.parsed(key, expected, |text| Pattern::parse(text).filter(|_| is_chain(text)))
 }
 
-/// Bytes chained by their extension bits: bit 7 is set in all but the last (EN 13757-3 clause 6.3).
-fn chain(text: &str) -> Option<Vec<u8>> {
-    let bytes = spelling::hex(text).filter(|bytes| bytes.len() <= 11)?;
-    let (last, before) = bytes.split_last()?;
-    (last & 0x80 == 0 && before.iter().all(|byte| byte & 0x80 != 0)).then_some(bytes)
+fn is_chain(text: &str) -> bool {
+    let high = |digit: Option<&u8>| digit.and_then(|digit| char::from(*digit).to_digit(16));
+    let bytes: Vec<&[u8]> = text.as_bytes().chunks(2).collect();
+    let Some((last, before)) = bytes.split_last() else { return false };
+    let extended = |byte: &&[u8]| high(byte.first()).is_none_or(|digit| digit >= 8);
+    bytes.len() <= 11 && before.iter().all(extended) && high(last.first()).is_none_or(|digit| digit < 8)
+}
+
+/// The text without what stands between its digits, and with the extension bits that it needs.
+fn near_chain(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | ':' | '-' | '.')).collect();
+    let digits = digits.trim_start_matches("0x").to_ascii_uppercase();
+    Pattern::parse(&digits).filter(|_| digits.len() <= 22)?;
+    let last = (digits.len() / 2).checked_sub(1)?;
+    let byte = |(place, byte): (usize, &[u8])| {
+        let [high, low] = byte else { return None };
+        let high = match char::from(*high).to_digit(16) {
+            Some(digit) if place == last => char::from_digit(digit & 7, 16)?,
+            Some(digit) => char::from_digit(digit | 8, 16)?,
+            None => '?',
+        };
+        Some(format!("{}{}", high.to_ascii_uppercase(), char::from(*low)))
+    };
+    digits.as_bytes().chunks(2).enumerate().map(byte).collect()
 }
 
 fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
@@ -239,6 +278,10 @@ fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
         ),
         state_class: keys.word("state_class", &states).map(str::to_owned),
         precision: keys.whole("precision", 0..=15),
+        enabled: keys.boolean("enabled"),
+        icon: keys.parsed("icon", "an icon of Home Assistant's, such as \"mdi:water\"", |text| {
+            is_icon(text).then(|| text.to_owned())
+        }),
     }
 }
 
@@ -252,8 +295,15 @@ fn decimal(keys: &mut Reader<'_, '_>, key: &str, accept: impl Fn(Decimal) -> boo
     })
 }
 
+/// `mdi:water-pump`.
+fn is_icon(text: &str) -> bool {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    text.len() <= 64 && text.split_once(':').is_some_and(|(set, name)| word(set) && word(name))
+}
+
 fn is_key(text: &str) -> bool {
     let numbered = text.strip_suffix("_N").unwrap_or(text);
+    let numbered = &numbered.replacen("_*", "", 1);
     // `<key>_zoned` is what `state` has beside a time.
     spelling::is_slug(numbered) && !RESERVED.contains(&text) && !text.ends_with("_zoned")
 }

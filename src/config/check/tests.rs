@@ -10,6 +10,7 @@ use crate::config::profiles::built_in;
 use crate::config::{Config, Expose, Hat, PasswordSource, Port, Problems};
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::measure::profile::Pattern;
 
 const METER: &str = "[[meter]]\nname = \"m\"\naddress = 1\n";
 
@@ -88,6 +89,8 @@ fn every_value_arrives_as_it_is_meant() {
         scale = 0.1000000000000000000000000001
         offset = "-2.50"
         unit = "L"
+        enabled = false
+        icon = "mdi:water-pump"
         "#,
     );
     assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("2001:db8::1", 8883));
@@ -105,8 +108,9 @@ fn every_value_arrives_as_it_is_meant() {
         ([0xB1, 0x0F].as_slice(), &Expose::Keys(vec!["volume".into()]))
     );
     let rule = &meter.records[0];
-    assert_eq!(rule.select.dif_vif, Some((vec![0x8C, 0x10], vec![0x13])));
+    assert_eq!((&rule.select.dif, &rule.select.vif), (&Pattern::parse("8C10"), &Pattern::parse("13")));
     assert_eq!(rule.scale.map(|scale| scale.to_string()).as_deref(), Some("0.1000000000000000000000000001"));
+    assert_eq!((rule.presentation.enabled, rule.presentation.icon.as_deref()), (Some(false), Some("mdi:water-pump")));
     assert_eq!(rule.offset.map(|offset| offset.to_string()).as_deref(), Some("-2.5"));
 }
 
@@ -206,8 +210,14 @@ fn each_mistake_is_named_with_its_place() {
         ),
         ("key = \"a\"\nbytes = \"0F\"", 9, "expected one table"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
-        ("dif = \"0C\"", 7, "without `vif`"),
-        ("dif = \"0C\"\nvif = \"FD\"", 7, "bit 7"),
+        ("dif = \"0C\"\nvif = \"FD\"", 7, "such as \"7D\""),
+        ("vif = \"FF 59 ??\"", 7, "such as \"FFD9??\""),
+        ("vif = \"FF5900\"", 7, "such as \"FFD900\""),
+        ("dif = \"04 8\"", 7, "such as \"8C10\""),
+        ("dif = \"0C8?\"", 7, "such as \"8C0?\""),
+        ("vif = \"FD3A\"\nkey = \"_*\"", 7, "or has _* in it"),
+        ("vif = \"FD3A\"\nicon = \"water\"", 8, "such as \"mdi:water\""),
+        ("vif = \"FD3A\"\nenabled = 1", 11, "true or false"),
         ("index = 1\nstate_class = \"sum\"", 15, "\"total_increasing\""),
     ] {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };
@@ -249,6 +259,22 @@ fn a_unit_that_makes_another_quantity_of_a_number_is_taken_where_that_makes_sens
     ] {
         let rules = config(&format!("{METER}[[meter.record]]\n{rule}\n")).meters[0].records.len();
         assert_eq!(rules, 1, "{rule}");
+    }
+}
+
+#[test]
+fn a_profile_is_for_one_meter_or_for_any_of_a_list() {
+    let profile = |lines: &str| config_with(&format!("{METER}[[profile]]\nname = \"p\"\n{lines}\n"), None);
+    let config =
+        profile("manufacturer = [\"SBC\", \"0000\"]\nversion = [18, 22]\nmedium = \"electricity\"\nmodel = \"ALE3\"");
+    let config = config.expect("good");
+    let first = config.profiles.first().expect("the file's own");
+    let manufacturers: Vec<u16> = first.manufacturer.iter().map(|manufacturer| manufacturer.0).collect();
+    assert_eq!((manufacturers.as_slice(), first.version.as_slice()), ([0x4C43, 0].as_slice(), [18, 22].as_slice()));
+    assert_eq!((first.medium.as_slice(), first.product.model.as_deref()), ([2].as_slice(), Some("ALE3")));
+    for wrong in ["version = []", "version = [1, 256]", "medium = [\"reserved\"]", "manufacturer = [1]"] {
+        let problems = profile(wrong).expect_err(wrong).to_string();
+        assert!(problems.contains("or a list of such"), "{problems}");
     }
 }
 
@@ -429,12 +455,12 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[[bus]]"), _) => "name = \"b\"\n",
             (Some("[[meter]]"), Some("secondary")) => "name = \"m\"\n",
             (Some("[[meter]]"), _) => "name = \"m\"\naddress = 1\n",
-            (Some("[[meter.record]]"), Some("dif")) => "vif = \"13\"\n",
-            (Some("[[meter.record]]"), Some("vif")) => "dif = \"0C\"\n",
             (Some("[[meter.record]]"), Some("index")) => "",
             (Some("[[meter.record]]"), Some("bytes")) => "key = \"a\"\n",
             (Some("[[meter.record]]" | "[[profile.record]]"), _) => "index = 1\n",
-            (Some("[[profile]]"), Some("title" | "manufacturer" | "version" | "medium")) => "name = \"p\"\n",
+            (Some("[[profile]]"), Some("title" | "model" | "maker" | "manufacturer" | "version" | "medium")) => {
+                "name = \"p\"\n"
+            }
             _ => "",
         };
         let header = match table {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::class;
 use super::super::discovery::{Announced, Document};
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::quantity::{Known, Quantity};
+use crate::measure::profile::Product;
 use crate::measure::{Measured, Measurement};
 
 /// A component that was missing in so many good readouts in a row is gone. Fewer mean nothing: some
@@ -52,6 +54,8 @@ pub(super) enum State {
 pub(super) struct Meter {
     pub(super) configured: Configured,
     pub(super) identity: Option<SecondaryAddress>,
+    /// What its profile says of it.
+    pub(super) product: Option<Product>,
     /// Another meter answered under this name before.
     pub(super) replaces_another: bool,
     /// Whether it was read since the start, with whatever outcome.
@@ -78,6 +82,7 @@ impl Meter {
         Self {
             configured,
             identity: None,
+            product: None,
             replaces_another: false,
             tried: false,
             rules: None,
@@ -130,6 +135,12 @@ impl Meter {
     fn forget_seen(&mut self) {
         self.seen.clear();
         (self.unnamed, self.is_read) = (0, false);
+    }
+
+    /// What its profile says of it from now on.
+    pub(super) fn is_product(&mut self, product: Option<&Product>) {
+        self.stale |= self.product.as_ref() != product;
+        self.product = product.cloned();
     }
 
     /// Keeps what is measured, and counts what is missing.
@@ -248,12 +259,18 @@ fn see_one(seen: &mut Vec<Measurement>, measurement: &Measurement) -> bool {
     };
     let keeps = matches!(measurement.value, Measured::Invalid | Measured::Held { .. })
         || is_negative(&before.value)
-        || is_shown_alike(&before.value, &measurement.value);
+        || is_shown_alike(&before.value, &measurement.value) && !is_of_the_device(measurement.quantity);
     let value = if keeps { before.value.clone() } else { measurement.value.clone() };
     let now = Measurement { value, digits: before.digits.max(measurement.digits), ..measurement.clone() };
     let is_new = *before != now;
     *before = now;
     is_new
+}
+
+/// What stands on the device's page.
+fn is_of_the_device(quantity: Quantity) -> bool {
+    use Known::{FirmwareVersion, HardwareVersion, Manufacturer, Model, SoftwareVersion};
+    matches!(quantity, Quantity::Known(Manufacturer | Model | FirmwareVersion | SoftwareVersion | HardwareVersion))
 }
 
 fn is_negative(value: &Measured) -> bool {

@@ -100,19 +100,34 @@ impl Modifier {
 
     /// The value is the balance of import and export.
     pub const IMPORT_MINUS_EXPORT: Self = Self::Extended(0x0C);
-    /// Energy and the like that the meter's owner takes from the grid.
+    /// Energy and the like that is taken from the grid.
     pub const IMPORT: Self = Self::Combinable(0x3B);
+    /// What is given to the grid.
+    pub const EXPORT: Self = Self::Combinable(0x3C);
+
+    /// Whether only the manufacturer knows what it says.
+    #[must_use]
+    pub const fn is_manufacturers(self) -> bool {
+        matches!(self, Self::Manufacturer(_) | Self::Combinable(0x7F))
+    }
 
     /// Whether it only says which part of the quantity is counted, or how: a direction, a phase, a
-    /// quadrant, a standard. With any other one the value is something else (an average, a limit, a
+    /// quadrant, a standard, other units. With any other one the value is something else (an average, a limit, a
     /// rate, a balance).
     #[must_use]
     pub const fn is_part(self) -> bool {
         match self {
-            Self::Combinable(code) => matches!(code, 0x1D | 0x3A..=0x3C | 0x3E | 0x3F),
+            Self::Combinable(code) => matches!(code, 0x1D | 0x3A..=0x3F),
             Self::Extended(code) => matches!(code, 0x01..=0x0B | 0x10 | 0x14 | 0x15),
             Self::Manufacturer(_) => false,
         }
+    }
+
+    /// Whether the value is something about the quantity: a rate or pulse value, a limit, when and how long
+    /// it was exceeded.
+    #[must_use]
+    pub const fn is_detail(self) -> bool {
+        self.is_rate() || matches!(self, Self::Combinable(0x39 | 0x40..=0x67 | 0x6A | 0x6B | 0x6E | 0x6F))
     }
 
     /// Whether the value is divided or multiplied by something else, such as a time.
@@ -316,7 +331,7 @@ mod tests {
     #[test]
     fn names_agree_with_what_a_modifier_does() {
         let parts = "import export absolute from_partner to_partner l1 l2 l3 neutral l1_l2 l2_l3 l3_l1 q1 q2 q3 q4 \
-                     uncorrected base_conditions standard_conform obis";
+                     uncorrected base_conditions standard_conform obis non_metric";
         for code in 0..128 {
             for modifier in [Modifier::Combinable(code), Modifier::Extended(code), Modifier::Manufacturer(code)] {
                 let Some(name) = modifier.name() else { continue };

@@ -80,3 +80,22 @@ fn the_store_of_an_older_version_takes_no_entity_away() {
     read(&mut after, "gas", 0x1001, VOLUME);
     assert!(component(&after, 0x1001, "volume_flow")["uniq_id"].is_string());
 }
+
+#[test]
+fn the_model_that_a_profile_names_stands_on_the_device_as_soon_as_it_applies() {
+    let place = Place::new("product");
+    let profile =
+        "[[profile]]\nname = \"g\"\nmanufacturer = \"KAM\"\nmedium = \"gas\"\nmodel = \"G4\"\nmaker = \"Acme\"\n";
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x11, VOLUME);
+    let device = |publisher: &Publisher| {
+        let device = document(publisher, Class::Announcement, &topic(0x11))["dev"].clone();
+        (device["mf"].clone(), device["mdl"].clone())
+    };
+    assert_eq!(device(&publisher), ("Kamstrup".into(), "Gas".into()));
+    stop(publisher);
+    let mut publisher = place.start(&format!("{HAT}{GAS}{profile}"));
+    read(&mut publisher, "gas", 0x11, VOLUME);
+    assert_eq!(device(&publisher), ("Acme".into(), "G4".into()));
+    stop(publisher);
+}

@@ -1,10 +1,10 @@
 //! What a reading means: records become named, unit-tagged, exact measurements. Pure.
 //!
-//! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one
-//! unit that is published, `normalise` makes a
-//! [`Reading`] of the telegrams of one readout, `maker` what a maker's codes mean, `profile` the rules a user
-//! or a built-in profile adds, `plain_text` what a meter's own words say, `unnamed` the records that wait for a
-//! rule, `seen` the rules that wait for a record.
+//! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one unit that
+//! is published. `meaning` says what one record means by itself, `maker` what a maker's codes mean, `plain_text`
+//! what a meter's own words say, `scale` converts its number; `normalise` makes a [`Reading`] of the telegrams
+//! of one readout, `profile` the rules a user or a built-in profile adds. `total` doubts totals that fall or
+//! leap, `unnamed` lists the records that wait for a rule, `seen` the rules that wait for a record.
 //!
 //! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
 
@@ -14,6 +14,8 @@ pub mod maker;
 pub mod key;
 pub mod plain_text;
 pub mod quantities;
+mod meaning;
+mod scale;
 pub mod normalise;
 pub mod unnamed;
 pub mod seen;

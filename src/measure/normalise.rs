@@ -3,7 +3,8 @@
 //! One bad record never costs the others, nor their keys: invalid and erroneous records are counted
 //! where keys are numbered. What could not be understood is reported with its bytes.
 //!
-//! Not here: the factors of units (`unit`), how a key is made (`key`), which rule applies (`profile`).
+//! Not here: what a record means (`meaning`), its number's unit (`scale`), how a key is made (`key`), which
+//! rule applies (`profile`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -14,20 +15,21 @@ use crate::mbus::application::dib::Coding;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::application::record::{DataRecord, Part};
-use crate::mbus::application::records::Records;
 use crate::mbus::application::structure::Cut;
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::application::value::{RecordError, Value};
 use crate::mbus::application::vife::Modifier;
-use crate::mbus::decimal::Decimal;
 use crate::mbus::link::frame::Frame;
-use crate::mbus::octets::hex;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::maker;
+use crate::measure::meaning::{
+    facts, is_all_ones, is_secret, is_unnamed, left_open, measured, presentation, unused_storages, what,
+};
 use crate::measure::plain_text::Words;
-use crate::measure::profile::{Facts, Presentation, Profile, RecordRule, Rules};
-use crate::measure::quantities::{Sort, is_text, of_unit, row};
-use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, unit};
+use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
+use crate::measure::quantities::{Sort, of_unit, row};
+use crate::measure::scale::Scale;
+use crate::measure::{Device, Measured, Measurement, Reading, RecordFault};
 
 /// What decides how the records of a meter are published.
 #[derive(Clone, Copy, Debug)]
@@ -335,169 +337,10 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Whether it opens the meter, as its quantity or its own words say.
-fn is_secret(quantity: Quantity, words: Option<&Words>) -> bool {
-    words.is_some_and(Words::is_secret) || matches!(quantity, Quantity::Known(known) if row(known).sort == Sort::Secret)
-}
-
-/// The storages whose date is FFFF, and no other: nothing was stored there yet, and FFFFFFFF is no -1.
-fn unused_storages(records: Records<'_>) -> BTreeSet<u64> {
-    let is_date = |record: &DataRecord<'_>| {
-        record.dib.storage_number > 0 && matches!(record.vib.quantity, Quantity::Known(Known::Date | Known::DateTime))
-    };
-    let (unset, set): (Vec<_>, Vec<_>) = records.flatten().filter(is_date).partition(is_all_ones);
-    let mut unused: BTreeSet<u64> = unset.iter().map(|record| record.dib.storage_number).collect();
-    set.iter().for_each(|record| _ = unused.remove(&record.dib.storage_number));
-    unused
-}
-
-fn is_all_ones(record: &DataRecord<'_>) -> bool {
-    matches!(record.dib.coding, Coding::Integer(_)) && record.data.iter().all(|byte| *byte == 0xFF)
-}
-
 fn closed_bytes<'a>(telegram: &Telegram<'a>) -> &'a [u8] {
     match telegram.content {
         Content::Encrypted(encrypted) => encrypted.bytes(),
         Content::Compact(compact) => compact.values,
         _ => &[],
-    }
-}
-
-/// Quantity and unit of a record; a plain text that spells a unit of ours is that unit.
-pub(super) fn what(record: &DataRecord<'_>) -> (Quantity, Unit) {
-    let (quantity, unit) = (record.vib.quantity, record.vib.unit);
-    let Some(text) = record.vib.text().map(|text| text.to_string()) else { return (quantity, unit) };
-    match text.as_str() {
-        // pieces, hardly stones
-        "st" => (quantity, unit),
-        "%RH" | "% RH" | "RH%" => (Quantity::Known(Known::RelativeHumidity), Unit::Percent),
-        other => {
-            let said = || Words::of(record)?.unit(record);
-            (quantity, Unit::from_name(other).or_else(said).unwrap_or(unit))
-        }
-    }
-}
-
-/// Whether the codes of the record leave open what it measures.
-pub(super) fn is_unnamed(record: &DataRecord<'_>, maker: Option<Manufacturer>) -> bool {
-    let says_nothing = |known| matches!(known, Known::Dimensionless | Known::ManufacturerSpecific | Known::AnyQuantity);
-    let quantity = match what(record).0 {
-        Quantity::Known(Known::PlainText) => Words::of(record).is_none(),
-        Quantity::Known(known) => says_nothing(known),
-        Quantity::Unknown { .. } => true,
-    };
-    let (modifiers, _) = maker::understood(maker, what(record).0, record.vib.modifiers());
-    quantity || modifiers.iter().any(|modifier| modifier.is_manufacturers())
-}
-
-pub(super) fn facts<'r>(record: &DataRecord<'r>, quantity: Quantity, before: usize) -> Facts<'r> {
-    Facts {
-        quantity,
-        function: record.dib.function,
-        storage: record.dib.storage_number,
-        tariff: record.dib.tariff,
-        subunit: record.dib.subunit,
-        index: before + record.index,
-        dib: record.dib.bytes,
-        vib: record.vib.bytes,
-        part: None,
-    }
-}
-
-/// The modifiers without the manufacturer's codes where a rule gives the key: it says what they mean.
-fn left_open(mut modifiers: Vec<Modifier>, rule: Option<&RecordRule>) -> Vec<Modifier> {
-    let named = rule.is_some_and(|rule| rule.key.is_some());
-    modifiers.retain(|modifier| !named || !modifier.is_manufacturers());
-    modifiers
-}
-
-fn presentation(rule: &RecordRule, record: &DataRecord<'_>) -> Presentation {
-    let dib = &record.dib;
-    let enabled = rule.enables(dib.function, dib.storage_number, dib.tariff);
-    Presentation { enabled, ..rule.presentation.clone() }
-}
-
-/// The value as it is published, not yet converted; `None` for a record that carries none.
-fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[Modifier]) -> Option<Measured> {
-    let text = |value: &dyn Display| Some(Measured::Text(value.to_string()));
-    let Ok(value) = record.value else { return Some(Measured::Invalid) };
-    match value {
-        Value::None => None,
-        // "every year" is a rule for billing dates, no point in time
-        Value::Invalid | Value::Periodic(_) => Some(Measured::Invalid),
-        Value::Number(number) if is_text(quantity, modifiers) => text(&number),
-        Value::Number(number) => Some(Measured::Number(number)),
-        Value::Flags(flags) => Some(Measured::Number(Decimal::new(i128::from(flags), 0))),
-        Value::Digits(digits) => text(&digits),
-        Value::Text(characters) => text(&characters),
-        Value::Date(date) => text(&date),
-        Value::DateTime(moment) => text(&moment),
-        Value::Time(time) => text(&time),
-        Value::Identity(identity) => text(&identity),
-        Value::Manufacturer(manufacturer) => text(&manufacturer),
-        Value::Profile(_) | Value::Bytes(_) => Some(Measured::Text(hex(record.data))),
-    }
-}
-
-/// The way of a number from the record to its key's unit.
-struct Scale<'a> {
-    from: Unit,
-    to: Unit,
-    /// What is published with it: another unit where a rule relabels, none for a rate.
-    label: Unit,
-    convert: fn(Decimal, Unit, Unit) -> Option<Decimal>,
-    rule: Option<&'a RecordRule>,
-}
-
-impl<'a> Scale<'a> {
-    fn new(
-        quantity: Quantity,
-        from: Unit,
-        modifiers: &[Modifier],
-        rule: Option<&'a RecordRule>,
-        first: Option<Unit>,
-    ) -> Self {
-        let is_rate = modifiers.iter().any(|modifier| modifier.is_rate());
-        let home = first.filter(|&to| unit::convertible(from, to)).unwrap_or(unit::published(from));
-        // a rate is in units of its base unit per something, for which there is no name here
-        let plain = (home, if is_rate { Unit::None } else { home });
-        let is_relabelled = is_rate || rule.is_some_and(|rule| rule.scale.is_some());
-        let (to, label) = match rule.and_then(|rule| rule.unit) {
-            None => plain,
-            Some(wanted) => match unit::target(from, wanted) {
-                Some(to) => (to, wanted),
-                None if is_relabelled => (unit::published(from), wanted),
-                None => plain,
-            },
-        };
-        let is_difference = quantity == Quantity::Known(Known::TemperatureDifference);
-        let convert = if is_difference { unit::convert_difference } else { unit::convert };
-        Self { from, to, label, convert, rule }
-    }
-
-    /// The unit that the rule gives to a number which the meter sends in another or none.
-    fn relabels(&self) -> Option<Unit> {
-        let wanted = self.rule.and_then(|rule| rule.unit).filter(|&unit| unit == self.label);
-        wanted.filter(|&unit| !unit::convertible(self.from, unit))
-    }
-
-    fn apply(&self, number: Decimal) -> Option<Decimal> {
-        let mut value = (self.convert)(number, self.from, self.to)?;
-        if let Some(scale) = self.rule.and_then(|rule| rule.scale) {
-            value = value.checked_mul(scale)?;
-        }
-        match self.rule.and_then(|rule| rule.offset) {
-            Some(offset) => value.checked_add(offset),
-            None => Some(value),
-        }
-    }
-
-    /// Digits after the point of a value counted in steps of 10^`exponent`.
-    fn digits(&self, exponent: i8) -> Option<u8> {
-        let step = (self.convert)(Decimal::new(1, exponent), self.from, self.to)?;
-        let scale = self.rule.and_then(|rule| rule.scale).map_or(0, |scale| scale.reduced().exponent());
-        let step = step.exponent().checked_add(scale)?;
-        let offset = self.rule.and_then(|rule| rule.offset).map_or(step, |offset| offset.reduced().exponent());
-        Some(step.min(offset).min(0).unsigned_abs())
     }
 }

@@ -8,7 +8,7 @@ use crate::mbus::application::record::DataRecord;
 use crate::mbus::application::value::Value;
 use crate::mbus::application::vib::Vib;
 use crate::mbus::octets::ByteOrder;
-use crate::measure::normalise::{facts, what};
+use crate::measure::meaning::{facts, what};
 use crate::measure::profile::{RecordRule, Selector};
 
 /// The places of those rules that select no record of a meter that answers in so many telegrams. None where

@@ -11,7 +11,8 @@ use crate::mbus::application::record::DataRecord;
 use crate::mbus::decimal::Decimal;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::maker;
-use crate::measure::normalise::{MeterRules, device, facts, is_unnamed, parse, what};
+use crate::measure::meaning::{facts, is_unnamed, what};
+use crate::measure::normalise::{MeterRules, device, parse};
 use crate::measure::plain_text::Words;
 use crate::measure::profile::Rules;
 

@@ -34,7 +34,7 @@ use crate::measure::total::{CONFIRM_AFTER, Jump, Verdict, What};
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
-use memory::MeterMemory;
+use memory::{MeterMemory, Surprise};
 use openers::Openers;
 
 /// The knowledge of the outbox task, and its two queues.
@@ -160,11 +160,20 @@ impl Publisher {
         }
     }
 
-    /// A total that cannot be is not believed until the meter says it again.
+    /// Another meter, or a total that cannot be, is not believed until the meter says it again.
     fn judge(&mut self, mut reading: Reading) -> Outcome {
         let name = reading.meter.clone();
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
         let identity = reading.device.identity;
+        match known.surprise(&mut reading, self.announcements.identity(&name)) {
+            Some(Surprise::ReadAgain) => return Outcome::ReadAgain,
+            Some(Surprise::Unbelievable) => {
+                let why = "another meter answers each time it is asked";
+                self.failed(&name, why);
+                return Outcome::Failed(why.to_owned());
+            }
+            None => {}
+        }
         let described = known.described(&self.config);
         let meter = identity.or(self.announcements.identity(&name));
         let rules = rules::text(&described, meter);

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::super::presence::Presence;
 use crate::config::{Config, Meter};
+use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::Unit;
 use crate::measure::normalise::MeterRules;
 use crate::measure::total::Totals;
@@ -15,6 +16,14 @@ use crate::measure::{Reading, plain_text};
 use crate::spool::memo::{MeterKey, Names};
 use crate::spool::{Memo, Spool};
 use crate::status::Newest;
+
+/// Another meter answers than the one that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surprise {
+    ReadAgain,
+    /// And another one each time.
+    Unbelievable,
+}
 
 /// One configured meter.
 #[derive(Debug)]
@@ -29,6 +38,8 @@ pub(super) struct MeterMemory {
     pub(super) names: Names,
     /// Whether it was said that these are too many.
     names_are_said: bool,
+    /// The identity of another meter that has answered once, and the slot that was for.
+    pub(super) stranger: Option<(SecondaryAddress, Option<SystemTime>)>,
     /// A reading with a total that cannot be, after which the meter is read again.
     pub(super) doubtful: Option<Reading>,
     /// When it is read once more for the sake of a total that is held.
@@ -42,6 +53,21 @@ pub(super) struct MeterMemory {
 }
 
 impl MeterMemory {
+    /// What to do with a reading that seems to be another meter's for the first time. One telegram of many has
+    /// two damaged bits that its checksum does not show, so an identity is believed the second time in a row.
+    pub(super) fn surprise(&mut self, reading: &mut Reading, known: Option<SecondaryAddress>) -> Option<Surprise> {
+        let other = reading.device.identity.filter(|identity| known.is_some_and(|known| known != *identity));
+        let before = self.stranger.take();
+        reading.due_at = reading.due_at.or(before.and_then(|(_, due_at)| due_at));
+        match (other?, before) {
+            (other, None) => {
+                self.stranger = Some((other, reading.due_at));
+                Some(Surprise::ReadAgain)
+            }
+            (other, Some((before, _))) => (other != before).then_some(Surprise::Unbelievable),
+        }
+    }
+
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
             meter: meter.clone(),
@@ -50,6 +76,7 @@ impl MeterMemory {
             units: BTreeMap::new(),
             names: Names::default(),
             names_are_said: false,
+            stranger: None,
             doubtful: None,
             confirm_at: None,
             newest: None,

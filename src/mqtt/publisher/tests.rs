@@ -466,3 +466,22 @@ fn the_labels_of_a_meter_are_in_its_readings_and_its_area_in_its_device() {
     assert_eq!(document(&publisher, Class::Announcement, &topic(1))["dev"]["sa"], "Cellar");
     stop(publisher);
 }
+
+#[test]
+fn another_identity_is_believed_the_second_time_in_a_row() {
+    let place = Place::new("stranger");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let mut answers = |ids: &[u32]| -> Vec<&'static str> {
+        let outcome = |id: &u32| match publisher.readout(answer("gas", *id, BOTH), None) {
+            Outcome::Taken(_) => "taken",
+            Outcome::ReadAgain => "read again",
+            Outcome::Failed(_) => "failed",
+        };
+        ids.iter().map(outcome).collect()
+    };
+    assert_eq!(answers(&[0x1003, 0x1001, 0x1003, 0x1001]), ["read again", "taken", "read again", "taken"]);
+    assert_eq!(answers(&[0x1003, 0x1005, 0x1001]), ["read again", "failed", "taken"], "it does not go on for ever");
+    assert_eq!(answers(&[0x1003, 0x1003, 0x1003]), ["read again", "taken", "taken"]);
+    assert!(document(&publisher, Class::Announcement, &topic(0x1003)).is_object());
+}

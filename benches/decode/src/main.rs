@@ -6,7 +6,8 @@
 //! Only those count that both decoders read whole, so that neither is timed for giving up. Ours
 //! reads the header and every record with its exact, scaled value and its modifiers; theirs is its
 //! typed iterator alone, without the labels and units that it leaves for later. The two take turns,
-//! and the median of the rounds is told.
+//! and the median of the rounds is told. Each round is in another order of many copies, so that the
+//! processor's branch predictor cannot learn the telegrams by heart.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use mbushat::mbus::application::telegram::Telegram;
 
 const ROUNDS: usize = 61;
 const ROUND: Duration = Duration::from_millis(100);
+/// Of each telegram, in one order.
+const COPIES: usize = 50;
 
 fn main() {
     let telegrams: Vec<Vec<u8>> = telegrams().into_iter().filter(|bytes| both_read_whole(bytes)).collect();
@@ -28,7 +31,8 @@ fn main() {
     // warm up, then take turns
     let (mut mine, mut other, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS + 5 {
-        let (a, b) = (per_second(&telegrams, ours), per_second(&telegrams, theirs));
+        let order = shuffled(&telegrams, round);
+        let (a, b) = (per_second(&order, ours), per_second(&order, theirs));
         if round >= 5 {
             mine.push(a);
             other.push(b);
@@ -94,17 +98,29 @@ fn theirs(bytes: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-fn per_second(telegrams: &[Vec<u8>], decode: fn(&[u8]) -> Option<usize>) -> f64 {
-    let (start, mut count) = (Instant::now(), 0_u32);
-    while start.elapsed() < ROUND {
-        for _ in 0..20 {
-            for telegram in telegrams {
-                black_box(decode(black_box(telegram)));
-            }
-        }
-        count += 20;
+/// Many copies in an order of this round's own.
+fn shuffled(telegrams: &[Vec<u8>], round: usize) -> Vec<&[u8]> {
+    let mut order: Vec<&[u8]> = (0..COPIES).flat_map(|_| telegrams.iter().map(Vec::as_slice)).collect();
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64 ^ round as u64;
+    for last in (1..order.len()).rev() {
+        // xorshift64
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        order.swap(last, (random % (last as u64 + 1)) as usize);
     }
-    f64::from(count) * telegrams.len() as f64 / start.elapsed().as_secs_f64()
+    order
+}
+
+fn per_second(order: &[&[u8]], decode: fn(&[u8]) -> Option<usize>) -> f64 {
+    let (start, mut count) = (Instant::now(), 0_usize);
+    while start.elapsed() < ROUND {
+        for telegram in order {
+            black_box(decode(black_box(telegram)));
+        }
+        count += order.len();
+    }
+    count as f64 / start.elapsed().as_secs_f64()
 }
 
 fn median(numbers: &mut [f64]) -> f64 {

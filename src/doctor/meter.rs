@@ -122,7 +122,7 @@ impl Open {
         let power = match (bus.hat, patient.open_pin) {
             (None, _) => None,
             (Some(hat), None) => {
-                let found = format!("GPIO {} is left alone: this root is a prepared one", hat.power_gpio);
+                let found = format!("GPIO {} is not switched: with --root only files are looked at", hat.power_gpio);
                 report(Finding::skipped(POWER, found));
                 None
             }

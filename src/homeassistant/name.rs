@@ -41,6 +41,7 @@ pub(super) fn title(key: &str) -> String {
     let words = key.split('_').filter(|word| !word.is_empty());
     let spelled = words.enumerate().map(|(index, word)| match UPPER.iter().find(|u| u.eq_ignore_ascii_case(word)) {
         Some(upper) => (*upper).to_owned(),
+        None if word.len() == 1 => word.to_uppercase(),
         None if index == 0 => capitalised(word),
         None => word.to_owned(),
     });
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!(title("volume_flow_max_storage_3"), "Volume flow max storage 3");
         assert_eq!(title("voltage_l1_l2"), "Voltage L1 L2");
         assert_eq!(title("hca_units"), "HCA units");
+        assert_eq!(title("input_a_storage_1"), "Input A storage 1");
         assert_eq!(title("cold_water"), "Cold water");
         assert_eq!(title(""), "");
     }

@@ -154,7 +154,7 @@ fn precision(measurement: &Measurement) -> u8 {
         _ => 3,
     };
     let usual = match measurement.unit {
-        Unit::None | Unit::Second | Unit::Hour | Unit::Day | Unit::Watt => 0,
+        Unit::Second | Unit::Hour | Unit::Day | Unit::Watt => 0,
         Unit::CubicMetre | Unit::CubicMetrePerHour => 3,
         Unit::Percent | Unit::Volt | Unit::Celsius | Unit::Fahrenheit => 1,
         _ => 2,

@@ -68,17 +68,9 @@ tests() { stranger cargo test >"$WORK/log" 2>&1; }
 
 # step WHAT FUNCTION: runs it and says what it took
 step() {
-  local what=$1 before=$SECONDS cpu
-  cpu=$(cpu_seconds)
+  local what=$1 before=$SECONDS
   "$2" || { tail -n 60 "$WORK/log" >&2; die "FAILED: $what"; }
-  printf '%-32s %5d s, %5d s of the processor; %5d MiB in the home folder\n' "$what" $((SECONDS - before)) \
-    $(($(cpu_seconds) - cpu)) "$(du -sm "$WORK/home" | cut -f1)"
-}
-
-# The processor time of what this shell has waited for.
-cpu_seconds() {
-  times >"$WORK/times"
-  awk 'NR == 2 { gsub(/[ms]/, " "); print int($1 * 60 + $2 + $3 * 60 + $4) }' "$WORK/times"
+  printf '%-32s %5d s; %5d MiB in the home folder\n' "$what" $((SECONDS - before)) "$(du -sm "$WORK/home" | cut -f1)"
 }
 
 clone() { stranger git clone -q mbushat.git mbushat; }

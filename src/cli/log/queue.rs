@@ -2,7 +2,7 @@
 //! queue full are lost, and counted.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -16,14 +16,14 @@ const LINES: usize = 1000;
 /// How long the last lines may take.
 const ENDS_WITHIN: Duration = Duration::from_millis(200);
 
-static WAITING: OnceLock<Arc<AtomicU64>> = OnceLock::new();
+static WAITING: OnceLock<Arc<AtomicU32>> = OnceLock::new();
 
 /// Makes a writer for each line.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     lines: SyncSender<Vec<u8>>,
-    waiting: Arc<AtomicU64>,
-    lost: Arc<AtomicU64>,
+    waiting: Arc<AtomicU32>,
+    lost: Arc<AtomicU32>,
     /// Lines begin with their priority, as the journal reads it: `<4>` (sd-daemon(3)).
     with_priority: bool,
 }
@@ -32,7 +32,7 @@ impl Queue {
     /// Starts the thread that writes. Once a process.
     pub(super) fn start(with_priority: bool) -> io::Result<Self> {
         let (lines, queued) = sync_channel(LINES);
-        let (waiting, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (waiting, lost) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (written, to_count) = (Arc::clone(&waiting), Arc::clone(&lost));
         thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&queued, &written, &to_count))?;
         _ = WAITING.set(Arc::clone(&waiting));
@@ -50,7 +50,7 @@ pub(super) fn flush() {
 }
 
 /// That stderr is gone is not an error: there is nowhere else to say it.
-fn write_all(queued: &Receiver<Vec<u8>>, waiting: &AtomicU64, lost: &AtomicU64) {
+fn write_all(queued: &Receiver<Vec<u8>>, waiting: &AtomicU32, lost: &AtomicU32) {
     while let Ok(line) = queued.recv() {
         _ = io::stderr().write_all(&line);
         let count = lost.swap(0, Ordering::AcqRel);

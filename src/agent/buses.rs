@@ -184,6 +184,7 @@ fn are_read_alike(before: &Meter, now: &Meter) -> bool {
         labels: now.labels.clone(),
         profile: now.profile.clone(),
         expose: now.expose.clone(),
+        plausible: now.plausible,
         raw: now.raw,
         records: now.records.clone(),
         ..before.clone()

@@ -171,7 +171,7 @@ impl Schedule {
     }
 
     /// The line was lost in the middle of a scheduled read: its slot is due again, after those of others; but
-    /// not for ever, where only this read ends so.
+    /// not forever, where only this read ends so.
     pub fn interrupted(&mut self, due: Due, now: Now) {
         let (Some(entry), Some(wall)) = (self.meters.get_mut(due.meter), due.due_at) else { return };
         entry.interrupted += 1;

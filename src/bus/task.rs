@@ -157,7 +157,7 @@ impl Running {
         let mut session = self.open().await?;
         self.opened = Instant::now();
         self.task.meters.iter_mut().for_each(|metered| metered.link = LinkState::default());
-        if let Some(hat) = session.hat().filter(|_| self.shown != Shown::Up) {
+        if let Some(hat) = session.hat() {
             tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
         }
         if self.losses == 0 {

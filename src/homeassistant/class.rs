@@ -33,8 +33,8 @@ pub struct Shown {
     pub enabled: bool,
 }
 
-/// How a measurement of a meter with this device type is shown by this release. `all` that the meter measures
-/// decides whether a tariff is of interest.
+/// How a measurement of a meter with this device type is shown by this release. `all` that the meter
+/// measures decides whether a tariff is of interest.
 #[must_use]
 pub fn shown(measurement: &Measurement, all: &[Measurement], medium: Option<u8>, release: Release) -> Shown {
     let numeric = is_numeric(measurement);

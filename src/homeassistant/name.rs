@@ -34,6 +34,7 @@ fn flow(measurement: &Measurement) -> Option<String> {
     Some(format!("{name} {}", title(&rest).to_lowercase()).trim_end().to_owned())
 }
 
+/// Abbreviations.
 const UPPER: [&str; 11] = ["L1", "L2", "L3", "Q1", "Q2", "Q3", "Q4", "HCA", "RF", "OBIS", "ID"];
 
 /// `volume_flow_max_storage_3` as people write it: `Volume flow max storage 3`.

@@ -2,8 +2,8 @@
 //!
 //! The text is kept in the store, so it must be the same in every build of every release: it is made of
 //! published names only, and what a rule does not say is left out, so that a new kind of rule changes no
-//! text of old ones. How a value is shown or doubted is left out too, and with it a rule that says nothing else, unless
-//! one comes after it: a record follows the first rule that selects it.
+//! text of old ones. How a value is shown or doubted is left out too, and with it a rule that says nothing
+//! else, unless one comes after it: a record follows the first rule that selects it.
 //!
 //! Not here: which rules there are (`measure::profile`), what follows from a change (`announcements`).
 

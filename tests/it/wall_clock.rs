@@ -41,7 +41,7 @@ fn plan(baud: Baud, meters: u8) -> SegmentPlan {
     SegmentPlan { baud, ..SegmentPlan::new((1..=meters).map(heat).collect()) }
 }
 
-/// The TCP ports of that many segments, served for ever by a thread of their own.
+/// The TCP ports of that many segments, served forever by a thread of their own.
 fn serve(count: usize, baud: Baud, meters: u8) -> Vec<Port> {
     let (ready, ports) = mpsc::channel();
     thread::spawn(move || {

@@ -14,6 +14,7 @@ use crate::mbus::application::vif;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::mbus::octets::ByteOrder;
+use crate::measure::key::RESERVED;
 use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
 use crate::measure::unit;
 
@@ -53,9 +54,6 @@ pub(super) const PROFILE: Kind = Kind {
 
 /// Keys that select, one of which a rule must have.
 const SELECTORS: [&str; 9] = ["quantity", "storage", "tariff", "subunit", "function", "index", "dif", "vif", "bytes"];
-
-/// Keys of the `state` topic that are no measurement.
-const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 
 /// The profiles of a file, in its order.
 pub(super) fn profiles(tables: &[&Table], problems: &mut Vec<Problem>) -> Vec<Profile> {

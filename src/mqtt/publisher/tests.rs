@@ -481,7 +481,7 @@ fn another_identity_is_believed_the_second_time_in_a_row() {
         ids.iter().map(outcome).collect()
     };
     assert_eq!(answers(&[0x1003, 0x1001, 0x1003, 0x1001]), ["read again", "taken", "read again", "taken"]);
-    assert_eq!(answers(&[0x1003, 0x1005, 0x1001]), ["read again", "failed", "taken"], "it does not go on for ever");
+    assert_eq!(answers(&[0x1003, 0x1005, 0x1001]), ["read again", "failed", "taken"], "it does not go on forever");
     assert_eq!(answers(&[0x1003, 0x1003, 0x1003]), ["read again", "taken", "taken"]);
     assert!(document(&publisher, Class::Announcement, &topic(0x1003)).is_object());
 }

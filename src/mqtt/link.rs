@@ -7,27 +7,24 @@
 //!
 //! Not here: topics and payloads, the queue, any decision what to send next.
 
+mod book;
 mod connection;
 mod fault;
 mod pace;
 pub mod probe;
 mod tls;
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::Mqtt;
+use book::Book;
 use connection::{Client, Event, Identity, Wire};
 pub use fault::Fault;
 use pace::{BackOff, Dialect};
-
-/// A subscription that was refused is asked for again after this time: some brokers refuse for a moment only.
-const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(60);
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +233,7 @@ impl Link {
         };
         self.connections += 1;
         let max_packet_bytes = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX);
-        let book = Book { max_packet_bytes, ..Book::default() };
+        let book = Book::of(max_packet_bytes);
         Ok(Connection { number: self.connections, version, client, wire, book })
     }
 }
@@ -312,103 +309,6 @@ impl Connection {
                     return End::Asked;
                 }
             }
-        }
-    }
-}
-
-/// Which message has which packet id: rumqttc reports publishes in the order they were asked for.
-#[derive(Default)]
-struct Book {
-    max_packet_bytes: usize,
-    /// Handed to rumqttc, in order, packet id not yet known.
-    queued: VecDeque<u64>,
-    /// Packet id to message id, and when it left.
-    sent: HashMap<u16, (u64, Instant)>,
-    /// Subscriptions without their SUBACK.
-    filters: VecDeque<Vec<String>>,
-    /// Those that the broker refused, and when they are tried again.
-    unsubscribed: Vec<String>,
-    again_at: Option<Instant>,
-    /// Those of which that was logged.
-    refused_filters: HashSet<String>,
-    /// Not even handed to rumqttc.
-    refused: VecDeque<(u64, Refusal)>,
-    /// DISCONNECT is queued: nothing else is taken, it must still leave.
-    leaving: bool,
-}
-
-impl Book {
-    fn obey(&mut self, order: LinkCommand, number: u64, client: &Client) {
-        /// Fixed header, topic length, packet id and an empty property list.
-        const OVERHEAD_BYTES: usize = 10;
-        match order {
-            LinkCommand::Disconnect | LinkCommand::Reconnect { .. } => self.leave(client),
-            LinkCommand::Subscribe { connection, filters } if connection == number => {
-                if client.subscribe(&filters) {
-                    self.filters.push_back(filters);
-                }
-            }
-            LinkCommand::Publish { connection, message } if connection == number => {
-                let id = message.id;
-                if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
-                    self.refused.push_back((id, Refusal::TooLarge));
-                } else if client.publish(&message.topic, message.payload, message.retain) {
-                    self.queued.push_back(id);
-                } else {
-                    self.refused.push_back((id, Refusal::Other));
-                }
-            }
-            LinkCommand::Subscribe { .. } | LinkCommand::Publish { .. } => {}
-        }
-    }
-
-    /// When the oldest message left that is not acknowledged.
-    fn oldest_sent(&self) -> Option<Instant> {
-        self.sent.values().map(|(_, left)| *left).min()
-    }
-
-    fn subscribe_again(&mut self, client: &Client) {
-        self.again_at = None;
-        let filters = std::mem::take(&mut self.unsubscribed);
-        if !filters.is_empty() && client.subscribe(&filters) {
-            self.filters.push_back(filters);
-        }
-    }
-
-    fn leave(&mut self, client: &Client) {
-        self.leaving = true;
-        if !client.disconnect() {
-            tracing::debug!("the queue to the broker is full, so it gets no DISCONNECT");
-        }
-    }
-
-    fn report(&mut self, event: Event) -> Option<LinkEvent> {
-        match event {
-            Event::Sent(packet_id) => {
-                let id = self.queued.pop_front()?;
-                self.sent.insert(packet_id, (id, Instant::now()));
-                None
-            }
-            Event::Acked(packet_id) | Event::Unheard(packet_id) => {
-                self.sent.remove(&packet_id).map(|(id, _)| LinkEvent::Acked(id))
-            }
-            Event::Refused(packet_id, refusal) => {
-                self.sent.remove(&packet_id).map(|(id, _)| LinkEvent::Refused(id, refusal))
-            }
-            Event::Message { topic, payload, retain } => Some(LinkEvent::Message { topic, payload, retain }),
-            Event::Subscribed(granted) => {
-                let filters = self.filters.pop_front().unwrap_or_default();
-                let refused = filters.into_iter().zip(granted).filter(|(_, granted)| !granted);
-                for (filter, _) in refused {
-                    if self.refused_filters.insert(filter.clone()) {
-                        tracing::warn!(filter, "the broker does not allow this subscription; it is asked again");
-                    }
-                    self.unsubscribed.push(filter);
-                    self.again_at = Some(Instant::now() + SUBSCRIBE_AGAIN);
-                }
-                None
-            }
-            Event::Connected { .. } | Event::Heard | Event::Disconnected | Event::Other => None,
         }
     }
 }

@@ -10,20 +10,20 @@
 //! Not here: the agent's own document (`agent`), when they are published, retained and debounced
 //! (`mqtt`), classes (`class`).
 
+pub(super) mod device;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
-use crate::mbus::address::{Manufacturer, SecondaryAddress};
-use crate::mbus::application::quantity::{Known, Quantity};
-use crate::mbus::{maker, medium};
+use crate::mbus::address::SecondaryAddress;
+use crate::measure::Measurement;
 use crate::measure::medium::{Kind, kind};
 use crate::measure::profile::Product;
-use crate::measure::{Measured, Measurement};
 
 use super::class::{self, Shown};
-use super::document::{Availability, Component, Device, Origin, PROGRAM, Root, sorted, text};
+use super::document::{Availability, Component, Origin, PROGRAM, Root, sorted, text};
 use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
@@ -166,7 +166,7 @@ impl Announcer {
             components.insert(measurement.key.clone(), self.measured(meter, measurement, &id));
         }
         let root = Root {
-            dev: meter_device(meter, id.clone(), self.bridge_id()),
+            dev: device::of_meter(meter, id.clone(), self.bridge_id()),
             o: Origin::default(),
             stat_t: Some(meter.state_topic),
             avty: vec![Availability { t: &self.topics.state }, Availability { t: meter.availability_topic }],
@@ -348,53 +348,6 @@ fn parsed(component: &str) -> Value {
     serde_json::from_str(component).unwrap_or_default()
 }
 
-fn device_name(name: &str, title: Option<&str>) -> String {
-    title.map_or_else(|| name::title(name), str::to_owned)
-}
-
-/// The document of a meter called `name` with the title that it has now.
-#[must_use]
-pub fn retitled(payload: &str, name: &str, title: Option<&str>) -> String {
-    let document = serde_json::from_str(payload).ok().and_then(|mut document: Value| {
-        let shown = document.pointer_mut("/dev/name")?;
-        let wanted = device_name(name, title);
-        (shown.as_str() != Some(&wanted)).then(|| *shown = wanted.into())?;
-        Some(document.to_string())
-    });
-    document.unwrap_or_else(|| payload.to_owned())
-}
-
-/// Maker and model are what the meter says, else its profile, else the code of the maker and the medium.
-fn meter_device(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
-    let identity = meter.identity;
-    let named = |text: &String| text.chars().any(char::is_alphabetic);
-    let product = |field: fn(&Product) -> &Option<String>| meter.product.and_then(|product| field(product).clone());
-    let code = |code: Manufacturer| maker::name(code).map_or_else(|| code.to_string(), str::to_owned);
-    let maker = said(meter, Known::Manufacturer).filter(named).or_else(|| product(|product| &product.maker));
-    let model = said(meter, Known::Model).filter(named).or_else(|| product(|product| &product.model));
-    let known = identity.filter(|identity| !identity.is_anonymous());
-    let medium = identity.and_then(SecondaryAddress::known_medium);
-    Device {
-        ids: [id],
-        name: device_name(meter.name, meter.title),
-        mf: maker.or_else(|| known.map(|i| code(i.manufacturer()))),
-        mdl: model.or_else(|| medium.map(|medium| name::title(medium::name(medium)))),
-        sw: said(meter, Known::FirmwareVersion).or_else(|| said(meter, Known::SoftwareVersion)),
-        hw: said(meter, Known::HardwareVersion),
-        sn: identity.map(|i| format!("{:08X}", i.id())),
-        sa: meter.area.map(str::to_owned),
-        via_device: Some(bridge),
-    }
-}
-
-/// A text that the meter says of itself, under the standard's code or one of its own that a rule names so.
-fn said(meter: &MeterDevice<'_>, known: Known) -> Option<String> {
-    let is_said =
-        |m: &&Measurement| (m.quantity == Quantity::Known(known) || m.key == known.name()) && m.storage_number == 0;
-    let Measured::Text(text) = &meter.measurements.iter().find(is_said)?.value else { return None };
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
 fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
     let id = match meter.identity {
         Some(identity) if meter.replaces_another => format!("_{:08x}", identity.id()),
@@ -403,7 +356,7 @@ fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
     format!("{platform}.{}_{key}{id}", meter.name)
 }
 
-/// Where a `state` has the time of `key` once more, with its offset: a hyphen is in no other key.
+/// Where a `state` has the time of `key` once more, with its offset.
 #[must_use]
 pub fn zoned_key(key: &str) -> String {
     format!("{key}_zoned")

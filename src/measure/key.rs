@@ -5,25 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::mbus::application::quantity::{Function, Quantity};
+use crate::mbus::application::quantity::Function;
 use crate::mbus::application::vife::Modifier;
 
 /// Keys of a state document that are not measurements; a rule must not use them.
 pub const RESERVED: [&str; 3] = ["read_at", "seq", "status"];
 
 /// The key of the plain case and what differs from it, in this order: maximum or minimum, tariff,
-/// subunit, storage number, modifiers as on the wire.
+/// subunit, storage number, modifiers as on the wire. `name`: of the quantity, or one of its own.
 ///
 /// A value during error is named as the plain one: meters change the function field of a record
 /// while a sensor is broken, and that must not rename the records after it.
 #[must_use]
-pub fn of(quantity: Quantity, function: Function, place: Place, modifiers: &[Modifier]) -> String {
-    of_name(quantity.to_string(), function, place, modifiers)
-}
-
-/// The same of what has a name of its own.
-#[must_use]
-pub fn of_name(name: String, function: Function, place: Place, modifiers: &[Modifier]) -> String {
+pub fn of(name: String, function: Function, place: Place, modifiers: &[Modifier]) -> String {
     name + &differences(function, place, modifiers)
 }
 
@@ -117,16 +111,22 @@ mod tests {
     fn a_key_names_what_differs_from_the_plain_case_in_one_order() {
         let place = Place { tariff: 1, subunit: 2, storage_number: 3 };
         let volume_flow = Quantity::Known(Known::VolumeFlow);
-        let key = of(volume_flow, Function::Maximum, place, &[Modifier::IMPORT, Modifier::Extended(0x01)]);
+        let key = of(volume_flow.to_string(), Function::Maximum, place, &[Modifier::IMPORT, Modifier::Extended(0x01)]);
         assert_eq!(key, "volume_flow_max_tariff_1_subunit_2_storage_3_import_l1");
         let energy = Quantity::Known(Known::Energy);
         let tariff = Place { tariff: 1, ..Place::default() };
-        assert_eq!(of(energy, Function::Instantaneous, tariff, &[Modifier::IMPORT]), "energy_tariff_1_import");
+        assert_eq!(
+            of(energy.to_string(), Function::Instantaneous, tariff, &[Modifier::IMPORT]),
+            "energy_tariff_1_import"
+        );
         let storage = Place { storage_number: 1, ..Place::default() };
-        assert_eq!(of(Quantity::Known(Known::Date), Function::Instantaneous, storage, &[]), "date_storage_1");
+        assert_eq!(
+            of(Quantity::Known(Known::Date).to_string(), Function::Instantaneous, storage, &[]),
+            "date_storage_1"
+        );
         let unknown = Quantity::Unknown { table: 0xFD, code: 0x3F };
-        assert_eq!(of(unknown, Function::Minimum, Place::default(), &[]), "unknown_fd3f_min");
-        assert_eq!(of(energy, Function::Error, Place::default(), &[]), "energy");
+        assert_eq!(of(unknown.to_string(), Function::Minimum, Place::default(), &[]), "unknown_fd3f_min");
+        assert_eq!(of(energy.to_string(), Function::Error, Place::default(), &[]), "energy");
     }
 
     #[test]

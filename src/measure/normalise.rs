@@ -306,7 +306,7 @@ impl<'a> Collector<'a> {
     ) -> Option<String> {
         let dib = &record.dib;
         let place = Place { tariff: dib.tariff, subunit: dib.subunit, storage_number: dib.storage_number };
-        let base = key::of_name(name, dib.function, place, modifiers);
+        let base = key::of(name, dib.function, place, modifiers);
         if is_repeated(quantity, dib.function, place) {
             if self.repeated.contains(&base) {
                 return None;

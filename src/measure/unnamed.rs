@@ -89,6 +89,6 @@ fn key_of(record: &DataRecord<'_>, of_rule: Option<&str>, maker: Option<Manufact
     let name = words.map_or_else(|| quantity.to_string(), |words| words.key);
     match of_rule {
         Some(key) => key::of_rule(key, dib.function, place, &modifiers),
-        None => key::of_name(name, dib.function, place, &modifiers),
+        None => key::of(name, dib.function, place, &modifiers),
     }
 }

@@ -21,22 +21,22 @@ mod blocks;
 mod documents;
 mod readings;
 mod suspects;
+mod verdict;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::link::{Publish, Refusal};
+use super::link::Publish;
 use blocks::Blocks;
 use documents::{Documents, Key};
 use readings::{Readings, Step, Waiting};
 use suspects::Suspects;
+pub use verdict::Verdict;
 
 /// Messages on the way, at most.
 const WINDOW: usize = 64;
 /// Notes that wait for a broker; the oldest are dropped.
 const NOTES: usize = 1000;
-/// So often the broker may close the connection at a reading; then it is set aside.
-const CLOSED_AT_A_READING: u32 = 8;
 /// After a birth message, Home Assistant is given this time to send another one …
 const BIRTH_DEBOUNCE: Duration = Duration::from_secs(2);
 /// … and after the announcements this time to make its entities, before it gets their states.
@@ -88,23 +88,6 @@ pub enum Next {
 /// The broker has a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The cursor, where it moved.
-    pub cursor: Option<u64>,
-}
-
-/// What a refused or doubtful message came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Its topic.
-    pub topic: String,
-    /// The length of its payload.
-    pub bytes: usize,
-    /// Why; `None`: the broker closed the connection at it.
-    pub refusal: Option<Refusal>,
-    /// The first time since a message of this topic was taken: worth a line in the log.
-    pub first: bool,
-    /// A reading that the broker will never take: the caller sets it aside in the spool.
-    pub set_aside: Option<u64>,
     /// The cursor, where it moved.
     pub cursor: Option<u64>,
 }
@@ -234,49 +217,6 @@ impl Outbox {
         self.documents.again(|_| true);
         // what Home Assistant got last may be lost
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
-    }
-
-    /// The connection is gone; `closed` by the other end, not by silence or the network. The
-    /// verdict is on the message at which it closes, once that is known.
-    pub fn down(&mut self, closed: bool, now: Instant) -> Option<Verdict> {
-        let guilty = if self.connected && closed { self.guilty() } else { None };
-        let verdict = guilty.and_then(|id| self.blocked(id, now));
-        self.recall();
-        self.connected = false;
-        verdict
-    }
-
-    /// The message at which the broker has closed the connection.
-    fn guilty(&mut self) -> Option<u64> {
-        let alone = self.on_the_way.first_key_value().filter(|_| self.on_the_way.len() == 1);
-        let alone = alone.map(|(id, Sent { what, .. })| (*id, self.blocks.goes_alone(what.kind(), what.topic())));
-        match alone {
-            Some((id, true)) => Some(id),
-            other => {
-                let shown = self.suspects.hung_up(self.on_the_way.values().map(|sent| sent.what.topic()));
-                other.filter(|_| shown).map(|(id, _)| id)
-            }
-        }
-    }
-
-    fn blocked(&mut self, id: u64, now: Instant) -> Option<Verdict> {
-        let Sent { what, bytes } = self.on_the_way.remove(&id)?;
-        let topic = what.topic().to_owned();
-        self.suspects.cleared(&topic);
-        let times = self.blocks.closed(what.kind(), &topic, now);
-        let mut verdict = Verdict { topic, bytes, refusal: None, first: times == 1, set_aside: None, cursor: None };
-        match what {
-            What::Document(key) => self.documents.back(key, true),
-            What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
-            What::Reading { seq, .. } if times >= CLOSED_AT_A_READING => self.set_aside(seq, &mut verdict),
-            What::Reading { seq, .. } => self.readings.back(seq),
-        }
-        Some(verdict)
-    }
-
-    fn set_aside(&mut self, seq: u64, verdict: &mut Verdict) {
-        verdict.set_aside = Some(seq);
-        verdict.cursor = self.readings.settle(seq);
     }
 
     /// Takes back what is on the way.
@@ -409,28 +349,6 @@ impl Outbox {
             What::Reading { seq, .. } => return self.readings.acked(seq).map(|cursor| Delivered { cursor }),
         }
         None
-    }
-
-    /// The broker refuses it. It is tried again after a pause, unless that can never help; a note is not.
-    pub fn refused(&mut self, id: u64, refusal: Refusal, now: Instant) -> Option<Verdict> {
-        let Sent { what, bytes } = self.on_the_way.remove(&id)?;
-        let topic = what.topic().to_owned();
-        self.suspects.cleared(&topic);
-        let is_final = matches!(refusal, Refusal::TooLarge | Refusal::Topic);
-        let first = match &what {
-            What::Document(_) | What::Reading { .. } if !is_final => self.blocks.refused(&topic, now),
-            _ => self.logged.insert(topic.clone()),
-        };
-        let mut verdict = Verdict { topic, bytes, refusal: Some(refusal), first, set_aside: None, cursor: None };
-        match what {
-            What::Document(key) => self.documents.back(key, !is_final),
-            What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
-            What::Reading { seq, .. } if is_final || self.readings.is_at_its_reach() => {
-                self.set_aside(seq, &mut verdict);
-            }
-            What::Reading { seq, .. } => self.readings.back(seq),
-        }
-        Some(verdict)
     }
 
     /// The readings have other numbers now: those above `cursor` are sent, again if need be.

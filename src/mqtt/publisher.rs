@@ -4,7 +4,8 @@
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
 mod announce;
-mod delivery;
+pub(super) mod delivery;
+mod judge;
 mod lengths;
 mod memory;
 mod openers;
@@ -17,24 +18,22 @@ use std::time::{Instant, SystemTime};
 use jiff::tz::TimeZone;
 
 use super::outbox::{Class, Outbox};
-use super::payload::{self, Event, Number, OFFLINE, ONLINE};
+use super::payload::{self, Event, OFFLINE, ONLINE};
 use super::presence::Change;
 use super::topic::Topics;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
 use crate::homeassistant::announcements::Announcements;
-use crate::homeassistant::{name, rules};
-use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::homeassistant::name;
+use crate::mbus::address::MeterAddress;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, Occasion};
-use crate::measure::profile::Rules;
-use crate::measure::total::{CONFIRM_AFTER, Jump, Verdict, What};
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
-use memory::{MeterMemory, Surprise};
+use memory::MeterMemory;
 use openers::Openers;
 
 /// The knowledge of the outbox task, and its two queues.
@@ -86,7 +85,6 @@ impl Publisher {
             outbox: Outbox::new(spool.cursor()),
             meters: config.meters.iter().map(|meter| (meter.name.clone(), MeterMemory::new(meter))).collect(),
             leaving: BTreeSet::new(),
-            // what the last run left in the store is this one's to deliver
             readings: at_the_start(&spool),
             config,
             spool,
@@ -158,89 +156,6 @@ impl Publisher {
             self.outbox.set(Class::Availability, &self.topics.availability(name), OFFLINE.into(), true);
             self.tell(&Event::MeterSilent { meter: name.to_owned(), error: error.to_owned() });
         }
-    }
-
-    /// Another meter, or a total that cannot be, is not believed until the meter says it again.
-    fn judge(&mut self, mut reading: Reading) -> Outcome {
-        let name = reading.meter.clone();
-        let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
-        let identity = reading.device.identity;
-        match known.surprise(&mut reading, self.announcements.identity(&name)) {
-            Some(Surprise::ReadAgain) => return Outcome::ReadAgain,
-            Some(Surprise::Unbelievable) => {
-                let why = "another meter answers each time it is asked";
-                self.failed(&name, why);
-                return Outcome::Failed(why.to_owned());
-            }
-            None => {}
-        }
-        let described = known.described(&self.config);
-        let meter = identity.or(self.announcements.identity(&name));
-        let rules = rules::text(&described, meter);
-        let product = Rules::new(described.rules, described.profile, described.profiles, meter).product();
-        let answered = self.announcements.answered(&name, identity, &rules);
-        self.announcements.product(&name, product);
-        if answered.former.is_some() || answered.other_rules {
-            known.forget_values(&mut self.spool, self.now);
-        }
-        if answered.former.is_some() {
-            known.forget_names(&mut self.spool, self.now);
-        }
-        known.limit_names(&mut reading);
-        let first = known.doubtful.take();
-        let verdict = known.totals.judge(first.as_ref(), &mut reading, self.now);
-        reading.due_at = reading.due_at.or(first.as_ref().and_then(|first| first.due_at));
-        match verdict {
-            Verdict::ReadAgain => {
-                known.doubtful = Some(reading);
-                Outcome::ReadAgain
-            }
-            Verdict::Publish { jumps, confirm } => {
-                known.confirm_at = known.confirm_at.or(confirm.then_some(self.now + CONFIRM_AFTER));
-                let is_fault = first.is_some() && jumps.iter().any(|jump| jump.what == What::Fault);
-                self.readings.faulty += u64::from(is_fault);
-                jumps.into_iter().for_each(|jump| self.report_jump(&name, jump));
-                if let (Some(former), Some(identity)) = (answered.former, identity) {
-                    self.replaced(&name, former, identity);
-                }
-                Outcome::Taken(self.take(&reading))
-            }
-        }
-    }
-
-    fn report_jump(&mut self, name: &str, jump: Jump) {
-        let Jump { what, key, from, to, unit } = jump;
-        match what {
-            What::Fell => tracing::warn!(meter = name, key, "total fell from {from} to {to}"),
-            What::Leapt => tracing::warn!(meter = name, key, "total leapt from {from} to {to}"),
-            What::Fault => tracing::warn!(meter = name, key, "a reading was {to} after {from}: a fault"),
-        }
-        let (meter, from, to, unit) = (name.to_owned(), Number(from), Number(to), unit.name());
-        self.tell(&match what {
-            What::Fell => Event::CounterFell { meter, key, from, to, unit },
-            What::Leapt => Event::CounterLeapt { meter, key, from, to, unit },
-            What::Fault => Event::CounterFault { meter, key, last: from, read: to, unit },
-        });
-    }
-
-    /// When a meter is to be read once more for the sake of a total that is held.
-    pub(super) fn confirm_at(&self) -> Option<Instant> {
-        self.meters.values().filter_map(|known| known.confirm_at).min()
-    }
-
-    /// The meters of which that time has come.
-    pub(super) fn due_to_confirm(&mut self) -> Vec<String> {
-        let now = self.now;
-        let is_due = |(name, known): (&String, &mut MeterMemory)| {
-            known.confirm_at.take_if(|at| *at <= now).map(|_| name.clone())
-        };
-        self.meters.iter_mut().filter_map(is_due).collect()
-    }
-
-    fn replaced(&mut self, meter: &str, former: SecondaryAddress, now: SecondaryAddress) {
-        let (meter, from, to) = (meter.to_owned(), former.to_string(), now.to_string());
-        tracing::warn!(meter, "another meter answers: {to} instead of {from}");
-        self.tell(&Event::MeterReplaced { meter, from, to });
     }
 
     /// Into the spool, and its meaning into the documents.

@@ -20,6 +20,7 @@ use tokio::time::sleep_until;
 use super::link::{Credentials, Fault, LinkCommand, LinkEvent, Version};
 use super::outbox::{Next, Verdict};
 use super::publisher::Publisher;
+use super::publisher::delivery::Offer;
 use crate::bus::health::Health;
 use crate::bus::{BusEvent, Happened};
 use crate::config::Config;
@@ -307,7 +308,7 @@ impl OutboxTask {
         self.look_further = false;
         while let Ok(permit) = self.channels.orders.try_reserve() {
             let publisher = &mut self.publisher;
-            let message = match publisher.outbox.next(now) {
+            let offer = match publisher.outbox.next(now) {
                 Next::Wait => return,
                 Next::Subscribe => {
                     permit.send(LinkCommand::Subscribe { connection, filters: publisher.filters() });
@@ -317,14 +318,14 @@ impl OutboxTask {
                     publisher.born(phase);
                     continue;
                 }
-                Next::Publish(message) => Some(Some(message)),
+                Next::Publish(message) => Offer::Send(message),
                 Next::ReadingAfter(seq) => publisher.reading_after(seq),
                 Next::ReadingAgain(seq) => publisher.reading_again(seq),
             };
-            match message {
-                None => return,
-                Some(Some(message)) => permit.send(LinkCommand::Publish { connection, message }),
-                Some(None) => {
+            match offer {
+                Offer::Nothing => return,
+                Offer::Send(message) => permit.send(LinkCommand::Publish { connection, message }),
+                Offer::Held => {
                     looked_at += 1;
                     if looked_at == CATCH_UP {
                         self.look_further = true;

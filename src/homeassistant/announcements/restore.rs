@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::discovery::{self, Announcer};
+use super::super::discovery::{Announcer, device};
 use super::meter::Meter;
 use super::{AGENT, Announcements, Change, Configured};
 use crate::spool::{Memo, memo};
@@ -45,7 +45,7 @@ impl Announcements {
             Some(announced) => {
                 match (meters.get(name), &announced.state_topic) {
                     (Some(configured), _) => {
-                        let payload = discovery::retitled(payload, name, configured.title.as_deref());
+                        let payload = device::retitled(payload, name, configured.title.as_deref());
                         self.document(false, topic, payload, true);
                     }
                     (None, Some(state_topic)) => {

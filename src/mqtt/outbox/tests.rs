@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::readings::{REACH, READINGS};
-use super::{BirthPhase, CLOSED_AT_A_READING, Class, Delivered, NOTES, Next, Outbox, Verdict, WINDOW};
+use super::verdict::CLOSED_AT_A_READING;
+use super::{BirthPhase, Class, Delivered, NOTES, Next, Outbox, Verdict, WINDOW};
 use crate::mqtt::link::{Publish, Refusal};
 
 /// A spool of readings 1..=n and what the outbox asks to send.

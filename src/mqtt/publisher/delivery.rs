@@ -9,22 +9,37 @@ use super::Publisher;
 use crate::spool::Entry;
 use crate::status::Readings;
 
+/// What the store had for the outbox.
+#[derive(Debug)]
+pub(in crate::mqtt) enum Offer {
+    /// Nothing, or it cannot be read now.
+    Nothing,
+    /// A reading that has to wait, or is gone: the outbox asks for another one.
+    Held,
+    Send(Publish),
+}
+
 impl Publisher {
-    /// Offers the next reading to the outbox; `None`: there is none. `Some(None)`: it has to wait.
-    pub(in crate::mqtt) fn reading_after(&mut self, seq: u64) -> Option<Option<Publish>> {
-        let Entry { seq, meter, payload } = self.spool.after(seq, self.now)?;
-        Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()))
+    /// Offers the next reading to the outbox.
+    pub(in crate::mqtt) fn reading_after(&mut self, seq: u64) -> Offer {
+        self.spool.after(seq, self.now).map_or(Offer::Nothing, |entry| self.offer(entry))
     }
 
-    /// The same with one that had to wait before; `None`: it cannot be read now.
-    pub(in crate::mqtt) fn reading_again(&mut self, seq: u64) -> Option<Option<Publish>> {
-        let Entry { seq: found, meter, payload } = self.spool.after(seq.saturating_sub(1), self.now)?;
-        if found == seq {
-            return Some(self.outbox.reading(seq, self.topics.reading(&meter), payload.into()));
+    /// The same with one that had to wait before.
+    pub(in crate::mqtt) fn reading_again(&mut self, seq: u64) -> Offer {
+        match self.spool.after(seq.saturating_sub(1), self.now) {
+            None => Offer::Nothing,
+            Some(entry) if entry.seq == seq => self.offer(entry),
+            Some(_) => {
+                let cursor = self.outbox.reading_is_gone(seq);
+                self.settle(cursor);
+                Offer::Held
+            }
         }
-        let cursor = self.outbox.reading_is_gone(seq);
-        self.settle(cursor);
-        Some(None)
+    }
+
+    fn offer(&mut self, Entry { seq, meter, payload }: Entry) -> Offer {
+        self.outbox.reading(seq, self.topics.reading(&meter), payload.into()).map_or(Offer::Held, Offer::Send)
     }
 
     /// The broker has a reading.

@@ -39,7 +39,7 @@ pub(super) struct MeterMemory {
     /// Whether it was said that these are too many.
     names_are_said: bool,
     /// The identity of another meter that has answered once, and the slot that was for.
-    pub(super) stranger: Option<(SecondaryAddress, Option<SystemTime>)>,
+    stranger: Option<(SecondaryAddress, Option<SystemTime>)>,
     /// A reading with a total that cannot be, after which the meter is read again.
     pub(super) doubtful: Option<Reading>,
     /// When it is read once more for the sake of a total that is held.
@@ -53,21 +53,6 @@ pub(super) struct MeterMemory {
 }
 
 impl MeterMemory {
-    /// What to do with a reading that seems to be another meter's for the first time. One telegram of many has
-    /// two damaged bits that its checksum does not show, so an identity is believed the second time in a row.
-    pub(super) fn surprise(&mut self, reading: &mut Reading, known: Option<SecondaryAddress>) -> Option<Surprise> {
-        let other = reading.device.identity.filter(|identity| known.is_some_and(|known| known != *identity));
-        let before = self.stranger.take();
-        reading.due_at = reading.due_at.or(before.and_then(|(_, due_at)| due_at));
-        match (other?, before) {
-            (other, None) => {
-                self.stranger = Some((other, reading.due_at));
-                Some(Surprise::ReadAgain)
-            }
-            (other, Some((before, _))) => (other != before).then_some(Surprise::Unbelievable),
-        }
-    }
-
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
             meter: meter.clone(),
@@ -82,6 +67,21 @@ impl MeterMemory {
             newest: None,
             was_read: false,
             unnamed: 0,
+        }
+    }
+
+    /// What to do with a reading that seems to be another meter's for the first time. One telegram of many has
+    /// two damaged bits that its checksum does not show, so an identity is believed the second time in a row.
+    pub(super) fn surprise(&mut self, reading: &mut Reading, known: Option<SecondaryAddress>) -> Option<Surprise> {
+        let other = reading.device.identity.filter(|identity| known.is_some_and(|known| known != *identity));
+        let before = self.stranger.take();
+        reading.due_at = reading.due_at.or(before.and_then(|(_, due_at)| due_at));
+        match (other?, before) {
+            (other, None) => {
+                self.stranger = Some((other, reading.due_at));
+                Some(Surprise::ReadAgain)
+            }
+            (other, Some((before, _))) => (other != before).then_some(Surprise::Unbelievable),
         }
     }
 

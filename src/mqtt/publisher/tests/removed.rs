@@ -1,0 +1,128 @@
+//! What becomes of a meter or bus that is taken out of the configuration.
+
+use super::*;
+
+#[test]
+fn a_removed_meter_is_taken_back_at_once_or_when_no_new_one_can_be_it() {
+    let cleared = (topic(0x1001), String::new());
+    for with_a_new_one in [false, true] {
+        let place = Place::new(if with_a_new_one { "gone-new" } else { "gone" });
+        let mut before = place.start(&format!("{HAT}{GAS}"));
+        read(&mut before, "gas", 0x1001, BOTH);
+        stop(before);
+        let other = "[[meter]]\nname = \"other\"\nbus = \"hat\"\naddress = 6\n";
+        let mut after = place.start(&format!("{HAT}{}", if with_a_new_one { other } else { "" }));
+        assert_eq!(published(&mut after).contains(&cleared), !with_a_new_one);
+        if with_a_new_one {
+            read(&mut after, "other", 0x2002, BOTH);
+            assert!(published(&mut after).contains(&cleared));
+        }
+        after.forget_gone();
+        stop(after);
+        let mut again = place.start(&format!("{HAT}{}", if with_a_new_one { other } else { "" }));
+        assert!(!published(&mut again).contains(&cleared), "Home Assistant warns of a second time");
+    }
+}
+
+#[test]
+fn a_removed_meter_is_announced_and_taken_back_once_at_the_next_birth() {
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "farewell-lost" } else { "farewell" });
+        let mut before = place.start(&format!("{HAT}{GAS}"));
+        read(&mut before, "gas", 0x1001, BOTH);
+        let old = document(&before, Class::Announcement, &topic(0x1001));
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(HAT);
+        after.found(&topic(0x1001), old.to_string().as_bytes());
+        assert!(published(&mut after).contains(&(topic(0x1001), String::new())));
+        after.forget_gone();
+        stop(after);
+        let mut again = place.start(HAT);
+        published(&mut again);
+        let sent = published_at_birth(&mut again, 0x1001);
+        let [(announced, false), (taken_back, true)] = &sent[..] else { panic!("{sent:?}") };
+        let announced: Value = serde_json::from_str(announced).expect("JSON");
+        assert_eq!(announced["cmps"], old["cmps"], "the whole device");
+        assert_eq!(announced["dev"]["ids"], old["dev"]["ids"]);
+        assert_eq!(taken_back, "");
+        assert_eq!(published_at_birth(&mut again, 0x1001), [], "once");
+        stop(again);
+        let mut at_last = place.start(HAT);
+        published(&mut at_last);
+        assert_eq!(published_at_birth(&mut at_last, 0x1001), [], "and not after a restart");
+    }
+}
+
+#[test]
+fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
+    let place = Place::new("farewell-swap");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    read(&mut publisher, "gas", 0x2002, BOTH);
+    published(&mut publisher);
+    let sent = published_at_birth(&mut publisher, 0x1001);
+    let [(announced, false), (taken_back, true)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(announced.contains("mbushat_00001001_KAM_1d_03_volume_flow"), "{announced}");
+    assert!(!announced.contains("mbushat/gas/state"), "{announced}");
+    assert_eq!(taken_back, "");
+}
+
+#[test]
+fn a_meter_put_back_before_the_next_birth_gets_no_farewell() {
+    let place = Place::new("put-back");
+    let config = format!("{HAT}{GAS}");
+    let mut swapped = place.start(&config);
+    for id in [0x1001, 0x2002, 0x1001] {
+        read(&mut swapped, "gas", id, BOTH);
+    }
+    published(&mut swapped);
+    let live = swapped.outbox.get(Class::Announcement, &topic(0x1001)).expect("announced").to_vec();
+    let live = text(live);
+    assert_eq!(published_at_birth(&mut swapped, 0x1001), [(live.clone(), true)], "swapped back");
+    stop(swapped);
+    let mut removed = place.start(HAT);
+    published(&mut removed);
+    stop(removed);
+    let mut back = place.start(&config);
+    published(&mut back);
+    assert_eq!(published_at_birth(&mut back, 0x1001), [(live, true)], "configured again");
+}
+
+#[test]
+fn the_values_of_a_removed_meter_are_taken_back_too() {
+    let place = Place::new("values");
+    let values = "[mqtt]\nvalue_topics = true\n";
+    let mut before = place.start(&format!("{values}{HAT}{GAS}"));
+    read(&mut before, "gas", 0x1001, BOTH);
+    let value = |text: &str| ("mbushat/gas/value/volume".to_owned(), text.to_owned());
+    assert!(published(&mut before).contains(&value("12.345")));
+    stop(before);
+    let mut after = place.start(&format!("{values}{HAT}"));
+    assert!(published(&mut after).contains(&value("")));
+}
+
+#[test]
+fn a_removed_bus_takes_its_entities_off_the_agents_device() {
+    let agent = "homeassistant/device/mbushat/mbushat_bridge/config";
+    for store_is_lost in [false, true] {
+        let place = Place::new(if store_is_lost { "bus-lost" } else { "bus" });
+        let before = place.start(&format!("{HAT}[[bus]]\nname = \"attic\"\nport = \"sim:b\"\n{GAS}"));
+        let old = document(&before, Class::AgentAnnouncement, agent);
+        assert!(old["cmps"]["attic_scan"]["uniq_id"].is_string());
+        stop(before);
+        if store_is_lost {
+            place.lose_the_store();
+        }
+        let mut after = place.start(&format!("{HAT}{GAS}"));
+        if store_is_lost {
+            after.found(agent, old.to_string().as_bytes());
+        }
+        let now = document(&after, Class::AgentAnnouncement, agent);
+        assert_eq!(now["cmps"]["attic_scan"], json!({ "p": "button" }), "store lost: {store_is_lost}");
+        assert_eq!(now["cmps"]["attic_load"], json!({ "p": "sensor" }));
+        assert!(now["cmps"]["hat_scan"]["uniq_id"].is_string());
+    }
+}

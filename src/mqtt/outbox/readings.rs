@@ -149,6 +149,7 @@ impl Readings {
             seqs.retain(|seq| !lost.contains(seq));
             !seqs.is_empty()
         });
+        self.next.take_if(|waiting| lost.contains(&waiting.seq));
         let before = self.done.len();
         self.done.retain(|seq| !lost.contains(seq));
         let done = u64::try_from(before - self.done.len()).unwrap_or(u64::MAX);

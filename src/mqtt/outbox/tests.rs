@@ -267,6 +267,17 @@ fn a_reading_refused_as_far_as_the_reach_goes_is_set_aside() {
 }
 
 #[test]
+fn a_reading_that_waits_for_another_of_its_meter_is_not_sent_once_it_counts_as_lost() {
+    let mut bench = Bench::new(3);
+    bench.outbox.up();
+    let [first, second] = [1, 2].map(|seq| bench.outbox.reading(seq, "m/a/reading".to_owned(), vec![1]));
+    assert_eq!(second, None, "one at a time");
+    assert_eq!(bench.outbox.readings_are_lost(2, 2), (0, None));
+    assert_eq!(bench.outbox.acked(first.expect("sent").id), Some(Delivered { cursor: Some(2) }));
+    assert_eq!(topics(&bench.drain()), [topic(3)]);
+}
+
+#[test]
 fn readings_that_the_store_lost_are_not_waited_for() {
     let mut bench = Bench::new(6);
     bench.outbox.up();

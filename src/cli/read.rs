@@ -264,14 +264,6 @@ pub(super) fn described<'a>(target: &'a Target, profiles: &'a [Profile]) -> Mete
     const NO_UNITS: &BTreeMap<String, Unit> = &BTreeMap::new();
     match &target.meter {
         Some(meter) => meter.rules(profiles, NO_UNITS),
-        None => MeterRules {
-            name: &target.name,
-            rules: &[],
-            profile: None,
-            profiles,
-            only: None,
-            plausible: true,
-            units: NO_UNITS,
-        },
+        None => MeterRules::of_profiles(&target.name, profiles),
     }
 }

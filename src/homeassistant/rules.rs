@@ -67,7 +67,6 @@ mod tests {
     use crate::mbus::decimal::Decimal;
     use crate::measure::normalise::MeterRules;
     use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
-    use std::collections::BTreeMap;
 
     fn profile(name: &str, manufacturer: &str, key: &str) -> Profile {
         let records = vec![RecordRule { key: Some(key.to_owned()), ..RecordRule::default() }];
@@ -84,8 +83,7 @@ mod tests {
     }
 
     fn of(rules: &[RecordRule], profiles: &[Profile], only: Option<&[String]>) -> String {
-        let units = BTreeMap::new();
-        let meter = MeterRules { name: "gas", rules, profile: None, profiles, plausible: true, only, units: &units };
+        let meter = MeterRules { rules, only, ..MeterRules::of_profiles("gas", profiles) };
         text(&meter, SecondaryAddress::parse("00001001KAM1D03").ok())
     }
 

@@ -337,6 +337,8 @@ mod tests {
         // 1 MJ/h is 277.777... W, to the mW
         assert_eq!(dec("1000000").div_rounded(3600, 3), Some(dec("277.778")));
         assert_eq!(dec("-1000000").div_rounded(3600, 3), Some(dec("-277.778")));
+        assert_eq!(dec("1000000").div_rounded(-3600, 3), Some(dec("-277.778")));
+        assert_eq!(dec("-1000000").div_rounded(-3600, 3), Some(dec("277.778")));
         assert_eq!(dec("7.5").div_rounded(5, 1), Some(dec("1.5")));
         assert_eq!(dec("1").div_rounded(0, 1), None);
         // half goes away from zero

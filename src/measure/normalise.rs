@@ -50,6 +50,15 @@ pub struct MeterRules<'a> {
     pub units: &'a BTreeMap<String, Unit>,
 }
 
+impl<'a> MeterRules<'a> {
+    /// Of a meter that no table describes: the profile that matches, and nothing else.
+    #[must_use]
+    pub fn of_profiles(name: &'a str, profiles: &'a [Profile]) -> Self {
+        const NO_UNITS: &BTreeMap<String, Unit> = &BTreeMap::new();
+        Self { name, rules: &[], profile: None, profiles, plausible: true, only: None, units: NO_UNITS }
+    }
+}
+
 /// When a readout was due and done.
 #[derive(Clone, Copy, Debug)]
 pub struct Occasion {
@@ -262,16 +271,7 @@ impl<'a> Collector<'a> {
         let value = measured(record, quantity, &modifiers).or(said.map(Measured::Number));
         let Some(value) = value.filter(|_| is_wanted) else { return };
         let scale = Scale::new(quantity, unit, &modifiers, rule, self.meter.units.get(&key).copied());
-        let value = match value {
-            Measured::Number(number) => scale.apply(number).map_or_else(
-                || {
-                    self.fault(record, &"number too large");
-                    Measured::Invalid
-                },
-                Measured::Number,
-            ),
-            other => other,
-        };
+        let value = self.scaled(record, value, &scale);
         let has_steps = record.dib.coding != Coding::Real && said.is_none();
         let digits = matches!(value, Measured::Number(_)).then(|| scale.digits(record.vib.exponent)).flatten();
         let mut presentation = rule.map(|rule| presentation(rule, record)).unwrap_or_default();
@@ -293,6 +293,15 @@ impl<'a> Collector<'a> {
             plausible: rule.and_then(|rule| rule.plausible).unwrap_or(self.meter.plausible),
             presentation,
         });
+    }
+
+    fn scaled(&mut self, record: &DataRecord<'_>, value: Measured, scale: &Scale) -> Measured {
+        let Measured::Number(number) = value else { return value };
+        let scaled = scale.apply(number).map(Measured::Number);
+        scaled.unwrap_or_else(|| {
+            self.fault(record, &"number too large");
+            Measured::Invalid
+        })
     }
 
     /// The record's key, counted; `None` for what an earlier telegram of this readout already gave.

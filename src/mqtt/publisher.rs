@@ -29,7 +29,7 @@ use crate::mbus::address::MeterAddress;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
-use crate::measure::normalise::{self, Occasion};
+use crate::measure::normalise::{self, MeterRules, Occasion};
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
@@ -298,17 +298,11 @@ impl Publisher {
         clock_synced: Option<bool>,
     ) -> Result<String, String> {
         let known = meter.and_then(|meter| self.meters.get(meter));
-        let unnamed = normalise::MeterRules {
-            name: "",
-            rules: &[],
-            profile: None,
-            profiles: &self.config.profiles,
-            plausible: true,
-            only: None,
-            units: &BTreeMap::new(),
-        };
         let mut opener = known.map(|known| self.openers.of(&known.meter).clone()).unwrap_or_default();
-        let described = known.map_or(unnamed, |known| known.described(&self.config));
+        let described = match known {
+            Some(known) => known.described(&self.config),
+            None => MeterRules::of_profiles("", &self.config.profiles),
+        };
         let when = Occasion { due_at: None, read_at, clock_synced };
         let reading = normalise::reading(frames, &described, &mut opener, when);
         let dress = |reading| match known {

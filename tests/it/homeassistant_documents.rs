@@ -1,7 +1,6 @@
 //! Discovery documents against the files in `tests/homeassistant/documents`, which a real Home
 //! Assistant has taken (`tests/acceptance/homeassistant.py`). `MBUSHAT_WRITE_DOCUMENTS=1` writes them anew.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -46,16 +45,7 @@ fn read(id: u32, (medium, records): (u8, &str)) -> Reading {
     let length = u8::try_from(body.len()).expect("one frame");
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
-    let units = BTreeMap::new();
-    let meter = MeterRules {
-        name: "meter",
-        rules: &[],
-        profile: None,
-        profiles: &[],
-        plausible: true,
-        only: None,
-        units: &units,
-    };
+    let meter = MeterRules::of_profiles("meter", &[]);
     let occasion = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
     let reading = reading(&[frame], &meter, &mut Opener::default(), occasion).expect("a reading");
     assert_eq!(reading.errors, []);

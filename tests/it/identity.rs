@@ -1,5 +1,7 @@
 //! Which meter a reading is of, and how it says it is, through the whole agent.
 
+use rustix::process::Signal;
+
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Folder, Subscriber};
 
@@ -17,7 +19,7 @@ fn meters_that_cannot_be_told_apart_are_known_by_their_names_and_the_log_says_so
         config += &format!("[[meter]]\nname = \"m{address}\"\naddress = {address}\n");
     }
     let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let agent = Agent::start(broker.port, &config);
+    let mut agent = Agent::start(broker.port, &config);
     let mut last = String::new();
     let all = subscriber.wait_for(SOON, |m| {
         if m.topic.starts_with("homeassistant/device/mbushat/mbushat_m4_") {
@@ -28,6 +30,8 @@ fn meters_that_cannot_be_told_apart_are_known_by_their_names_and_the_log_says_so
     let reading = all.expect("the last reading").payload;
     assert!(reading.contains(r#""status":["temporary_error"]"#), "{reading}");
     assert!(last.contains(r#""uniq_id":"mbushat_m4_SIM_01_16_volume""#), "{last}");
+    // What is logged is written behind the readings, and is whole once the agent has ended.
+    assert!(agent.end(Signal::TERM).0.success());
     let log = agent.log();
     let told = |meter: &str| log.lines().filter(|l| l.contains(meter) && l.contains("knows it by its name")).count();
     assert_eq!(["m1", "m2", "m3", "m4"].map(|name| told(&format!("meter=\"{name}\""))), [1, 1, 0, 1], "{log}");

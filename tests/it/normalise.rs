@@ -39,16 +39,7 @@ fn telegram_of(maker: &str, access_number: u8, medium: u8, records: &str) -> Vec
 }
 
 fn plain() -> MeterRules<'static> {
-    static NO_UNITS: BTreeMap<String, Unit> = BTreeMap::new();
-    MeterRules {
-        name: "meter",
-        rules: &[],
-        profile: None,
-        profiles: &[],
-        plausible: true,
-        only: None,
-        units: &NO_UNITS,
-    }
+    MeterRules::of_profiles("meter", &[])
 }
 
 fn normalise(frames: &[Vec<u8>], meter: &MeterRules<'_>) -> Result<Reading, RecordFault> {

@@ -1,14 +1,12 @@
 //! What a rule makes of a record: key, unit, exact value, and how Home Assistant shows it. The models of
 //! `models` are described with it too.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use mbushat::config::{self, Config};
 use mbushat::homeassistant::class;
 use mbushat::mbus::address::Manufacturer;
 use mbushat::mbus::application::opener::Opener;
-use mbushat::mbus::application::quantity::Unit;
 use mbushat::measure::normalise::{MeterRules, Occasion, reading};
 use mbushat::measure::{Measured, Measurement, Reading};
 use mbushat::mqtt::payload;
@@ -46,16 +44,8 @@ pub(crate) fn read(config: &Config, telegrams: &[Vec<u8>]) -> Reading {
 
 /// The same of telegrams that may say nothing.
 pub(crate) fn try_to_read(config: &Config, telegrams: &[Vec<u8>]) -> Option<Reading> {
-    let units: BTreeMap<String, Unit> = BTreeMap::new();
-    let meter = MeterRules {
-        name: "m",
-        rules: config.meters.first().map_or(&[], |meter| &meter.records),
-        profile: None,
-        profiles: &config.profiles,
-        only: None,
-        plausible: true,
-        units: &units,
-    };
+    let rules = config.meters.first().map_or(&[][..], |meter| &meter.records);
+    let meter = MeterRules { rules, ..MeterRules::of_profiles("m", &config.profiles) };
     let when = Occasion { due_at: None, read_at: SystemTime::UNIX_EPOCH, clock_synced: None };
     reading(telegrams, &meter, &mut Opener::default(), when).ok()
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use mbushat::config::{Mqtt, Protocol};
-use mbushat::mqtt::link::{LinkEvent, Refusal, Version};
+use mbushat::mqtt::link::{Fault, LinkEvent, Refusal, Version};
 
 use crate::mqtt::{Running, config};
 use crate::recorder::packet_length;
@@ -83,4 +83,26 @@ async fn each_reason_code_of_a_puback_is_told_with_its_message() {
         let event = link.next().await;
         assert_eq!(event, refusal.map_or(LinkEvent::Acked(7), |refusal| LinkEvent::Refused(7, refusal)), "{code:02X}");
     }
+}
+
+#[tokio::test]
+async fn a_broker_that_answers_pings_but_acknowledges_nothing_is_left() {
+    let port = scripted(|packet| match packet {
+        [0x10, ..] => Ok(CONNACK_5.to_vec()),
+        [0xC0, ..] => Ok(vec![0xD0, 0]),
+        _ => Ok(Vec::new()),
+    });
+    let mut link = Running::start(config(port));
+    let (connection, _) = link.up().await;
+    link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+    assert_eq!(link.down().await, Fault::Unacknowledged);
+}
+
+#[tokio::test]
+async fn a_broker_that_says_nothing_to_5_is_asked_in_3_1_1() {
+    let port = scripted(|packet| match level(packet) {
+        Some(4) => Ok(CONNACK_3.to_vec()),
+        _ => Ok(Vec::new()),
+    });
+    assert_eq!(Running::start(config(port)).up().await.1, Version::V3);
 }

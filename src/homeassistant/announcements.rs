@@ -23,7 +23,7 @@ use crate::mbus::address::SecondaryAddress;
 use crate::measure::Measurement;
 use crate::measure::profile::Product;
 use crate::spool::{Memo, memo};
-pub use change::{Answered, Change};
+pub use change::{Answered, Change, Of, Outdated};
 use farewell::Farewells;
 use meter::Meter;
 pub use meter::{Configured, MISSES};
@@ -160,7 +160,7 @@ impl Announcements {
     pub fn born(&mut self) {
         let Self { farewells, meters, held, .. } = self;
         let shown = farewells.show(|topic| is_announced(meters, topic), |topic| held.contains_key(topic));
-        shown.into_iter().for_each(|(topic, payload)| self.document(false, &topic, payload, false));
+        shown.into_iter().for_each(|(topic, payload)| self.document(Of::Former, &topic, payload, false));
     }
 
     /// It has made its entities: it loses those devices.
@@ -195,17 +195,17 @@ impl Announcements {
         std::mem::take(&mut self.changes)
     }
 
-    fn document(&mut self, of_agent: bool, topic: &str, payload: String, retain: bool) {
+    fn document(&mut self, of: Of, topic: &str, payload: String, retain: bool) {
         if payload.is_empty() {
             self.leaving.insert(topic.to_owned());
         } else {
             self.leaving.remove(topic);
         }
-        self.changes.push(Change::Document { of_agent, topic: topic.to_owned(), payload, retain });
+        self.changes.push(Change::Document { of, topic: topic.to_owned(), payload, retain });
     }
 
     fn clear(&mut self, topic: &str) {
-        self.document(false, topic, String::new(), true);
+        self.document(Of::Former, topic, String::new(), true);
     }
 
     fn remember_identity(&mut self, name: &str) {
@@ -222,11 +222,11 @@ impl Announcements {
         self.agent_components.extend(components);
         self.forgetting.remove(AGENT);
         if let Some(former) = self.agent_topic.replace(topic.clone()).filter(|former| *former != topic) {
-            self.document(true, &former, String::new(), true);
+            self.document(Of::Agent, &former, String::new(), true);
         }
         let text = memo::Announcement { topic: &topic, rules: None, payload: &payload }.to_string();
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: AGENT.to_owned(), text });
-        self.document(true, &topic, payload, true);
+        self.document(Of::Agent, &topic, payload, true);
     }
 
     /// Announces a meter where that may say something new, and every other one whose id it shares.
@@ -253,6 +253,7 @@ impl Announcements {
             return;
         }
         let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
+        let outdated = meter.outdated(&document);
         let former = meter.move_to(&topic);
         if let Some(held) = self.held.remove(&topic) {
             meter.find(&topic, held);
@@ -269,7 +270,7 @@ impl Announcements {
         }
         former.iter().for_each(|(topic, former)| self.retract(topic, &former.components));
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
-        self.document(false, &topic, payload, true);
+        self.document(Of::Meter { name: name.to_owned(), outdated }, &topic, payload, true);
     }
 
     /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
@@ -321,7 +322,7 @@ impl Announcements {
         self.agent_components.clear();
         if let Some(topic) = self.agent_topic.take() {
             self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());
-            self.document(true, &topic, String::new(), true);
+            self.document(Of::Agent, &topic, String::new(), true);
         }
     }
 }

@@ -180,6 +180,19 @@ impl Outbox {
         self.documents.set((class, topic.to_owned()), payload, retain);
     }
 
+    /// Whether everything that was to be published at the last connect has arrived, but for what the broker
+    /// refuses.
+    #[must_use]
+    pub fn has_caught_up(&self) -> bool {
+        self.documents.missing().all(|(class, topic)| self.is_blocked(*class, topic))
+    }
+
+    /// Whether the broker refuses this document, which is tried again later.
+    #[must_use]
+    pub fn is_blocked(&self, class: Class, topic: &str) -> bool {
+        self.blocks.is_blocked(Kind::Document(class), topic)
+    }
+
     /// The newest payload of a topic.
     #[must_use]
     pub fn get(&self, class: Class, topic: &str) -> Option<&[u8]> {
@@ -214,7 +227,7 @@ impl Outbox {
         self.subscribed = false;
         self.blocks.reconnected();
         self.logged.clear();
-        self.documents.again(|_| true);
+        self.documents.all_again();
         // what Home Assistant got last may be lost
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }

@@ -124,6 +124,25 @@ pub fn newest_of_state(state: &str) -> Option<Newest> {
     Some(Newest { seq, read_at, status, values: values.collect() })
 }
 
+/// The newest `state` with null for the keys that `is_outdated`, of it and of the one `published` before;
+/// `None` where it is another document.
+#[must_use]
+pub fn blanked(newest: &str, published: Option<&str>, is_outdated: impl Fn(&str) -> bool) -> Option<String> {
+    let fields = |state| serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(state).ok();
+    let mut all = fields(newest)?;
+    for (key, value) in published.and_then(fields).unwrap_or_default() {
+        all.entry(key).or_insert(value);
+    }
+    let zoned: BTreeMap<String, String> = all.keys().map(|key| (discovery::zoned_key(key), key.clone())).collect();
+    for (key, value) in &mut all {
+        let of = zoned.get(key).unwrap_or(key);
+        if !key::RESERVED.contains(&key.as_str()) && is_outdated(of) {
+            *value = RawValue::NULL.to_owned();
+        }
+    }
+    Some(json(&all))
+}
+
 /// The numbers among these values, as exact as they were written.
 pub fn numbers(newest: &Newest) -> impl Iterator<Item = (String, Decimal)> {
     let number = |(key, value): (&String, &Value)| Some((key.clone(), value.value.get().parse().ok()?));

@@ -10,6 +10,7 @@ mod lengths;
 mod memory;
 mod openers;
 mod restore;
+mod transition;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
 use memory::MeterMemory;
 use openers::Openers;
+use transition::Arrival;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub(super) struct Publisher {
     readings: Readings,
     lengths: Lengths,
     openers: Openers,
+    /// There is a connection, but not everything has arrived yet.
+    arrival: Option<Arrival>,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
     /// Set by the task at each of its turns.
@@ -90,6 +94,7 @@ impl Publisher {
             spool,
             lengths: Lengths::default(),
             openers,
+            arrival: None,
             drops: None,
             now,
         };
@@ -171,7 +176,6 @@ impl Publisher {
         let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
         let state = payload::state(reading, seq, zone);
         self.spool.remember(Memo::State, name, &state, self.now);
-        self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
         if self.config.mqtt.value_topics {
             self.set_values(reading);
         }
@@ -195,6 +199,7 @@ impl Publisher {
         }
         self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
+        self.show_state(name, state);
         self.report_notices();
         published
     }

@@ -154,8 +154,8 @@ impl OutboxTask {
         }
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
-        let confirm = self.publisher.confirm_at();
-        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect).chain(confirm);
+        let publisher = [self.publisher.confirm_at(), self.publisher.wake_at()].into_iter().flatten();
+        let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect).chain(publisher);
         wakes.fold(self.display.wake_at(), Instant::min)
     }
 
@@ -268,11 +268,12 @@ impl OutboxTask {
         tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
         self.faults.clear();
         self.connection = Some(connection);
-        self.publisher.outbox.up();
+        self.publisher.up();
     }
 
     fn down(&mut self, fault: Fault) {
         self.connection = None;
+        self.publisher.go_offline();
         let by_the_broker = fault.may_be_about_a_message();
         if let Some(verdict) = self.publisher.outbox.down(by_the_broker, Instant::now()) {
             self.obey(&verdict);
@@ -302,6 +303,7 @@ impl OutboxTask {
         let now = Instant::now();
         self.show(now);
         self.reconnect(now);
+        self.publisher.advance();
         let Some(connection) = self.connection else { return };
         self.publisher.report_drops();
         let mut looked_at = 0;

@@ -122,6 +122,11 @@ impl Memos {
         own.map(|((_, name), text)| (name.as_str(), text.as_str()))
     }
 
+    /// What is remembered under this name.
+    pub(super) fn get(&self, memo: Memo, name: &str) -> Option<&str> {
+        self.texts.get(&(memo, name.to_owned())).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
     /// When something is due for the disk.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let states = self.states_changed.map(|at| at + STATES_AFTER);

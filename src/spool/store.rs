@@ -268,6 +268,12 @@ impl Spool {
         self.memos.of(memo)
     }
 
+    /// The last `state` of a meter.
+    #[must_use]
+    pub fn state_of(&self, meter: &str) -> Option<&str> {
+        self.memos.get(Memo::State, meter)
+    }
+
     /// What happened since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

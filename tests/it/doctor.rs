@@ -3,13 +3,14 @@
 //!
 //! What it must print stands in `tests/doctor/`; `UPDATE_GOLDEN=1 cargo test doctor` writes it anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::agent::{Agent, SOON};
-use crate::broker::{Broker, Folder, Subscriber, publish};
+use crate::broker::{Broker, Folder, Received, Subscriber, publish};
 use crate::bus_commands::Simulated;
 use crate::tools::tool;
 use crate::wire::Wire;
@@ -240,12 +241,23 @@ fn a_running_agent_is_asked_for_its_meters_and_hears_nothing_else() {
     let meters = &text[text.find("[[meter]]").expect("meters")..];
     let Some(all) = Subscriber::new(ward.port(), "#") else { return };
     let agent = Agent::start(ward.port(), &format!("{port}{meters}"));
-    let online = all.wait_for(SOON, |m| m.topic == "mbushat/cold_water/availability" && m.payload == "online");
+    let online = until_online(&all);
     online.expect("the good one is read");
     ward.hold_port("mbushat");
     assert_eq!(ward.examine("agent_reads_two_of_three"), 1);
     let log = fs::read_to_string(agent.folder().join("log")).expect("its log");
     assert!(!log.contains("doctor"), "{log}");
+}
+
+/// The agent and the meter `cold_water` are online.
+fn until_online(all: &Subscriber) -> Option<Received> {
+    let mut missing = BTreeSet::from(["mbushat/cold_water/availability", "mbushat/bridge/state"]);
+    all.wait_for(SOON, |m| {
+        if m.payload == "online" {
+            missing.remove(m.topic.as_str());
+        }
+        missing.is_empty()
+    })
 }
 
 #[test]
@@ -264,7 +276,7 @@ fn values_without_a_name_are_told_also_where_the_agent_reads_them() {
     let port = format!("[[bus]]\nname = \"hat\"\nport = \"{}\"\nhat = false\nresponse_timeout = \"2s\"\n", bus.port);
     let Some(all) = Subscriber::new(ward.port(), "#") else { return };
     let _agent = Agent::start(ward.port(), &format!("{port}[[meter]]\nname = \"cold_water\"\naddress = 48\n"));
-    let online = all.wait_for(SOON, |m| m.topic == "mbushat/cold_water/availability" && m.payload == "online");
+    let online = until_online(&all);
     online.expect("it is read");
     ward.hold_port("mbushat");
     assert!(says_so().contains("is read by the agent"));

@@ -1,5 +1,7 @@
 //! What the announcements ask of their caller.
 
+use std::collections::BTreeSet;
+
 use crate::mbus::address::SecondaryAddress;
 use crate::spool::Memo;
 
@@ -8,8 +10,8 @@ use crate::spool::Memo;
 pub enum Change {
     /// Publish this document, or take it back where the payload is empty.
     Document {
-        /// Whether it is the agent's own, to which the others refer.
-        of_agent: bool,
+        /// Whose it is.
+        of: Of,
         /// Discovery topic.
         topic: String,
         /// JSON, or nothing.
@@ -45,6 +47,36 @@ pub enum Change {
         /// Discovery topic.
         topic: String,
     },
+}
+
+/// Whose a document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The agent's own, to which the others refer.
+    Agent,
+    /// Of a device that is taken back, or shown only to be taken back.
+    Former,
+    /// A configured meter's.
+    Meter {
+        /// Its name.
+        name: String,
+        /// What must be gone from its state topic before the document is there.
+        outdated: Outdated,
+    },
+}
+
+/// Values of a meter's last state that mean something else in its next document. Home Assistant would take the
+/// number that stands there for one of the new unit, and book the difference as consumption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// They mean what they did.
+    Nothing,
+    /// These keys have another unit or class.
+    Keys(BTreeSet<String>),
+    /// Other rules made them, or another meter; or it is not known which.
+    All,
+    /// The meter was not announced before: all of them, if any were published.
+    Published,
 }
 
 /// What an answer says of a meter.

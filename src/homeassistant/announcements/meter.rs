@@ -4,8 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::super::class;
 use super::super::discovery::{Announced, Document};
+use super::change::Outdated;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::profile::Product;
@@ -210,6 +213,20 @@ impl Meter {
         }
     }
 
+    /// Which of its published values mean something else in this document than in the one before.
+    pub(super) fn outdated(&self, document: &Document) -> Outdated {
+        let before = match &self.state {
+            State::New { former } if former.is_empty() => return Outdated::Published,
+            State::New { .. } => return Outdated::All,
+            State::Announced { .. } if self.other_rules => return Outdated::All,
+            State::Announced { components, .. } => components,
+        };
+        let differs =
+            |(key, now): &(&String, &String)| before.get(*key).is_some_and(|then| meaning(then) != meaning(now));
+        let keys: BTreeSet<String> = document.components.iter().filter(differs).map(|(key, _)| key.clone()).collect();
+        if keys.is_empty() { Outdated::Nothing } else { Outdated::Keys(keys) }
+    }
+
     /// It is announced on `topic` from now on: its other announcements are to be taken back.
     pub(super) fn move_to(&mut self, topic: &str) -> BTreeMap<String, Announced> {
         if self.topic().is_some_and(|old| old != topic) {
@@ -247,6 +264,12 @@ impl Meter {
 /// A component that every meter has, and no measurement: those have no hyphen.
 fn is_own(component: &str) -> bool {
     component.contains('-')
+}
+
+/// What decides how Home Assistant counts a number: unit, device class and state class of a component.
+fn meaning(component: &str) -> [Option<Value>; 3] {
+    let component: Value = serde_json::from_str(component).unwrap_or_default();
+    ["unit_of_meas", "dev_cla", "stat_cla"].map(|field| component.get(field).cloned())
 }
 
 /// Takes a measurement into what was seen. What decides how it is shown must not go to and fro with

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::discovery::{Announcer, device};
 use super::meter::Meter;
-use super::{AGENT, Announcements, Change, Configured};
+use super::{AGENT, Announcements, Change, Configured, Of, Outdated};
 use crate::spool::{Memo, memo};
 
 impl Announcements {
@@ -46,7 +46,8 @@ impl Announcements {
                 match (meters.get(name), &announced.state_topic) {
                     (Some(configured), _) => {
                         let payload = device::retitled(payload, name, configured.title.as_deref());
-                        self.document(false, topic, payload, true);
+                        let of = Of::Meter { name: name.to_owned(), outdated: Outdated::Nothing };
+                        self.document(of, topic, payload, true);
                     }
                     (None, Some(state_topic)) => {
                         self.changes.push(Change::Orphan { state_topic: state_topic.clone() });

@@ -112,6 +112,11 @@ impl Blocks {
             && (is_idle || !self.goes_alone(kind, topic))
     }
 
+    /// Whether it is held for a pause.
+    pub(super) fn is_blocked(&self, kind: Kind, topic: &str) -> bool {
+        [self.topics.get(topic), self.kinds.get(&kind)].into_iter().flatten().any(|block| block.until.is_some())
+    }
+
     /// Whether nothing else may be on the way with it.
     pub(super) fn goes_alone(&self, kind: Kind, topic: &str) -> bool {
         self.topics.get(topic).is_some_and(|block| block.closed > 0)

@@ -15,6 +15,8 @@ pub(super) struct Documents {
     documents: BTreeMap<Key, Retained>,
     /// Documents to publish.
     dirty: BTreeSet<Key>,
+    /// Those of the last connect that have not arrived since.
+    missing: BTreeSet<Key>,
 }
 
 /// The newest payload of a topic that has one.
@@ -48,8 +50,20 @@ impl Documents {
     /// Only what is being taken back still is.
     pub(super) fn forget(&mut self) {
         self.documents.retain(|_, document| document.payload.is_empty());
-        let Self { documents, dirty } = self;
+        let Self { documents, dirty, missing } = self;
         dirty.retain(|key| documents.contains_key(key));
+        missing.retain(|key| documents.contains_key(key));
+    }
+
+    /// All of them are published again: there is a new connection.
+    pub(super) fn all_again(&mut self) {
+        self.again(|_| true);
+        self.missing.clone_from(&self.dirty);
+    }
+
+    /// Those of the last connect that have not arrived since.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Key> {
+        self.missing.iter()
     }
 
     /// Those of these classes are published again.
@@ -74,11 +88,14 @@ impl Documents {
         document.on_the_way = false;
         if again {
             self.dirty.insert(key);
+        } else {
+            self.missing.remove(&key);
         }
     }
 
     /// The broker has it.
     pub(super) fn acked(&mut self, key: &Key) {
+        self.missing.remove(key);
         let Some(document) = self.documents.get_mut(key) else { return };
         document.on_the_way = false;
         if document.payload.is_empty() && !self.dirty.contains(key) {

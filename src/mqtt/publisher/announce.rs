@@ -6,7 +6,7 @@ use super::super::outbox::{BirthPhase, Class};
 use super::super::topic::Topics;
 use super::Publisher;
 use crate::config::Config;
-use crate::homeassistant::announcements::{Change, Configured};
+use crate::homeassistant::announcements::{Change, Configured, Of};
 use crate::homeassistant::discovery::{AgentTopics, Announcer};
 
 impl Publisher {
@@ -29,8 +29,11 @@ impl Publisher {
     pub(super) fn carry_out(&mut self) {
         for change in self.announcements.changes() {
             match change {
-                Change::Document { of_agent, topic, payload, retain } => {
-                    let class = if of_agent { Class::AgentAnnouncement } else { Class::Announcement };
+                Change::Document { of: Of::Meter { name, outdated }, topic, payload, .. } => {
+                    self.announce(&name, &outdated, topic, payload);
+                }
+                Change::Document { of, topic, payload, retain } => {
+                    let class = if of == Of::Agent { Class::AgentAnnouncement } else { Class::Announcement };
                     if self.outbox.get(class, &topic) != Some(payload.as_bytes()) {
                         self.outbox.set(class, &topic, payload.into(), retain);
                     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::super::presence::Presence;
+use super::transition::Transition;
 use crate::config::{Config, Meter};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::Unit;
@@ -44,6 +45,8 @@ pub(super) struct MeterMemory {
     pub(super) doubtful: Option<Reading>,
     /// When it is read once more for the sake of a total that is held.
     pub(super) confirm_at: Option<Instant>,
+    /// It is announced with another meaning of its values.
+    pub(super) transition: Option<Transition>,
     /// What was published last.
     pub(super) newest: Option<Arc<Newest>>,
     /// Whether it was read well since the start, which is logged once.
@@ -64,6 +67,7 @@ impl MeterMemory {
             stranger: None,
             doubtful: None,
             confirm_at: None,
+            transition: None,
             newest: None,
             was_read: false,
             unnamed: 0,

@@ -38,9 +38,9 @@ impl Publisher {
         gone.iter().for_each(|name| self.take_back(name));
     }
 
-    /// `online` for the agent, and for each meter what is known of it.
+    /// For each meter what is known of it; the agent itself is `online` once everything has arrived.
     fn set_presence(&mut self) {
-        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
+        self.go_offline();
         for (name, known) in &self.meters {
             let payload = if known.presence.is_online() { ONLINE } else { OFFLINE };
             self.outbox.set(Class::Availability, &self.topics.availability(name), payload.into(), true);
@@ -144,6 +144,7 @@ impl Publisher {
             return;
         }
         self.topics = Topics::new(&self.config.mqtt.base_topic);
+        self.meters.values_mut().for_each(|known| known.transition = None);
         self.outbox.forget_documents();
         self.restore_states();
         self.configure_announcements();
@@ -152,8 +153,7 @@ impl Publisher {
 
     /// Takes a meter that is no longer configured back from the broker.
     fn take_back(&mut self, name: &str) {
-        let state = self.spool.remembered(Memo::State).find(|(meter, _)| *meter == name);
-        let newest = state.and_then(|(_, state)| payload::newest_of_state(state));
+        let newest = self.spool.state_of(name).and_then(payload::newest_of_state);
         for key in newest.iter().flat_map(|newest| newest.values.keys()).filter(|_| self.config.mqtt.value_topics) {
             self.outbox.set(Class::State, &self.topics.value(name, key), Vec::new(), true);
         }

@@ -5,6 +5,7 @@ mod plausible;
 mod reload;
 mod removed;
 mod rules;
+mod transition;
 
 use std::fs;
 use std::path::PathBuf;
@@ -90,9 +91,11 @@ fn topic(id: u32) -> String {
     format!("homeassistant/device/mbushat/mbushat_{id:08X}_KAM_1d_03/config")
 }
 
-/// What is to stand on a topic; null for nothing.
+/// What is to stand on a topic, perhaps once something else has arrived; null for nothing.
 fn document(publisher: &Publisher, class: Class, topic: &str) -> Value {
-    let payload = publisher.outbox.get(class, topic).unwrap_or_default();
+    let pending = publisher.meters.values().find_map(|known| known.transition.as_ref()?.pending(topic));
+    let pending = pending.filter(|_| class == Class::Announcement);
+    let payload = pending.map(str::as_bytes).or(publisher.outbox.get(class, topic)).unwrap_or_default();
     serde_json::from_slice(payload).unwrap_or_default()
 }
 
@@ -102,8 +105,30 @@ fn component(publisher: &Publisher, id: u32, key: &str) -> Value {
 
 /// Everything that a broker would get on a new connection, acknowledged at once: topic and payload.
 fn published(publisher: &mut Publisher) -> Vec<(String, String)> {
-    publisher.outbox.up();
-    messages(publisher, Instant::now()).into_iter().map(|message| (message.topic, text(message.payload))).collect()
+    publisher.up();
+    let sent = go_on(publisher);
+    sent.into_iter().map(|message| (message.topic, text(message.payload))).collect()
+}
+
+/// Everything that the broker gets until nothing is left to wait for.
+fn go_on(publisher: &mut Publisher) -> Vec<Publish> {
+    let mut sent = Vec::new();
+    while let Some(wake) = next_wake(publisher, &mut sent) {
+        publisher.now = wake;
+    }
+    sent
+}
+
+/// Lets the broker acknowledge what it gets, until only time can bring more: when.
+fn next_wake(publisher: &mut Publisher, sent: &mut Vec<Publish>) -> Option<Instant> {
+    loop {
+        publisher.advance();
+        let new = messages(publisher, publisher.now);
+        if new.is_empty() {
+            return publisher.wake_at();
+        }
+        sent.extend(new);
+    }
 }
 
 fn text(payload: Vec<u8>) -> String {

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use super::super::link::LinkCommand;
 use super::super::outbox::Class;
-use super::super::payload::OFFLINE;
 use super::{GOODBYE_WITHIN, OutboxTask, ended};
 
 /// How long the disk may take at the end.
@@ -18,7 +17,7 @@ const STORE_CLOSES_WITHIN: Duration = Duration::from_millis(800);
 impl OutboxTask {
     pub(super) async fn goodbye(mut self) {
         let topic = self.publisher.topics.bridge_state();
-        self.publisher.outbox.set(Class::BridgeState, &topic, OFFLINE.into(), true);
+        self.publisher.go_offline();
         let flushed = timeout(GOODBYE_WITHIN, async {
             while self.connection.is_some() && !self.is_done(&topic) {
                 self.pump();

@@ -33,6 +33,7 @@ fn the_names_of_a_meter_are_counted_over_its_life_and_over_a_restart() {
     let last = state(&after);
     assert_eq!((last.first(), last.last()), (Some(&"n245x".to_owned()), Some(&format!("n{}x", MOST_NAMES - 1))));
     read(&mut after, "gas", 0x2002, &named(300..320));
+    published(&mut after);
     assert_eq!(state(&after).len(), 20, "another meter has names of its own");
     assert_eq!(after.spool.remembered(Memo::Names).map(|(_, names)| names.split(' ').count()).sum::<usize>(), 20);
     after.reconfigure(place.config(HAT));

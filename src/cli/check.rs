@@ -130,7 +130,7 @@ fn no_meter(config: &Config) -> String {
     if config.disabled_meters.is_empty() {
         return "No meter is configured: add a [[meter]] with a name and an address.\n".to_owned();
     }
-    let names = config.disabled_meters.join(", ");
+    let names = config.disabled_names().join(", ");
     format!("No meter is enabled: {names} has enabled = false.\n")
 }
 

@@ -55,13 +55,25 @@ pub struct Config {
     pub buses: Vec<Bus>,
     /// `[[meter]]`, enabled ones only.
     pub meters: Vec<Meter>,
-    /// Names of the `[[meter]]` with `enabled = false`.
-    pub disabled_meters: Vec<String>,
+    /// `[[meter]]` with `enabled = false`: not read, but Home Assistant keeps their devices.
+    pub disabled_meters: Vec<Meter>,
     /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
     pub profiles: Vec<Profile>,
 }
 
 impl Config {
+    /// Every meter, and whether it is enabled.
+    pub fn all_meters(&self) -> impl Iterator<Item = (&Meter, bool)> {
+        let enabled = self.meters.iter().map(|meter| (meter, true));
+        enabled.chain(self.disabled_meters.iter().map(|meter| (meter, false)))
+    }
+
+    /// Names of the meters that are not enabled.
+    #[must_use]
+    pub fn disabled_names(&self) -> Vec<&str> {
+        self.disabled_meters.iter().map(|meter| meter.name.as_str()).collect()
+    }
+
     /// The zone of slots and of the meters' clocks. The checked configuration has only names that
     /// exist; a zone that vanished since is the system's.
     #[must_use]

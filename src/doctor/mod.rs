@@ -212,7 +212,7 @@ fn read_configuration(config: &Config, file: &str) -> Finding {
         (count(config.buses.len(), "bus").replace("buss", "buses"), count(config.meters.len(), "meter"));
     let found = format!("{file} is good: {buses}, {meters}");
     if config.meters.is_empty() && !config.disabled_meters.is_empty() {
-        let names = config.disabled_meters.join(", ");
+        let names = config.disabled_names().join(", ");
         return Finding::warning(
             CONFIG,
             format!("{file} is good, but no meter is enabled: {names} has enabled = false"),

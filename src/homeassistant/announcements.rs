@@ -25,8 +25,8 @@ use crate::measure::profile::Product;
 use crate::spool::{Memo, memo};
 pub use change::{Answered, Change, Of, Outdated};
 use farewell::Farewells;
-use meter::Meter;
 pub use meter::{Configured, MISSES};
+use meter::{Doubt, Meter};
 
 /// The agent's own announcement in the store: no meter may have this name.
 const AGENT: &str = "bridge";
@@ -67,9 +67,13 @@ impl Announcements {
         let gone: Vec<String> = self.meters.keys().filter(|name| !meters.contains_key(*name)).cloned().collect();
         gone.iter().for_each(|name| self.remove(name));
         for (name, configured) in meters {
-            let meter = self.meters.entry(name).or_insert_with(|| Meter::new(configured.clone()));
-            meter.stale |= changed || meter.configured != configured;
-            meter.configured = configured;
+            if !self.meters.contains_key(&name) {
+                let former = self.take_held(&configured.state_topic);
+                self.meters.insert(name.clone(), Meter::new(configured.clone(), former));
+            }
+            let Some(meter) = self.meters.get_mut(&name) else { continue };
+            meter.stale |= changed;
+            meter.configure(configured);
         }
         self.agent = self.announcer.as_ref().map(|announcer| announcer.agent(buses));
         self.announce_agent();
@@ -80,13 +84,20 @@ impl Announcements {
 
     /// The meter of this name answered, as `identity` where the answer says so, and is read by `rules`.
     pub fn answered(&mut self, name: &str, identity: Option<SecondaryAddress>, rules: &str) -> Answered {
-        let Some(meter) = self.meters.get_mut(name) else { return Answered { former: None, other_rules: false } };
+        let nothing = Answered { former: None, moved: false, other_rules: false };
+        let Some(meter) = self.meters.get_mut(name) else { return nothing };
+        let moved = meter.doubt == Doubt::Moved;
         let former = meter.identify(identity);
         let other_rules = meter.follow(rules);
+        if former.is_some() {
+            let same = self.meters.iter_mut().filter(|(other, meter)| *other != name && meter.identity == identity);
+            same.filter(|(_, meter)| meter.doubt == Doubt::Nothing)
+                .for_each(|(_, meter)| meter.expect_another(Doubt::Claimed));
+        }
         if identity.is_some() {
             self.remember_identity(name);
         }
-        Answered { former, other_rules }
+        Answered { former, moved, other_rules }
     }
 
     /// What the profile of this meter says of it.
@@ -108,6 +119,13 @@ impl Announcements {
         self.meters.get(name)?.identity
     }
 
+    /// The meter that is expected to answer under this name; `None` where any may.
+    #[must_use]
+    pub fn expected(&self, name: &str) -> Option<SecondaryAddress> {
+        let meter = self.meters.get(name)?;
+        meter.identity.filter(|_| meter.doubt == Doubt::Nothing)
+    }
+
     /// A good reading of this meter, with the number of its values that nothing names.
     pub fn read(&mut self, name: &str, measurements: &[Measurement], unnamed: usize) {
         if let Some(meter) = self.meters.get_mut(name) {
@@ -119,7 +137,7 @@ impl Announcements {
     /// The turn of this meter is over, with whatever outcome.
     pub fn tried(&mut self, name: &str) {
         if let Some(meter) = self.meters.get_mut(name) {
-            meter.tried = true;
+            meter.tried();
         }
         self.release_held();
     }
@@ -139,7 +157,8 @@ impl Announcements {
             return;
         }
         let own = self.meters.iter().find(|(_, meter)| meter.configured.state_topic == state_topic);
-        if own.is_none() {
+        let waits = self.announcer.as_ref().is_some_and(|announcer| announcer.nowhere() == state_topic);
+        if own.is_none() && !waits {
             self.changes.push(Change::Orphan { state_topic });
         }
         // announced again already, perhaps by a meter under another name
@@ -211,7 +230,7 @@ impl Announcements {
     fn remember_identity(&mut self, name: &str) {
         let Some(meter) = self.meters.get(name) else { return };
         let Some(address) = meter.identity else { return };
-        let text = memo::Identity { address, replaced: meter.replaces_another }.to_string();
+        let text = memo::Identity { address, first: meter.first, place: meter.configured.place.clone() }.to_string();
         self.changes.push(Change::Memo { memo: Memo::Identity, name: name.to_owned(), text });
     }
 
@@ -232,7 +251,7 @@ impl Announcements {
     /// Announces a meter where that may say something new, and every other one whose id it shares.
     fn announce(&mut self, name: &str) {
         let identity = self.identity(name);
-        let same = |meter: &Meter| identity.is_some() && meter.identity == identity;
+        let same = |meter: &Meter| identity.is_some() && meter.identity == identity && meter.doubt == Doubt::Nothing;
         let mut names: BTreeSet<String> =
             self.meters.iter().filter(|(_, meter)| same(meter)).map(|(name, _)| name.clone()).collect();
         let shared = names.len() > 1;
@@ -255,8 +274,10 @@ impl Announcements {
         let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
         let outdated = meter.outdated(&document);
         let former = meter.move_to(&topic);
-        if let Some(held) = self.held.remove(&topic) {
-            meter.find(&topic, held);
+        let known = self.held.remove(&topic).or(self.taken_from_others(name, &topic));
+        let Some(meter) = self.meters.get_mut(name) else { return };
+        if let Some(known) = known {
+            meter.find(&topic, known);
         }
         let Document { payload, left_out, .. } = meter.announce(document);
         self.forgetting.remove(name);
@@ -268,9 +289,43 @@ impl Announcements {
         if replaced {
             self.remember_identity(name);
         }
-        former.iter().for_each(|(topic, former)| self.retract(topic, &former.components));
+        former.into_iter().for_each(|(topic, former)| self.leave_behind(topic, former));
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
         self.document(Of::Meter { name: name.to_owned(), outdated }, &topic, payload, true);
+    }
+
+    /// What is announced on this topic for another name than this one, which has it from now on.
+    fn taken_from_others(&mut self, name: &str, topic: &str) -> Option<Announced> {
+        let mut taken = None;
+        for (other, meter) in self.meters.iter_mut().filter(|(other, _)| *other != name) {
+            if let Some(announced) = meter.hand_over(topic) {
+                self.changes.push(Change::Memo { memo: Memo::Announcement, name: other.clone(), text: String::new() });
+                taken = Some(announced);
+            }
+        }
+        // a restart must not take the memo of a removed meter for that of the document
+        let Self { forgetting, changes, .. } = self;
+        let emptied =
+            forgetting.iter_mut().filter_map(|(of, topics)| (topics.remove(topic) && topics.is_empty()).then_some(of));
+        changes.extend(emptied.map(|of| Change::Memo {
+            memo: Memo::Announcement,
+            name: of.clone(),
+            text: String::new(),
+        }));
+        taken
+    }
+
+    /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:
+    /// until that is clear its device stays, but no longer sees the values of the meter that is there now.
+    fn leave_behind(&mut self, topic: String, former: Announced) {
+        let may_come_back = self.meters.values().any(Meter::is_unknown) && !is_announced(&self.meters, &topic);
+        let id = topic.rsplit('/').nth(1);
+        let (Some(announcer), Some(id), true) = (&self.announcer, id, may_come_back) else {
+            return self.retract(&topic, &former.components);
+        };
+        let payload = announcer.farewell(id, &former.components);
+        self.document(Of::Former, &topic, payload, true);
+        self.held.insert(topic, former);
     }
 
     /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
@@ -300,6 +355,14 @@ impl Announcements {
             self.changes.push(Change::NotConfigured { topic: topic.clone() });
             self.retract(&topic, &announced.components);
         }
+    }
+
+    /// The announcements of meters that are not configured which see the values on this topic.
+    fn take_held(&mut self, state_topic: &str) -> BTreeMap<String, Announced> {
+        let sees_them = |(_, held): &(String, Announced)| held.state_topic.as_deref() == Some(state_topic);
+        let (theirs, others) = std::mem::take(&mut self.held).into_iter().partition(sees_them);
+        self.held = others;
+        theirs
     }
 
     /// A meter that is no longer configured, at least not under this name.
@@ -339,7 +402,7 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         identity: meter.identity,
         product: meter.product.as_ref(),
         shares_identity,
-        replaces_another: meter.replaces_another,
+        replaces_another: meter.replaces_another(),
         state_topic: &meter.configured.state_topic,
         availability_topic: &meter.configured.availability_topic,
         read_topic: &meter.configured.read_topic,

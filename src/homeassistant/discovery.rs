@@ -197,10 +197,15 @@ impl Announcer {
     #[must_use]
     pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
         let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, parsed(component))).collect();
-        let nowhere = format!("{}/bridge/nowhere", self.base_topic);
-        let (device, origin) = (json!({ "ids": [id] }), json!({ "name": PROGRAM }));
+        let nowhere = self.nowhere();
+        let (device, origin) = (json!({ "ids": [id], "via_device": self.bridge_id() }), json!({ "name": PROGRAM }));
         json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })
             .to_string()
+    }
+
+    /// Where nothing is published.
+    pub(super) fn nowhere(&self) -> String {
+        format!("{}/bridge/nowhere", self.base_topic)
     }
 
     /// Whether the other one speaks for an agent of another base topic: nothing of its devices is ours.

@@ -48,6 +48,7 @@ pub(super) struct Publisher {
     zone: TimeZone,
     pub(super) outbox: Outbox,
     pub(super) spool: Spool,
+    /// The configured meters, also those that are not enabled.
     meters: BTreeMap<String, MeterMemory>,
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
@@ -87,7 +88,7 @@ impl Publisher {
             announcements: Announcements::default(),
             zone: config.time_zone(),
             outbox: Outbox::new(spool.cursor()),
-            meters: config.meters.iter().map(|meter| (meter.name.clone(), MeterMemory::new(meter))).collect(),
+            meters: config.all_meters().map(|(meter, on)| (meter.name.clone(), MeterMemory::new(meter, on))).collect(),
             leaving: BTreeSet::new(),
             readings: at_the_start(&spool),
             config,
@@ -114,7 +115,7 @@ impl Publisher {
 
     /// A meter's turn is over.
     pub(super) fn readout(&mut self, readout: MeterReadout, clock_synced: Option<bool>) -> Outcome {
-        let Some(known) = self.meters.get(&readout.meter) else {
+        let Some(known) = self.meters.get(&readout.meter).filter(|known| known.enabled) else {
             return Outcome::Failed("no such meter".to_owned());
         };
         let MeterReadout { meter, due_at, read_at, frames } = readout;
@@ -269,8 +270,8 @@ impl Publisher {
 
     /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.
     pub(super) fn unconfigured(&self, bus: usize, found: &[Found]) -> Vec<String> {
-        let here: Vec<MeterAddress> =
-            self.config.meters.iter().filter(|meter| meter.bus == bus).map(|meter| meter.address).collect();
+        let all = self.config.all_meters().filter(|(meter, _)| meter.bus == bus);
+        let here: Vec<MeterAddress> = all.map(|(meter, _)| meter.address).collect();
         let unknown = |finding: &Found| {
             let Found::Meter { address, identity, frame, .. } = finding else { return None };
             let primary = frame.as_deref().and_then(primary_address);
@@ -290,7 +291,8 @@ impl Publisher {
             online: known.presence.is_online(),
             newest: known.newest.clone(),
         };
-        self.meters.iter().map(|(name, known)| (name.clone(), status(known))).collect()
+        let enabled = self.meters.iter().filter(|(_, known)| known.enabled);
+        enabled.map(|(name, known)| (name.clone(), status(known))).collect()
     }
 
     /// The reading of a meter that was read for who asked alone, as JSON; `meter` is the configured

@@ -43,27 +43,52 @@ impl fmt::Display for Announcement<'_> {
 }
 
 /// Which meter answers under a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Who it is.
     pub address: SecondaryAddress,
-    /// Whether another meter answered under this name before.
-    pub replaced: bool,
+    /// Who was there first.
+    pub first: First,
+    /// Where it answered: its bus and its configured address; empty where that is not known.
+    pub place: String,
+}
+
+/// The meter that answered under a name before all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum First {
+    /// The one that answers now.
+    #[default]
+    Same,
+    /// Another one, of which nothing more is known.
+    Unknown,
+    /// This one.
+    Other(SecondaryAddress),
 }
 
 impl Identity {
     /// `None` where the text has another form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, replaced) = text.strip_suffix(" replaced").map_or((text, false), |address| (address, true));
-        Some(Self { address: SecondaryAddress::parse(address).ok()?, replaced })
+        let (who, place) = text.split_once(" at ").unwrap_or((text, ""));
+        let (address, first) = match who.split_once(" replaced") {
+            None => (who, First::Same),
+            Some((address, "")) => (address, First::Unknown),
+            Some((address, first)) => (address, First::Other(SecondaryAddress::parse(first.strip_prefix(' ')?).ok()?)),
+        };
+        Some(Self { address: SecondaryAddress::parse(address).ok()?, first, place: place.to_owned() })
     }
 }
 
-/// The address in its 16 digits, followed by ` replaced` where another meter answered before.
+/// The address in its 16 digits; ` replaced` and the first meter, where another one was first; ` at ` and the place.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.address, if self.replaced { " replaced" } else { "" })
+        write!(f, "{}", self.address)?;
+        match self.first {
+            First::Same => {}
+            First::Unknown => f.write_str(" replaced")?,
+            First::Other(first) => write!(f, " replaced {first}")?,
+        }
+        if self.place.is_empty() { Ok(()) } else { write!(f, " at {}", self.place) }
     }
 }
 
@@ -174,7 +199,7 @@ impl fmt::Display for Rises {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announcement, Farewell, Identity, MeterKey, Names, Replies, Rises};
+    use super::{Announcement, Farewell, First, Identity, MeterKey, Names, Replies, Rises};
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::decimal::Decimal;
 
@@ -185,8 +210,16 @@ mod tests {
             assert_eq!(Announcement::parse(&announcement.to_string()), Some(announcement));
         }
         let address = SecondaryAddress::parse("30137315ATS0104").expect("an address");
-        for (replaced, text) in [(false, "3013731593060104"), (true, "3013731593060104 replaced")] {
-            let identity = Identity { address, replaced };
+        for (first, place, text) in [
+            (First::Same, "", "3013731593060104"),
+            (First::Unknown, "hat/48", "3013731593060104 replaced at hat/48"),
+            (
+                First::Other(address),
+                "an attic at home/5",
+                "3013731593060104 replaced 3013731593060104 at an attic at home/5",
+            ),
+        ] {
+            let identity = Identity { address, first, place: place.to_owned() };
             assert_eq!(identity.to_string(), text);
             assert_eq!(Identity::parse(text), Some(identity));
         }
@@ -213,7 +246,7 @@ mod tests {
             assert_eq!((Announcement::parse(text), Farewell::parse(text), MeterKey::parse(text)), (None, None, None));
             assert_eq!((Replies::from_text(text), Rises::from_text(text)), (None, None));
         }
-        for text in ["", "x", "3013731593060104 moved", "replaced"] {
+        for text in ["", "x", "3013731593060104 moved", "3013731593060104 replaced5", "replaced"] {
             assert_eq!(Identity::parse(text), None, "{text}");
         }
         let old = Announcement::parse("topic\n0123456789abcdef\n{}").expect("an earlier version's");

@@ -20,7 +20,7 @@ struct Good<'a> {
     buses: Vec<BusJson<'a>>,
     meters: Vec<MeterJson<'a>>,
     /// Names of meters with `enabled = false`.
-    disabled_meters: &'a [String],
+    disabled_meters: Vec<&'a str>,
     warnings: &'a [String],
 }
 
@@ -113,7 +113,7 @@ pub(super) fn good(
         homeassistant: config.homeassistant.enabled,
         buses: buses.collect(),
         meters: meters.collect(),
-        disabled_meters: &config.disabled_meters,
+        disabled_meters: config.disabled_names(),
         warnings,
     })
 }

@@ -74,14 +74,14 @@ struct Found {
     interval_at: Place,
 }
 
-/// The enabled meters; the names of the others are added to `disabled`.
+/// The enabled meters; the others are added to `disabled`.
 pub(super) fn meters(
     tables: &[&Table],
     buses: &[Bus],
     profiles: &[Profile],
     surroundings: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
-    disabled: &mut Vec<String>,
+    disabled: &mut Vec<Meter>,
 ) -> Vec<Meter> {
     let others = Others { buses, profiles, surroundings };
     let mut names: HashMap<String, Place> = HashMap::new();
@@ -102,7 +102,7 @@ pub(super) fn meters(
         if enabled {
             found.push(meter);
         } else {
-            disabled.push(meter.meter.name);
+            disabled.push(meter.meter);
         }
     }
     shared_addresses(&found, problems);

@@ -84,6 +84,8 @@ pub enum Outdated {
 pub struct Answered {
     /// The meter that answered before, where another one does now.
     pub former: Option<SecondaryAddress>,
+    /// The name stands for another address now, so that it was to be expected.
+    pub moved: bool,
     /// The rules are other ones than those by which it was read before.
     pub other_rules: bool,
 }

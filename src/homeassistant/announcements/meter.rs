@@ -13,6 +13,7 @@ use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::profile::Product;
 use crate::measure::{Measured, Measurement};
+use crate::spool::memo::First;
 
 /// A component that was missing in so many good readouts in a row is gone. Fewer mean nothing: some
 /// meters send their records by turns, and in a fault leave some out. At the usual quarter of an
@@ -32,6 +33,10 @@ pub struct Configured {
     pub availability_topic: String,
     /// Where a message makes it be read.
     pub read_topic: String,
+    /// Its bus and its address: another meter may answer elsewhere.
+    pub place: String,
+    /// Whether it is read at all; else it keeps what it has.
+    pub enabled: bool,
 }
 
 /// How a meter stands with Home Assistant.
@@ -52,6 +57,16 @@ pub(super) enum State {
     },
 }
 
+/// Whether the meter that answered last under a name is still expected there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    Nothing,
+    /// The name stands for another address now.
+    Moved,
+    /// It has answered under another name since.
+    Claimed,
+}
+
 /// One configured meter.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -59,10 +74,11 @@ pub(super) struct Meter {
     pub(super) identity: Option<SecondaryAddress>,
     /// What its profile says of it.
     pub(super) product: Option<Product>,
-    /// Another meter answered under this name before.
-    pub(super) replaces_another: bool,
-    /// Whether it was read since the start, with whatever outcome.
-    pub(super) tried: bool,
+    /// Which meter answered first under this name.
+    pub(super) first: First,
+    pub(super) doubt: Doubt,
+    /// How often it was read since the start, with whatever outcome.
+    tries: u8,
     /// The rules by which `seen` and the announced components were made; `None`: not known.
     pub(super) rules: Option<String>,
     /// What is announced was made by other rules: what is missing now is missing for good.
@@ -81,20 +97,22 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(configured: Configured) -> Self {
+    /// `former`: what is announced with its state topic.
+    pub(super) fn new(configured: Configured, former: BTreeMap<String, Announced>) -> Self {
         Self {
             configured,
             identity: None,
             product: None,
-            replaces_another: false,
-            tried: false,
+            first: First::Same,
+            doubt: Doubt::Nothing,
+            tries: 0,
             rules: None,
             other_rules: false,
             seen: Vec::new(),
             unnamed: 0,
             is_read: false,
             missed: BTreeMap::new(),
-            state: State::New { former: BTreeMap::new() },
+            state: State::New { former },
             stale: true,
         }
     }
@@ -109,14 +127,48 @@ impl Meter {
 
     /// A meter that nothing is known of yet may be one that is announced under another name.
     pub(super) fn is_unknown(&self) -> bool {
-        !self.tried && self.topic().is_none()
+        let may_be_any = match self.doubt {
+            Doubt::Nothing => self.topic().is_none() && self.tries == 0,
+            // its own device waits under another name: a fault of the bus must not cost it
+            Doubt::Moved | Doubt::Claimed => self.tries < MISSES,
+        };
+        self.configured.enabled && may_be_any
+    }
+
+    /// Its turn is over.
+    pub(super) fn tried(&mut self) {
+        self.tries = self.tries.saturating_add(1);
+    }
+
+    /// Another configuration. Whether that may change the document.
+    pub(super) fn configure(&mut self, configured: Configured) {
+        if self.configured.place != configured.place && self.identity.is_some() {
+            self.expect_another(Doubt::Moved);
+        }
+        self.stale |= self.configured != configured;
+        self.configured = configured;
+    }
+
+    /// Perhaps another meter answers now.
+    pub(super) fn expect_another(&mut self, why: Doubt) {
+        (self.doubt, self.tries) = (why, 0);
+    }
+
+    /// Another meter was here before the one that answers now.
+    pub(super) fn replaces_another(&self) -> bool {
+        self.first != First::Same
     }
 
     /// It answers as this meter; the former one where that was another.
     pub(super) fn identify(&mut self, identity: Option<SecondaryAddress>) -> Option<SecondaryAddress> {
         let identity = identity?;
+        self.doubt = Doubt::Nothing;
         let former = self.identity.replace(identity).filter(|former| *former != identity)?;
-        self.replaces_another = true;
+        self.first = match self.first {
+            First::Other(first) if first == identity => First::Same,
+            First::Same => First::Other(former),
+            known => known,
+        };
         self.forget_seen();
         self.leave();
         Some(former)
@@ -179,7 +231,11 @@ impl Meter {
         let State::New { former } = &self.state else { return false };
         let own = self.identity.map(|identity| format!("{:08X}", identity.id()));
         let other = former.values().any(|found| found.serial.is_some() && found.serial != own);
-        other && !std::mem::replace(&mut self.replaces_another, true)
+        let is_news = other && self.first == First::Same;
+        if is_news {
+            self.first = First::Unknown;
+        }
+        is_news
     }
 
     /// An announcement was found under its name.
@@ -195,11 +251,27 @@ impl Meter {
         }
     }
 
+    /// Its announcement is another meter's now, if this is it.
+    pub(super) fn hand_over(&mut self, topic: &str) -> Option<Announced> {
+        if self.topic() == Some(topic) {
+            self.forget_seen();
+            self.leave();
+        }
+        match &mut self.state {
+            State::New { former } => former.remove(topic),
+            State::Announced { .. } => None,
+        }
+    }
+
     /// It is no longer what it was announced as.
     fn leave(&mut self) {
         self.stale = true;
         if let State::Announced { topic, components } = &mut self.state {
-            let announced = Announced { state_topic: None, serial: None, components: std::mem::take(components) };
+            let announced = Announced {
+                state_topic: Some(self.configured.state_topic.clone()),
+                serial: None,
+                components: std::mem::take(components),
+            };
             self.state = State::New { former: BTreeMap::from([(std::mem::take(topic), announced)]) };
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::discovery::{Announcer, device};
-use super::meter::Meter;
+use super::meter::{Doubt, Meter};
 use super::{AGENT, Announcements, Change, Configured, Of, Outdated};
 use crate::spool::{Memo, memo};
 
@@ -22,8 +22,10 @@ impl Announcements {
                 Memo::Identity => {
                     let Some(identity) = memo::Identity::parse(text) else { continue };
                     let meter = all.restored(meters, name);
-                    meter.identity = Some(identity.address);
-                    meter.replaces_another = identity.replaced;
+                    (meter.identity, meter.first) = (Some(identity.address), identity.first);
+                    if !identity.place.is_empty() && identity.place != meter.configured.place {
+                        meter.expect_another(Doubt::Moved);
+                    }
                 }
                 Memo::Farewell => {
                     let Some(farewell) = memo::Farewell::parse(text) else { continue };
@@ -69,6 +71,6 @@ impl Announcements {
 
     fn restored(&mut self, meters: &BTreeMap<String, Configured>, name: &str) -> &mut Meter {
         let configured = || meters.get(name).cloned().unwrap_or_default();
-        self.meters.entry(name.to_owned()).or_insert_with(|| Meter::new(configured()))
+        self.meters.entry(name.to_owned()).or_insert_with(|| Meter::new(configured(), BTreeMap::new()))
     }
 }

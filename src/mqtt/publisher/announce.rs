@@ -71,8 +71,11 @@ pub(super) fn announcer(config: &Config, topics: &Topics) -> Option<Announcer> {
 
 /// What the announcements must know of each configured meter.
 pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, Configured> {
-    let meters = config.meters.iter().map(|meter| {
+    let meters = config.all_meters().map(|(meter, enabled)| {
+        let bus = config.buses.get(meter.bus).map_or("", |bus| bus.name.as_str());
         let configured = Configured {
+            place: format!("{bus}/{}", meter.address),
+            enabled,
             title: meter.title.clone(),
             area: meter.area.clone(),
             state_topic: topics.state(&meter.name),

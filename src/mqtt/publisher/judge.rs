@@ -19,7 +19,7 @@ impl Publisher {
         let name = reading.meter.clone();
         let Some(known) = self.meters.get_mut(&name) else { return Outcome::Failed("no such meter".to_owned()) };
         let identity = reading.device.identity;
-        match known.surprise(&mut reading, self.announcements.identity(&name)) {
+        match known.surprise(&mut reading, self.announcements.expected(&name)) {
             Some(Surprise::ReadAgain) => return Outcome::ReadAgain,
             Some(Surprise::Unbelievable) => {
                 let why = "another meter answers each time it is asked";
@@ -54,7 +54,7 @@ impl Publisher {
                 let is_fault = first.is_some() && jumps.iter().any(|jump| jump.what == What::Fault);
                 self.readings.faulty += u64::from(is_fault);
                 jumps.into_iter().for_each(|jump| self.report_jump(&name, jump));
-                if let (Some(former), Some(identity)) = (answered.former, identity) {
+                if let (Some(former), Some(identity), false) = (answered.former, identity, answered.moved) {
                     self.replaced(&name, former, identity);
                 }
                 Outcome::Taken(self.take(&reading))

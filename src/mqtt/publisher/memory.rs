@@ -31,6 +31,8 @@ pub(super) enum Surprise {
 pub(super) struct MeterMemory {
     /// As configured.
     pub(super) meter: Meter,
+    /// Whether it is read; else it keeps its device, which is unavailable.
+    pub(super) enabled: bool,
     pub(super) presence: Presence,
     pub(super) totals: Totals,
     /// The unit in which each key was first published.
@@ -56,9 +58,10 @@ pub(super) struct MeterMemory {
 }
 
 impl MeterMemory {
-    pub(super) fn new(meter: &Meter) -> Self {
+    pub(super) fn new(meter: &Meter, enabled: bool) -> Self {
         Self {
             meter: meter.clone(),
+            enabled,
             presence: Presence::new(meter.offline_after),
             totals: Totals::default(),
             units: BTreeMap::new(),
@@ -90,8 +93,13 @@ impl MeterMemory {
     }
 
     /// Another configuration of the same meter.
-    pub(super) fn reconfigure(&mut self, meter: &Meter) {
-        self.presence.tolerate(meter.offline_after);
+    pub(super) fn reconfigure(&mut self, meter: &Meter, enabled: bool) {
+        if self.enabled == enabled {
+            self.presence.tolerate(meter.offline_after);
+        } else {
+            (self.enabled, self.presence) = (enabled, Presence::new(meter.offline_after));
+            (self.doubtful, self.confirm_at) = (None, None);
+        }
         self.meter = meter.clone();
     }
 

@@ -83,7 +83,7 @@ impl Publisher {
             let age = at.and_then(|at| Duration::try_from(wall.duration_since(at)).ok()).unwrap_or_default();
             let at_then = self.now.checked_sub(age).unwrap_or(self.now);
             payload::numbers(&newest).for_each(|(key, number)| known.totals.restore(key, number, at_then));
-            if at.is_some_and(|at| is_recent(at, wall, known.meter.interval)) {
+            if known.enabled && at.is_some_and(|at| is_recent(at, wall, known.meter.interval)) {
                 known.presence.restore();
             }
             known.newest.get_or_insert_with(|| Arc::new(newest));
@@ -103,7 +103,7 @@ impl Publisher {
     /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
     pub(in crate::mqtt) fn reconfigure(&mut self, config: Config) {
         let gone: Vec<String> =
-            self.meters.keys().filter(|name| !config.meters.iter().any(|m| m.name == **name)).cloned().collect();
+            self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
         for name in &gone {
             self.meters.remove(name);
             self.take_back(name);
@@ -111,14 +111,12 @@ impl Publisher {
         if self.config.mqtt.value_topics && !config.mqtt.value_topics {
             self.take_values_back();
         }
-        for meter in &config.meters {
-            match self.meters.get_mut(&meter.name) {
-                Some(known) => known.reconfigure(meter),
-                None => {
-                    self.meters.insert(meter.name.clone(), MeterMemory::new(meter));
-                    let topic = self.topics.availability(&meter.name);
-                    self.outbox.set(Class::Availability, &topic, OFFLINE.into(), true);
-                }
+        for (meter, enabled) in config.all_meters() {
+            let is_as_it_was = self.meters.get(&meter.name).is_some_and(|known| known.enabled == enabled);
+            let known = self.meters.entry(meter.name.clone()).or_insert_with(|| MeterMemory::new(meter, enabled));
+            known.reconfigure(meter, enabled);
+            if !is_as_it_was {
+                self.outbox.set(Class::Availability, &self.topics.availability(&meter.name), OFFLINE.into(), true);
             }
         }
         if self.config.mqtt.base_topic != config.mqtt.base_topic {

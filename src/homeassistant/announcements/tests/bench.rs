@@ -28,6 +28,11 @@ pub(super) struct Bench {
     /// Its devices, by topic.
     pub(super) devices: BTreeSet<String>,
     pub(super) other: Vec<Change>,
+    /// Topics of retained documents that were taken back.
+    pub(super) cleared: BTreeSet<String>,
+    /// Where the meter of a name is, if not at its own place.
+    pub(super) places: BTreeMap<String, String>,
+    pub(super) disabled: BTreeSet<String>,
 }
 
 impl Bench {
@@ -41,6 +46,9 @@ impl Bench {
             heard: Some(BTreeSet::new()),
             devices: BTreeSet::new(),
             other: Vec::new(),
+            cleared: BTreeSet::new(),
+            places: BTreeMap::new(),
+            disabled: BTreeSet::new(),
         };
         bench.restart(names);
         bench
@@ -48,7 +56,7 @@ impl Bench {
 
     pub(super) fn restart(&mut self, names: &[&str]) {
         let memos = self.memos.iter().map(|((memo, name), text)| (*memo, name.as_str(), text.as_str()));
-        self.announcements = Announcements::restore(Some(announcer()), &configured(names), memos);
+        self.announcements = Announcements::restore(Some(announcer()), &self.configured(names), memos);
         self.outbox.clear();
         self.configure(names);
         if self.connected {
@@ -57,8 +65,17 @@ impl Bench {
     }
 
     pub(super) fn configure(&mut self, names: &[&str]) {
-        self.announcements.configure(Some(announcer()), &[], configured(names));
+        self.announcements.configure(Some(announcer()), &[], self.configured(names));
         self.carry_out();
+    }
+
+    fn configured(&self, names: &[&str]) -> BTreeMap<String, Configured> {
+        let mut all = configured(names);
+        for (name, meter) in &mut all {
+            meter.place = self.places.get(name).unwrap_or(&meter.place).clone();
+            meter.enabled = !self.disabled.contains(name);
+        }
+        all
     }
 
     pub(super) fn read(&mut self, name: &str, id: u32, rules: &str, keys: &[&str]) {
@@ -106,7 +123,10 @@ impl Bench {
         for (topic, (payload, retain, dirty)) in &mut self.outbox {
             if std::mem::take(dirty) {
                 match (payload.is_empty(), *retain) {
-                    (true, _) => _ = self.retained.remove(topic),
+                    (true, _) => {
+                        self.retained.remove(topic);
+                        self.cleared.insert(topic.clone());
+                    }
                     (false, true) => _ = self.retained.insert(topic.clone(), payload.clone()),
                     (false, false) => {}
                 }
@@ -182,7 +202,16 @@ pub(super) fn configured(names: &[&str]) -> BTreeMap<String, Configured> {
     let of = |name: &&str| {
         let topic = |what: &str| format!("mbushat/{name}/{what}");
         let (state_topic, availability_topic, read_topic) = (topic("state"), topic("availability"), topic("read"));
-        ((*name).to_owned(), Configured { title: None, area: None, state_topic, availability_topic, read_topic })
+        let configured = Configured {
+            title: None,
+            area: None,
+            state_topic,
+            availability_topic,
+            read_topic,
+            place: format!("hat/{name}"),
+            enabled: true,
+        };
+        ((*name).to_owned(), configured)
     };
     names.iter().map(of).collect()
 }

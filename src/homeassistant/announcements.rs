@@ -22,14 +22,12 @@ use crate::config::Bus;
 use crate::mbus::address::SecondaryAddress;
 use crate::measure::Measurement;
 use crate::measure::profile::Product;
+use crate::spool::memo::AGENT;
 use crate::spool::{Memo, memo};
 pub use change::{Answered, Change, Of, Outdated};
 use farewell::Farewells;
 pub use meter::{Configured, MISSES};
 use meter::{Doubt, Meter};
-
-/// The agent's own announcement in the store: no meter may have this name.
-const AGENT: &str = "bridge";
 
 /// What Home Assistant knows, and what it should know.
 #[derive(Debug, Default)]

@@ -9,6 +9,9 @@ use crate::config::Replies;
 use crate::mbus::address::SecondaryAddress;
 use crate::measure::total::Rises;
 
+/// Under this name stands what is the agent's own: no meter may have it.
+pub const AGENT: &str = "bridge";
+
 /// A meter's announcement, or the agent's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announcement<'a> {

@@ -92,10 +92,12 @@ pub enum Memo {
     Names,
     /// What the published rises of a total were, by [`memo::MeterKey`]: [`Rises`](crate::measure::total::Rises).
     Rises,
+    /// The base topic under which the agent's topics stand, by [`memo::AGENT`].
+    Base,
 }
 
 impl Memo {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -105,6 +107,7 @@ impl Memo {
         Self::Formats,
         Self::Names,
         Self::Rises,
+        Self::Base,
     ];
 
     fn name(self) -> &'static str {
@@ -118,6 +121,7 @@ impl Memo {
             Self::Formats => "formats",
             Self::Names => "names",
             Self::Rises => "rises",
+            Self::Base => "base",
         }
     }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::files::Files;
 use super::journal::{Held, Journal};
+use super::memo::AGENT;
 use super::memos::Memos;
 use super::{Entry, Memo, Notice};
 use crate::config::{Durability, Store};
@@ -266,6 +267,12 @@ impl Spool {
     /// Everything remembered of a kind, by name.
     pub fn remembered(&self, memo: Memo) -> impl Iterator<Item = (&str, &str)> {
         self.memos.of(memo)
+    }
+
+    /// The base topic under which there may be something of this agent.
+    #[must_use]
+    pub fn base(&self) -> Option<&str> {
+        self.memos.get(Memo::Base, AGENT)
     }
 
     /// The last `state` of a meter.

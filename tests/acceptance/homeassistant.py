@@ -9,6 +9,9 @@ API, what it made of that. Parts, in this order where none is named:
   life       a meter silent, back, renamed, swapped, removed: what Home Assistant shows at each step
   restarts   the same while the agent is down, with its store and without it, and while Home Assistant
              is off (needs the commands that stop and start it)
+  meanings   rules that change units, classes and keys, names exchanged, meters switched off: while the agent
+             runs, is stopped, is killed, lost its store, and while the broker was killed (that needs the
+             commands that stop and start it); no wrong number in the history, nothing booked, nothing renamed
   controls   scan and bus power pressed in Home Assistant; times of the meter's clock
   orders     Home Assistant, broker and agent restarted in every order (needs all commands)
   burst      twenty announcements in a burst leave all components equal
@@ -21,6 +24,7 @@ A Home Assistant to throw away: `pip install homeassistant`, `hass -c DIR`, onbo
 integration with the broker, and make a long-lived token on the profile page. Standard library only,
 plus mosquitto_pub and mosquitto_sub."""
 import argparse
+import contextlib
 import datetime
 import itertools
 import json
@@ -37,7 +41,7 @@ import time
 
 from ha_api import HomeAssistant
 
-PARTS = ["entities", "life", "restarts", "controls", "orders", "burst", "statistics"]
+PARTS = ["entities", "life", "restarts", "meanings", "controls", "orders", "burst", "statistics"]
 LIVE = ["heat", "cooling", "cold_water", "warm_water", "gas", "heat_cost_allocator", "pulse_converter", "room_sensor"]
 KNOWN = {"ats_ec20": 48, "eastron_sdm220": 1}
 # device class, unit and state class that the users of each model expect
@@ -149,13 +153,14 @@ def meters():
     return table
 
 
-def configure(table, titles=None, more=""):
+def configure(table, titles=None, more="", rules=None):
     host, port = args.broker.split(":")
     text = f'[agent]\ntimezone = "{ZONE}"\n[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n{more}'
     text += f'[[bus]]\nname = "wire"\nport = "tcp://127.0.0.1:{simulator_port}"\nbaud = 9600\n'
     for name, (address, _) in table.items():
         title = (titles or {}).get(name)
         text += f'[[meter]]\nname = "{name}"\nbus = "wire"\naddress = {address}\ninterval = "30s"\n' + (f'title = "{title}"\n' if title else "")
+        text += (rules or {}).get(name, "")
     write("mbushat.toml", text)
 
 
@@ -187,11 +192,11 @@ def agent_stop(how=signal.SIGTERM):
     agent = None
 
 
-def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_store=False):
+def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_store=False, rules=None):
     agent_stop(how)
     if lose_the_store:
         shutil.rmtree(os.path.join(folder, "store"))
-    configure(table, titles, more)
+    configure(table, titles, more, rules)
     agent_start()
 
 
@@ -385,6 +390,117 @@ def part_restarts():
         simulate(meters())
         agent_restart(meters())
         until("put back and swapped back: every meter has its values", lambda: ha_id("gas") == gas and all_right(), 150)
+
+
+UNITS = {"heat_and_cooling": '[[meter.record]]\nquantity = "energy"\nstorage = 0\nunit = "MWh"\n'
+                             '[[meter.record]]\nquantity = "volume"\nunit = "L"\n',
+         "four_tariffs": '[[meter.record]]\nquantity = "energy"\nstorage = 0\nunit = "GJ"\n'}
+CLASSES = {"heat_and_cooling": '[[meter.record]]\nquantity = "volume"\ndevice_class = "water"\n',
+           "four_tariffs": '[[meter.record]]\nquantity = "energy"\nstate_class = "total"\n'}
+KEYS = {"heat_and_cooling": '[[meter.record]]\nquantity = "energy"\nstorage = 0\nkey = "volume"\n'
+                            '[[meter.record]]\nquantity = "volume"\nkey = "energy"\n'}
+OFF = {"heat_and_cooling": "enabled = false\n"}
+COUNTERS = [("heat_and_cooling", "energy"), ("heat_and_cooling", "volume"), ("four_tariffs", "energy_import"),
+            ("four_tariffs", "energy_export")]
+
+
+def reload(table, rules):
+    configure(table, rules=rules)
+    agent.send_signal(signal.SIGHUP)
+
+
+def broker_killed(table, rules):
+    """Killed while the agent takes the change over: it forgets what it did not write yet."""
+    run(args.stop_broker)
+    reload(table, rules)
+    time.sleep(2)
+    run(args.start_broker)
+
+
+WAYS = {"running": reload,
+        "stopped": lambda table, rules: agent_restart(table, rules=rules),
+        "killed": lambda table, rules: agent_restart(table, how=signal.SIGKILL, rules=rules),
+        "without its store": lambda table, rules: agent_restart(table, lose_the_store=True, rules=rules),
+        "the broker killed": broker_killed}
+
+
+def state(entity):
+    """Number and unit that Home Assistant shows, once it has a number."""
+    got = ha.entities()[entity]["state"]
+    return got and got["state"] not in ("unavailable", "unknown", "") and (float(got["state"]), got["attributes"].get("unit_of_measurement"))
+
+
+def registry(unique_ids):
+    known = ha.entities()
+    return {key: known[key]["entity_id"] for key in unique_ids if key in known}
+
+
+def part_meanings():
+    running()
+    table, began = meters(), time.time()
+    ways = {how: way for how, way in WAYS.items() if how != "the broker killed" or args.stop_broker and args.start_broker}
+    if len(ways) < len(WAYS):
+        print("SKIPPED: the broker killed needs --stop-broker and --start-broker", flush=True)
+    ids = {pair: component_id(*pair) for pair in COUNTERS}
+    entities, first = registry(ids.values()), {key: state(key) for key in ids.values()}
+    pressed = lambda: all(press(component_id(name, "read-now")) or True for name in ("heat_and_cooling", "four_tariffs"))
+    energy, volume = ids["heat_and_cooling", "energy"], ids["heat_and_cooling", "volume"]
+
+    def settled(what, condition, rounds=90):
+        start = time.time()
+        while not condition():
+            if time.time() - start > rounds:
+                fail(f"{what}: {({key: state(key) for key in ids.values()})}")
+            with contextlib.suppress(Exception):
+                pressed()
+            time.sleep(3)
+        print(f"ok   {what} ({time.time() - start:.1f} s)", flush=True)
+
+    for how, way in ways.items():
+        way(table, UNITS)
+        settled(f"{how}: other units are shown", lambda: state(energy) == (first[energy][0] / 1000, "MWh")
+                and state(volume) == (first[volume][0] * 1000, "L") and state(ids["four_tariffs", "energy_import"])[1] == "GJ")
+        way(table, None)
+        settled(f"{how}: the units as before", lambda: {key: state(key) for key in ids.values()} == first)
+        way(table, CLASSES)
+        settled(f"{how}: other classes", lambda: state(volume) == first[volume]
+                and ha.entities()[volume]["state"]["attributes"]["device_class"] == "water")
+        way(table, None)
+        settled(f"{how}: the classes as before", lambda: {key: state(key) for key in ids.values()} == first
+                and ha.entities()[volume]["state"]["attributes"]["device_class"] == "volume")
+        exchanged = dict(table)
+        exchanged["heat_and_cooling"], exchanged["four_tariffs"] = table["four_tariffs"], table["heat_and_cooling"]
+        way(exchanged, None)
+        settled(f"{how}: names exchanged, every entity has its own value", lambda: {key: state(key) for key in ids.values()} == first
+                and (ha_id("four_tariffs") or "-") in energy)
+        way(table, None)
+        settled(f"{how}: names as before", lambda: {key: state(key) for key in ids.values()} == first and (ha_id("heat_and_cooling") or "-") in energy)
+        way(table, OFF)
+        until(f"{how}: a meter switched off is unavailable", lambda: shown("heat_and_cooling", "energy") == "unavailable", 30)
+        time.sleep(5)
+        check(f"{how}: and keeps its entities", registry(ids.values()) == entities)
+        way(table, None)
+        settled(f"{how}: a meter switched on again has its values", lambda: {key: state(key) for key in ids.values()} == first)
+        check(f"{how}: all entities have the ids that they had", registry(ids.values()) == entities, str(registry(ids.values())))
+    allowed = {entities[key]: {first[key]} for key in ids.values()}
+    allowed[entities[energy]].add((first[energy][0] / 1000, "MWh"))
+    allowed[entities[volume]].add((first[volume][0] * 1000, "L"))
+    history = ha("history/history_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+                 entity_ids=list(allowed), minimal_response=False, no_attributes=False, significant_changes_only=False)
+    for entity, values in allowed.items():
+        seen = {(float(one["s"]), one.get("a", {}).get("unit_of_measurement")) for one in history[entity]
+                if one["s"] not in ("unavailable", "unknown", "")}
+        right = {value for value in seen if value[1] != "GJ"} <= values if "four_tariffs" in entity else seen == values
+        check(f"the history of {entity} pairs no number with a wrong unit: {sorted(seen)}", right, str(values))
+    wait = 300 - time.time() % 300 + 20
+    print(f"     waiting {wait:.0f} s for the recorder", flush=True)
+    time.sleep(wait)
+    sums = ha("recorder/statistics_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began - 600)),
+              statistic_ids=list(allowed), period="5minute", types=["sum", "state"])
+    for entity in allowed:
+        booked = [row["sum"] for row in sums.get(entity, []) if row.get("sum") is not None]
+        check(f"{entity}: booked {booked[-1] - booked[0] if booked else None} in {len(booked)} periods", booked and abs(booked[-1] - booked[0]) < 0.001
+              and max(booked) - min(booked) < 0.001, str(booked))
 
 
 def run(command):

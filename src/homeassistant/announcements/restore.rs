@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::discovery::{Announcer, device};
 use super::meter::{Doubt, Meter};
-use super::{AGENT, Announcements, Change, Configured, Of, Outdated};
+use super::{Announcements, Change, Configured, Of, Outdated};
 use crate::spool::{Memo, memo};
 
 impl Announcements {
@@ -31,7 +31,7 @@ impl Announcements {
                     let Some(farewell) = memo::Farewell::parse(text) else { continue };
                     all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
                 }
-                Memo::State | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names | Memo::Rises => {}
+                Memo::State | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names | Memo::Rises | Memo::Base => {}
             }
         }
         all
@@ -40,7 +40,7 @@ impl Announcements {
     fn restore_announcement(&mut self, meters: &BTreeMap<String, Configured>, name: &str, text: &str) {
         let Some(memo::Announcement { topic, rules, payload }) = memo::Announcement::parse(text) else { return };
         match self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload.as_bytes())) {
-            Some(announced) if name == AGENT => {
+            Some(announced) if name == memo::AGENT => {
                 self.agent_components = announced.components;
                 self.agent_topic = Some(topic.to_owned());
             }

@@ -15,7 +15,7 @@ use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
 use crate::measure::total::Rises;
 use crate::spool::Memo;
-use crate::spool::memo::{MeterKey, Names};
+use crate::spool::memo::{AGENT, MeterKey, Names};
 use crate::status::Newest;
 
 impl Publisher {
@@ -36,6 +36,20 @@ impl Publisher {
         let states = self.spool.remembered(Memo::State).map(|(name, _)| name.to_owned());
         let gone: Vec<String> = states.filter(|name| !self.meters.contains_key(name)).collect();
         gone.iter().for_each(|name| self.take_back(name));
+        for (class, topic) in self.topics_of_former_base() {
+            self.outbox.set(class, &topic, Vec::new(), true);
+        }
+    }
+
+    /// What stands under the base topic of before, which another configuration has changed.
+    fn topics_of_former_base(&self) -> Vec<(Class, String)> {
+        let Some(base) = self.spool.base().filter(|base| *base != self.topics.base()) else { return Vec::new() };
+        let topics = Topics::new(base);
+        let own = [(Class::BridgeState, topics.bridge_state()), (Class::Info, topics.bridge_info())];
+        let meters = self.spool.remembered(Memo::State).flat_map(|(meter, _)| {
+            [(Class::State, topics.state(meter)), (Class::Availability, topics.availability(meter))]
+        });
+        meters.chain(own).collect()
     }
 
     /// For each meter what is known of it; the agent itself is `online` once everything has arrived.
@@ -180,6 +194,11 @@ impl Publisher {
             }
             !gone
         });
+        let mut former = self.topics_of_former_base().into_iter();
+        let base = self.topics.base();
+        if self.spool.base() != Some(base) && former.all(|(class, topic)| self.outbox.has_arrived(class, &topic)) {
+            self.spool.remember(Memo::Base, AGENT, self.topics.base(), self.now);
+        }
         let classes = [Class::AgentAnnouncement, Class::Announcement];
         self.announcements.settle(|topic| classes.iter().all(|&class| self.outbox.has_arrived(class, topic)));
         self.carry_out();

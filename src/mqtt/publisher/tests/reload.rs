@@ -35,3 +35,29 @@ fn another_base_topic_takes_everything_back_and_announces_it_once_the_connection
         assert!(sent.contains(&(topic.clone(), String::new())), "{topic}");
     }
 }
+
+#[test]
+fn another_base_topic_after_a_restart_leaves_nothing_under_the_old_one() {
+    const OLD: [&str; 4] =
+        ["mbushat/gas/state", "mbushat/gas/availability", "mbushat/bridge/state", "mbushat/bridge/info"];
+    let place = Place::new("base-restart");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    published(&mut publisher);
+    publisher.forget_gone();
+    stop(publisher);
+    let moved = format!("{HAT}{GAS}[mqtt]\nbase_topic = \"house\"\n");
+    // the broker is away at first, and the agent is restarted meanwhile
+    stop(place.start(&moved));
+    let mut publisher = place.start(&moved);
+    publisher.forget_gone();
+    let sent = published(&mut publisher);
+    for topic in OLD.into_iter().chain([topic(0x1001).as_str()]) {
+        assert!(sent.contains(&(topic.to_owned(), String::new())), "{topic}: {sent:?}");
+    }
+    assert!(sent.iter().any(|(topic, payload)| topic == "house/gas/state" && payload.contains("12.345")), "{sent:?}");
+    publisher.forget_gone();
+    stop(publisher);
+    let sent = published(&mut place.start(&moved));
+    assert!(!sent.iter().any(|(topic, _)| topic.starts_with("mbushat/")), "it is done once: {sent:?}");
+}

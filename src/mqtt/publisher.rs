@@ -3,10 +3,12 @@
 //!
 //! Not here: what of it is sent when (`outbox`), the channels (`task`), requests (`requests`).
 
+mod again;
 mod announce;
 pub(super) mod delivery;
 mod judge;
 mod lengths;
+pub(super) mod listener;
 mod memory;
 mod openers;
 mod restore;
@@ -31,9 +33,11 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::{self, MeterRules, Occasion};
+use crate::spool::memo::Telegrams;
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
 use lengths::Lengths;
+use listener::Listener;
 use memory::MeterMemory;
 use openers::Openers;
 use transition::Arrival;
@@ -55,6 +59,7 @@ pub(super) struct Publisher {
     readings: Readings,
     lengths: Lengths,
     openers: Openers,
+    pub(super) listener: Listener,
     /// There is a connection, but not everything has arrived yet.
     arrival: Option<Arrival>,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
@@ -95,6 +100,7 @@ impl Publisher {
             spool,
             lengths: Lengths::default(),
             openers,
+            listener: Listener::unknown(now),
             arrival: None,
             drops: None,
             now,
@@ -119,10 +125,10 @@ impl Publisher {
             return Outcome::Failed("no such meter".to_owned());
         };
         let MeterReadout { meter, due_at, read_at, frames } = readout;
-        let result = match frames {
+        let result = match &frames {
             Err(error) => Err(error.to_string()),
             Ok(frames) => {
-                if let Some((bus, load)) = self.lengths.learn(&self.config, &meter, &frames) {
+                if let Some((bus, load)) = self.lengths.learn(&self.config, &meter, frames) {
                     tracing::warn!(
                         bus,
                         "its meters' telegrams need {:.0} % of the time: reads will be late; set longer intervals",
@@ -134,9 +140,9 @@ impl Publisher {
                 }
                 let described = known.described(&self.config);
                 let occasion = Occasion { due_at, read_at, clock_synced };
-                let result = normalise::reading(&frames, &described, self.openers.of(&known.meter), occasion);
+                let result = normalise::reading(frames, &described, self.openers.of(&known.meter), occasion);
                 self.openers.remember(&meter, &mut self.spool, self.now);
-                let result = result.map(|reading| known.meter.dress(reading, &frames));
+                let result = result.map(|reading| known.meter.dress(reading, frames));
                 result.map_err(|fault| {
                     self.readings.faulty += 1;
                     fault.error
@@ -144,7 +150,13 @@ impl Publisher {
             }
         };
         let outcome = match result {
-            Ok(reading) => self.judge(reading),
+            Ok(reading) => {
+                let outcome = self.judge(reading);
+                if let (Outcome::Taken(_), Ok(frames)) = (&outcome, frames) {
+                    self.keep_telegrams(&meter, Telegrams { read_at, due_at, frames });
+                }
+                outcome
+            }
             Err(error) => {
                 self.failed(&meter, &error);
                 Outcome::Failed(error)
@@ -153,6 +165,13 @@ impl Publisher {
         self.announcements.tried(&meter);
         self.carry_out();
         outcome
+    }
+
+    /// Keeps the telegrams of a reading, unless a value of it is held: that is not known to be right.
+    fn keep_telegrams(&mut self, name: &str, telegrams: Telegrams) {
+        let is_held = self.meters.get(name).is_some_and(|known| known.confirm_at.is_some());
+        let text = if is_held { String::new() } else { telegrams.to_string() };
+        self.spool.remember(Memo::Telegrams, name, &text, self.now);
     }
 
     fn failed(&mut self, name: &str, error: &str) {
@@ -174,22 +193,11 @@ impl Publisher {
             published.clone()
         });
         self.readings.taken += 1;
-        let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
-        let state = payload::state(reading, seq, zone);
-        self.spool.remember(Memo::State, name, &state, self.now);
-        if self.config.mqtt.value_topics {
-            self.set_values(reading);
-        }
         let Some(known) = self.meters.get_mut(name) else { return published };
         known.believe(reading, &mut self.spool, self.now);
         if !std::mem::replace(&mut known.was_read, true) {
             tracing::info!("{name} is read: {}", reading.summary());
         }
-        if reading.unnamed > known.unnamed {
-            known.unnamed = reading.unnamed;
-            tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
-        }
-        known.newest = Some(Arc::new(payload::newest(reading, seq)));
         let change = known.presence.answered();
         if change != Change::None {
             self.outbox.set(Class::Availability, &self.topics.availability(name), ONLINE.into(), true);
@@ -198,11 +206,29 @@ impl Publisher {
             tracing::info!(meter = name, "is online again");
             self.tell(&Event::MeterBack { meter: name.clone() });
         }
+        self.show(reading, seq);
+        self.report_notices();
+        published
+    }
+
+    /// The meaning of a reading: its state, and what Home Assistant should know.
+    fn show(&mut self, reading: &Reading, seq: u64) {
+        let name = &reading.meter;
+        let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
+        let state = payload::state(reading, seq, zone);
+        self.spool.remember(Memo::State, name, &state, self.now);
+        if self.config.mqtt.value_topics {
+            self.set_values(reading);
+        }
+        let Some(known) = self.meters.get_mut(name) else { return };
+        if reading.unnamed > known.unnamed {
+            known.unnamed = reading.unnamed;
+            tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
+        }
+        known.newest = Some(Arc::new(payload::newest(reading, seq)));
         self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
         self.show_state(name, state);
-        self.report_notices();
-        published
     }
 
     /// Each value on a topic of its own.

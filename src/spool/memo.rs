@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use crate::config::Replies;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::octets::{from_hex, hex};
 use crate::measure::total::Rises;
 
 /// Under this name stands what is the agent's own: no meter may have it.
@@ -159,6 +161,46 @@ impl fmt::Display for Replies {
     }
 }
 
+/// The telegrams of a reading, from which it can be made again by other rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telegrams {
+    /// When they came.
+    pub read_at: SystemTime,
+    /// The slot for which they were asked.
+    pub due_at: Option<SystemTime>,
+    /// Whole frames.
+    pub frames: Vec<Vec<u8>>,
+}
+
+impl Telegrams {
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let time = |word: &str| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(word.parse().ok()?));
+        let read_at = time(words.next()?)?;
+        let due_at = match words.next()? {
+            "-" => None,
+            word => Some(time(word)?),
+        };
+        let frames: Option<Vec<Vec<u8>>> = words.map(from_hex).collect();
+        Some(Self { read_at, due_at, frames: frames.filter(|frames| !frames.is_empty())? })
+    }
+}
+
+/// Two times in milliseconds since 1970, `-` for none, and each frame in hex, a space between them.
+impl fmt::Display for Telegrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        write!(f, "{} ", ms(self.read_at))?;
+        match self.due_at {
+            Some(at) => write!(f, "{}", ms(at))?,
+            None => f.write_str("-")?,
+        }
+        self.frames.iter().try_for_each(|frame| write!(f, " {}", hex(frame)))
+    }
+}
+
 /// Names that a meter brought along, which are keys: none has a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(pub BTreeSet<String>);
@@ -202,7 +244,9 @@ impl fmt::Display for Rises {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announcement, Farewell, First, Identity, MeterKey, Names, Replies, Rises};
+    use std::time::{Duration, SystemTime};
+
+    use super::{Announcement, Farewell, First, Identity, MeterKey, Names, Replies, Rises, Telegrams};
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::decimal::Decimal;
 
@@ -234,6 +278,15 @@ mod tests {
         let replies = Replies { telegrams: 2, characters: 210 };
         assert_eq!(Replies::from_text("2 210"), Some(replies));
         assert_eq!(replies.to_string(), "2 210");
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_781_759_866);
+        for (due_at, text) in [
+            (None, "1795781759866 - E5 6803"),
+            (Some(SystemTime::UNIX_EPOCH + Duration::from_secs(2)), "1795781759866 2000 E5 6803"),
+        ] {
+            let telegrams = Telegrams { read_at: at, due_at, frames: vec![vec![0xE5], vec![0x68, 0x03]] };
+            assert_eq!(telegrams.to_string(), text);
+            assert_eq!(Telegrams::parse(text), Some(telegrams));
+        }
         for text in ["", "batt", "bat_time batt cust_id"] {
             assert_eq!(Names::parse(text).to_string(), text);
         }
@@ -248,9 +301,13 @@ mod tests {
         for text in ["", "x", "30137315"] {
             assert_eq!((Announcement::parse(text), Farewell::parse(text), MeterKey::parse(text)), (None, None, None));
             assert_eq!((Replies::from_text(text), Rises::from_text(text)), (None, None));
+            assert_eq!(Telegrams::parse(text), None);
         }
         for text in ["", "x", "3013731593060104 moved", "3013731593060104 replaced5", "replaced"] {
             assert_eq!(Identity::parse(text), None, "{text}");
+        }
+        for text in ["1 2", "1 x E5", "-1 2 E5", "1 - E5 6", "99999999999999999999 - E5"] {
+            assert_eq!(Telegrams::parse(text), None, "{text}");
         }
         let old = Announcement::parse("topic\n0123456789abcdef\n{}").expect("an earlier version's");
         assert_eq!(old.rules, None);

@@ -22,7 +22,7 @@ const OTHERS_AFTER: Duration = Duration::from_secs(10);
 /// # Errors
 /// Where its file cannot be read; one that is not there remembers nothing.
 pub fn peek(folder: &Path, memo: Memo) -> io::Result<BTreeMap<String, String>> {
-    let lines = match disk::read_lines(&System, &path(folder, memo == Memo::State)) {
+    let lines = match disk::read_lines(&System, &path(folder, memo.is_of_a_reading())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => disk::Lines::default(),
         lines => lines?,
     };
@@ -114,7 +114,7 @@ impl Memos {
         } else {
             self.texts.insert(key, text.to_owned());
         }
-        _ = self.changed(memo == Memo::State).get_or_insert(now);
+        _ = self.changed(memo.is_of_a_reading()).get_or_insert(now);
     }
 
     pub(super) fn of(&self, memo: Memo) -> impl Iterator<Item = (&str, &str)> {
@@ -149,7 +149,7 @@ impl Memos {
 
     fn bytes(&self, states: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let own = |((memo, _), text): &(&(Memo, String), &String)| (*memo == Memo::State) == states && !text.is_empty();
+        let own = |((memo, _), text): &(&(Memo, String), &String)| memo.is_of_a_reading() == states && !text.is_empty();
         for ((memo, name), text) in self.texts.iter().filter(own) {
             line::write(&format!("{} {name} {text}", memo.name()), &mut bytes);
         }

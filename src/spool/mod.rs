@@ -92,12 +92,14 @@ pub enum Memo {
     Names,
     /// What the published rises of a total were, by [`memo::MeterKey`]: [`Rises`](crate::measure::total::Rises).
     Rises,
+    /// The [`memo::Telegrams`] of a meter's last reading, by meter.
+    Telegrams,
     /// The base topic under which the agent's topics stand, by [`memo::AGENT`].
     Base,
 }
 
 impl Memo {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -108,6 +110,7 @@ impl Memo {
         Self::Names,
         Self::Rises,
         Self::Base,
+        Self::Telegrams,
     ];
 
     fn name(self) -> &'static str {
@@ -122,11 +125,17 @@ impl Memo {
             Self::Names => "names",
             Self::Rises => "rises",
             Self::Base => "base",
+            Self::Telegrams => "telegrams",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|memo| memo.name() == name)
+    }
+
+    /// Whether every reading changes it: such are written seldom, to a file of their own.
+    fn is_of_a_reading(self) -> bool {
+        matches!(self, Self::State | Self::Telegrams)
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::files::Files;
 use super::journal::{Held, Journal};
-use super::memo::AGENT;
+use super::memo::{AGENT, Telegrams};
 use super::memos::Memos;
 use super::{Entry, Memo, Notice};
 use crate::config::{Durability, Store};
@@ -279,6 +279,12 @@ impl Spool {
     #[must_use]
     pub fn state_of(&self, meter: &str) -> Option<&str> {
         self.memos.get(Memo::State, meter)
+    }
+
+    /// The telegrams of a meter's last reading.
+    #[must_use]
+    pub fn telegrams_of(&self, meter: &str) -> Option<Telegrams> {
+        Telegrams::parse(self.memos.get(Memo::Telegrams, meter)?)
     }
 
     /// What happened since the last call.

@@ -31,7 +31,8 @@ impl Announcements {
                     let Some(farewell) = memo::Farewell::parse(text) else { continue };
                     all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
                 }
-                Memo::State | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names | Memo::Rises | Memo::Base => {}
+                Memo::State | Memo::Telegrams | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names => {}
+                Memo::Rises | Memo::Base => {}
             }
         }
         all
@@ -63,7 +64,20 @@ impl Announcements {
             }
             // of another base topic, or nothing is announced any more
             None => {
-                self.forgetting.entry(name.to_owned()).or_default().insert(topic.to_owned());
+                let Some(id) = topic.rsplit('/').nth(1) else { return };
+                let farewell = memo::Farewell { topic, payload }.to_string();
+                self.farewells.add(id, topic, payload.to_owned());
+                // the name may be announced elsewhere before this has arrived; no meter has a name with a slash
+                let kept = format!("/{id}");
+                self.forgetting.entry(kept.clone()).or_default().insert(topic.to_owned());
+                let announcement = |name: &str, text: &str| Change::Memo {
+                    memo: Memo::Announcement,
+                    name: name.to_owned(),
+                    text: text.to_owned(),
+                };
+                self.changes.push(announcement(name, ""));
+                self.changes.push(announcement(&kept, text));
+                self.changes.push(Change::Memo { memo: Memo::Farewell, name: id.to_owned(), text: farewell });
                 self.clear(topic);
             }
         }

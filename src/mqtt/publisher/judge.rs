@@ -7,10 +7,8 @@ use std::time::Instant;
 use super::super::payload::{Event, Number};
 use super::memory::{MeterMemory, Surprise};
 use super::{Outcome, Publisher};
-use crate::homeassistant::rules;
 use crate::mbus::address::SecondaryAddress;
 use crate::measure::Reading;
-use crate::measure::profile::Rules;
 use crate::measure::total::{CONFIRM_AFTER, Jump, Verdict, What};
 
 impl Publisher {
@@ -28,19 +26,9 @@ impl Publisher {
             }
             None => {}
         }
-        let described = known.described(&self.config);
-        let meter = identity.or(self.announcements.identity(&name));
-        let rules = rules::text(&described, meter);
-        let product = Rules::new(described.rules, described.profile, described.profiles, meter).product();
-        let answered = self.announcements.answered(&name, identity, &rules);
-        self.announcements.product(&name, product);
-        if answered.former.is_some() || answered.other_rules {
-            known.forget_values(&mut self.spool, self.now);
-        }
-        if answered.former.is_some() {
-            known.forget_names(&mut self.spool, self.now);
-        }
-        known.limit_names(&mut reading);
+        let nothing = Outcome::Failed("no such meter".to_owned());
+        let Some(answered) = self.meet(&mut reading) else { return nothing };
+        let Some(known) = self.meters.get_mut(&name) else { return nothing };
         let first = known.doubtful.take();
         let verdict = known.totals.judge(first.as_ref(), &mut reading, self.now);
         reading.due_at = reading.due_at.or(first.as_ref().and_then(|first| first.due_at));

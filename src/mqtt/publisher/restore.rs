@@ -39,6 +39,7 @@ impl Publisher {
         for (class, topic) in self.topics_of_former_base() {
             self.outbox.set(class, &topic, Vec::new(), true);
         }
+        self.show_all_again();
     }
 
     /// What stands under the base topic of before, which another configuration has changed.
@@ -139,6 +140,7 @@ impl Publisher {
         self.config = config;
         self.zone = self.config.time_zone();
         self.configure_announcements();
+        self.show_all_again();
     }
 
     /// Without an agent that keeps them right, the topics of single values go.
@@ -186,6 +188,7 @@ impl Publisher {
                 && outbox.has_arrived(Class::Availability, &topics.availability(name));
             if gone {
                 spool.remember(Memo::State, name, "", *now);
+                spool.remember(Memo::Telegrams, name, "", *now);
                 spool.remember(Memo::Formats, name, "", *now);
                 spool.remember(Memo::Names, name, "", *now);
                 let rises: Vec<String> = spool.remembered(Memo::Rises).map(|(key, _)| key.to_owned()).collect();

@@ -2,7 +2,7 @@
 //!
 //! Home Assistant pairs whatever number it has with the newest unit. So where an announcement changes what a
 //! number means, the retained state says `null` first, then comes the announcement, then the value, each once
-//! the broker has the one before. Home Assistant also needs a moment to take an announcement over, in which it
+//! the broker has the one before, and while Home Assistant is connected (`listener`). Home Assistant also needs a moment to take an announcement over, in which it
 //! would give a new value the old unit.
 //!
 //! What the broker holds after a crash of either side is not known. So after each connect the agent stays
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::super::outbox::Class;
 use super::super::payload::{self, OFFLINE, ONLINE};
 use super::Publisher;
+use super::listener::Listener;
 use crate::homeassistant::announcements::Outdated;
 
 /// What Home Assistant is given to take an announcement over.
@@ -61,6 +62,7 @@ impl Publisher {
     pub(in crate::mqtt) fn up(&mut self) {
         self.go_offline();
         self.outbox.up();
+        self.listener = Listener::unknown(self.now);
         self.arrival = Some(Arrival { online_at: self.now + OFFLINE_AT_MOST, has_caught_up: false });
     }
 
@@ -73,13 +75,13 @@ impl Publisher {
     /// Goes on with what waited for the broker or for its time.
     pub(in crate::mqtt) fn advance(&mut self) {
         self.arrive();
-        let Self { meters, outbox, topics, spool, config, now, .. } = self;
+        let Self { meters, outbox, topics, spool, config, listener, now, .. } = self;
         for (name, known) in meters.iter_mut() {
             let Some(Transition { step, document: (topic, document) }) = &mut known.transition else { continue };
             let state_topic = topics.state(name);
             let is_done = |class, topic: &str| outbox.has_arrived(class, topic) || outbox.is_blocked(class, topic);
             match step {
-                Step::Blank if is_done(Class::State, &state_topic) => {
+                Step::Blank if is_done(Class::State, &state_topic) && !listener.is_awaited(*now) => {
                     outbox.set(Class::Announcement, topic, document.clone().into(), true);
                     *step = Step::Announce;
                 }
@@ -98,8 +100,9 @@ impl Publisher {
     /// When [`advance`](Self::advance) has something to do without anything else happening.
     pub(in crate::mqtt) fn wake_at(&self) -> Option<Instant> {
         let settled = self.meters.values().filter_map(|known| match known.transition.as_ref()?.step {
+            Step::Blank => self.listener.until().filter(|until| self.now < *until),
+            Step::Announce => None,
             Step::Settle(until) => Some(until),
-            Step::Blank | Step::Announce => None,
         });
         settled.chain(self.arrival.map(|arrival| arrival.online_at)).min()
     }
@@ -151,8 +154,10 @@ impl Publisher {
 
     /// Publishes the newest state of a meter, unless that has to wait.
     pub(super) fn show_state(&mut self, name: &str, state: String) {
-        if self.meters.get(name).is_none_or(|known| known.transition.is_none()) {
-            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
+        let (topic, waits) =
+            (self.topics.state(name), self.meters.get(name).is_some_and(|known| known.transition.is_some()));
+        if !waits && self.outbox.get(Class::State, &topic) != Some(state.as_bytes()) {
+            self.outbox.set(Class::State, &topic, state.into(), self.config.mqtt.retain_state);
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::super::payload::Event;
 use super::super::publisher::Outcome as Became;
+use super::super::publisher::listener::Listener;
 use super::super::request_json;
 use super::OutboxTask;
 use crate::bus::MeterReadout;
@@ -42,7 +43,9 @@ impl OutboxTask {
         }
         let homeassistant = &self.publisher.config.homeassistant;
         if homeassistant.enabled && topic == homeassistant.status_topic {
-            if payload == homeassistant.status_payload.as_bytes() {
+            let is_born = payload == homeassistant.status_payload.as_bytes();
+            self.publisher.listener = Listener::heard(is_born, Instant::now());
+            if is_born {
                 self.publisher.outbox.birth(Instant::now());
             }
             return;

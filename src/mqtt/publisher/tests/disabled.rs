@@ -15,7 +15,7 @@ fn a_meter_that_is_switched_off_keeps_its_device_and_its_state_but_is_unavailabl
         read(&mut publisher, "gas", 0x1001, BOTH);
         published(&mut publisher);
         let (shown, state) = (component(&publisher, 0x1001, "volume"), document(&publisher, Class::State, STATE));
-        let mut switch = |mut publisher: Publisher, config: &str| {
+        let switch = |mut publisher: Publisher, config: &str| {
             if restart {
                 stop(publisher);
                 return place.start(config);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::mqtt::link::Refusal;
 use crate::mqtt::payload::{OFFLINE, ONLINE};
+use crate::mqtt::publisher::listener::Listener;
 
 const LITRES: &str = "[[meter.record]]\nquantity = \"volume\"\nunit = \"L\"\n";
 const STATE: &str = "mbushat/gas/state";
@@ -51,14 +52,22 @@ fn a_number_in_another_unit_comes_after_null_and_after_the_announcement() {
             publisher = place.start(&changed);
             publisher.up();
             let again = seen(&go_on(&mut publisher));
-            assert_eq!(again, [agent(OFFLINE), unit("m³"), Seen::Volume(json!(12.345)), agent(ONLINE)]);
+            let shown = [unit("m³"), Seen::Volume(Value::Null), agent(ONLINE), unit("L"), Seen::Volume(json!(12345))];
+            assert_eq!((&again[0], &again[1..]), (&agent(OFFLINE), &shown[..]));
         } else {
+            let start = publisher.now;
+            publisher.listener = Listener::There;
             publisher.reconfigure(place.config(&changed));
+            assert_eq!(
+                seen(&go_on(&mut publisher)),
+                [Seen::Volume(Value::Null), unit("L"), Seen::Volume(json!(12345))]
+            );
+            assert_eq!(
+                publisher.now - start,
+                Duration::from_secs(2),
+                "Home Assistant had a moment for the announcement"
+            );
         }
-        read(&mut publisher, "gas", 0x1001, VOLUME);
-        let start = publisher.now;
-        assert_eq!(seen(&go_on(&mut publisher)), [Seen::Volume(Value::Null), unit("L"), Seen::Volume(json!(12345))]);
-        assert_eq!(publisher.now - start, Duration::from_secs(2), "Home Assistant had a moment for the announcement");
         read(&mut publisher, "gas", 0x1001, VOLUME);
         assert_eq!(seen(&go_on(&mut publisher)), [Seen::Volume(json!(12345))]);
         stop(publisher);
@@ -80,6 +89,7 @@ fn each_step_waits_for_the_one_before_and_readings_meanwhile_are_not_lost() {
         publisher.advance();
         assert_eq!(document(&publisher, Class::State, STATE)["volume"], Value::Null);
     }
+    publisher.now += Duration::from_secs(3600);
     let announced = publisher.outbox.get(Class::Announcement, &topic(0x1001)).expect("the old one").to_vec();
     assert!(text(announced).contains("m³"));
     // it is back, and lost again after each message
@@ -88,6 +98,7 @@ fn each_step_waits_for_the_one_before_and_readings_meanwhile_are_not_lost() {
         let now = publisher.now;
         let sent = messages(&mut publisher, now);
         assert_eq!(seen(&sent), [agent(OFFLINE), unit(announced), Seen::Volume(volume)]);
+        publisher.listener = Listener::There;
         publisher.advance();
         publisher.outbox.down(false, publisher.now);
         publisher.up();
@@ -129,6 +140,7 @@ fn an_announcement_that_the_broker_refuses_does_not_hold_the_state_back() {
     publisher.up();
     read(&mut publisher, "gas", 0x1001, VOLUME);
     go_on(&mut publisher);
+    publisher.listener = Listener::There;
     publisher.reconfigure(place.config(&format!("{HAT}{GAS}{LITRES}")));
     read(&mut publisher, "gas", 0x1001, VOLUME);
     let seen = serve(&mut publisher, &topic(0x1001), 10);
@@ -171,6 +183,30 @@ fn the_agent_is_online_once_all_has_arrived_that_the_broker_takes() {
     publisher.advance();
     assert!(!is_online(&publisher), "without a connection it is not");
     stop(publisher);
+}
+
+#[test]
+fn a_home_assistant_that_is_away_is_waited_for_but_not_forever() {
+    let wait = |said: &str| {
+        let place = Place::new(&format!("listener-{said}"));
+        let mut publisher = place.start(&format!("{HAT}{GAS}"));
+        publisher.up();
+        read(&mut publisher, "gas", 0x1001, VOLUME);
+        go_on(&mut publisher);
+        publisher.now += Duration::from_secs(1000);
+        match said {
+            "born" => publisher.listener = Listener::heard(true, publisher.now),
+            "gone" => publisher.listener = Listener::heard(false, publisher.now),
+            "nothing since the connect" => publisher.up(),
+            _ => {}
+        }
+        let start = publisher.now;
+        publisher.reconfigure(place.config(&format!("{HAT}{GAS}{LITRES}")));
+        go_on(&mut publisher);
+        (publisher.now - start).as_secs()
+    };
+    let waits = ["born", "gone", "nothing since the connect", "nothing for long"].map(wait);
+    assert_eq!(waits, [2, 302, 22, 2], "and two seconds for the announcement");
 }
 
 #[test]

@@ -36,10 +36,14 @@ impl Publisher {
         let states = self.spool.remembered(Memo::State).map(|(name, _)| name.to_owned());
         let gone: Vec<String> = states.filter(|name| !self.meters.contains_key(name)).collect();
         gone.iter().for_each(|name| self.take_back(name));
+        self.clear_former_base();
+        self.show_all_again();
+    }
+
+    fn clear_former_base(&mut self) {
         for (class, topic) in self.topics_of_former_base() {
             self.outbox.set(class, &topic, Vec::new(), true);
         }
-        self.show_all_again();
     }
 
     /// What stands under the base topic of before, which another configuration has changed.
@@ -140,7 +144,9 @@ impl Publisher {
         self.config = config;
         self.zone = self.config.time_zone();
         self.configure_announcements();
-        self.show_all_again();
+        if self.topics.base() == self.config.mqtt.base_topic {
+            self.show_all_again();
+        }
     }
 
     /// Without an agent that keeps them right, the topics of single values go.
@@ -160,8 +166,11 @@ impl Publisher {
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.meters.values_mut().for_each(|known| known.transition = None);
         self.outbox.forget_documents();
-        self.restore_states();
+        self.clear_former_base();
+        // nothing is published there that could have another meaning
         self.configure_announcements();
+        self.restore_states();
+        self.show_all_again();
         self.set_presence();
     }
 

@@ -77,7 +77,7 @@ impl Announcer {
             stat_t: Some(&self.topics.scanned),
             val_tpl: Some("{{ value_json.data.meters | default([]) | count }}".to_owned()),
             json_attr_t: Some(&self.topics.scanned),
-            json_attr_tpl: Some("{{ {'error': value_json.error, 'found': value_json.data} | tojson }}"),
+            json_attr_tpl: Some("{{ {'error': value_json.error, 'found': value_json.data} | tojson }}".to_owned()),
             avty: self.while_running(),
             ..self.component("sensor", id, "found", "Meters found".to_owned())
         }

@@ -7,10 +7,13 @@
 //! that meets the empty payload of a topic taken back logs an error for `value_json.x`, none for
 //! `value_json['x']` of a sensor.
 //!
-//! Not here: the agent's own document (`agent`), when they are published, retained and debounced
+//! Not here: what every meter has besides its measurements (`own`), the agent's own document (`agent`), when they are published, retained and debounced
 //! (`mqtt`), classes (`class`).
 
 pub(super) mod device;
+mod own;
+
+pub(super) use own::BATTERY;
 
 use std::collections::BTreeMap;
 
@@ -84,6 +87,8 @@ pub struct MeterDevice<'a> {
     pub measurements: &'a [Measurement],
     /// How many more values it sends without a name.
     pub unnamed: usize,
+    /// It has said that its power is low.
+    pub said_low_power: bool,
 }
 
 /// A document ready to be published, retained.
@@ -249,58 +254,6 @@ impl Announcer {
             val_tpl: Some(value_template(&measurement.key, shown.device_class)),
             ..Component::of("sensor")
         }
-    }
-
-    /// What every meter has, and what stays usable while it is silent.
-    fn own_components<'a>(&'a self, meter: &MeterDevice<'a>, id: &str) -> BTreeMap<String, Component<'a>> {
-        let agent_only = || Some(vec![Availability { t: &self.topics.state }]);
-        let problem = Component {
-            name: Some("Problem".to_owned()),
-            dev_cla: Some("problem"),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ value and ('ON' if value_json.status else 'OFF') }}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("binary_sensor")
-        };
-        let last_read = Component {
-            name: Some("Last read".to_owned()),
-            dev_cla: Some("timestamp"),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ value_json['read_at'] | default('') }}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("sensor")
-        };
-        let read_now = Component {
-            name: Some("Read now".to_owned()),
-            ent_cat: Some("config"),
-            cmd_t: Some(meter.read_topic),
-            pl_prs: Some("{}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("button")
-        };
-        // its state changes with the document alone: the topic only makes Home Assistant look
-        let unnamed = Component {
-            name: Some("Values without a name".to_owned()),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some(name::unnamed_state(meter.unnamed, meter.name)),
-            avty: agent_only(),
-            ..Component::of("sensor")
-        };
-        let unnamed = (meter.unnamed > 0).then_some(("unnamed-values", "values_without_a_name", unnamed));
-        // a hyphen, which no key of a measurement has
-        [
-            ("problem-status", "problem", problem),
-            ("last-read", "last_read", last_read),
-            ("read-now", "read_now", read_now),
-        ]
-        .into_iter()
-        .chain(unnamed)
-        .map(|(key, entity, mut component)| {
-            component.uniq_id = Some(format!("{id}_{key}"));
-            component.def_ent_id = Some(entity_id(component.p, meter, entity));
-            (key.to_owned(), component)
-        })
-        .collect()
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) json_attr_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) json_attr_tpl: Option<&'static str>,
+    pub(super) json_attr_tpl: Option<String>,
 }
 
 impl Component<'_> {

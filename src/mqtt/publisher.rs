@@ -193,6 +193,9 @@ impl Publisher {
             tracing::info!(meter = name, "is online again");
             self.tell(&Event::MeterBack { meter: name.clone() });
         }
+        if reading.device.status.contains(&"low_power") {
+            self.announcements.says_low_power(name);
+        }
         self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
         self.report_notices();

@@ -103,6 +103,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         read_topic: &read,
         measurements: &reading.measurements,
         unnamed: 0,
+        said_low_power: false,
     };
     change(&mut device);
     announcer("mbushat").meter(&device)
@@ -160,6 +161,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         read_topic: "r",
         measurements: &reading.measurements,
         unnamed: 0,
+        said_low_power: false,
     };
     let house = announcer("mbushat/house7");
     assert_eq!(house.meter_id(&device("heat")), "mbushat_house7_12345678_KAM_1d_04");
@@ -307,6 +309,24 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
     reading.measurements[0].quantity = Known::ManufacturerSpecific.into();
     let of_a_rule = as_written(&document("m", &reading, |_| ()));
     assert_eq!(of_a_rule["payload"]["dev"]["mdl"], "X1", "under a code of its own that a rule names so");
+}
+
+#[test]
+fn a_problem_says_why_and_what_runs_on_a_battery_says_when_it_is_low() {
+    let components = |sent: (u8, &str), key: Option<&str>| {
+        let mut reading = read(0x1234_5678, sent);
+        key.into_iter().for_each(|key| reading.measurements[0].key = key.to_owned());
+        as_written(&document("m", &reading, |_| ()))["payload"]["cmps"].clone()
+    };
+    let heat = components(HEAT, None);
+    assert_eq!(heat["battery-status"]["dev_cla"], "battery");
+    assert_eq!(heat["problem-status"]["json_attr_t"], "mbushat/m/state");
+    let reasons = |components: &Value| components["problem-status"]["json_attr_tpl"].as_str().expect("one").to_owned();
+    assert!(reasons(&heat).contains("'error_flags': value_json['error_flags'] | default(none)"), "{heat}");
+    let electricity = components(ELECTRICITY, Some("alarm_flags"));
+    assert!(electricity.get("battery-status").is_none(), "it feeds itself");
+    assert!(reasons(&electricity).contains("'alarm_flags'"), "as its profile calls them");
+    assert!(!reasons(&components(GAS, None)).contains("flags"));
 }
 
 #[test]

@@ -362,3 +362,20 @@ fn another_identity_is_believed_the_second_time_in_a_row() {
     assert_eq!(answers(&[0x1003, 0x1003, 0x1003]), ["read again", "taken", "taken"]);
     assert!(document(&publisher, Class::Announcement, &topic(0x1003)).is_object());
 }
+
+#[test]
+fn an_electricity_meter_gets_a_battery_when_it_says_that_its_power_is_low() {
+    let place = Place::new("low-power");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    let topic = "homeassistant/device/mbushat/mbushat_00000001_KAM_1d_02/config";
+    for (status, has) in [(0x00_u8, false), (0x08, false), (0x04, true), (0x00, true)] {
+        let mut readout = answer("gas", 1, VOLUME);
+        let frame = &mut readout.frames.as_mut().expect("telegrams")[0];
+        (frame[14], frame[16]) = (0x02, status);
+        let end = frame.len() - 2;
+        frame[end] = frame[4..end].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        assert!(matches!(publisher.readout(readout, None), Outcome::Taken(_)), "{status:02x}");
+        let battery = &document(&publisher, Class::Announcement, topic)["cmps"]["battery-status"];
+        assert_eq!(battery["dev_cla"] == "battery", has, "{status:02x}: {battery}");
+    }
+}

@@ -2,11 +2,11 @@
 //!
 //! Not here: the meters (`discovery`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Bus;
 
-use super::discovery::{Announcer, Document};
+use super::discovery::{Announcer, Document, leave_names_to_classes};
 use super::document::{Availability, Component, Device, Origin, PROGRAM, Root};
 use super::name;
 
@@ -22,6 +22,7 @@ impl Announcer {
             let all = self.health(&id, &bus.name).into_iter().chain([self.scan(&id, &bus.name)]).chain(powered);
             components.extend(all);
         }
+        leave_names_to_classes(&mut components, &BTreeSet::new());
         let whole = self.base_topic == PROGRAM;
         let root = Root {
             dev: Device {
@@ -65,7 +66,7 @@ impl Announcer {
             stat_t: Some(&self.topics.state),
             pl_on: Some("online".to_owned()),
             pl_off: Some("offline".to_owned()),
-            ..self.component("binary_sensor", id, "connection", "Connection".to_owned())
+            ..self.component("binary_sensor", id, "connection", "Connectivity".to_owned())
         }
     }
 

@@ -15,7 +15,7 @@ mod own;
 
 pub(super) use own::BATTERY;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -170,6 +170,9 @@ impl Announcer {
         for measurement in meter.measurements {
             components.insert(measurement.key.clone(), self.measured(meter, measurement, &id));
         }
+        let titled = meter.measurements.iter().filter(|measurement| measurement.presentation.title.is_some());
+        let titled: BTreeSet<&str> = titled.map(|measurement| measurement.key.as_str()).collect();
+        leave_names_to_classes(&mut components, &titled);
         let root = Root {
             dev: device::of_meter(meter, id.clone(), self.bridge_id()),
             o: Origin::default(),
@@ -293,6 +296,20 @@ impl MeterDevice<'_> {
     pub fn is_known_by_name(&self) -> bool {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
         self.shares_identity || self.identity.is_none_or(useless)
+    }
+}
+
+/// A component that is named as its class gets no name: Home Assistant has a translation of it. Where another one
+/// has that name, or a rule chose it (`titled`), it stays.
+pub(super) fn leave_names_to_classes(components: &mut BTreeMap<String, Component<'_>>, titled: &BTreeSet<&str>) {
+    let named = |component: &Component<'_>| Some((component.name.clone()?, component.dev_cla?));
+    let names: Vec<String> = components.values().filter_map(|component| component.name.clone()).collect();
+    for (key, component) in components {
+        let Some((name, class)) = named(component).filter(|_| !titled.contains(key.as_str())) else { continue };
+        let alike = names.iter().filter(|other| **other == name || name::is_of_class(other, class)).count();
+        if alike == 1 && name::is_of_class(&name, class) {
+            component.name = None;
+        }
     }
 }
 

@@ -312,6 +312,26 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
 }
 
 #[test]
+fn a_name_that_the_class_says_is_left_to_home_assistant_unless_two_have_it_or_a_rule_chose_it() {
+    let mut reading = read(0x1234_5678, HEAT);
+    let names = |reading: &Reading| {
+        let document = as_written(&document("heat", reading, |_| ()));
+        let name = |key: &str| {
+            document["payload"]["cmps"][key].get("name").map(|name| name.as_str().expect("text").to_owned())
+        };
+        ["energy", "volume_flow", "problem-status", "energy_storage_1"].map(name)
+    };
+    let storage = Some("Energy storage 1".to_owned());
+    assert_eq!(names(&reading), [None, None, None, storage.clone()]);
+    let energy = reading.measurements.iter().position(|measurement| measurement.key == "energy").expect("one");
+    reading.measurements[energy].presentation.title = Some("Energy".to_owned());
+    assert_eq!(names(&reading), [Some("Energy".to_owned()), None, None, storage.clone()], "as a rule says");
+    reading.measurements[energy].presentation.title = Some("Volume flow".to_owned());
+    let both = Some("Volume flow".to_owned());
+    assert_eq!(names(&reading), [both.clone(), both, None, storage], "two would have it");
+}
+
+#[test]
 fn a_problem_says_why_and_what_runs_on_a_battery_says_when_it_is_low() {
     let components = |sent: (u8, &str), key: Option<&str>| {
         let mut reading = read(0x1234_5678, sent);

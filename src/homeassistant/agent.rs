@@ -75,6 +75,7 @@ impl Announcer {
         Component {
             sug_dsp_prc: Some(0),
             ent_cat: Some("diagnostic"),
+            ic: Some("mdi:magnify"),
             stat_t: Some(&self.topics.scanned),
             val_tpl: Some("{{ value_json.data.meters | default([]) | count }}".to_owned()),
             json_attr_t: Some(&self.topics.scanned),
@@ -85,26 +86,30 @@ impl Announcer {
     }
 
     fn health(&self, id: &str, bus: &str) -> [(String, Component<'_>); 2] {
-        [("error_rate", "error rate"), ("load", "load")].map(|(field, title)| {
-            let key = format!("{}_{field}", name::id(bus));
-            let component = Component {
-                unit_of_meas: Some("%"),
-                stat_cla: Some("measurement"),
-                sug_dsp_prc: Some(1),
-                ent_cat: Some("diagnostic"),
-                stat_t: Some(&self.topics.info),
-                val_tpl: Some(format!("{{{{ value_json['buses']['{bus}']['{field}'] | default('') }}}}")),
-                avty: self.while_running(),
-                ..self.component("sensor", id, &key, format!("Bus {bus} {title}"))
-            };
-            (key, component)
-        })
+        [("error_rate", "error rate", "mdi:percent-outline"), ("load", "load", "mdi:gauge")].map(
+            |(field, title, icon)| {
+                let key = format!("{}_{field}", name::id(bus));
+                let component = Component {
+                    unit_of_meas: Some("%"),
+                    stat_cla: Some("measurement"),
+                    sug_dsp_prc: Some(1),
+                    ent_cat: Some("diagnostic"),
+                    ic: Some(icon),
+                    stat_t: Some(&self.topics.info),
+                    val_tpl: Some(format!("{{{{ value_json['buses']['{bus}']['{field}'] | default('') }}}}")),
+                    avty: self.while_running(),
+                    ..self.component("sensor", id, &key, format!("Bus {bus} {title}"))
+                };
+                (key, component)
+            },
+        )
     }
 
     fn scan(&self, id: &str, bus: &str) -> (String, Component<'_>) {
         let key = format!("{}_scan", name::id(bus));
         let component = Component {
             ent_cat: Some("config"),
+            ic: Some("mdi:magnify-scan"),
             cmd_t: Some(&self.topics.scan),
             pl_prs: Some(serde_json::json!({ "bus": bus }).to_string()),
             avty: self.while_running(),
@@ -119,6 +124,7 @@ impl Announcer {
         let component = Component {
             ent_cat: Some("config"),
             en: Some(false),
+            ic: Some("mdi:power"),
             cmd_t: Some(&self.topics.power),
             pl_on: payload(true),
             pl_off: payload(false),

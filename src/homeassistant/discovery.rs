@@ -27,7 +27,7 @@ use crate::measure::profile::Product;
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Origin, PROGRAM, Root, sorted, text};
-use super::name;
+use super::{icon, name};
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
@@ -243,6 +243,7 @@ impl Announcer {
         let medium = meter.identity.map(SecondaryAddress::medium);
         let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
         let kind = medium.map_or(Kind::Other, kind);
+        let icon = measurement.presentation.icon.as_deref();
         Component {
             uniq_id: Some(format!("{id}_{}", measurement.key)),
             name: Some(name::of(measurement, kind)),
@@ -253,7 +254,7 @@ impl Announcer {
             sug_dsp_prc: shown.precision,
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
-            ic: measurement.presentation.icon.as_deref(),
+            ic: icon.or(shown.device_class.is_none().then(|| icon::of(measurement.quantity))),
             val_tpl: Some(value_template(&measurement.key, shown.device_class)),
             ..Component::of("sensor")
         }

@@ -525,7 +525,7 @@ def part_burst():
     topic, value = next((key, value) for key, value in documents().items() if value.get("stat_t") == f"mbushat/{name}/state")
     for n in range(20):
         for component in value["cmps"].values():
-            component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component["name"])
+            component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component.get("name", "Named by its class"))
         mosquitto("mosquitto_pub", "-q", "1", "-t", f"homeassistant/device/mbushat/{topic}/config", "-m", json.dumps(value))
     agent_restart(meters())
     ids = {component["uniq_id"]: component["name"] for component in value["cmps"].values()}

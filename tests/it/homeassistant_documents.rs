@@ -332,6 +332,16 @@ fn a_name_that_the_class_says_is_left_to_home_assistant_unless_two_have_it_or_a_
 }
 
 #[test]
+fn what_has_no_class_has_an_icon_and_what_has_one_shows_that_of_its_class() {
+    for sent in [HEAT, ELECTRICITY, GAS, WATER, COST_ALLOCATOR] {
+        let document = as_written(&document("m", &read(1, sent), |_| ()));
+        for (key, component) in document["payload"]["cmps"].as_object().expect("components") {
+            assert_eq!(component.get("dev_cla").is_none(), component.get("ic").is_some(), "{key}: {component}");
+        }
+    }
+}
+
+#[test]
 fn a_problem_says_why_and_what_runs_on_a_battery_says_when_it_is_low() {
     let components = |sent: (u8, &str), key: Option<&str>| {
         let mut reading = read(0x1234_5678, sent);

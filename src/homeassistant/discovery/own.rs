@@ -31,6 +31,7 @@ impl Announcer {
         let read_now = Component {
             name: Some("Read now".to_owned()),
             ent_cat: Some("config"),
+            ic: Some("mdi:refresh"),
             cmd_t: Some(meter.read_topic),
             pl_prs: Some("{}".to_owned()),
             ..Component::of("button")
@@ -39,6 +40,7 @@ impl Announcer {
         let unnamed = Component {
             name: Some("Values without a name".to_owned()),
             ent_cat: Some("diagnostic"),
+            ic: Some("mdi:help-circle-outline"),
             val_tpl: Some(name::unnamed_state(meter.unnamed, meter.name)),
             ..Component::of("sensor")
         };

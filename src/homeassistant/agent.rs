@@ -30,6 +30,7 @@ impl Announcer {
                 name: if whole { PROGRAM.to_owned() } else { format!("{PROGRAM} ({})", self.base_topic) },
                 mf: Some(PROGRAM.to_owned()),
                 mdl: Some("M-Bus agent".to_owned()),
+                mdl_id: None,
                 sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 hw: None,
                 sn: None,

@@ -193,7 +193,7 @@ fn a_meter_of_the_fixed_structure_is_known_by_its_number_and_nothing_is_made_up(
     assert_eq!(value["cmps"]["volume"]["uniq_id"], "mbushat_12345678_unknown_ff_07_volume");
     assert_eq!(value["cmps"]["volume"]["dev_cla"], "water");
     assert_eq!((&value["dev"]["sn"], &value["dev"]["mdl"]), (&"12345678".into(), &"Water".into()));
-    assert!(value["dev"].get("mf").is_none() && value["dev"].get("sw").is_none(), "{}", value["dev"]);
+    assert!(["mf", "sw", "mdl_id"].iter().all(|field| value["dev"].get(field).is_none()), "{}", value["dev"]);
 }
 
 #[test]
@@ -292,19 +292,19 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
     let dev = |records: &str, product: Option<&'static Product>| {
         let reading = read(0x1234_5678, (0x02, records));
         let value = as_written(&document("m", &reading, |device| device.product = product));
-        ["mf", "mdl", "sw", "hw"]
+        ["mf", "mdl", "mdl_id", "sw", "hw"]
             .map(|field| value["payload"]["dev"][field].as_str().unwrap_or("-").to_owned())
             .join(", ")
     };
     let product = Product { model: Some("B23".to_owned()), maker: Some("Janitza".to_owned()) };
     let product: &Product = Box::leak(Box::new(product));
     let energy = "04 03 01 00 00 00";
-    assert_eq!(dev(energy, None), "Kamstrup, Electricity, -, -");
-    assert_eq!(dev(energy, Some(product)), "Janitza, B23, -, -");
+    assert_eq!(dev(energy, None), "Kamstrup, Electricity, KAM1D02, -, -");
+    assert_eq!(dev(energy, Some(product)), "Janitza, B23, KAM1D02, -, -");
     // Acme, X1, firmware 2.1, hardware 3
     let says = "04 03 01 00 00 00 0D FD 0A 04 65 6D 63 41 0D FD 0C 02 31 58 0D FD 0E 03 31 2E 32 02 FD 0D 03 00";
-    assert_eq!(dev(says, Some(product)), "Acme, X1, 2.1, 3");
-    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, -, -", "a mere number");
+    assert_eq!(dev(says, Some(product)), "Acme, X1, KAM1D02, 2.1, 3");
+    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, KAM1D02, -, -", "a mere number");
     let mut reading = read(0x1234_5678, (0x02, "0D FD 0C 02 31 58"));
     reading.measurements[0].quantity = Known::ManufacturerSpecific.into();
     let of_a_rule = as_written(&document("m", &reading, |_| ()));

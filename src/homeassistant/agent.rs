@@ -8,15 +8,15 @@ use crate::config::Bus;
 
 use super::discovery::{Announcer, Document, leave_names_to_classes};
 use super::document::{Availability, Component, Device, Origin, PROGRAM, Root};
-use super::name;
+use super::{event, name};
 
 impl Announcer {
     /// The document of the agent itself. The switch of a bus that the Hat powers starts disabled.
     #[must_use]
     pub fn agent(&self, buses: &[Bus]) -> Document {
         let id = self.bridge_id();
-        let mut components =
-            BTreeMap::from([("connection".to_owned(), self.connection(&id)), ("found".to_owned(), self.found(&id))]);
+        let own = [("connection", self.connection(&id)), ("found", self.found(&id)), ("event", self.event(&id))];
+        let mut components: BTreeMap<_, _> = own.map(|(key, component)| (key.to_owned(), component)).into();
         for bus in buses {
             let powered = bus.hat.is_some().then(|| self.power(&id, &bus.name));
             let all = self.health(&id, &bus.name).into_iter().chain([self.scan(&id, &bus.name)]).chain(powered);
@@ -68,6 +68,16 @@ impl Announcer {
             pl_on: Some("online".to_owned()),
             pl_off: Some("offline".to_owned()),
             ..self.component("binary_sensor", id, "connection", "Connectivity".to_owned())
+        }
+    }
+
+    fn event(&self, id: &str) -> Component<'_> {
+        let component = event::component(&self.topics.event, &event::OF_AGENT, None);
+        Component {
+            uniq_id: Some(format!("{id}_event")),
+            def_ent_id: Some(format!("event.{}_event", self.base).to_lowercase()),
+            avty: self.while_running(),
+            ..component
         }
     }
 

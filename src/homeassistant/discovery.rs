@@ -33,6 +33,9 @@ use super::{icon, name};
 /// left out, the last first.
 const MAX_BYTES: usize = 60_000;
 
+/// Where a component listens besides the root's topic, and how.
+const OWN_SOURCES: [&str; 3] = ["stat_t", "json_attr_t", "json_attr_tpl"];
+
 /// Makes the documents of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcer {
@@ -51,6 +54,8 @@ pub struct AgentTopics {
     pub state: String,
     /// Health of the agent and its buses.
     pub info: String,
+    /// What happens.
+    pub event: String,
     /// Where a scan is asked for.
     pub scan: String,
     /// Where its result comes.
@@ -204,7 +209,13 @@ impl Announcer {
     /// may be another meter's by now.
     #[must_use]
     pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
-        let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, parsed(component))).collect();
+        let deaf = |component: &String| {
+            let mut component = parsed(component);
+            let fields = component.as_object_mut();
+            fields.into_iter().for_each(|fields| fields.retain(|key, _| !OWN_SOURCES.contains(&key.as_str())));
+            component
+        };
+        let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, deaf(component))).collect();
         let nowhere = format!("{}/bridge/nowhere", self.base_topic);
         let (device, origin) = (json!({ "ids": [id] }), json!({ "name": PROGRAM }));
         json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })

@@ -94,6 +94,8 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stat_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evt_typ: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_tpl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) avty: Option<Vec<Availability<'a>>>,

@@ -64,6 +64,7 @@ fn announcer(base: &str) -> Announcer {
     let own = AgentTopics {
         state: topics.bridge_state(),
         info: topics.bridge_info(),
+        event: topics.bridge_event(),
         scan: topics.request("scan"),
         scanned: topics.response("scan"),
         power: topics.request("power"),
@@ -201,7 +202,7 @@ fn what_wakes_a_silent_meter_stays_usable_while_it_is_silent() {
     let value: Value = serde_json::from_str(&document("heat", &read(1, HEAT), |_| ()).payload).expect("JSON");
     let root: Vec<&str> = value["avty"].as_array().expect("a list").iter().filter_map(|a| a["t"].as_str()).collect();
     assert_eq!(root, ["mbushat/bridge/state", "mbushat/heat/availability"]);
-    for own in ["read-now", "last-read", "problem-status"] {
+    for own in ["read-now", "last-read", "problem-status", "meter-event"] {
         assert_eq!(value["cmps"][own]["avty"], serde_json::json!([{ "t": "mbushat/bridge/state" }]), "{own}");
     }
     assert_eq!(value["cmps"]["energy"]["avty"], Value::Null);

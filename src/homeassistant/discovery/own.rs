@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::document::{Availability, Component};
-use super::super::name;
+use super::super::{event, name};
 use super::{Announcer, MeterDevice, entity_id};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
@@ -48,6 +48,7 @@ impl Announcer {
             ("problem-status", "problem", Some(problem(meter))),
             (BATTERY, "battery", meter.has_battery().then(battery)),
             ("last-read", "last_read", Some(last_read)),
+            ("meter-event", "event", Some(event::component(&self.topics.event, &event::OF_METER, Some(meter.name)))),
             ("read-now", "read_now", Some(read_now)),
             ("unnamed-values", "values_without_a_name", (meter.unnamed > 0).then_some(unnamed)),
         ]

@@ -59,6 +59,7 @@ pub(super) fn announcer(config: &Config, topics: &Topics) -> Option<Announcer> {
     let own = AgentTopics {
         state: topics.bridge_state(),
         info: topics.bridge_info(),
+        event: topics.bridge_event(),
         scan: topics.request("scan"),
         scanned: topics.response("scan"),
         power: topics.request("power"),

@@ -171,6 +171,7 @@ pub(super) fn announcer_at(prefix: &str) -> Announcer {
     let topics = AgentTopics {
         state: of("state"),
         info: of("info"),
+        event: of("event"),
         scan: of("request/scan"),
         scanned: of("response/scan"),
         power: of("request/power"),

@@ -58,8 +58,12 @@ pub struct AgentTopics {
     pub event: String,
     /// Where a scan is asked for.
     pub scan: String,
-    /// Where its result comes.
+    /// What came of the last one.
     pub scanned: String,
+    /// Where a restart is asked for.
+    pub restart: String,
+    /// Where the level of the log is set.
+    pub log_level: String,
     /// Where bus power is switched.
     pub power: String,
 }

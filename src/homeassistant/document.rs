@@ -102,6 +102,10 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cmd_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cmd_tpl: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pl_prs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pl_on: Option<String>,

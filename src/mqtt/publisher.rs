@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
 
+use super::last_scan;
 use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, OFFLINE, ONLINE};
 use super::presence::Change;
@@ -103,7 +104,7 @@ impl Publisher {
         match what {
             Happened::Up => self.tell(&Event::BusUp { bus: name }),
             Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
-            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanned { .. } => {}
+            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanning | Happened::Scanned { .. } => {}
         }
     }
 
@@ -215,6 +216,13 @@ impl Publisher {
     pub(super) fn tell(&mut self, event: &Event) {
         let payload = payload::event(event, SystemTime::now());
         self.outbox.note(self.topics.bridge_event(), payload.into());
+    }
+
+    /// The outcome of the last scan, also for who comes later.
+    pub(super) fn set_last_scan(&mut self, bus: Option<usize>, outcome: Result<&[Found], &str>) {
+        let bus = bus.and_then(|bus| self.config.buses.get(bus)).map(|bus| bus.name.as_str());
+        let scan = last_scan::json(bus, SystemTime::now(), outcome);
+        self.outbox.set(Class::Info, &self.topics.bridge_scan(), scan.into(), true);
     }
 
     /// Reports what the spool had to do.

@@ -426,7 +426,7 @@ def part_controls():
         check("Scan: the meter nobody configured is an event", {"event": "meter_found", "bus": "wire", "address": "60"}.items() <= next(
             (event for event in events.heard() if event.get("event") == "meter_found"), {}).items(), str(events.heard()))
     attributes = ha.entities()[f"{agent_id}_found"]["state"]["attributes"]
-    check("Scan: which ones is in the attributes", "60" in json.dumps(attributes["found"]), json.dumps(attributes))
+    check("Scan: which ones is in the attributes", "60" in json.dumps(attributes["meters"]), json.dumps(attributes))
     simulate(meters())
     agent_restart(meters())
 

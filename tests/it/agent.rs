@@ -77,6 +77,11 @@ impl Agent {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
     /// Sends the signal and waits for the end; the time it took.
     pub(crate) fn end(&mut self, which: Signal) -> (ExitStatus, Duration) {
         let start = Instant::now();

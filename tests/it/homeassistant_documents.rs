@@ -66,7 +66,9 @@ fn announcer(base: &str) -> Announcer {
         info: topics.bridge_info(),
         event: topics.bridge_event(),
         scan: topics.request("scan"),
-        scanned: topics.response("scan"),
+        scanned: topics.bridge_scan(),
+        restart: topics.request("restart"),
+        log_level: topics.request("log_level"),
         power: topics.request("power"),
     };
     Announcer::new(&config, base, own)

@@ -173,7 +173,9 @@ pub(super) fn announcer_at(prefix: &str) -> Announcer {
         info: of("info"),
         event: of("event"),
         scan: of("request/scan"),
-        scanned: of("response/scan"),
+        scanned: of("scan"),
+        restart: of("request/restart"),
+        log_level: of("request/log_level"),
         power: of("request/power"),
     };
     Announcer::new(&config, "mbushat", topics)

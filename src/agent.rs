@@ -8,6 +8,7 @@
 //! Not here: what the tasks do.
 
 mod buses;
+mod log_level;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,10 +22,11 @@ use crate::config::{self, Config, changes};
 use crate::mqtt::link::{self, Credentials};
 use crate::mqtt::task::{Channels, OutboxTask, Reload};
 use crate::mqtt::topic::Topics;
-use crate::request::{Answer, Reply};
+use crate::request::{AgentRequest, Answer, AskedOfAgent};
 use crate::spool::{InUse, Spool};
 use crate::system;
 use buses::Buses;
+pub use log_level::LogLevel;
 
 /// Events of all buses that wait for the outbox task.
 const EVENTS: usize = 256;
@@ -58,17 +60,26 @@ pub enum AgentError {
     },
 }
 
-/// Runs the agent until SIGTERM or SIGINT. `file` is read again at SIGHUP.
+/// Why the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It got a signal to stop.
+    Stopped,
+    /// It was asked to, so as to be started again.
+    Restart,
+}
+
+/// Runs the agent until SIGTERM or SIGINT, or until it is asked to restart. `file` is read again at SIGHUP.
 ///
 /// # Errors
 /// Where it cannot start, or a task ended by itself.
-pub async fn run(config: Config, file: Option<PathBuf>) -> Result<(), AgentError> {
+pub async fn run(config: Config, file: Option<PathBuf>, log: &LogLevel) -> Result<End, AgentError> {
     let mut signals = Signals::new().map_err(AgentError::Signals)?;
     let spool = Spool::open(&config.store, Instant::now())?;
     let clock_synced = timeout(CLOCK_ANSWERS_WITHIN, ask_clock()).await.unwrap_or_default();
-    let mut agent = Agent::start(config, spool, file, clock_synced);
+    let mut agent = Agent::start(config, spool, file, clock_synced, log);
     system::notify_ready();
-    let outcome = agent.watch(&mut signals).await;
+    let outcome = agent.watch(&mut signals, log).await;
     system::notify_stopping();
     agent.stop().await;
     outcome
@@ -98,24 +109,25 @@ struct Agent {
     outbox: JoinHandle<()>,
     link: JoinHandle<()>,
     clock: JoinHandle<()>,
-    /// For requests to reload, and its other end for those who make them.
-    reload_asked: mpsc::Receiver<Reply>,
-    ask_reload: mpsc::Sender<Reply>,
+    /// For requests to the agent itself, and its other end for those who make them.
+    asked: mpsc::Receiver<AskedOfAgent>,
+    ask: mpsc::Sender<AskedOfAgent>,
     reloads: mpsc::Sender<Reload>,
 }
 
 impl Agent {
-    fn start(config: Config, spool: Spool, file: Option<PathBuf>, clock_synced: Option<bool>) -> Self {
+    fn start(config: Config, spool: Spool, file: Option<PathBuf>, clock_synced: Option<bool>, log: &LogLevel) -> Self {
         let (events, happened) = mpsc::channel(EVENTS);
         let (orders, for_link) = mpsc::channel(MESSAGES);
         let (from_link, link_events) = mpsc::channel(MESSAGES);
         let (clock, clock_synced) = watch::channel(clock_synced);
-        let (ask_reload, reload_asked) = mpsc::channel(1);
+        let (ask, asked) = mpsc::channel(1);
         let (reloads, reload) = mpsc::channel(1);
 
         let mut buses = Buses::new(&config, events);
-        let (health, desk) = (buses.health(), buses.desk(&config, ask_reload.clone()));
-        let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, reload };
+        let (health, desk) = (buses.health(), buses.desk(&config, ask.clone()));
+        let log_level = log.watch();
+        let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, log_level, reload };
         let task = OutboxTask::new(config.clone(), spool, channels);
         buses.start(&config, &task.last_good());
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
@@ -126,28 +138,44 @@ impl Agent {
             outbox: tokio::spawn(task.run()),
             link: tokio::spawn(link::run(mqtt, who, for_link, from_link)),
             clock: tokio::spawn(watch_clock(clock)),
-            reload_asked,
-            ask_reload,
+            asked,
+            ask,
             reloads,
         }
     }
 
     /// Until a signal asks for the end, or a task ends that should not.
-    async fn watch(&mut self, signals: &mut Signals) -> Result<(), AgentError> {
+    async fn watch(&mut self, signals: &mut Signals, log: &LogLevel) -> Result<End, AgentError> {
         let ended = |task: String| Err(AgentError::Ended { task });
         let mut watchdog = system::watchdog_interval().map(interval);
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => return Ok(()),
-                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.terminate.recv() => return Ok(End::Stopped),
+                _ = signals.interrupt.recv() => return Ok(End::Stopped),
                 _ = signals.hangup.recv() => drop(self.reload().await),
-                Some(reply) = self.reload_asked.recv() => reply.answer(self.reload().await.map(|()| Answer::Done)),
+                Some(asked) = self.asked.recv() => if let Some(end) = self.obey(asked, log).await { return Ok(end) },
                 bus = self.buses.ended() => return ended(bus),
                 _ = &mut self.outbox => return ended("the outbox".to_owned()),
                 _ = &mut self.link => return ended("the link to the broker".to_owned()),
                 () = tick(&mut watchdog) => self.feed_watchdog().await,
             }
         }
+    }
+
+    /// Does what is asked of the agent itself; `Some` where it is to end.
+    async fn obey(&mut self, asked: AskedOfAgent, log: &LogLevel) -> Option<End> {
+        let AskedOfAgent { what, reply } = asked;
+        let outcome = match what {
+            AgentRequest::Reload => self.reload().await,
+            AgentRequest::LogLevel(level) => log.change(level),
+            AgentRequest::Restart => {
+                tracing::info!("a restart is asked for");
+                reply.answer(Ok(Answer::Done));
+                return Some(End::Restart);
+            }
+        };
+        reply.answer(outcome.map(|()| Answer::Done));
+        None
     }
 
     /// Reports that the agent makes progress, if the outbox task does. Bus tasks are not asked: each of
@@ -193,7 +221,7 @@ impl Agent {
         self.buses.exchange(&self.config, &new, &what).await;
         let (reply, last_good) = oneshot::channel();
         let reconnect = what.mqtt.then(|| credentials(&new));
-        let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask_reload.clone()));
+        let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask.clone()));
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
@@ -266,7 +294,7 @@ mod tests {
                 }
             }
         };
-        let (ask_reload, reload_asked) = mpsc::channel(1);
+        let (ask, asked_of_agent) = mpsc::channel(1);
         Agent {
             buses: Buses::new(&config, events),
             config,
@@ -274,8 +302,8 @@ mod tests {
             outbox: tokio::spawn(answer),
             link: tokio::spawn(std::future::pending()),
             clock: tokio::spawn(std::future::pending()),
-            reload_asked,
-            ask_reload,
+            asked: asked_of_agent,
+            ask,
             reloads,
         }
     }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::agent::{self, AgentError};
+use crate::agent::{self, AgentError, End, LogLevel};
 use crate::config::{self, Config, LoadError};
 use answer::Answer;
 use broker::Broker;
@@ -90,19 +90,22 @@ impl Demo {
         &self.config
     }
 
-    /// Runs broker and agent until Ctrl-C; `show` gets a line for each reading that arrives at a subscriber.
+    /// Runs broker and agent, which a request starts again, until Ctrl-C; `show` gets a line for each reading that arrives at a subscriber.
     ///
     /// # Errors
     /// Where the agent fails.
-    pub async fn run(self, mut show: impl FnMut(String)) -> Result<(), DemoError> {
+    pub async fn run(self, log: &LogLevel, mut show: impl FnMut(String)) -> Result<(), DemoError> {
         let Self { listener, config, _folder, .. } = self;
         let mut broker = Broker::default();
         let mut readings = subscribe(&mut broker, format!("{}/+/reading", config.mqtt.base_topic));
         let mut serving = pin!(broker.serve(tokio::net::TcpListener::from_std(listener)?));
-        let mut agent = pin!(agent::run(config, None));
+        let mut agent = pin!(agent::run(config.clone(), None, log));
         loop {
             tokio::select! {
-                ended = &mut agent => return Ok(ended?),
+                ended = &mut agent => match ended? {
+                    End::Stopped => return Ok(()),
+                    End::Restart => agent.set(agent::run(config.clone(), None, log)),
+                },
                 never = &mut serving => match never {},
                 Some(answer) = readings.recv() => {
                     if let Answer::Message { message, .. } = answer {

@@ -26,10 +26,21 @@ pub enum Request {
         /// What it does.
         what: BusRequest,
     },
-    /// Read the configuration again.
-    Reload,
+    /// Something that the agent itself does.
+    Agent(AgentRequest),
     /// Send the readings again that the broker did not take. The outbox task does it by itself.
     Resend,
+}
+
+/// What the agent itself does on request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentRequest {
+    /// Read the configuration again.
+    Reload,
+    /// End, to be started again.
+    Restart,
+    /// Let the log show this level, or list of levels, until the next start.
+    LogLevel(String),
 }
 
 /// What a bus does on request.
@@ -82,6 +93,15 @@ pub struct Asked {
     pub reply: Reply,
 }
 
+/// A request on its way to the agent.
+#[derive(Debug)]
+pub struct AskedOfAgent {
+    /// What is to be done.
+    pub what: AgentRequest,
+    /// Takes the answer.
+    pub reply: Reply,
+}
+
 /// Where an answer goes.
 #[derive(Debug)]
 pub struct Reply(oneshot::Sender<Outcome>);
@@ -127,21 +147,21 @@ pub struct Desk {
     buses: Vec<(String, mpsc::Sender<Asked>)>,
     /// The index of each meter's bus.
     meters: BTreeMap<String, usize>,
-    reload: mpsc::Sender<Reply>,
+    agent: mpsc::Sender<AskedOfAgent>,
 }
 
 impl Desk {
-    /// `buses` are the channels of the buses in the order of the configuration, `reload` the agent's.
+    /// `buses` are the channels of the buses in the order of the configuration, `agent` is the agent's.
     #[must_use]
     pub fn new(
         config: &Config,
         buses: impl IntoIterator<Item = mpsc::Sender<Asked>>,
-        reload: mpsc::Sender<Reply>,
+        agent: mpsc::Sender<AskedOfAgent>,
     ) -> Self {
         Self {
             buses: config.buses.iter().map(|bus| bus.name.clone()).zip(buses).collect(),
             meters: config.meters.iter().map(|meter| (meter.name.clone(), meter.bus)).collect(),
-            reload,
+            agent,
         }
     }
 
@@ -155,7 +175,10 @@ impl Desk {
                 Ok(bus) => send(bus, Asked { what, reply }),
                 Err(why) => reply.refuse(why),
             },
-            Request::Reload => self.reload.try_send(reply).unwrap_or_else(|full| full.into_inner().refuse(TOO_MANY)),
+            Request::Agent(what) => {
+                let asked = AskedOfAgent { what, reply };
+                self.agent.try_send(asked).unwrap_or_else(|full| full.into_inner().reply.refuse(TOO_MANY));
+            }
         }
         response
     }
@@ -212,14 +235,14 @@ mod tests {
         desk: Desk,
         a: mpsc::Receiver<Asked>,
         b: mpsc::Receiver<Asked>,
-        reload: mpsc::Receiver<Reply>,
+        agent: mpsc::Receiver<AskedOfAgent>,
     }
 
     fn ends() -> Ends {
-        let ((a_in, a), (b_in, b), (reload_in, reload)) = (mpsc::channel(2), mpsc::channel(2), mpsc::channel(1));
+        let ((a_in, a), (b_in, b), (agent_in, agent)) = (mpsc::channel(2), mpsc::channel(2), mpsc::channel(1));
         let buses = vec![("a".to_owned(), a_in), ("b".to_owned(), b_in)];
-        let desk = Desk { buses, meters: BTreeMap::from([("m".to_owned(), 0)]), reload: reload_in };
-        Ends { desk, a, b, reload }
+        let desk = Desk { buses, meters: BTreeMap::from([("m".to_owned(), 0)]), agent: agent_in };
+        Ends { desk, a, b, agent }
     }
 
     fn on(name: Option<&str>, what: BusRequest) -> Request {
@@ -241,8 +264,10 @@ mod tests {
         assert_eq!(response.await, Ok(Answer::Reading("{}".to_owned())));
         ends.b.recv().await.expect("a request").reply.refuse("no Hat");
         assert_eq!(other.await, Err("no Hat".to_owned()));
-        let response = ends.desk.ask(Request::Reload);
-        ends.reload.recv().await.expect("a request").answer(Ok(Answer::Done));
+        let response = ends.desk.ask(Request::Agent(AgentRequest::Restart));
+        let asked = ends.agent.recv().await.expect("a request");
+        assert_eq!(asked.what, AgentRequest::Restart);
+        asked.reply.answer(Ok(Answer::Done));
         assert_eq!(response.await, Ok(Answer::Done));
     }
 
@@ -260,13 +285,13 @@ mod tests {
 
     #[tokio::test]
     async fn requests_are_bounded_and_one_that_is_dropped_is_answered() {
-        let Ends { desk, mut a, reload, .. } = ends();
+        let Ends { desk, mut a, agent, .. } = ends();
         let first = desk.ask(on(None, read("m")));
         let _second = desk.ask(on(None, read("m")));
         assert_eq!(desk.ask(on(None, read("m"))).await, Err(TOO_MANY.to_owned()));
         drop(a.recv().await);
         assert_eq!(first.await, Err(GIVEN_UP.to_owned()));
-        drop((a, reload));
+        drop((a, agent));
         assert_eq!(desk.ask(on(None, read("m"))).await, Err(GIVEN_UP.to_owned()));
     }
 

@@ -29,6 +29,8 @@ pub struct AgentStatus {
     pub agent: String,
     /// To what the number of the next reading belongs.
     pub epoch: String,
+    /// What the log shows: a level, or a list of levels.
+    pub log_level: String,
     /// Seconds since the agent started.
     pub uptime_s: u64,
     /// Readings in the store; the same as [`Readings::waiting`].
@@ -80,6 +82,19 @@ pub struct BusStatus {
     pub line_losses: u64,
     /// What went wrong last, of a meter or of the line.
     pub last_error: Option<String>,
+    /// How far the scan is that goes on; `None`: none does.
+    pub scan: Option<ScanStatus>,
+}
+
+/// A scan that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ScanStatus {
+    /// Percent done; a collision makes it more to do.
+    pub percent: u32,
+    /// How long the rest takes if no more meters answer.
+    pub seconds_left: u64,
+    /// Meters and collisions so far.
+    pub found: usize,
 }
 
 /// One configured meter.

@@ -105,6 +105,25 @@ def renders(what, options, expected, hat=True):
             check(f"{what}: mbushat check finds it valid", done.returncode == 0, f"{done.stderr}\n{text}")
 
 
+def starts_again():
+    """The agent stands for one that is asked to restart once, then stopped: it must hear of the stop."""
+    with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
+        os.makedirs(os.path.join(folder, "bin"))
+        with open(os.path.join(folder, "bin", "mbushat"), "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\ntrap 'echo stopped; exit 3' TERM\necho started\n[ -e {folder}/again ] || {{ touch {folder}/again; exit 75; }}\n"
+                    "while :; do sleep 0.1; done\n")
+        os.chmod(f.name, 0o755)
+        with open(os.path.join(folder, "mbushat.toml"), "w", encoding="utf-8"):
+            pass
+        env = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "CONFIG": folder}
+        process = subprocess.Popen([os.path.join(ADDON, "run.sh")], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        said = [process.stdout.readline().strip() for _ in range(2)]
+        process.terminate()
+        rest, _ = process.communicate(timeout=10)
+        check("an agent that was asked to restart is started again", said == ["started"] * 2, said)
+        check("and stopped with the add-on, with its own exit code", (rest, process.returncode) == ("stopped\n", 3), (rest, process.returncode))
+
+
 def refuses(what, options, said, hat=True):
     with tempfile.TemporaryDirectory(prefix="mbushat-addon-") as folder:
         done, rendered = run(folder, options, hat=hat)
@@ -154,4 +173,5 @@ def rendering(schema):
 
 
 rendering(files())
+starts_again()
 print("PASS")

@@ -14,7 +14,7 @@ use crate::bus::health::Health;
 use crate::bus::task::BusTask;
 use crate::bus::{BusEvent, Machine, Metered};
 use crate::config::{Change, Changes, Config, Meter};
-use crate::request::{Asked, Desk, Reply};
+use crate::request::{Asked, AskedOfAgent, Desk};
 
 /// Requests that wait for one bus.
 const REQUESTS: usize = 32;
@@ -67,8 +67,8 @@ impl Buses {
     }
 
     /// Where their requests go, and those to the agent.
-    pub(super) fn desk(&self, config: &Config, reload: mpsc::Sender<Reply>) -> Desk {
-        Desk::new(config, self.running.iter().map(|bus| bus.requests.clone()), reload)
+    pub(super) fn desk(&self, config: &Config, agent: mpsc::Sender<AskedOfAgent>) -> Desk {
+        Desk::new(config, self.running.iter().map(|bus| bus.requests.clone()), agent)
     }
 
     /// Starts every bus that is not running.

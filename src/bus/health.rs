@@ -19,8 +19,21 @@ pub struct Health {
     pub line_losses: u64,
     /// What went wrong last, of a meter or of the line.
     pub last_error: Option<String>,
+    /// How far the scan is that goes on, if one does.
+    pub scan: Option<ScanProgress>,
     /// Share of the last hour, or of the time since the start, in which the bus was in use: 0..=1000.
     pub load_permille: u16,
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// Percent of the probes known so far; a collision adds more.
+    pub percent: u32,
+    /// How long the rest takes if no meter answers and nothing is read meanwhile.
+    pub left: Duration,
+    /// Meters and collisions found so far.
+    pub found: usize,
 }
 
 /// Measures how busy a bus is, an hour at a time.

@@ -63,6 +63,8 @@ pub enum Happened {
     },
     /// The line is open and powered.
     Up,
+    /// A scan went on by a step: its progress is in the bus's health.
+    Scanning,
     /// A scan came to its end.
     Scanned {
         /// Who answered.

@@ -4,18 +4,20 @@
 
 use std::time::Duration;
 
+use super::health::ScanProgress;
 use super::line::LineError;
 use super::session::{Session, character, response_timeout};
 use crate::config::Bus;
 use crate::mbus::address::PrimaryAddress;
 use crate::mbus::master::conversation::LineTiming;
-use crate::mbus::master::search::{Found, Search};
+use crate::mbus::master::search::{Found, Progress, Search};
 use crate::request::Scan;
 
 /// A search at work.
 #[derive(Debug)]
 pub(super) struct Scanning {
     search: Search,
+    timing: LineTiming,
     found: Vec<Found>,
 }
 
@@ -28,13 +30,20 @@ impl Scanning {
             Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),
             Scan::Secondary(mask) => Search::secondary(vec![mask], timing),
         };
-        Some(Self { search, found: Vec::new() })
+        Some(Self { search, timing, found: Vec::new() })
     }
 
     /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
         self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
         Ok(!self.search.is_over())
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> ScanProgress {
+        let progress @ Progress { done, left } = self.search.progress();
+        let percent = done.saturating_mul(100) / done.saturating_add(left).max(1);
+        ScanProgress { percent, left: progress.time_left(self.timing), found: self.found.len() }
     }
 
     /// What it found.

@@ -233,6 +233,7 @@ impl Running {
         let reads = self.task.meters.iter_mut().flat_map(Metered::take_asked);
         let reads_at = self.reads_at.drain(..).map(|(_, reply)| reply);
         let scan = self.scan.take().map(|(_, reply)| reply);
+        self.task.health.send_modify(|health| health.scan = None);
         reads.chain(reads_at).chain(scan).for_each(|reply| reply.refuse(why));
     }
 

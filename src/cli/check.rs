@@ -253,7 +253,7 @@ fn readable_password(file: &Path, config: &Config) -> Option<String> {
         .then(|| format!("{0} holds a password and every user can read it: chmod 640 {0}", file.display()))
 }
 
-/// Electricity meters feed themselves; a meter whose medium the configuration does not say may have a battery.
+/// A meter whose medium the configuration does not say may have a battery.
 fn may_have_battery(meter: &Meter, config: &Config) -> bool {
     let of_profile = || {
         let profile = config.profiles.iter().find(|profile| Some(&profile.name) == meter.profile.as_ref());
@@ -263,7 +263,7 @@ fn may_have_battery(meter: &Meter, config: &Config) -> bool {
         MeterAddress::Secondary(address) => Some(address.medium()).filter(|medium| *medium != 0xFF),
         MeterAddress::Primary(_) => None,
     };
-    of_address.or_else(of_profile).map(medium::kind) != Some(medium::Kind::Electricity)
+    of_address.or_else(of_profile).is_none_or(medium::may_have_battery)
 }
 
 #[cfg(test)]

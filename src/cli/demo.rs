@@ -11,11 +11,11 @@ pub(crate) struct Args {}
 /// Runs until Ctrl-C.
 pub(crate) fn run(_: &Args) -> Result<(), Failure> {
     let demo = Demo::new()?;
-    log::start(&demo.config().log)?;
+    let log = log::start(&demo.config().log)?;
     print(greeting(demo.port(), &demo.config().mqtt.base_topic))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut closed = Ok(());
-    let outcome = runtime.block_on(demo.run(|line| {
+    let outcome = runtime.block_on(demo.run(&log, |line| {
         if closed.is_ok() {
             closed = print(format_args!("{line}\n"));
         }

@@ -10,21 +10,23 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, filter};
+use tracing_subscriber::{EnvFilter, filter, reload};
 
 use super::{Failure, style};
+use crate::agent::LogLevel;
 use crate::bus::frames;
 use crate::config::{Log, LogFormat};
 use queue::Queue;
 
 /// Starts the agent's log, once a process. `RUST_LOG` wins over `[log] level`. Colours on a terminal only.
 /// Where stderr is the journal, lines carry a priority instead of a level, and no time: the journal has its own.
-pub(crate) fn start(log: &Log) -> Result<(), Failure> {
-    let filter = filter(log, std::env::var("RUST_LOG").ok().as_deref())?;
+pub(crate) fn start(log: &Log) -> Result<LogLevel, Failure> {
+    let (origin, level) = level(log, std::env::var("RUST_LOG").ok());
+    let (layer, handle) = reload::Layer::new(filter(origin, &level)?);
     let to_journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref()) && log.format == LogFormat::Text;
     let queue = Queue::start(to_journal).map_err(|error| Failure::new("cannot start the log").because(&error))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(style::colours_on_stderr());
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(layer);
     let started: Result<(), TryInitError> = match log.format {
         LogFormat::Text if to_journal => {
             registry.with(lines.with_ansi(false).without_time().with_level(false).with_target(false)).try_init()
@@ -37,7 +39,11 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
             registry.with(journal).try_init()
         }
     };
-    started.map_err(|error| Failure::new("cannot start the log").because(&error))
+    started.map_err(|error| Failure::new("cannot start the log").because(&error))?;
+    Ok(LogLevel::new(level, move |level| {
+        let filter = filter("level", level).map_err(|_| format!("{level:?} is not a log level"))?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    }))
 }
 
 /// Waits a moment for the last lines.
@@ -48,7 +54,8 @@ pub(crate) fn end() {
 /// Starts the log of a command that talks to a bus: warnings, and with `wire` each frame with the time of day.
 pub(crate) fn start_for_command(wire: bool) -> Result<(), Failure> {
     let log = Log { level: "warn".to_owned(), format: LogFormat::Text };
-    let filter = filter(&log, std::env::var("RUST_LOG").ok().as_deref())?;
+    let (origin, level) = level(&log, std::env::var("RUST_LOG").ok());
+    let filter = filter(origin, &level)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(style::colours_on_stderr());
     let frames = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).with_level(false);
     let frames = wire.then(|| {
@@ -62,13 +69,17 @@ pub(crate) fn start_for_command(wire: bool) -> Result<(), Failure> {
     started.map_err(|error| Failure::new("cannot start the log").because(&error))
 }
 
-/// The filter of a non-empty `RUST_LOG`, else of `[log] level`; `wire` is info and each frame.
-fn filter(log: &Log, rust_log: Option<&str>) -> Result<EnvFilter, Failure> {
-    let (origin, text) = match rust_log.filter(|text| !text.is_empty()) {
+/// A non-empty `RUST_LOG`, else `[log] level`, and which of them it is.
+fn level(log: &Log, rust_log: Option<String>) -> (&'static str, String) {
+    match rust_log.filter(|text| !text.is_empty()) {
         Some(text) => ("RUST_LOG", text),
-        None => ("[log] level", log.level.as_str()),
-    };
-    let text = if text == "wire" { format!("info,{}=debug", frames::TARGET) } else { text.to_owned() };
+        None => ("[log] level", log.level.clone()),
+    }
+}
+
+/// The filter of a level; `wire` is info and each frame.
+fn filter(origin: &str, level: &str) -> Result<EnvFilter, Failure> {
+    let text = if level == "wire" { format!("info,{}=debug", frames::TARGET) } else { level.to_owned() };
     EnvFilter::builder().parse(&text).map_err(|error| {
         Failure::new(format!("{origin} = {text:?} is not a log filter, expected a level such as \"info\""))
             .because(&error)
@@ -93,20 +104,23 @@ impl FormatTime for TimeOfDay {
 
 #[cfg(test)]
 mod tests {
-    use super::{filter, is_journal};
+    use super::{filter, is_journal, level};
     use crate::config::{Log, LogFormat};
     use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn rust_log_wins_and_a_bad_filter_is_named() {
         let log = Log { level: "info".into(), format: LogFormat::Text };
-        assert_eq!(filter(&log, None).expect("a level").to_string(), "info");
-        assert_eq!(filter(&log, Some("")).expect("a level").to_string(), "info");
-        assert_eq!(filter(&log, Some("mbushat=trace")).expect("a filter").to_string(), "mbushat=trace");
-        let failure = filter(&log, Some("mbushat=loud")).expect_err("no level");
+        let used = |rust_log: Option<&str>| {
+            let (origin, level) = level(&log, rust_log.map(str::to_owned));
+            filter(origin, &level).map(|filter| filter.to_string())
+        };
+        assert_eq!(used(None).expect("a level"), "info");
+        assert_eq!(used(Some("")).expect("a level"), "info");
+        assert_eq!(used(Some("mbushat=trace")).expect("a filter"), "mbushat=trace");
+        let failure = used(Some("mbushat=loud")).expect_err("no level");
         assert!(format!("{failure:?}").contains("RUST_LOG"), "{failure:?}");
-        let wire = Log { level: "wire".into(), format: LogFormat::Text };
-        assert!(filter(&wire, None).expect("a level").to_string().contains("mbushat::wire=debug"));
+        assert!(filter("level", "wire").expect("a level").to_string().contains("mbushat::wire=debug"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn commands() -> io::Result<String> {
             page += &section(&format!("{name} {}", nested.get_name()), nested);
         }
     }
-    page += ".SH EXIT STATUS\n0, 1 for a failure, 2 for wrong usage, 78 for a bad configuration.\n";
+    page += ".SH EXIT STATUS\n0, 1 for a failure, 2 for wrong usage, 78 for a bad configuration, 75 where the agent is to be started again.\n";
     page += ".SH ENVIRONMENT\n.TP\nRUST_LOG\nwhat is logged, instead of [log] level\n";
     page += ".TP\nNO_COLOR\nif set, no colours on a terminal\n";
     page += ".SH FILES\n.TP\n/etc/mbushat.toml\nthe configuration\n";

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{Failure, load, log};
-use crate::agent;
+use crate::agent::{self, End};
+
+/// EX_TEMPFAIL of sysexits.h: whoever started the agent is to start it again, as it was asked to.
+const RESTART: u8 = 75;
 
 /// Arguments of `mbushat run`.
 #[derive(Debug, clap::Args)]
@@ -13,10 +16,13 @@ pub(crate) struct Args {}
 /// Runs until it is told to stop.
 pub(crate) fn run(_: &Args, file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
-    log::start(&config.log)?;
+    let log = log::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(agent::run(config, Some(file.to_owned())));
+    let outcome = runtime.block_on(agent::run(config, Some(file.to_owned()), &log));
     // A blocking helper may still wait for the system: the process does not wait for it.
     runtime.shutdown_background();
-    Ok(outcome?)
+    match outcome? {
+        End::Stopped => Ok(()),
+        End::Restart => Err(Failure::said(RESTART)),
+    }
 }

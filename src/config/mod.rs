@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 pub use changes::{Change, Changes, NeedsRestart, changes};
-pub use check::bus_at;
+pub use check::{bus_at, is_log_level};
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;

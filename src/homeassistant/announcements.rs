@@ -105,6 +105,14 @@ impl Announcements {
         }
     }
 
+    /// This meter says that its power is low.
+    pub fn says_low_power(&mut self, name: &str) {
+        if let Some(meter) = self.meters.get_mut(name) {
+            meter.stale |= !meter.said_low_power();
+            meter.said_low_power = true;
+        }
+    }
+
     /// The topic filter of the documents to look for on the broker.
     #[must_use]
     pub fn filter(&self) -> Option<String> {
@@ -406,5 +414,6 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         read_topic: &meter.configured.read_topic,
         measurements: &meter.seen,
         unnamed: meter.unnamed,
+        said_low_power: meter.said_low_power(),
     }
 }

@@ -7,12 +7,15 @@
 //! that meets the empty payload of a topic taken back logs an error for `value_json.x`, none for
 //! `value_json['x']` of a sensor.
 //!
-//! Not here: the agent's own document (`agent`), when they are published, retained and debounced
+//! Not here: what every meter has besides its measurements (`own`), the agent's own document (`agent`), when they are published, retained and debounced
 //! (`mqtt`), classes (`class`).
 
 pub(super) mod device;
+mod own;
 
-use std::collections::BTreeMap;
+pub(super) use own::BATTERY;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -24,11 +27,14 @@ use crate::measure::profile::Product;
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Origin, PROGRAM, Root, sorted, text};
-use super::name;
+use super::{icon, name};
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
 const MAX_BYTES: usize = 60_000;
+
+/// Where a component listens besides the root's topic, and how.
+const OWN_SOURCES: [&str; 3] = ["stat_t", "json_attr_t", "json_attr_tpl"];
 
 /// Makes the documents of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +54,16 @@ pub struct AgentTopics {
     pub state: String,
     /// Health of the agent and its buses.
     pub info: String,
+    /// What happens.
+    pub event: String,
     /// Where a scan is asked for.
     pub scan: String,
-    /// Where its result comes.
+    /// What came of the last one.
     pub scanned: String,
+    /// Where a restart is asked for.
+    pub restart: String,
+    /// Where the level of the log is set.
+    pub log_level: String,
     /// Where bus power is switched.
     pub power: String,
 }
@@ -84,6 +96,8 @@ pub struct MeterDevice<'a> {
     pub measurements: &'a [Measurement],
     /// How many more values it sends without a name.
     pub unnamed: usize,
+    /// It has said that its power is low.
+    pub said_low_power: bool,
 }
 
 /// A document ready to be published, retained.
@@ -165,6 +179,9 @@ impl Announcer {
         for measurement in meter.measurements {
             components.insert(measurement.key.clone(), self.measured(meter, measurement, &id));
         }
+        let titled = meter.measurements.iter().filter(|measurement| measurement.presentation.title.is_some());
+        let titled: BTreeSet<&str> = titled.map(|measurement| measurement.key.as_str()).collect();
+        leave_names_to_classes(&mut components, &titled);
         let root = Root {
             dev: device::of_meter(meter, id.clone(), self.bridge_id()),
             o: Origin::default(),
@@ -196,7 +213,13 @@ impl Announcer {
     /// may be another meter's by now.
     #[must_use]
     pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
-        let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, parsed(component))).collect();
+        let deaf = |component: &String| {
+            let mut component = parsed(component);
+            let fields = component.as_object_mut();
+            fields.into_iter().for_each(|fields| fields.retain(|key, _| !OWN_SOURCES.contains(&key.as_str())));
+            component
+        };
+        let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, deaf(component))).collect();
         let nowhere = self.nowhere();
         let (device, origin) = (json!({ "ids": [id], "via_device": self.bridge_id() }), json!({ "name": PROGRAM }));
         json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })
@@ -240,6 +263,7 @@ impl Announcer {
         let medium = meter.identity.map(SecondaryAddress::medium);
         let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
         let kind = medium.map_or(Kind::Other, kind);
+        let icon = measurement.presentation.icon.as_deref();
         Component {
             uniq_id: Some(format!("{id}_{}", measurement.key)),
             name: Some(name::of(measurement, kind)),
@@ -250,62 +274,10 @@ impl Announcer {
             sug_dsp_prc: shown.precision,
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
-            ic: measurement.presentation.icon.as_deref(),
+            ic: icon.or(shown.device_class.is_none().then(|| icon::of(measurement.quantity))),
             val_tpl: Some(value_template(&measurement.key, shown.device_class)),
             ..Component::of("sensor")
         }
-    }
-
-    /// What every meter has, and what stays usable while it is silent.
-    fn own_components<'a>(&'a self, meter: &MeterDevice<'a>, id: &str) -> BTreeMap<String, Component<'a>> {
-        let agent_only = || Some(vec![Availability { t: &self.topics.state }]);
-        let problem = Component {
-            name: Some("Problem".to_owned()),
-            dev_cla: Some("problem"),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ value and ('ON' if value_json.status else 'OFF') }}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("binary_sensor")
-        };
-        let last_read = Component {
-            name: Some("Last read".to_owned()),
-            dev_cla: Some("timestamp"),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some("{{ value_json['read_at'] | default('') }}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("sensor")
-        };
-        let read_now = Component {
-            name: Some("Read now".to_owned()),
-            ent_cat: Some("config"),
-            cmd_t: Some(meter.read_topic),
-            pl_prs: Some("{}".to_owned()),
-            avty: agent_only(),
-            ..Component::of("button")
-        };
-        // its state changes with the document alone: the topic only makes Home Assistant look
-        let unnamed = Component {
-            name: Some("Values without a name".to_owned()),
-            ent_cat: Some("diagnostic"),
-            val_tpl: Some(name::unnamed_state(meter.unnamed, meter.name)),
-            avty: agent_only(),
-            ..Component::of("sensor")
-        };
-        let unnamed = (meter.unnamed > 0).then_some(("unnamed-values", "values_without_a_name", unnamed));
-        // a hyphen, which no key of a measurement has
-        [
-            ("problem-status", "problem", problem),
-            ("last-read", "last_read", last_read),
-            ("read-now", "read_now", read_now),
-        ]
-        .into_iter()
-        .chain(unnamed)
-        .map(|(key, entity, mut component)| {
-            component.uniq_id = Some(format!("{id}_{key}"));
-            component.def_ent_id = Some(entity_id(component.p, meter, entity));
-            (key.to_owned(), component)
-        })
-        .collect()
     }
 }
 
@@ -345,6 +317,20 @@ impl MeterDevice<'_> {
     pub fn is_known_by_name(&self) -> bool {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
         self.shares_identity || self.identity.is_none_or(useless)
+    }
+}
+
+/// A component that is named as its class gets no name: Home Assistant has a translation of it. Where another one
+/// has that name, or a rule chose it (`titled`), it stays.
+pub(super) fn leave_names_to_classes(components: &mut BTreeMap<String, Component<'_>>, titled: &BTreeSet<&str>) {
+    let named = |component: &Component<'_>| Some((component.name.clone()?, component.dev_cla?));
+    let names: Vec<String> = components.values().filter_map(|component| component.name.clone()).collect();
+    for (key, component) in components {
+        let Some((name, class)) = named(component).filter(|_| !titled.contains(key.as_str())) else { continue };
+        let alike = names.iter().filter(|other| **other == name || name::is_of_class(other, class)).count();
+        if alike == 1 && name::is_of_class(&name, class) {
+            component.name = None;
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Device {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mdl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mdl_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sw: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hw: Option<String>,
@@ -45,12 +47,20 @@ pub(super) struct Device {
 pub(super) struct Origin {
     pub(super) name: &'static str,
     pub(super) sw: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<&'static str>,
 }
 
 impl Default for Origin {
     fn default() -> Self {
-        Self { name: PROGRAM, sw: env!("CARGO_PKG_VERSION") }
+        let pages = [env!("CARGO_PKG_HOMEPAGE"), env!("CARGO_PKG_REPOSITORY")];
+        Self { name: PROGRAM, sw: env!("CARGO_PKG_VERSION"), url: first_page(pages) }
     }
+}
+
+/// Home Assistant refuses an empty address.
+fn first_page(pages: [&'static str; 2]) -> Option<&'static str> {
+    pages.into_iter().find(|page| !page.is_empty())
 }
 
 #[derive(Serialize)]
@@ -84,11 +94,17 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stat_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evt_typ: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_tpl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) avty: Option<Vec<Availability<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cmd_t: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cmd_tpl: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pl_prs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +114,7 @@ pub(super) struct Component<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) json_attr_t: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) json_attr_tpl: Option<&'static str>,
+    pub(super) json_attr_tpl: Option<String>,
 }
 
 impl Component<'_> {
@@ -115,4 +131,16 @@ pub(super) fn text(document: &Root<'_>) -> String {
 /// A component alone, its keys sorted.
 pub(super) fn sorted(component: &Component<'_>) -> String {
     serde_json::to_value(component).unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_page;
+
+    #[test]
+    fn an_address_that_is_not_set_is_left_out() {
+        assert_eq!(first_page(["", "https://b"]), Some("https://b"));
+        assert_eq!(first_page(["https://a", "https://b"]), Some("https://a"));
+        assert_eq!(first_page(["", ""]), None);
+    }
 }

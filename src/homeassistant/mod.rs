@@ -2,14 +2,16 @@
 //!
 //! `table` holds Home Assistant's own rules, `class` chooses class, unit and state class of a
 //! measurement within them, `discovery` makes the meters' documents and `agent` the agent's own, in the
-//! shapes of `document` with the names of `name`. `announcements` decides when which document is due, is
-//! changed or is taken back; `rules` is how a change of a meter's rules is noticed.
+//! shapes of `document` with the names of `name` and the icons of `icon`; `event` is an entity of both. `announcements` decides when
+//! which document is due, is changed or is taken back; `rules` is how a change of a meter's rules is noticed.
 //!
 //! Not here: publishing, its order and its timing (`mqtt`).
 
 mod table;
 pub mod class;
 pub mod name;
+mod icon;
+pub mod event;
 mod document;
 pub mod discovery;
 mod agent;

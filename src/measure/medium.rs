@@ -17,6 +17,12 @@ pub enum Kind {
     Other,
 }
 
+/// Whether a meter of this device type may run on a battery: those for electricity feed themselves.
+#[must_use]
+pub const fn may_have_battery(medium: u8) -> bool {
+    !matches!(kind(medium), Kind::Electricity)
+}
+
 /// The kind of a device type.
 #[must_use]
 pub const fn kind(medium: u8) -> Kind {

@@ -6,6 +6,7 @@ pub mod payload;
 mod presence;
 pub mod outbox;
 mod publisher;
+mod last_scan;
 mod request_json;
 pub mod link;
 pub mod task;

@@ -55,7 +55,7 @@ pub enum Class {
     Announcement,
     /// A meter's last values.
     State,
-    /// `bridge/info`.
+    /// `bridge/info` and `bridge/scan`.
     Info,
 }
 

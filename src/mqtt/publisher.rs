@@ -20,6 +20,7 @@ use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
 
+use super::last_scan;
 use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, OFFLINE, ONLINE};
 use super::presence::Change;
@@ -115,7 +116,7 @@ impl Publisher {
         match what {
             Happened::Up => self.tell(&Event::BusUp { bus: name }),
             Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
-            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanned { .. } => {}
+            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanning | Happened::Scanned { .. } => {}
         }
     }
 
@@ -226,6 +227,9 @@ impl Publisher {
             tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
         }
         known.newest = Some(Arc::new(payload::newest(reading, seq)));
+        if reading.device.status.contains(&"low_power") {
+            self.announcements.says_low_power(name);
+        }
         self.announcements.read(name, &reading.measurements, reading.unnamed);
         self.carry_out();
         self.show_state(name, state);
@@ -244,6 +248,13 @@ impl Publisher {
     pub(super) fn tell(&mut self, event: &Event) {
         let payload = payload::event(event, SystemTime::now());
         self.outbox.note(self.topics.bridge_event(), payload.into());
+    }
+
+    /// The outcome of the last scan, also for who comes later.
+    pub(super) fn set_last_scan(&mut self, bus: Option<usize>, outcome: Result<&[Found], &str>) {
+        let bus = bus.and_then(|bus| self.config.buses.get(bus)).map(|bus| bus.name.as_str());
+        let scan = last_scan::json(bus, SystemTime::now(), outcome);
+        self.outbox.set(Class::Info, &self.topics.bridge_scan(), scan.into(), true);
     }
 
     /// Reports what the spool had to do.

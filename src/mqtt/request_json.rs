@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::payload;
+use crate::config;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::master::search::Found;
 use crate::mbus::medium;
-use crate::request::{Answer, BusRequest, Outcome, Request, Scan};
+use crate::request::{AgentRequest, Answer, BusRequest, Outcome, Request, Scan};
 
 /// A longer `transaction` is not given back: the response must not become larger than what brokers take.
 const TRANSACTION_BYTES: usize = 1024;
@@ -43,7 +44,7 @@ pub(super) fn request(verb: &str, payload: &[u8]) -> (Result<Request, String>, O
 pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> String {
     let data = match outcome {
         Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
-        Ok(Answer::Found(found)) => RawValue::from_string(scan_result(found).to_string()).ok(),
+        Ok(Answer::Found(found)) => RawValue::from_string(payload::json(&scan_result(found))).ok(),
         Ok(Answer::Resent(readings)) => RawValue::from_string(json!({ "readings": readings }).to_string()).ok(),
         Ok(Answer::Done) | Err(_) => None,
     };
@@ -67,12 +68,14 @@ struct Fields {
     on: Option<Value>,
     /// For `scan`: search by secondary address, among those that this mask matches.
     secondary: Option<Value>,
+    /// For `log_level`.
+    level: Option<Value>,
     transaction: Option<Box<RawValue>>,
 }
 
 impl Fields {
     fn request(self, verb: &str) -> Result<Request, String> {
-        let Self { meter, bus, address, on, secondary, .. } = self;
+        let Self { meter, bus, address, on, secondary, level, .. } = self;
         let what = match verb {
             "read" => match (text("meter", meter)?, address) {
                 (Some(meter), None) => BusRequest::Read { meter },
@@ -91,9 +94,21 @@ impl Fields {
                         .map_err(|_| unexpected("secondary", &mask.into(), "a mask such as \"3013????\""))?,
                 ),
             }),
-            "reload" => return Ok(Request::Reload),
+            "reload" => return Ok(Request::Agent(AgentRequest::Reload)),
+            "restart" => return Ok(Request::Agent(AgentRequest::Restart)),
+            "log_level" => {
+                let level = text("level", level)?.ok_or("say which \"level\", such as \"debug\"")?;
+                if !config::is_log_level(&level) {
+                    return Err(unexpected("level", &level.into(), "a level such as \"debug\" or \"wire\""));
+                }
+                return Ok(Request::Agent(AgentRequest::LogLevel(level)));
+            }
             "resend" => return Ok(Request::Resend),
-            _ => return Err("no such request; there are read, scan, power, reload and resend".to_owned()),
+            _ => {
+                return Err(
+                    "no such request; there are read, scan, power, reload, resend, restart and log_level".to_owned()
+                );
+            }
         };
         Ok(Request::Bus { name: text("bus", bus)?, what })
     }
@@ -144,12 +159,12 @@ enum Data<'a> {
 }
 
 /// `{"meters":[{"address":"48","id":"30137315",…}],"collisions":["7"]}`
-fn scan_result(found: &[Found]) -> Value {
-    let (mut meters, mut collisions) = (Vec::new(), Vec::new());
+pub(super) fn scan_result(found: &[Found]) -> ScanResult {
+    let mut result = ScanResult::default();
     for finding in found {
         match finding {
-            Found::Collision(address) => collisions.push(address.to_string()),
-            Found::Meter { address, identity, fabrication_number, .. } => meters.push(json!({
+            Found::Collision(address) => result.collisions.push(address.to_string()),
+            Found::Meter { address, identity, fabrication_number, .. } => result.meters.push(json!({
                 "address": address.to_string(),
                 "fabrication_number": fabrication_number.map(|number| format!("{number:08X}")),
                 "id": identity.map(|identity| format!("{:08X}", identity.id())),
@@ -159,7 +174,14 @@ fn scan_result(found: &[Found]) -> Value {
             })),
         }
     }
-    json!({ "meters": meters, "collisions": collisions })
+    result
+}
+
+/// Who answered a scan.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ScanResult {
+    pub(super) meters: Vec<Value>,
+    pub(super) collisions: Vec<String>,
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct Channels {
     pub link: mpsc::Receiver<LinkEvent>,
     /// Whether the wall clock can be trusted.
     pub clock_synced: watch::Receiver<Option<bool>>,
+    /// What the log shows.
+    pub log_level: watch::Receiver<String>,
     /// From the agent.
     pub reload: mpsc::Receiver<Reload>,
 }
@@ -230,6 +232,9 @@ impl OutboxTask {
 
     fn happened(&mut self, event: BusEvent) {
         self.turn();
+        if !matches!(event.what, Happened::Read { .. } | Happened::ReadAt { .. }) {
+            self.display.hurry();
+        }
         match event.what {
             Happened::Read { readout, asked } => self.read(readout, asked),
             Happened::ReadAt { meter, read_at, frames, reply } => {

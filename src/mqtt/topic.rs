@@ -37,6 +37,12 @@ impl Topics {
         format!("{}/bridge/info", self.base)
     }
 
+    /// What came of the last scan; retained.
+    #[must_use]
+    pub fn bridge_scan(&self) -> String {
+        format!("{}/bridge/scan", self.base)
+    }
+
     /// What happened, as it happens.
     #[must_use]
     pub fn bridge_event(&self) -> String {
@@ -157,6 +163,7 @@ mod tests {
         let published = [
             topics.bridge_state(),
             topics.bridge_info(),
+            topics.bridge_scan(),
             topics.bridge_event(),
             topics.response("read"),
             topics.state("a"),

@@ -542,7 +542,7 @@ def part_controls():
         check("Scan: the meter nobody configured is an event", {"event": "meter_found", "bus": "wire", "address": "60"}.items() <= next(
             (event for event in events.heard() if event.get("event") == "meter_found"), {}).items(), str(events.heard()))
     attributes = ha.entities()[f"{agent_id}_found"]["state"]["attributes"]
-    check("Scan: which ones is in the attributes", "60" in json.dumps(attributes["found"]), json.dumps(attributes))
+    check("Scan: which ones is in the attributes", "60" in json.dumps(attributes["meters"]), json.dumps(attributes))
     simulate(meters())
     agent_restart(meters())
 
@@ -641,7 +641,7 @@ def part_burst():
     topic, value = next((key, value) for key, value in documents().items() if value.get("stat_t") == f"mbushat/{name}/state")
     for n in range(20):
         for component in value["cmps"].values():
-            component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component["name"])
+            component["name"] = re.sub(r"( v\d+)?$", f" v{n}", component.get("name", "Named by its class"))
         mosquitto("mosquitto_pub", "-q", "1", "-t", f"homeassistant/device/mbushat/{topic}/config", "-m", json.dumps(value))
     agent_restart(meters())
     ids = {component["uniq_id"]: component["name"] for component in value["cmps"].values()}

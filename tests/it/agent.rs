@@ -77,6 +77,11 @@ impl Agent {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
     /// Sends the signal and waits for the end; the time it took.
     pub(crate) fn end(&mut self, which: Signal) -> (ExitStatus, Duration) {
         let start = Instant::now();
@@ -144,7 +149,7 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
     let (_, seq, litres) = litres(&reading).expect("our meter");
     assert_eq!((seq, litres), (1, 1));
     assert!(reading.payload.contains(r#""value":0.001,"unit":"m³""#), "{}", reading.payload);
-    subscriber.wait_for(SOON, |m| m.payload.contains("meter_silent")).expect("the silent one is told");
+    subscriber.wait_for(SOON, |m| m.payload.contains(r#""event":"meter_silent""#)).expect("the silent one is told");
 
     let kept = retained(broker.port, "#");
     assert_eq!(payload_of(&kept, "mbushat/bridge/state").as_deref(), Some("online"));
@@ -157,7 +162,7 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
     assert!(!kept.iter().any(|m| m.topic.ends_with("/reading") || m.topic.ends_with("/event")));
 
     gateway.meters().silent.clear();
-    subscriber.wait_for(SOON, |m| m.payload.contains("meter_back")).expect("it is back");
+    subscriber.wait_for(SOON, |m| m.payload.contains(r#""event":"meter_back""#)).expect("it is back");
     let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
 }

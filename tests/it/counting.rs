@@ -51,16 +51,31 @@ impl Running {
         let (commands, taken) = mpsc::channel(1);
         let (health, seen) = watch::channel(mbushat::bus::health::Health::default());
         let (desk, health_seen) = (Desk::new(config, [commands], ask_reload), vec![seen]);
-        let channels =
-            Channels { happened, health: health_seen, desk, orders, link: link_events, clock_synced, reload };
+        let (level, log_level) = watch::channel("info".to_owned());
+        let channels = Channels {
+            happened,
+            health: health_seen,
+            desk,
+            orders,
+            link: link_events,
+            clock_synced,
+            log_level,
+            reload,
+        };
         let spool = Spool::open(&config.store, Instant::now()).expect("it is not in use");
         let task = OutboxTask::new(config.clone(), spool, channels);
         let status = task.watch();
         let who = Credentials { client_id: "counting".to_owned(), will_topic: "mbushat/bridge/state".to_owned() };
         let (outbox, link) =
             (tokio::spawn(task.run()), tokio::spawn(link::run(config.mqtt.clone(), who, for_link, from_link)));
-        let kept: Vec<Box<dyn std::any::Any>> =
-            vec![Box::new(clock), Box::new(reloads), Box::new(asked), Box::new(taken), Box::new(health)];
+        let kept: Vec<Box<dyn std::any::Any>> = vec![
+            Box::new(clock),
+            Box::new(reloads),
+            Box::new(asked),
+            Box::new(taken),
+            Box::new(health),
+            Box::new(level),
+        ];
         Self { events, status, outbox, link, _kept: kept }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::broker::{Folder, Subscriber, signal};
+use crate::broker::{Folder, Subscriber, publish, signal};
 use crate::tools::tool;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -93,6 +93,18 @@ fn its_meters_clocks_run_with_the_wall_clock() {
     let shown: jiff::civil::DateTime = state["date_time"].as_str().expect("a time").parse().expect("a time");
     let behind = jiff::Zoned::now().datetime().duration_since(shown);
     assert!((0..150).contains(&behind.as_secs()), "the last whole minute: {state}");
+}
+
+#[test]
+fn its_agent_starts_again_where_a_restart_is_asked_for() {
+    let demo = Demo::start();
+    let Some(subscriber) = Subscriber::new(demo.port, "mbushat/bridge/state") else { return };
+    demo.next("cold_water");
+    publish(demo.port, "mbushat/bridge/request/restart", "{}", false);
+    for state in ["offline", "online"] {
+        subscriber.wait_for(SOON, |message| message.payload == state).expect(state);
+    }
+    demo.next("cold_water");
 }
 
 #[test]

@@ -64,8 +64,11 @@ fn announcer(base: &str) -> Announcer {
     let own = AgentTopics {
         state: topics.bridge_state(),
         info: topics.bridge_info(),
+        event: topics.bridge_event(),
         scan: topics.request("scan"),
-        scanned: topics.response("scan"),
+        scanned: topics.bridge_scan(),
+        restart: topics.request("restart"),
+        log_level: topics.request("log_level"),
         power: topics.request("power"),
     };
     Announcer::new(&config, base, own)
@@ -103,6 +106,7 @@ fn document(name: &str, reading: &Reading, change: impl FnOnce(&mut MeterDevice<
         read_topic: &read,
         measurements: &reading.measurements,
         unnamed: 0,
+        said_low_power: false,
     };
     change(&mut device);
     announcer("mbushat").meter(&device)
@@ -160,6 +164,7 @@ fn ids_come_from_base_topic_identity_and_key_and_hold_no_other_character() {
         read_topic: "r",
         measurements: &reading.measurements,
         unnamed: 0,
+        said_low_power: false,
     };
     let house = announcer("mbushat/house7");
     assert_eq!(house.meter_id(&device("heat")), "mbushat_house7_12345678_KAM_1d_04");
@@ -191,7 +196,7 @@ fn a_meter_of_the_fixed_structure_is_known_by_its_number_and_nothing_is_made_up(
     assert_eq!(value["cmps"]["volume"]["uniq_id"], "mbushat_12345678_unknown_ff_07_volume");
     assert_eq!(value["cmps"]["volume"]["dev_cla"], "water");
     assert_eq!((&value["dev"]["sn"], &value["dev"]["mdl"]), (&"12345678".into(), &"Water".into()));
-    assert!(value["dev"].get("mf").is_none() && value["dev"].get("sw").is_none(), "{}", value["dev"]);
+    assert!(["mf", "sw", "mdl_id"].iter().all(|field| value["dev"].get(field).is_none()), "{}", value["dev"]);
 }
 
 #[test]
@@ -199,7 +204,7 @@ fn what_wakes_a_silent_meter_stays_usable_while_it_is_silent() {
     let value: Value = serde_json::from_str(&document("heat", &read(1, HEAT), |_| ()).payload).expect("JSON");
     let root: Vec<&str> = value["avty"].as_array().expect("a list").iter().filter_map(|a| a["t"].as_str()).collect();
     assert_eq!(root, ["mbushat/bridge/state", "mbushat/heat/availability"]);
-    for own in ["read-now", "last-read", "problem-status"] {
+    for own in ["read-now", "last-read", "problem-status", "meter-event"] {
         assert_eq!(value["cmps"][own]["avty"], serde_json::json!([{ "t": "mbushat/bridge/state" }]), "{own}");
     }
     assert_eq!(value["cmps"]["energy"]["avty"], Value::Null);
@@ -290,23 +295,71 @@ fn a_device_is_what_the_meter_says_then_its_profile_then_its_makers_name() {
     let dev = |records: &str, product: Option<&'static Product>| {
         let reading = read(0x1234_5678, (0x02, records));
         let value = as_written(&document("m", &reading, |device| device.product = product));
-        ["mf", "mdl", "sw", "hw"]
+        ["mf", "mdl", "mdl_id", "sw", "hw"]
             .map(|field| value["payload"]["dev"][field].as_str().unwrap_or("-").to_owned())
             .join(", ")
     };
     let product = Product { model: Some("B23".to_owned()), maker: Some("Janitza".to_owned()) };
     let product: &Product = Box::leak(Box::new(product));
     let energy = "04 03 01 00 00 00";
-    assert_eq!(dev(energy, None), "Kamstrup, Electricity, -, -");
-    assert_eq!(dev(energy, Some(product)), "Janitza, B23, -, -");
+    assert_eq!(dev(energy, None), "Kamstrup, Electricity, KAM1D02, -, -");
+    assert_eq!(dev(energy, Some(product)), "Janitza, B23, KAM1D02, -, -");
     // Acme, X1, firmware 2.1, hardware 3
     let says = "04 03 01 00 00 00 0D FD 0A 04 65 6D 63 41 0D FD 0C 02 31 58 0D FD 0E 03 31 2E 32 02 FD 0D 03 00";
-    assert_eq!(dev(says, Some(product)), "Acme, X1, 2.1, 3");
-    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, -, -", "a mere number");
+    assert_eq!(dev(says, Some(product)), "Acme, X1, KAM1D02, 2.1, 3");
+    assert_eq!(dev("04 03 01 00 00 00 02 FD 0C 05 00", Some(product)), "Janitza, B23, KAM1D02, -, -", "a mere number");
     let mut reading = read(0x1234_5678, (0x02, "0D FD 0C 02 31 58"));
     reading.measurements[0].quantity = Known::ManufacturerSpecific.into();
     let of_a_rule = as_written(&document("m", &reading, |_| ()));
     assert_eq!(of_a_rule["payload"]["dev"]["mdl"], "X1", "under a code of its own that a rule names so");
+}
+
+#[test]
+fn a_name_that_the_class_says_is_left_to_home_assistant_unless_two_have_it_or_a_rule_chose_it() {
+    let mut reading = read(0x1234_5678, HEAT);
+    let names = |reading: &Reading| {
+        let document = as_written(&document("heat", reading, |_| ()));
+        let name = |key: &str| {
+            document["payload"]["cmps"][key].get("name").map(|name| name.as_str().expect("text").to_owned())
+        };
+        ["energy", "volume_flow", "problem-status", "energy_storage_1"].map(name)
+    };
+    let storage = Some("Energy storage 1".to_owned());
+    assert_eq!(names(&reading), [None, None, None, storage.clone()]);
+    let energy = reading.measurements.iter().position(|measurement| measurement.key == "energy").expect("one");
+    reading.measurements[energy].presentation.title = Some("Energy".to_owned());
+    assert_eq!(names(&reading), [Some("Energy".to_owned()), None, None, storage.clone()], "as a rule says");
+    reading.measurements[energy].presentation.title = Some("Volume flow".to_owned());
+    let both = Some("Volume flow".to_owned());
+    assert_eq!(names(&reading), [both.clone(), both, None, storage], "two would have it");
+}
+
+#[test]
+fn what_has_no_class_has_an_icon_and_what_has_one_shows_that_of_its_class() {
+    for sent in [HEAT, ELECTRICITY, GAS, WATER, COST_ALLOCATOR] {
+        let document = as_written(&document("m", &read(1, sent), |_| ()));
+        for (key, component) in document["payload"]["cmps"].as_object().expect("components") {
+            assert_eq!(component.get("dev_cla").is_none(), component.get("ic").is_some(), "{key}: {component}");
+        }
+    }
+}
+
+#[test]
+fn a_problem_says_why_and_what_runs_on_a_battery_says_when_it_is_low() {
+    let components = |sent: (u8, &str), key: Option<&str>| {
+        let mut reading = read(0x1234_5678, sent);
+        key.into_iter().for_each(|key| reading.measurements[0].key = key.to_owned());
+        as_written(&document("m", &reading, |_| ()))["payload"]["cmps"].clone()
+    };
+    let heat = components(HEAT, None);
+    assert_eq!(heat["battery-status"]["dev_cla"], "battery");
+    assert_eq!(heat["problem-status"]["json_attr_t"], "mbushat/m/state");
+    let reasons = |components: &Value| components["problem-status"]["json_attr_tpl"].as_str().expect("one").to_owned();
+    assert!(reasons(&heat).contains("'error_flags': value_json['error_flags'] | default(none)"), "{heat}");
+    let electricity = components(ELECTRICITY, Some("alarm_flags"));
+    assert!(electricity.get("battery-status").is_none(), "it feeds itself");
+    assert!(reasons(&electricity).contains("'alarm_flags'"), "as its profile calls them");
+    assert!(!reasons(&components(GAS, None)).contains("flags"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::agent::{Agent, SOON};
-use crate::broker::{Broker, Subscriber, free_port, publish};
+use crate::broker::{Broker, Subscriber, free_port, publish, retained};
 use crate::gateway::Gateway;
 
 /// The answer to this request.
@@ -172,4 +172,76 @@ fn a_scan_outlives_a_reload_that_is_no_matter_of_its_bus_and_one_that_changes_it
     answered("given up: the configuration of this bus was changed");
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m2/reading").expect("the new meter is read");
     assert!(!agent.log().contains("does not end in time"), "{}", agent.log());
+}
+
+#[test]
+fn the_level_of_the_log_is_changed_until_the_next_start_and_said() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
+    let shows = |level: &str| {
+        let said = format!(r#""log_level":"{level}""#);
+        subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && m.payload.contains(&said)).expect(level);
+    };
+    let answered = asked(&broker, &subscriber, "log_level", r#"{"level":"wire","transaction":7}"#);
+    assert_eq!(answered.to_string(), r#"{"data":{},"error":null,"status":"ok","transaction":7}"#);
+    shows("wire");
+    assert!(!agent.log().contains("REQ_UD2"), "{}", agent.log());
+    asked(&broker, &subscriber, "read", r#"{"meter":"w_m1"}"#);
+    assert!(agent.log().contains("REQ_UD2"), "{}", agent.log());
+    asked(&broker, &subscriber, "log_level", r#"{"level":"off"}"#);
+    shows("off");
+    let lines = agent.log().lines().count();
+    asked(&broker, &subscriber, "read", r#"{"meter":"w_m1"}"#);
+    assert_eq!(agent.log().lines().count(), lines, "{}", agent.log());
+    let refused = asked(&broker, &subscriber, "log_level", r#"{"level":"loud","transaction":8}"#);
+    assert!(refused["status"] == "error" && refused["transaction"] == 8, "{refused}");
+    agent.restart();
+    shows("info");
+}
+
+#[test]
+fn a_restart_is_answered_then_the_agent_ends_so_that_it_is_started_again() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m1/reading").expect("it runs");
+    let answered = asked(&broker, &subscriber, "restart", r#"{"transaction":"r"}"#);
+    assert_eq!(answered.to_string(), r#"{"data":{},"error":null,"status":"ok","transaction":"r"}"#);
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/state" && m.payload == "offline").expect("after that");
+    assert_eq!(agent.wait().code(), Some(75), "not 0, which for some means that it was stopped: {}", agent.log());
+    agent.restart();
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/state" && m.payload == "online").expect("it is back");
+}
+
+#[test]
+fn a_scan_says_how_far_it_is_and_its_outcome_stays_for_who_comes_later() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/bridge/#") else { return };
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info").expect("it runs");
+    let info = |payload: &str| serde_json::from_str::<serde_json::Value>(payload).expect("JSON");
+    // who is not there costs the gateway's meters their time: a few seconds
+    gateway.meters().silent.extend(100..105);
+    publish(broker.port, "mbushat/bridge/request/scan", r#"{"bus":"w"}"#, false);
+    let (mut percents, mut answered) = (Vec::new(), false);
+    subscriber.wait_for(Duration::from_secs(120), |message| {
+        if message.topic == "mbushat/bridge/info" {
+            percents.extend(info(&message.payload)["buses"]["w"]["scan"]["percent"].as_u64());
+        }
+        answered |= message.topic == "mbushat/bridge/response/scan";
+        answered && message.topic == "mbushat/bridge/info" && message.payload.contains(r#""scan":null"#)
+    });
+    assert!(percents.iter().any(|percent| (1..100).contains(percent)), "{percents:?}");
+    assert!(percents.is_sorted(), "{percents:?}");
+    let last = || info(&retained(broker.port, "mbushat/bridge/scan").first().expect("it is retained").payload);
+    let last_scan = last();
+    assert_eq!((&last_scan["bus"], &last_scan["error"]), (&"w".into(), &serde_json::Value::Null));
+    assert!(last_scan["meters"].as_array().is_some_and(|meters| meters.len() > 50), "{last_scan}");
+    answer(&broker, &subscriber, "scan", r#"{"bus":"nowhere"}"#);
+    assert_eq!(last()["error"], "no such bus: nowhere; there is w");
 }

@@ -6,6 +6,18 @@ set -eu
 data=${DATA:-/data} own=${CONFIG:-/config}/mbushat.toml tree=${DEVICE_TREE:-/device-tree}
 here=$(dirname "$(readlink -f "$0")")
 die() { echo "mbushat: $*" >&2; exit 1; }
+# start ARGUMENT...: the agent, and again where it was asked to restart: exit code 75. The Supervisor starts an
+# add-on again only where its owner chose so. The signal to stop goes on to the agent.
+start() {
+  stop=
+  trap 'stop=1; kill -TERM "$agent"' TERM INT
+  while :; do
+    mbushat "$@" &
+    agent=$!
+    while wait "$agent" && code=0 || code=$?; kill -0 "$agent" 2>/dev/null; do :; done
+    [ "$code" = 75 ] && [ -z "$stop" ] || exit "$code"
+  done
+}
 # option NAME: whether it is set
 option() { jq -e --arg name "$1" '.[$name] // "" | . != ""' "$data/options.json" >/dev/null; }
 
@@ -15,7 +27,7 @@ option() { jq -e --arg name "$1" '.[$name] // "" | . != ""' "$data/options.json"
 
 if [ -e "$own" ]; then
   echo "mbushat: $own is used, the add-on's options are not" >&2
-  exec mbushat --config "$own" "$@"
+  start --config "$own" "$@"
 fi
 
 [ -e "$tree" ] || option port || option gateway ||
@@ -29,4 +41,4 @@ mqtt=$(wget -q -O - --header "Authorization: Bearer ${SUPERVISOR_TOKEN-}" "${SUP
 
 umask 077 # it holds a password
 jq --argjson mqtt "$mqtt" '{options: ., mqtt: $mqtt}' "$data/options.json" | jq -r -f "$here/render.jq" >"$data/mbushat.toml"
-exec mbushat --config "$data/mbushat.toml" "$@"
+start --config "$data/mbushat.toml" "$@"

@@ -157,13 +157,14 @@ async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_m
     let response = bus.ask(BusRequest::Scan(Scan::Primary)).await;
     let second = bus.ask(BusRequest::Scan(Scan::Primary)).await;
     assert_eq!(second.await, Err("this bus is being scanned already".to_owned()));
-    let mut times = Vec::new();
+    let (mut times, mut progress) = (Vec::new(), Vec::new());
     let found = loop {
         match bus.next().await {
             Happened::Read { readout, .. } => {
                 assert!(readout.frames.is_ok());
                 times.push(bus.started.elapsed().as_secs_f64());
             }
+            Happened::Scanning => progress.extend(bus.health.borrow().scan),
             Happened::Scanned { found } => break found,
             other => panic!("{other:?}"),
         }
@@ -172,6 +173,10 @@ async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_m
     assert_eq!(response.await, Ok(Answer::Found(found)));
     assert!(bus.started.elapsed() > Duration::from_secs(40) && times.len() >= 4, "{times:?}");
     assert!(times.windows(2).all(|two| (two[1] - two[0] - 10.0).abs() < 1.0), "{times:?}");
+    assert!(progress.iter().is_sorted_by_key(|scan| scan.percent), "{progress:?}");
+    let halfway = progress.iter().find(|scan| scan.percent == 50).expect("halfway");
+    assert_eq!((halfway.found, halfway.left.as_secs() / 10), (2, 7), "at least: {halfway:?}");
+    assert_eq!(bus.health.borrow().scan, None, "it is over");
     assert_eq!(bus.sends_of("a").await, 2, "a probe resets the meter it finds");
     bus.stop().await;
 }
@@ -249,7 +254,10 @@ async fn a_bus_without_power_answers_that_it_is_off() {
     let mut bus = Bench::powered(22, SETTLE, &at(5), &meter("a", 5, "1h", ""));
     bus.readout().await;
     let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    assert!(matches!(bus.next().await, Happened::Scanning));
+    assert!(bus.health.borrow().scan.is_some());
     assert!(bus.switch(false).await.is_ok());
+    assert_eq!(bus.health.borrow().scan, None);
     let why = Err("the bus is down: bus power was switched off".to_owned());
     assert_eq!(scan.await, why);
     assert_eq!(bus.read("a").await.await, why);

@@ -110,10 +110,12 @@ impl Running {
             probed = scan.probe(session, &self.task.bus) => probed?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
+        let progress = Some(scan.progress()).filter(|_| goes_on);
         // A probe resets the meter it finds.
         self.doubt();
+        self.task.health.send_modify(|health| health.scan = progress);
         let over = self.scan.take_if(|_| !goes_on);
-        let Some((scan, reply)) = over else { return Ok(()) };
+        let Some((scan, reply)) = over else { return Ok(self.emit(Happened::Scanning).await?) };
         let found = scan.found();
         tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;

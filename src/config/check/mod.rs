@@ -165,21 +165,23 @@ fn log(table: &Table, problems: &mut Vec<Problem>) -> Log {
     let expected = "\"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\" or \"wire\" (info and each frame), or a list such as \"info,mbushat::bus=debug\"";
     Log {
         level: keys
-            .parsed("level", expected, |text| (text == "wire" || is_filter(text)).then(|| text.to_owned()))
+            .parsed("level", expected, |text| is_log_level(text).then(|| text.to_owned()))
             .unwrap_or_else(|| "info".to_owned()),
         format: keys.word("format", &formats).unwrap_or(LogFormat::Text),
     }
 }
 
-/// A level, or several `target=level` and levels with commas between them.
-fn is_filter(text: &str) -> bool {
+/// Whether this is `wire`, a level, or several `target=level` and levels with commas between them.
+#[must_use]
+pub fn is_log_level(text: &str) -> bool {
     let path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
-    text.split(',').all(|part| {
+    let is_filter = |part: &str| {
         let (target, level) = part.split_once('=').unwrap_or(("all", part));
         !target.is_empty()
             && target.chars().all(path)
             && matches!(level, "error" | "warn" | "info" | "debug" | "trace" | "off")
-    })
+    };
+    text == "wire" || text.split(',').all(is_filter)
 }
 
 /// ` (did you mean `near`?)` for a name that does not exist, or the names there are.

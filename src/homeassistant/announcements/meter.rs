@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::class;
-use super::super::discovery::{Announced, Document};
+use super::super::discovery::{Announced, BATTERY, Document};
 use super::change::Outdated;
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
@@ -87,6 +87,8 @@ pub(super) struct Meter {
     pub(super) seen: Vec<Measurement>,
     /// How many of its values have no name.
     pub(super) unnamed: usize,
+    /// It said that its power is low.
+    pub(super) said_low_power: bool,
     /// It was read well since all this was made.
     pub(super) is_read: bool,
     /// In how many good readouts in a row each known key was missing.
@@ -110,6 +112,7 @@ impl Meter {
             other_rules: false,
             seen: Vec::new(),
             unnamed: 0,
+            said_low_power: false,
             is_read: false,
             missed: BTreeMap::new(),
             state: State::New { former },
@@ -169,6 +172,7 @@ impl Meter {
             First::Same => First::Other(former),
             known => known,
         };
+        self.said_low_power = false;
         self.forget_seen();
         self.leave();
         Some(former)
@@ -196,6 +200,12 @@ impl Meter {
     pub(super) fn is_product(&mut self, product: Option<&Product>) {
         self.stale |= self.product.as_ref() != product;
         self.product = product.cloned();
+    }
+
+    /// Whether it ever said so: its announcement remembers it.
+    pub(super) fn said_low_power(&self) -> bool {
+        let announced = matches!(&self.state, State::Announced { components, .. } if components.contains_key(BATTERY));
+        self.said_low_power || announced
     }
 
     /// Keeps what is measured, and counts what is missing.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Announcements, Change, MISSES};
+use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::{Measured, Measurement, sample};
 use crate::spool::Memo;
@@ -46,6 +47,26 @@ fn what_other_rules_no_longer_give_goes_at_the_first_readout_and_nothing_else_do
             assert_eq!(bench.component(0x11, "volume_2") == removed(), is_gone, "restart: {restart}, {rules}");
         }
     }
+}
+
+#[test]
+fn a_meter_that_once_said_that_its_power_is_low_keeps_its_battery_over_a_restart() {
+    let electricity = SecondaryAddress::parse("00000011KAM1D02").expect("an address");
+    let mut bench = Bench::new(&["flat"]);
+    let has_battery = |bench: &mut Bench, low: bool| {
+        bench.announcements.answered("flat", Some(electricity), NONE);
+        if low {
+            bench.announcements.says_low_power("flat");
+        }
+        bench.announcements.read("flat", &[sample::number("energy", Known::Energy, "1")], 0);
+        bench.carry_out();
+        bench.retained.values().any(|document| document.contains(r#""battery-status":{"p":"binary_sensor","uniq_id""#))
+    };
+    assert!(!has_battery(&mut bench, false), "it feeds itself");
+    assert!(has_battery(&mut bench, true));
+    assert!(has_battery(&mut bench, false));
+    bench.restart(&["flat"]);
+    assert!(has_battery(&mut bench, false));
 }
 
 #[test]

@@ -43,12 +43,19 @@ pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String) -> D
         name: device_name(meter.name, meter.title),
         mf: maker.or_else(|| known.map(|i| code(i.manufacturer()))),
         mdl: model.or_else(|| medium.map(|medium| name::title(medium::name(medium)))),
+        mdl_id: known.map(model_id),
         sw: said(meter, Known::FirmwareVersion).or_else(|| said(meter, Known::SoftwareVersion)),
         hw: said(meter, Known::HardwareVersion),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         sa: meter.area.map(str::to_owned),
         via_device: Some(bridge),
     }
+}
+
+/// What tells models apart on the wire, as it stands in a secondary address: `KAM1D04`. The version byte is no
+/// firmware: makers give a new one to a new model.
+fn model_id(identity: SecondaryAddress) -> String {
+    format!("{}{:02X}{:02X}", identity.manufacturer(), identity.version(), identity.medium())
 }
 
 /// A text that the meter says of itself, under the standard's code or one of its own that a rule names so.

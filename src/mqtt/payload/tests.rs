@@ -1,6 +1,7 @@
 //! The shapes byte by byte.
 
 use super::*;
+use crate::homeassistant::event::{OF_AGENT, OF_METER};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::measure::profile::Presentation;
@@ -174,4 +175,39 @@ fn the_newest_values_are_those_of_the_state_and_have_units_once_they_were_read()
     for strange in ["", "[]", "{}", r#"{"seq":1,"read_at":"2026-11-22T19:15:00Z","status":7}"#] {
         assert!(newest_of_state(strange).is_none(), "{strange}");
     }
+}
+
+#[test]
+fn home_assistant_is_told_every_type_of_event_there_is() {
+    let (meter, key, bus, text) = (String::new(), String::new(), String::new(), String::new());
+    let (from, to, unit) = (Number(Decimal::new(1, 0)), Number(Decimal::new(2, 0)), "m³");
+    let all = [
+        Event::MeterFound { bus: bus.clone(), address: text.clone() },
+        Event::MeterSilent { meter: meter.clone(), error: text.clone() },
+        Event::MeterBack { meter: meter.clone() },
+        Event::MeterReplaced { meter: meter.clone(), from: text.clone(), to: text.clone() },
+        Event::CounterFell { meter: meter.clone(), key: key.clone(), from, to, unit },
+        Event::CounterLeapt { meter: meter.clone(), key: key.clone(), from, to, unit },
+        Event::CounterFault { meter, key, last: from, read: to, unit },
+        Event::BusDown { bus: bus.clone(), error: text },
+        Event::BusUp { bus },
+        Event::UncleanStart { from: 1, to: 2 },
+        Event::ReadingsDropped { count: 1, from: 1, to: 1 },
+    ];
+    let mut types: Vec<&str> = Vec::new();
+    for event in &all {
+        // one that is new does not compile here: it belongs in the list above
+        let of_meter = match event {
+            Event::MeterSilent { .. } | Event::MeterBack { .. } | Event::MeterReplaced { .. } => true,
+            Event::CounterFell { .. } | Event::CounterLeapt { .. } | Event::CounterFault { .. } => true,
+            Event::MeterFound { .. } | Event::BusDown { .. } | Event::BusUp { .. } => false,
+            Event::UncleanStart { .. } | Event::ReadingsDropped { .. } => false,
+        };
+        let json: serde_json::Value = serde_json::to_value(event).expect("JSON");
+        let listed: &[&str] = if of_meter { &OF_METER } else { &OF_AGENT };
+        let name = listed.iter().find(|name| json["event"] == **name);
+        types.push(name.unwrap_or_else(|| panic!("not listed: {json}")));
+        assert_eq!(json.get("meter").is_some(), of_meter, "{json}");
+    }
+    assert!(OF_METER.iter().chain(&OF_AGENT).all(|name| types.contains(name)), "listed, but never sent");
 }

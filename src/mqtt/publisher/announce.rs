@@ -62,8 +62,11 @@ pub(super) fn announcer(config: &Config, topics: &Topics) -> Option<Announcer> {
     let own = AgentTopics {
         state: topics.bridge_state(),
         info: topics.bridge_info(),
+        event: topics.bridge_event(),
         scan: topics.request("scan"),
-        scanned: topics.response("scan"),
+        scanned: topics.bridge_scan(),
+        restart: topics.request("restart"),
+        log_level: topics.request("log_level"),
         power: topics.request("power"),
     };
     config.homeassistant.enabled.then(|| Announcer::new(&config.homeassistant, topics.base(), own))

@@ -245,7 +245,7 @@ fn another_meter_after_a_restart_is_another_device_with_entity_ids_of_its_own() 
         assert_eq!(component(&after, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
         let replaced = sent.iter().any(|(_, text)| text.starts_with(r#"{"event":"meter_replaced","meter":"gas""#));
         assert_eq!(replaced, !store_is_lost, "whom it replaces only the store knows");
-        let fell = sent.iter().any(|(_, text)| text.contains("counter_fell"));
+        let fell = sent.iter().any(|(_, text)| text.contains(r#""event":"counter_fell""#));
         assert!(!fell, "another meter's total is not a fall");
         stop(after);
         // and remains one
@@ -385,4 +385,21 @@ fn another_identity_is_believed_the_second_time_in_a_row() {
     assert_eq!(answers(&[0x1003, 0x1005, 0x1001]), ["read again", "failed", "taken"], "it does not go on forever");
     assert_eq!(answers(&[0x1003, 0x1003, 0x1003]), ["read again", "taken", "taken"]);
     assert!(document(&publisher, Class::Announcement, &topic(0x1003)).is_object());
+}
+
+#[test]
+fn an_electricity_meter_gets_a_battery_when_it_says_that_its_power_is_low() {
+    let place = Place::new("low-power");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    let topic = "homeassistant/device/mbushat/mbushat_00000001_KAM_1d_02/config";
+    for (status, has) in [(0x00_u8, false), (0x08, false), (0x04, true), (0x00, true)] {
+        let mut readout = answer("gas", 1, VOLUME);
+        let frame = &mut readout.frames.as_mut().expect("telegrams")[0];
+        (frame[14], frame[16]) = (0x02, status);
+        let end = frame.len() - 2;
+        frame[end] = frame[4..end].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        assert!(matches!(publisher.readout(readout, None), Outcome::Taken(_)), "{status:02x}");
+        let battery = &document(&publisher, Class::Announcement, topic)["cmps"]["battery-status"];
+        assert_eq!(battery["dev_cla"] == "battery", has, "{status:02x}: {battery}");
+    }
 }

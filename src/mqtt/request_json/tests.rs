@@ -21,7 +21,12 @@ fn each_verb_is_read_with_its_fields() {
     assert_eq!(asked("scan", " "), on_bus(None, BusRequest::Scan(Scan::Primary)));
     let masked = BusRequest::Scan(Scan::Secondary(secondary("3013????")));
     assert_eq!(asked("scan", r#"{"secondary":"3013????"}"#), on_bus(None, masked));
-    assert_eq!(asked("reload", ""), Ok(Request::Reload));
+    assert_eq!(asked("reload", ""), Ok(Request::Agent(AgentRequest::Reload)));
+    assert_eq!(asked("restart", "{}"), Ok(Request::Agent(AgentRequest::Restart)));
+    for level in ["debug", "wire", "info,mbushat::bus=debug"] {
+        let wanted = Request::Agent(AgentRequest::LogLevel(level.to_owned()));
+        assert_eq!(asked("log_level", &format!(r#"{{"level":"{level}"}}"#)), Ok(wanted));
+    }
 }
 
 #[test]
@@ -54,6 +59,12 @@ fn a_request_that_makes_no_sense_is_answered_with_why_and_its_transaction() {
             "both \"meter\" and \"address\" are set, expected one",
         ),
         ("power", r#"{"on":"no","transaction":7}"#, r#""on" is "no", expected true or false"#),
+        (
+            "log_level",
+            r#"{"transaction":7,"level":"loud"}"#,
+            r#""level" is "loud", expected a level such as "debug" or "wire""#,
+        ),
+        ("log_level", r#"{"transaction":7}"#, "say which \"level\", such as \"debug\""),
         ("power", r#"{"transaction":7}"#, "say \"on\": true or false"),
         ("scan", r#"{"transaction":7,"bus":{}}"#, r#""bus" is {}, expected a text in quotes"#),
         (
@@ -61,7 +72,11 @@ fn a_request_that_makes_no_sense_is_answered_with_why_and_its_transaction() {
             r#"{"transaction":7,"secondary":"all"}"#,
             r#""secondary" is "all", expected a mask such as "3013????""#,
         ),
-        ("format", r#"{"transaction":7}"#, "no such request; there are read, scan, power, reload and resend"),
+        (
+            "format",
+            r#"{"transaction":7}"#,
+            "no such request; there are read, scan, power, reload, resend, restart and log_level",
+        ),
     ] {
         let (request, transaction) = request(verb, bad.as_bytes());
         assert_eq!(request.expect_err(bad), why);

@@ -76,6 +76,10 @@ impl OutboxTask {
             tracing::debug!("a request is answered with: {why}");
         }
         let Some(Respond { verb, transaction }) = respond else { return };
+        self.display.hurry();
+        if let (Err(why), "scan") = (outcome, verb.as_str()) {
+            self.publisher.set_last_scan(None, Err(why));
+        }
         let response = request_json::response(outcome, transaction.as_deref());
         self.publisher.outbox.note(self.publisher.topics.response(&verb), response.into());
     }
@@ -101,6 +105,7 @@ impl OutboxTask {
 
     /// A scan is over: of meters that are not configured everyone hears.
     pub(super) fn scanned(&mut self, bus: usize, found: &[Found]) {
+        self.publisher.set_last_scan(Some(bus), Ok(found));
         for address in self.publisher.unconfigured(bus, found) {
             let Some(name) = self.publisher.config.buses.get(bus).map(|bus| bus.name.clone()) else { continue };
             self.publisher.tell(&Event::MeterFound { bus: name, address });

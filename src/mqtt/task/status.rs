@@ -12,10 +12,12 @@ use super::super::payload;
 use super::OutboxTask;
 use crate::bus::health::Health;
 use crate::config::Bus;
-use crate::status::{AgentStatus, BusStatus, Status};
+use crate::status::{AgentStatus, BusStatus, ScanStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
+/// Or so soon after the last time, where something happened that is not to wait so long.
+const INFO_SOON: Duration = Duration::from_secs(2);
 /// Whoever watches sees what happened at the latest after this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -23,7 +25,8 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Display {
     started: Instant,
-    /// When `bridge/info` is due.
+    /// When `bridge/info` was made last, and when it is due.
+    informed: Instant,
     info_at: Instant,
     /// When those who watch are to see what happened.
     show_at: Option<Instant>,
@@ -32,7 +35,7 @@ pub(super) struct Display {
 
 impl Display {
     pub(super) fn new(now: Instant) -> Self {
-        Self { started: now, info_at: now, show_at: None, watched: watch::Sender::default() }
+        Self { started: now, informed: now, info_at: now, show_at: None, watched: watch::Sender::default() }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Status> {
@@ -44,6 +47,11 @@ impl Display {
         if self.watched.receiver_count() > 0 {
             self.show_at.get_or_insert(now + SHOWN_WITHIN);
         }
+    }
+
+    /// Something happened that `bridge/info` says and people wait for.
+    pub(super) fn hurry(&mut self) {
+        self.info_at = self.info_at.min(self.informed + INFO_SOON);
     }
 
     /// When [`OutboxTask::show`] has something to do.
@@ -60,7 +68,7 @@ impl OutboxTask {
         }
         let agent = self.agent_status(now);
         if now >= self.display.info_at {
-            self.display.info_at = now + INFO_EVERY;
+            (self.display.informed, self.display.info_at) = (now, now + INFO_EVERY);
             let (topic, info) = (self.publisher.topics.bridge_info(), payload::json(&agent));
             self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
         }
@@ -78,6 +86,7 @@ impl OutboxTask {
             version: env!("CARGO_PKG_VERSION"),
             agent: self.publisher.topics.base().to_owned(),
             epoch: self.publisher.spool.epoch().to_owned(),
+            log_level: self.channels.log_level.borrow().clone(),
             uptime_s: now.duration_since(self.display.started).as_secs(),
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
@@ -100,6 +109,11 @@ fn bus_status(bus: &Bus, health: &Health) -> BusStatus {
         load: percent(u64::from(health.load_permille)),
         line_losses: health.line_losses,
         last_error: health.last_error.clone(),
+        scan: health.scan.map(|scan| ScanStatus {
+            percent: scan.percent,
+            seconds_left: scan.left.as_secs(),
+            found: scan.found,
+        }),
     }
 }
 

@@ -191,8 +191,11 @@ pub(super) fn announcer_at(prefix: &str) -> Announcer {
     let topics = AgentTopics {
         state: of("state"),
         info: of("info"),
+        event: of("event"),
         scan: of("request/scan"),
-        scanned: of("response/scan"),
+        scanned: of("scan"),
+        restart: of("request/restart"),
+        log_level: of("request/log_level"),
         power: of("request/power"),
     };
     Announcer::new(&config, "mbushat", topics)

@@ -116,9 +116,9 @@ impl Agent {
         let mut buses = Buses::new(&config, events);
         let (health, desk) = (buses.health(), buses.desk(&config, ask_reload.clone()));
         let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, reload };
-        let task = OutboxTask::new(config.clone(), spool, channels);
-        buses.start(&config, &task.last_good());
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
+        let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
+        buses.start(&config, &task.last_good());
         Self {
             config,
             file,

@@ -50,7 +50,7 @@
 //! | [`status`] | the snapshot type | - | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
 //! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `spool`, `system` | `mbus` |
-//! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `system` | `println!` |
+//! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
 //!

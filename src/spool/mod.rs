@@ -69,6 +69,9 @@ pub struct Entry {
     pub payload: String,
 }
 
+/// The name of memos about the agent itself.
+pub const AGENT: &str = "agent";
+
 /// What is remembered over a restart, each under a name without spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Memo {
@@ -92,10 +95,12 @@ pub enum Memo {
     Names,
     /// What the published rises of a total were, by [`memo::MeterKey`]: [`Rises`](crate::measure::total::Rises).
     Rises,
+    /// Who this agent is for others of its base topic: 16 hex digits, under [`AGENT`].
+    Instance,
 }
 
 impl Memo {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -105,6 +110,7 @@ impl Memo {
         Self::Formats,
         Self::Names,
         Self::Rises,
+        Self::Instance,
     ];
 
     fn name(self) -> &'static str {
@@ -118,6 +124,7 @@ impl Memo {
             Self::Formats => "formats",
             Self::Names => "names",
             Self::Rises => "rises",
+            Self::Instance => "instance",
         }
     }
 

@@ -38,6 +38,7 @@ mod demo; // as a stranger starts it
 mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it
 mod requests; // read, scan, power, reload over MQTT
+mod two_agents; // under one base topic, with one client id
 
 // The command line: messages, streams, exit codes.
 mod bus_commands; // hat, read, simulate

@@ -29,7 +29,13 @@ impl Announcements {
                     let Some(farewell) = memo::Farewell::parse(text) else { continue };
                     all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
                 }
-                Memo::State | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names | Memo::Rises => {}
+                Memo::State
+                | Memo::Unit
+                | Memo::Replies
+                | Memo::Formats
+                | Memo::Names
+                | Memo::Rises
+                | Memo::Instance => {}
             }
         }
         all

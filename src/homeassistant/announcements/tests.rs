@@ -1,6 +1,7 @@
 //! The announcements against an imagined broker, store and Home Assistant.
 
 mod bench;
+mod hold;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};

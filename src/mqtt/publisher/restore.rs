@@ -138,16 +138,17 @@ impl Publisher {
         }
     }
 
-    /// Publishes everything under the base topic of the configuration, if it is another one.
-    pub(in crate::mqtt) fn follow_base_topic(&mut self) {
+    /// Publishes everything under the base topic of the configuration, if it is another one. Whether it is.
+    pub(in crate::mqtt) fn follow_base_topic(&mut self) -> bool {
         if self.topics.base() == self.config.mqtt.base_topic {
-            return;
+            return false;
         }
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.outbox.forget_documents();
         self.restore_states();
         self.configure_announcements();
         self.set_presence();
+        true
     }
 
     /// Takes a meter that is no longer configured back from the broker.

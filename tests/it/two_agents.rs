@@ -12,14 +12,17 @@ use crate::scripted::scripted;
 
 /// An agent that reads one simulated meter of this id every second; `mqtt` are more lines of `[mqtt]`.
 fn agent(port: u16, folder: &Folder, mqtt: &str, meter: &str, id: &str) -> Agent {
+    Agent::start(port, &configuration(folder, mqtt, meter, id))
+}
+
+fn configuration(folder: &Folder, mqtt: &str, meter: &str, id: &str) -> String {
     let bus = format!("baud = 9600\n[[meter]]\nmodel = \"cold_water\"\naddress = 1\nid = \"{id}\"\n");
     let wire = folder.write(&format!("{id}.toml"), &bus);
-    let rest = format!(
+    format!(
         "{mqtt}[[bus]]\nname = \"b\"\nbaud = 9600\nport = \"sim:{}\"\n[[meter]]\nname = \"{meter}\"\naddress = 1\n\
          interval = \"1s\"\n",
         wire.display()
-    );
-    Agent::start(port, &rest)
+    )
 }
 
 /// How often its log says this; what is logged may be a moment behind.
@@ -127,5 +130,10 @@ fn a_broker_that_says_twice_that_the_client_id_is_taken_is_given_another_one() {
     let another = id();
     assert!(another.strip_prefix("same-").is_some_and(|digits| digits.len() == 6), "{another}");
     assert_eq!(id(), another, "and it keeps that");
+    agent.configure(port, &configuration(&folder, "client_id = \"same\"\nprotocol = 5\n", "water", "11111111"));
+    agent.hangup();
+    until("it is reloaded", || said(&agent, "reloaded") == 1);
+    _ = ids.try_iter().count();
+    assert_eq!(id(), another, "until its next start");
     assert_eq!(said(&agent, "it connects as same-"), 1, "{}", agent.log());
 }

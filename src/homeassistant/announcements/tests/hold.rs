@@ -46,6 +46,9 @@ fn what_the_store_remembers_as_its_own_is_taken_back_at_once() {
     assert!(bench.retained.contains_key(&topic(0x11)), "water may be the same meter under another name");
     bench.read("water", 0x33, NONE, &["volume"]);
     assert!(!bench.retained.contains_key(&topic(0x11)), "{:?}", bench.retained.keys());
+    bench.announcements.hold_back(false);
+    let again = Change::NotConfigured { topic: topic(0x11) };
+    assert!(!bench.announcements.changes().contains(&again), "Home Assistant warns of a second time");
 }
 
 #[test]
@@ -53,8 +56,8 @@ fn what_was_found_under_an_old_base_topic_is_forgotten_and_not_taken_back() {
     let mut bench = Bench::new(&["gas"]);
     bench.retained = others();
     hold_back_and_connect(&mut bench);
-    bench.announcements.configure(None, &[], configured(&["gas"]));
-    bench.announcements.configure(Some(announcer()), &[], configured(&["gas"]));
+    bench.announcements.configure(None, &[], configured(&[]));
+    bench.announcements.configure(Some(announcer()), &[], configured(&[]));
     bench.announcements.hold_back(false);
     bench.carry_out();
     assert!(bench.retained.contains_key(&topic(0x33)), "{:?}", bench.retained.keys());

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn another_agent_is_told_once_and_once_that_it_is_gone() {
+    fn another_agent_is_reported_once_and_so_is_its_end() {
         let start = Instant::now();
         let mut agent = OtherAgent::new(OWN);
         agent.up(start);

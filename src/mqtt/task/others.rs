@@ -75,7 +75,7 @@ impl OutboxTask {
                 tracing::warn!(
                     instance,
                     "another agent publishes below the base_topic {base}, too; give each agent its own base_topic in \
-                     [mqtt]; until then what may be the other's is not taken back"
+                     [mqtt]; until then, nothing that may be the other's is taken back"
                 );
                 Some(instance)
             }

@@ -10,7 +10,7 @@ fn others() -> BTreeMap<String, String> {
     other.retained
 }
 
-/// Told to hold back before it finds what is on the broker.
+/// It holds back before it finds what is on the broker.
 fn hold_back_and_connect(bench: &mut Bench) {
     bench.announcements.hold_back(true);
     bench.connect();

@@ -128,9 +128,9 @@ impl Agent {
         let (health, desk) = (buses.health(), buses.desk(&config, ask.clone()));
         let log_level = log.watch();
         let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, log_level, reload };
-        let task = OutboxTask::new(config.clone(), spool, channels);
-        buses.start(&config, &task.last_good());
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
+        let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
+        buses.start(&config, &task.last_good());
         Self {
             config,
             file,

@@ -50,7 +50,7 @@
 //! | [`status`] | the snapshot type | - | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
 //! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `spool`, `system` | `mbus` |
-//! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `system` | `println!` |
+//! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
 //!
@@ -81,6 +81,8 @@
 //! - Each failure is logged once, by the task that decides its fate.
 //! - A reading is in the spool until the broker's PUBACK, and sent again from there; its number never
 //!   stands for another reading, whatever happened to the process, the disk or the clock.
+//! - What may be another agent's is left alone: on the broker, an agent takes back only what its store
+//!   remembers, until it is known that no other one lives under its base topic (`mqtt::other_agent`).
 //!
 //! # Deliberately absent
 //!

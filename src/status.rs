@@ -20,17 +20,23 @@ pub struct Status {
     pub meters: BTreeMap<String, MeterStatus>,
 }
 
-/// The agent itself: this is `bridge/info`.
+/// The agent itself: most of `bridge/info`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AgentStatus {
     /// Of this program.
     pub version: &'static str,
     /// Its base topic.
     pub agent: String,
+    /// Who it is, whatever its base topic: 16 hex digits.
+    pub instance: String,
+    /// Another agent that publishes below the same base topic.
+    pub other_agent: Option<String>,
     /// To what the number of the next reading belongs.
     pub epoch: String,
     /// What the log shows: a level, or a list of levels.
     pub log_level: String,
+    /// A hash of its configuration.
+    pub config: String,
     /// Seconds since the agent started.
     pub uptime_s: u64,
     /// Readings in the store; the same as [`Readings::waiting`].

@@ -13,6 +13,7 @@ mod profiles;
 mod load;
 mod turn;
 mod changes;
+mod fingerprint;
 pub mod simulation;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 
 pub use changes::{Change, Changes, NeedsRestart, changes};
 pub use check::{bus_at, is_log_level};
+pub use fingerprint::fingerprint;
 pub use load::{LoadError, load};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::finding::{Finding, Report};
 use super::root::Root;
-use super::{Patient, selected};
+use super::{Patient, others, selected};
 use crate::config::{Config, Mqtt, PasswordSource};
 use crate::homeassistant::discovery::agent_id;
 use crate::mqtt::link::probe::{Questions, Receipt, Visit, visit};
@@ -55,6 +55,7 @@ pub(super) async fn examine(config: &Config, patient: &Patient, report: Report<'
                 report(home_assistant(config, &visit));
             }
             report(agent(config, patient, &topics, &visit));
+            others::examine(config, root, &topics, &visit).into_iter().for_each(&mut *report);
             visit.retained.get(&topics.bridge_state()).is_some_and(|state| state == ONLINE.as_bytes())
         }
     }
@@ -67,7 +68,7 @@ pub(super) async fn examine(config: &Config, patient: &Patient, report: Report<'
 fn questions(config: &Config, topics: &Topics) -> Questions {
     let announced = &config.homeassistant;
     let id = agent_id(topics.base());
-    let mut retained = vec![topics.bridge_state()];
+    let mut retained = vec![topics.bridge_state(), topics.bridge_info()];
     retained.extend(config.meters.iter().map(|meter| topics.availability(&meter.name)));
     if announced.enabled {
         retained.push(announced.status_topic.clone());

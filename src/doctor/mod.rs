@@ -16,6 +16,7 @@ mod broker;
 mod clock;
 mod finding;
 mod meter;
+mod others;
 mod pi;
 mod port;
 mod root;

@@ -49,6 +49,8 @@ pub struct Announcements {
     /// Memos of meters that are not configured, by name, with the topics that must be settled first.
     forgetting: BTreeMap<String, BTreeSet<String>>,
     farewells: Farewells,
+    /// `Some`: what may be another agent's is left alone. What was found meanwhile waits here, by topic.
+    put_off: Option<BTreeMap<String, Announced>>,
     changes: Vec<Change>,
 }
 
@@ -154,6 +156,27 @@ impl Announcements {
         let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
             return;
         };
+        let is_ours = self.held.contains_key(topic) || is_announced(&self.meters, topic);
+        match &mut self.put_off {
+            Some(put_off) if !is_ours && !self.leaving.contains(topic) => {
+                _ = put_off.insert(topic.to_owned(), announced)
+            }
+            _ => self.found_document(topic, announced),
+        }
+    }
+
+    /// Whether to leave alone what the store does not know and may be another agent's.
+    pub fn hold_back(&mut self, hold: bool) {
+        if hold {
+            self.put_off.get_or_insert_default();
+            return;
+        }
+        for (topic, announced) in self.put_off.take().into_iter().flatten() {
+            self.found_document(&topic, announced);
+        }
+    }
+
+    fn found_document(&mut self, topic: &str, announced: Announced) {
         let Some(state_topic) = announced.state_topic.clone() else {
             announced.components.into_iter().for_each(|(id, c)| _ = self.agent_components.entry(id).or_insert(c));
             return self.announce_agent();
@@ -270,7 +293,11 @@ impl Announcements {
         if !meter.is_read {
             return;
         }
-        let replaced = meter.learn_from_former();
+        let state_topic = Some(meter.configured.state_topic.clone());
+        let put_off = self.put_off.iter().flatten().map(|(_, found)| found);
+        let mut put_off = put_off.filter(|found| found.state_topic == state_topic).peekable();
+        let is_known_on_the_broker = put_off.peek().is_some();
+        let replaced = meter.learn_from_former(put_off);
         let device = device(name, meter, shares_identity);
         let topic = announcer.topic(&announcer.meter_id(&device));
         let is_there = meter.topic() == Some(&topic);
@@ -278,9 +305,10 @@ impl Announcements {
             return;
         }
         let (document, by_name) = (announcer.meter(&device), device.is_known_by_name());
-        let outdated = meter.outdated(&document);
+        let outdated = meter.outdated(&document, is_known_on_the_broker);
         let former = meter.move_to(&topic);
-        let known = self.held.remove(&topic).or(self.taken_from_others(name, &topic));
+        let found = self.put_off.as_mut().and_then(|put_off| put_off.remove(&topic));
+        let known = self.held.remove(&topic).or(self.taken_from_others(name, &topic)).or(found);
         let Some(meter) = self.meters.get_mut(name) else { return };
         if let Some(known) = known {
             meter.find(&topic, known);
@@ -388,6 +416,7 @@ impl Announcements {
             former.for_each(|topic| _ = (forgetting.insert(topic.clone()), topics.insert(topic)));
         }
         topics.iter().for_each(|topic| self.clear(topic));
+        self.put_off.iter_mut().for_each(BTreeMap::clear);
         self.agent_components.clear();
         if let Some(topic) = self.agent_topic.take() {
             self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());

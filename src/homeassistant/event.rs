@@ -9,8 +9,8 @@ use super::document::Component;
 pub const OF_METER: [&str; 6] =
     ["meter_silent", "meter_back", "meter_replaced", "counter_fell", "counter_leapt", "counter_fault"];
 /// Events of the agent: all others, and the one that a meter's own entity does not hear because it is made just then.
-pub const OF_AGENT: [&str; 6] =
-    ["meter_found", "meter_replaced", "bus_down", "bus_up", "unclean_start", "readings_dropped"];
+pub const OF_AGENT: [&str; 7] =
+    ["meter_found", "meter_replaced", "bus_down", "bus_up", "unclean_start", "readings_dropped", "other_agent"];
 
 /// The entity of these events, of the meter of this name alone where there is one.
 pub(super) fn component<'a>(topic: &'a str, types: &'static [&'static str], meter: Option<&str>) -> Component<'a> {

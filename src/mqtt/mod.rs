@@ -4,6 +4,8 @@
 pub mod topic;
 pub mod payload;
 mod presence;
+mod other_agent;
+mod namesake;
 pub mod outbox;
 mod publisher;
 mod last_scan;

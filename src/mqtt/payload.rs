@@ -185,6 +185,8 @@ pub enum Event {
     BusUp { bus: String },
     /// `seq` numbers from..=to may never have been used: the last stop was not clean.
     UncleanStart { from: u64, to: u64 },
+    /// Another agent publishes below the same base topic; `null`: it does so no longer.
+    OtherAgent { instance: Option<String> },
     /// The store was full: these oldest readings were dropped unsent.
     ReadingsDropped { count: u64, from: u64, to: u64 },
 }

@@ -302,7 +302,8 @@ impl Publisher {
         let homeassistant = Some(&self.config.homeassistant).filter(|h| h.enabled);
         let status = homeassistant.map(|h| h.status_topic.clone());
         let announcements = self.announcements.filter();
-        self.topics.command_filters().into_iter().chain(status).chain(announcements).collect()
+        let own = [self.topics.bridge_info(), self.topics.bridge_state()];
+        self.topics.command_filters().into_iter().chain(own).chain(status).chain(announcements).collect()
     }
 
     /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.

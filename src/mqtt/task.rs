@@ -8,6 +8,7 @@
 
 mod goodbye;
 mod messages;
+mod others;
 mod status;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
 use super::link::{Credentials, Fault, LinkCommand, LinkEvent, Version};
+use super::namesake::Namesake;
+use super::other_agent::OtherAgent;
 use super::outbox::{Next, Verdict};
 use super::publisher::Publisher;
 use super::publisher::delivery::Offer;
@@ -86,6 +89,10 @@ pub struct OutboxTask {
     /// Requests over MQTT without a response yet.
     waiting: Vec<Waiting>,
     connection: Option<u64>,
+    /// Who it connects as.
+    who: Credentials,
+    other: OtherAgent,
+    namesake: Namesake,
     /// Why there is no connection, each reason once: logged already.
     faults: Vec<Fault>,
     /// What the blocking pool does for the spool.
@@ -100,16 +107,19 @@ pub struct OutboxTask {
 impl OutboxTask {
     /// With everything that the store knows already set to be published.
     #[must_use]
-    pub fn new(config: Config, spool: Spool, channels: Channels) -> Self {
+    pub fn new(config: Config, spool: Spool, who: Credentials, channels: Channels) -> Self {
         let now = Instant::now();
         Self {
+            other: OtherAgent::new(spool.instance()),
+            namesake: Namesake::default(),
+            display: Display::new(&config, now),
             publisher: Publisher::new(config, spool, now),
+            who,
             channels,
             waiting: Vec::new(),
             connection: None,
             faults: Vec::new(),
             disk_work: None,
-            display: Display::new(now),
             reconnect: None,
             look_further: false,
         }
@@ -132,6 +142,7 @@ impl OutboxTask {
         loop {
             self.store();
             self.confirm();
+            self.look_around();
             self.pump();
             let wake = self.wake_at();
             tokio::select! {
@@ -156,7 +167,8 @@ impl OutboxTask {
         }
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
-        let publisher = [self.publisher.confirm_at(), self.publisher.wake_at()].into_iter().flatten();
+        let publisher = [self.publisher.confirm_at(), self.publisher.wake_at(), self.other.wake_at(Instant::now())];
+        let publisher = publisher.into_iter().flatten();
         let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect).chain(publisher);
         wakes.fold(self.display.wake_at(), Instant::min)
     }
@@ -203,9 +215,12 @@ impl OutboxTask {
             Reload::Config { config, health, desk, reconnect, reply } => {
                 // What an exchanged bus task sent last belongs to the old configuration.
                 self.catch_up();
+                self.display.configured(&config);
                 self.publisher.reconfigure(*config);
                 (self.channels.health, self.channels.desk) = (health, desk);
-                self.reconnect = reconnect.map(|who| (who, Instant::now() + GOODBYE_WITHIN));
+                if let Some(who) = reconnect {
+                    self.reconnect = Some((self.connect_as(who), Instant::now() + GOODBYE_WITHIN));
+                }
                 _ = reply.send(self.publisher.last_good());
             }
         }
@@ -220,7 +235,9 @@ impl OutboxTask {
         let Ok(permit) = self.channels.orders.try_reserve() else { return };
         if let Some((who, _)) = self.reconnect.take() {
             permit.send(LinkCommand::Reconnect { config: Box::new(self.publisher.config.mqtt.clone()), who });
-            self.publisher.follow_base_topic();
+            if self.publisher.follow_base_topic() {
+                self.other = OtherAgent::new(self.publisher.spool.instance());
+            }
         }
     }
 
@@ -274,10 +291,13 @@ impl OutboxTask {
         self.faults.clear();
         self.connection = Some(connection);
         self.publisher.up();
+        self.other.up(self.publisher.now);
+        self.display.info_now(self.publisher.now);
     }
 
     fn down(&mut self, fault: Fault) {
-        self.connection = None;
+        self.ended(&fault);
+        let was_up = self.connection.take().is_some();
         self.publisher.go_offline();
         let by_the_broker = fault.may_be_about_a_message();
         if let Some(verdict) = self.publisher.outbox.down(by_the_broker, Instant::now()) {
@@ -285,7 +305,10 @@ impl OutboxTask {
         }
         if !self.faults.contains(&fault) && self.faults.len() < FAULTS {
             let mqtt = &self.publisher.config.mqtt;
-            tracing::warn!("the broker {}:{} {fault}", mqtt.host, mqtt.port);
+            let words = fault.to_string();
+            // who was let in has the right port
+            let words = words.split("; if").next().filter(|_| was_up).unwrap_or(&words);
+            tracing::warn!("the broker {}:{} {words}", mqtt.host, mqtt.port);
             self.faults.push(fault);
         }
     }

@@ -96,10 +96,12 @@ pub enum Memo {
     Telegrams,
     /// The base topic under which the agent's topics stand, by [`memo::AGENT`].
     Base,
+    /// Who this agent is for others of its base topic: 16 hex digits, by [`memo::AGENT`].
+    Instance,
 }
 
 impl Memo {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -111,6 +113,7 @@ impl Memo {
         Self::Rises,
         Self::Base,
         Self::Telegrams,
+        Self::Instance,
     ];
 
     fn name(self) -> &'static str {
@@ -126,6 +129,7 @@ impl Memo {
             Self::Rises => "rises",
             Self::Base => "base",
             Self::Telegrams => "telegrams",
+            Self::Instance => "instance",
         }
     }
 

@@ -77,8 +77,8 @@ impl Numbers {
     }
 }
 
-/// A new epoch: 16 random hex digits.
-pub(super) fn new_epoch() -> String {
+/// A new epoch, or the name of an instance: 16 random hex digits.
+pub(super) fn random_hex() -> String {
     let mut random = [0_u8; 8];
     // 8 bytes come at once or not at all, and a system without a source of them does not start this far
     _ = getrandom(&mut random, GetRandomFlags::empty());
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn no_two_epochs_are_alike() {
-        let (one, other) = (new_epoch(), new_epoch());
+        let (one, other) = (random_hex(), random_hex());
         assert!(one != other && one.len() == 16 && one.bytes().all(|b| b.is_ascii_hexdigit()), "{one} {other}");
     }
 }

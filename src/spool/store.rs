@@ -105,6 +105,13 @@ impl Spool {
         &self.epoch
     }
 
+    /// Who this agent is: 16 hex digits. Those of a store that opens late are not taken any more: others know
+    /// it by these already.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.remembered(Memo::Instance).next().map_or("", |(_, instance)| instance)
+    }
+
     fn always(&self) -> bool {
         self.store.durability == Durability::Always
     }

@@ -10,6 +10,8 @@ use crate::broker::{Broker, Folder, Received, Subscriber, publish, retained, sig
 use crate::gateway::Gateway;
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// An agent that has heard no other one for so long is alone under its base topic.
+const ALONE_AFTER: Duration = Duration::from_secs(70);
 
 /// `mbushat run` with a configuration of its own.
 pub(crate) struct Agent {
@@ -106,9 +108,11 @@ fn spawn(folder: &Folder, starter: &[&str]) -> Child {
         .expect("mbushat starts")
 }
 
+/// `rest` may start with more lines of `[mqtt]`.
 fn configure(folder: &Folder, broker_port: u16, rest: &str) {
     let store = folder.path().join("store");
-    let head = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\nkeep_alive = \"5s\"\n");
+    let (mqtt, rest) = rest.split_at(rest.find('[').unwrap_or_default());
+    let head = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\nkeep_alive = \"5s\"\n{mqtt}");
     let store = if rest.contains("[store]") {
         rest.replace("[store]\n", &format!("[store]\ndirectory = {store:?}\n"))
     } else {
@@ -158,13 +162,43 @@ fn a_meter_is_published_with_state_reading_availability_and_announcement() {
     assert!(payload_of(&kept, "mbushat/w_m7/state").is_some_and(|p| p.contains(r#"{"volume":0."#)));
     assert!(payload_of(&kept, "homeassistant/device/mbushat/mbushat_00001007_SAM_01_07/config").is_some(), "{kept:?}");
     assert!(payload_of(&kept, "homeassistant/device/mbushat/mbushat_bridge/config").is_some());
-    assert!(payload_of(&kept, "mbushat/bridge/info").is_some_and(|p| p.contains(r#""version""#)));
     assert!(!kept.iter().any(|m| m.topic.ends_with("/reading") || m.topic.ends_with("/event")));
 
     gateway.meters().silent.clear();
     subscriber.wait_for(SOON, |m| m.payload.contains(r#""event":"meter_back""#)).expect("it is back");
     let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
+}
+
+#[test]
+fn bridge_info_says_who_it_is_when_it_was_published_and_when_each_meter_was_read() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    gateway.meters().silent.insert(9);
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [7, 9], "15m"));
+    let info = |payload: &str| serde_json::from_str::<serde_json::Value>(payload).expect("JSON");
+    let hex = |info: &serde_json::Value, field: &str| {
+        let text = info[field].as_str().unwrap_or_default().to_owned();
+        assert!(text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit()), "{field}: {info}");
+        text
+    };
+    let first = subscriber.wait_for(SOON, |m| m.topic.ends_with("/info")).expect("at once");
+    let first = info(&first.payload);
+    let reading = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/reading").expect("a reading");
+    assert!(agent.end(Signal::TERM).0.success());
+    agent.restart();
+    let again = subscriber.wait_for(SOON, |m| m.topic.ends_with("/info")).expect("at once");
+    let again = info(&again.payload);
+    assert_eq!(again["meters"]["w_m7"]["last_read"], info(&reading.payload)["read_at"], "{again}");
+    assert_eq!(again["meters"]["w_m7"]["online"], true);
+    assert_eq!(again["meters"]["w_m9"], serde_json::json!({ "last_read": null, "online": false }));
+    for field in ["instance", "config"] {
+        assert_eq!(hex(&again, field), hex(&first, field), "it stays over a restart");
+    }
+    let at = |info: &serde_json::Value| info["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    assert!(at(&first) < at(&again) && at(&first).is_some(), "{first}");
+    assert_eq!(again["other_agent"], serde_json::Value::Null);
 }
 
 #[test]
@@ -443,7 +477,7 @@ fn another_base_topic_reconnects_and_takes_the_old_topics_back() {
 }
 
 #[test]
-fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_nothing() {
+fn announcements_that_are_not_right_are_taken_back_once_it_is_alone_though_the_store_knows_nothing() {
     let Some(broker) = Broker::start() else { return };
     let document = |id: &str, meter: &str, more: &str| {
         format!(
@@ -469,22 +503,26 @@ fn announcements_that_are_no_longer_right_are_taken_back_though_the_store_knows_
     subscriber.wait_for(SOON, |_| true).expect("a reading");
     // else the agent waits for one that might be on its way back
     publish(broker.port, "homeassistant/status", "online", false);
-    let right = || {
-        let kept = retained(broker.port, "#");
-        let ours = payload_of(&kept, &topic(same)).unwrap_or_default();
+    let start = Instant::now();
+    let until = |within: Duration, right: &dyn Fn(&[Received]) -> bool| {
+        while !right(&retained(broker.port, "#")) {
+            assert!(start.elapsed() < within, "{:#?}", retained(broker.port, "#"));
+        }
+    };
+    until(SOON, &|kept| {
+        let ours = payload_of(kept, &topic(same)).unwrap_or_default();
         // one telegram without it is no proof that it is gone
         ours.contains(r#""power":{"p":"sensor","uniq_id""#)
             && ours.contains("read-now")
             && ours.contains(r#""old-one":{"p":"sensor"}"#)
-            && payload_of(&kept, &topic(gone)).is_none()
-            && payload_of(&kept, &topic(former)).is_none()
+    });
+    until(ALONE_AFTER + SOON, &|kept| {
+        payload_of(kept, &topic(gone)).is_none()
+            && payload_of(kept, &topic(former)).is_none()
             && !kept.iter().any(|m| m.topic.starts_with("mbushat/removed/"))
-            && payload_of(&kept, &topic(foreign)).is_some()
-    };
-    let start = Instant::now();
-    while !right() {
-        assert!(start.elapsed() < SOON, "{:#?}", retained(broker.port, "#"));
-    }
+            && payload_of(kept, &topic(foreign)).is_some()
+    });
+    assert!(start.elapsed() > ALONE_AFTER - Duration::from_secs(5), "another agent might not have been heard");
 }
 
 #[test]

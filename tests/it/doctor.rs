@@ -8,6 +8,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Instant;
+
+use mbushat::config::{Durability, Store};
+use mbushat::spool::Spool;
 
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Folder, Received, Subscriber, publish};
@@ -258,6 +262,35 @@ fn until_online(all: &Subscriber) -> Option<Received> {
         }
         missing.is_empty()
     })
+}
+
+#[test]
+fn two_agents_below_one_base_topic_and_a_strange_one_are_failures() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    let (one, two) = ("0123456789abcdef", "fedcba9876543210");
+    let info = |other: &str| format!("{{\"version\":\"0.1.0\",\"instance\":\"{one}\",\"other_agent\":{other}}}");
+    let find = |info: &str| {
+        publish(ward.port(), "mbushat/bridge/info", info, true);
+        let output = ward.mbushat(&[]);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let found = words.split_once("failure base topic ").map(|(_, found)| found.to_owned());
+        assert!(found.is_none() || text.contains("base_topic = \"mbushat/house2\""), "{text}");
+        found.unwrap_or_default()
+    };
+    assert_eq!(find(&info("null")), "", "this machine has no store to compare it with");
+    let found = find(&info(&format!("{two:?}")));
+    assert!(found.contains(&format!("two agents publish below the base_topic mbushat: {one} and {two}")), "{found}");
+    let directory = ward.path("var/lib/mbushat");
+    let store = Store { directory, max_size_bytes: 1 << 20, durability: Durability::Outage };
+    let spool = Spool::open(&store, Instant::now()).expect("not in use");
+    let own = spool.instance().to_owned();
+    spool.close(Instant::now());
+    let found = find(&info("null"));
+    assert!(found.contains(&format!("is {one}, and not this machine's, which is {own}")), "{found}");
+    assert_eq!(find(&info("null").replace(one, &own)), "", "it is this machine's own");
+    publish(ward.port(), "mbushat/bridge/state", "offline", true);
+    assert_eq!(find(&info(&format!("{two:?}"))), "", "nobody is there");
 }
 
 #[test]

@@ -38,6 +38,11 @@ mod demo; // as a stranger starts it
 mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it
 mod requests; // read, scan, power, reload over MQTT
+mod two_agents; // under one base topic, with one client id
+
+// What is shipped for other programs.
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod node_red; // the functions of the example flow
 
 // The command line: messages, streams, exit codes.
 mod bus_commands; // hat, read, simulate

@@ -12,7 +12,7 @@ use crate::recorder::packet_length;
 
 /// Where a broker listens that gives `answer` to each packet, one connection after another; an `Err`
 /// is its last word on that one.
-fn scripted(answer: impl Fn(&[u8]) -> Result<Vec<u8>, Vec<u8>> + Send + 'static) -> u16 {
+pub(crate) fn scripted(answer: impl Fn(&[u8]) -> Result<Vec<u8>, Vec<u8>> + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {

@@ -237,10 +237,11 @@ impl Meter {
 
     /// An announcement with another meter's number under this name: that meter was replaced while
     /// the store was lost. Whether that is news.
-    pub(super) fn learn_from_former(&mut self) -> bool {
+    pub(super) fn learn_from_former<'a>(&mut self, mut put_off: impl Iterator<Item = &'a Announced>) -> bool {
         let State::New { former } = &self.state else { return false };
         let own = self.identity.map(|identity| format!("{:08X}", identity.id()));
-        let other = former.values().any(|found| found.serial.is_some() && found.serial != own);
+        let is_other = |found: &Announced| found.serial.is_some() && found.serial != own;
+        let other = former.values().any(is_other) || put_off.any(is_other);
         let is_news = other && self.first == First::Same;
         if is_news {
             self.first = First::Unknown;
@@ -296,9 +297,10 @@ impl Meter {
     }
 
     /// Which of its published values mean something else in this document than in the one before.
-    pub(super) fn outdated(&self, document: &Document) -> Outdated {
+    /// `is_known_on_the_broker`: something is announced there with its state topic.
+    pub(super) fn outdated(&self, document: &Document, is_known_on_the_broker: bool) -> Outdated {
         let before = match &self.state {
-            State::New { former } if former.is_empty() => return Outdated::Published,
+            State::New { former } if former.is_empty() && !is_known_on_the_broker => return Outdated::Published,
             State::New { .. } => return Outdated::All,
             State::Announced { .. } if self.other_rules => return Outdated::All,
             State::Announced { components, .. } => components,

@@ -32,7 +32,7 @@ impl Announcements {
                     all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
                 }
                 Memo::State | Memo::Telegrams | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names => {}
-                Memo::Rises | Memo::Base => {}
+                Memo::Rises | Memo::Base | Memo::Instance => {}
             }
         }
         all

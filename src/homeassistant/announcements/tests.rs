@@ -2,6 +2,7 @@
 
 mod bench;
 mod exchange;
+mod hold;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -193,6 +193,7 @@ fn home_assistant_is_told_every_type_of_event_there_is() {
         Event::BusUp { bus },
         Event::UncleanStart { from: 1, to: 2 },
         Event::ReadingsDropped { count: 1, from: 1, to: 1 },
+        Event::OtherAgent { instance: None },
     ];
     let mut types: Vec<&str> = Vec::new();
     for event in &all {
@@ -201,7 +202,7 @@ fn home_assistant_is_told_every_type_of_event_there_is() {
             Event::MeterSilent { .. } | Event::MeterBack { .. } | Event::MeterReplaced { .. } => true,
             Event::CounterFell { .. } | Event::CounterLeapt { .. } | Event::CounterFault { .. } => true,
             Event::MeterFound { .. } | Event::BusDown { .. } | Event::BusUp { .. } => false,
-            Event::UncleanStart { .. } | Event::ReadingsDropped { .. } => false,
+            Event::UncleanStart { .. } | Event::ReadingsDropped { .. } | Event::OtherAgent { .. } => false,
         };
         let json: serde_json::Value = serde_json::to_value(event).expect("JSON");
         let listed: &[&str] = if of_meter { &OF_METER } else { &OF_AGENT };

@@ -16,6 +16,12 @@ impl Publisher {
         self.carry_out();
     }
 
+    /// Whether what may be another agent's is left alone.
+    pub(in crate::mqtt) fn hold_back(&mut self, hold: bool) {
+        self.announcements.hold_back(hold);
+        self.carry_out();
+    }
+
     /// Home Assistant was born, and is so far.
     pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
         match phase {

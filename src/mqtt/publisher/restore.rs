@@ -50,11 +50,11 @@ impl Publisher {
     fn topics_of_former_base(&self) -> Vec<(Class, String)> {
         let Some(base) = self.spool.base().filter(|base| *base != self.topics.base()) else { return Vec::new() };
         let topics = Topics::new(base);
-        let own = [(Class::BridgeState, topics.bridge_state()), (Class::Info, topics.bridge_info())];
+        let info = [topics.bridge_info(), topics.bridge_scan()].map(|topic| (Class::Info, topic));
         let meters = self.spool.remembered(Memo::State).flat_map(|(meter, _)| {
             [(Class::State, topics.state(meter)), (Class::Availability, topics.availability(meter))]
         });
-        meters.chain(own).collect()
+        meters.chain([(Class::BridgeState, topics.bridge_state())]).chain(info).collect()
     }
 
     /// For each meter what is known of it; the agent itself is `online` once everything has arrived.
@@ -158,10 +158,10 @@ impl Publisher {
         }
     }
 
-    /// Publishes everything under the base topic of the configuration, if it is another one.
-    pub(in crate::mqtt) fn follow_base_topic(&mut self) {
+    /// Publishes everything under the base topic of the configuration, if it is another one. Whether it is.
+    pub(in crate::mqtt) fn follow_base_topic(&mut self) -> bool {
         if self.topics.base() == self.config.mqtt.base_topic {
-            return;
+            return false;
         }
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.meters.values_mut().for_each(|known| known.transition = None);
@@ -172,6 +172,7 @@ impl Publisher {
         self.restore_states();
         self.show_all_again();
         self.set_presence();
+        true
     }
 
     /// Takes a meter that is no longer configured back from the broker.

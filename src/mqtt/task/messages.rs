@@ -37,6 +37,9 @@ pub(super) struct Respond {
 
 impl OutboxTask {
     pub(super) fn message(&mut self, topic: &str, payload: &[u8], retain: bool) {
+        if self.heard_of_others(topic, payload, retain) {
+            return;
+        }
         if retain {
             // a request may be years old; an announcement may be one of ours
             return self.publisher.found(topic, payload);

@@ -3,16 +3,18 @@
 //!
 //! Not here: what it says (`crate::status`).
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
 
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::super::outbox::Class;
 use super::super::payload;
 use super::OutboxTask;
 use crate::bus::health::Health;
-use crate::config::Bus;
-use crate::status::{AgentStatus, BusStatus, ScanStatus, Status};
+use crate::config::{Bus, Config, fingerprint};
+use crate::status::{AgentStatus, BusStatus, MeterStatus, ScanStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -21,10 +23,30 @@ const INFO_SOON: Duration = Duration::from_secs(2);
 /// Whoever watches sees what happened at the latest after this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
+/// `bridge/info`.
+#[derive(Serialize)]
+struct Info<'a> {
+    /// When this was published.
+    at: String,
+    #[serde(flatten)]
+    agent: &'a AgentStatus,
+    /// The configured meters, by name.
+    meters: BTreeMap<&'a str, Seen>,
+}
+
+/// When a meter was last read well, and whether it counts as there.
+#[derive(Serialize)]
+struct Seen {
+    last_read: Option<String>,
+    online: bool,
+}
+
 /// Shows how the agent is doing.
 #[derive(Debug)]
 pub(super) struct Display {
     started: Instant,
+    /// A hash of the configuration.
+    config: String,
     /// When `bridge/info` was made last, and when it is due.
     informed: Instant,
     info_at: Instant,
@@ -34,12 +56,29 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { started: now, informed: now, info_at: now, show_at: None, watched: watch::Sender::default() }
+    pub(super) fn new(config: &Config, now: Instant) -> Self {
+        Self {
+            started: now,
+            config: fingerprint(config),
+            informed: now,
+            info_at: now,
+            show_at: None,
+            watched: watch::Sender::default(),
+        }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Status> {
         self.watched.subscribe()
+    }
+
+    /// The configuration is another one.
+    pub(super) fn configured(&mut self, config: &Config) {
+        self.config = fingerprint(config);
+    }
+
+    /// `bridge/info` is due: others are to know soon.
+    pub(super) fn info_now(&mut self, now: Instant) {
+        self.info_at = now;
     }
 
     /// Something happened.
@@ -69,7 +108,7 @@ impl OutboxTask {
         let agent = self.agent_status(now);
         if now >= self.display.info_at {
             (self.display.informed, self.display.info_at) = (now, now + INFO_EVERY);
-            let (topic, info) = (self.publisher.topics.bridge_info(), payload::json(&agent));
+            let (topic, info) = (self.publisher.topics.bridge_info(), self.info(&agent));
             self.publisher.outbox.set(Class::Info, &topic, info.into(), true);
         }
         self.display.show_at = None;
@@ -79,12 +118,25 @@ impl OutboxTask {
         }
     }
 
+    fn info(&self, agent: &AgentStatus) -> String {
+        let meters = self.publisher.meters();
+        let seen = |meter: &'_ MeterStatus| Seen {
+            last_read: meter.newest.as_ref().map(|newest| newest.read_at.clone()),
+            online: meter.online,
+        };
+        let meters = meters.iter().map(|(name, meter)| (name.as_str(), seen(meter))).collect();
+        payload::json(&Info { at: payload::timestamp(SystemTime::now()), agent, meters })
+    }
+
     fn agent_status(&self, now: Instant) -> AgentStatus {
         let buses = self.publisher.config.buses.iter().zip(&self.channels.health);
         let readings = self.publisher.readings();
         AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
             agent: self.publisher.topics.base().to_owned(),
+            instance: self.publisher.spool.instance().to_owned(),
+            other_agent: self.other.instance().map(str::to_owned),
+            config: self.display.config.clone(),
             epoch: self.publisher.spool.epoch().to_owned(),
             log_level: self.channels.log_level.borrow().clone(),
             uptime_s: now.duration_since(self.display.started).as_secs(),

@@ -6,11 +6,12 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::Notice;
 use super::super::files::{Files, System};
 use super::super::journal::{Held, Journal};
+use super::super::memo::AGENT;
 use super::super::memos::Memos;
-use super::super::numbers::{BLOCK, Numbers, new_epoch};
+use super::super::numbers::{BLOCK, Numbers, random_hex};
+use super::super::{Memo, Notice};
 use super::{Disk, InUse, Spool, Step, Trouble};
 use crate::config::Store;
 
@@ -27,7 +28,7 @@ impl Spool {
         let mut spool = Self {
             store: store.clone(),
             files,
-            epoch: new_epoch(),
+            epoch: random_hex(),
             next: 1,
             reserved: u64::MAX,
             numbers_due: false,
@@ -53,6 +54,9 @@ impl Spool {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(InUse(store.directory.clone())),
             Err(error) => spool.fail(Step::Write, &error, now),
+        }
+        if spool.instance().is_empty() {
+            spool.remember(Memo::Instance, AGENT, &random_hex(), now);
         }
         Ok(spool)
     }
@@ -187,7 +191,7 @@ impl Spool {
     /// Numbers of another epoch, which no file knows. With `always`, readings that have not come out are
     /// numbered in it too: no disk may ever have heard of their numbers.
     pub(super) fn begin_epoch(&mut self) {
-        let old = std::mem::replace(&mut self.epoch, new_epoch());
+        let old = std::mem::replace(&mut self.epoch, random_hex());
         self.reserved = u64::MAX;
         self.numbers_due = true;
         if self.always() {

@@ -328,6 +328,26 @@ fn what_is_remembered_survives_and_an_empty_text_forgets() {
 }
 
 #[test]
+fn who_an_agent_is_stays_with_its_store_and_is_made_at_each_start_without_one() {
+    let folder = Folder::new("instance");
+    let spool = folder.open(Durability::Outage);
+    let instance = spool.instance().to_owned();
+    assert!(instance.len() == 16 && instance.bytes().all(|digit| digit.is_ascii_hexdigit()), "{instance}");
+    spool.close(Instant::now());
+    assert_eq!(folder.open(Durability::Outage).instance(), instance);
+    fs::remove_dir_all(&folder.0).expect("there");
+    fs::write(&folder.0, "no folder").expect("writable");
+    let mut spool = folder.open(Durability::Outage);
+    let without = spool.instance().to_owned();
+    assert!(without.len() == 16 && without != instance && folder.open(Durability::Outage).instance() != without);
+    fs::remove_file(&folder.0).expect("there");
+    work(&mut spool, Instant::now() + Duration::from_secs(31));
+    assert_eq!(spool.instance(), without, "others know it by this one");
+    spool.close(Instant::now());
+    assert_eq!(folder.open(Durability::Outage).instance(), without);
+}
+
+#[test]
 fn a_store_that_is_no_folder_is_said_once_and_readings_stay_in_memory() {
     let folder = Folder::new("no-folder");
     fs::create_dir_all(&folder.0).expect("a folder");

@@ -602,3 +602,22 @@ fn each_value_has_a_topic_of_its_own_where_that_is_asked_for() {
     let gone = subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/value/volume" && m.payload.is_empty());
     assert!(gone.is_some(), "taken back where it is no longer asked for");
 }
+
+#[test]
+fn after_a_connect_it_is_offline_until_everything_is_there_and_its_own_word_does_not_change_that() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let _agent = Agent::start(broker.port, &gateway.config("w", [1], "1h"));
+    let mut seen = Vec::new();
+    let online = subscriber.wait_for(SOON, |m| {
+        seen.push((m.topic.clone(), m.payload.clone()));
+        m.topic == "mbushat/bridge/state" && m.payload == "online"
+    });
+    online.expect("it comes online");
+    let states = seen.iter().filter(|(topic, _)| topic == "mbushat/bridge/state").map(|(_, payload)| payload.as_str());
+    assert_eq!(states.collect::<Vec<_>>(), ["offline", "online"]);
+    assert!(seen.iter().any(|(topic, _)| topic == "mbushat/w_m1/availability"), "{seen:?}");
+    let later = subscriber.until_quiet(Duration::from_secs(6));
+    assert!(!later.iter().any(|m| m.topic == "mbushat/bridge/state"), "and stays so: {later:?}");
+}

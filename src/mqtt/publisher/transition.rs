@@ -72,6 +72,11 @@ impl Publisher {
         self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), OFFLINE.into(), true);
     }
 
+    /// Whether it is connected, but still `offline`.
+    pub(in crate::mqtt) fn is_arriving(&self) -> bool {
+        self.arrival.is_some()
+    }
+
     /// Goes on with what waited for the broker or for its time.
     pub(in crate::mqtt) fn advance(&mut self) {
         self.arrive();

@@ -15,7 +15,8 @@ impl OutboxTask {
     pub(super) fn heard_of_others(&mut self, topic: &str, payload: &[u8], retain: bool) -> bool {
         let (topics, now) = (&self.publisher.topics, self.publisher.now);
         if topic == topics.bridge_state() {
-            if payload == OFFLINE.as_bytes() && !retain {
+            // after a connect it is the agent's own
+            if payload == OFFLINE.as_bytes() && !retain && !self.publisher.is_arriving() {
                 self.other.heard_offline(now);
             }
             return true;

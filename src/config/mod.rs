@@ -306,6 +306,8 @@ pub struct Meter {
     pub offline_after: u8,
     /// Which measurements are published.
     pub expose: Expose,
+    /// Whether another meter at its address goes on under its entities in Home Assistant.
+    pub keep_entities: bool,
     /// Whether its totals are doubted where they fall or leap.
     pub plausible: bool,
     /// Whether readings carry the telegrams as they came.

@@ -10,6 +10,7 @@
 
 mod change;
 mod farewell;
+mod kept;
 mod meter;
 mod restore;
 #[cfg(test)]
@@ -73,7 +74,9 @@ impl Announcements {
             }
             let Some(meter) = self.meters.get_mut(&name) else { continue };
             meter.stale |= changed;
-            meter.configure(configured);
+            if meter.configure(configured) {
+                self.changes.push(Change::Memo { memo: Memo::Kept, name: name.clone(), text: String::new() });
+            }
         }
         self.agent = self.announcer.as_ref().map(|announcer| announcer.agent(buses));
         self.announce_agent();
@@ -227,8 +230,8 @@ impl Announcements {
             if topics.iter().any(|topic| held.contains_key(topic) || !has_arrived(topic)) {
                 return true;
             }
-            let identity = (!meters.contains_key(name)).then_some(Memo::Identity);
-            for memo in identity.into_iter().chain([Memo::Announcement]) {
+            let of_the_meter = [Memo::Identity, Memo::Kept].into_iter().filter(|_| !meters.contains_key(name));
+            for memo in of_the_meter.chain([Memo::Announcement]) {
                 changes.push(Change::Memo { memo, name: name.clone(), text: String::new() });
             }
             false
@@ -283,7 +286,7 @@ impl Announcements {
         let same = |meter: &Meter| identity.is_some() && meter.identity == identity && meter.doubt == Doubt::Nothing;
         let mut names: BTreeSet<String> =
             self.meters.iter().filter(|(_, meter)| same(meter)).map(|(name, _)| name.clone()).collect();
-        let shared = names.len() > 1;
+        let shared = names.len() > 1 || self.are_its_entities_kept_elsewhere(name);
         names.insert(name.to_owned());
         names.iter().for_each(|name| self.announce_one(name, shared));
     }
@@ -437,6 +440,7 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         identity: meter.identity,
         product: meter.product.as_ref(),
         shares_identity,
+        keeps: meter.kept.as_ref(),
         replaces_another: meter.replaces_another(),
         state_topic: &meter.configured.state_topic,
         availability_topic: &meter.configured.availability_topic,

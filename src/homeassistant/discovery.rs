@@ -21,9 +21,11 @@ use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
 use crate::measure::Measurement;
 use crate::measure::medium::{Kind, kind};
 use crate::measure::profile::Product;
+use crate::spool::memo::Kept;
 
 use super::class::{self, Shown};
 use super::document::{Availability, Component, Origin, PROGRAM, Root, sorted, text};
@@ -81,6 +83,8 @@ pub struct MeterDevice<'a> {
     pub identity: Option<SecondaryAddress>,
     /// What its profile says of it.
     pub product: Option<&'a Product>,
+    /// Under whose entities it goes on, if not under its own.
+    pub keeps: Option<&'a Kept>,
     /// Whether two configured meters have this identity.
     pub shares_identity: bool,
     /// Whether another meter answered under this name before: entity ids then end in the new id, so
@@ -199,7 +203,7 @@ impl Announcer {
     /// the meter's name.
     #[must_use]
     pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
-        let Some(identity) = meter.identity else { return format!("{}_{}", self.base, name::id(meter.name)) };
+        let Some(identity) = meter.known_as() else { return format!("{}_{}", self.base, name::id(meter.name)) };
         let id = if meter.is_known_by_name() { name::id(meter.name) } else { format!("{:08X}", identity.id()) };
         let manufacturer = match identity.is_anonymous() {
             true => "unknown".to_owned(),
@@ -275,7 +279,10 @@ impl Announcer {
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
             ic: icon.or(shown.device_class.is_none().then(|| icon::of(measurement.quantity))),
-            val_tpl: Some(value_template(&measurement.key, shown.device_class)),
+            val_tpl: Some(match meter.keeps.and_then(|kept| kept.constants.get(&measurement.key)) {
+                Some(constant) => sum_template(&measurement.key, *constant),
+                None => value_template(&measurement.key, shown.device_class),
+            }),
             ..Component::of("sensor")
         }
     }
@@ -316,7 +323,12 @@ impl MeterDevice<'_> {
     #[must_use]
     pub fn is_known_by_name(&self) -> bool {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
-        self.shares_identity || self.identity.is_none_or(useless)
+        self.shares_identity || self.known_as().is_none_or(useless)
+    }
+
+    /// The meter whose entities it has.
+    fn known_as(&self) -> Option<SecondaryAddress> {
+        self.keeps.map(|kept| kept.identity).or(self.identity)
     }
 }
 
@@ -363,3 +375,15 @@ fn value_template(key: &str, device_class: Option<&str>) -> String {
     }
     format!("{{{{ {value} }}}}")
 }
+
+/// The value with a constant added, rounded to what both may have: Home Assistant adds in binary.
+fn sum_template(key: &str, constant: Decimal) -> String {
+    let digits = constant.exponent().saturating_neg().clamp(DIGITS, 12);
+    format!(
+        "{{% set v = value_json['{key}'] | default('') %}}\
+         {{{{ (v + {constant}) | round({digits}) if v is number else v }}}}"
+    )
+}
+
+/// Digits after the point that a total may have, at least.
+const DIGITS: i8 = 6;

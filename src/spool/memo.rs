@@ -2,12 +2,13 @@
 //!
 //! Not here: where the texts are kept (`memos`), what they are good for (`homeassistant`, `mqtt`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::config::Replies;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
 use crate::mbus::octets::{from_hex, hex};
 use crate::measure::total::Rises;
 
@@ -94,6 +95,43 @@ impl fmt::Display for Identity {
             First::Other(first) => write!(f, " replaced {first}")?,
         }
         if self.place.is_empty() { Ok(()) } else { write!(f, " at {}", self.place) }
+    }
+}
+
+/// A meter under whose entities its successors go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which it was.
+    pub identity: SecondaryAddress,
+    /// What is added to a total, by key.
+    pub constants: BTreeMap<String, Decimal>,
+}
+
+impl Kept {
+    /// Nothing is added yet.
+    #[must_use]
+    pub fn of(identity: SecondaryAddress) -> Self {
+        Self { identity, constants: BTreeMap::new() }
+    }
+
+    /// `None` where the text has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let identity = SecondaryAddress::parse(words.next()?).ok()?;
+        let constant = |word: &str| {
+            let (key, constant) = word.split_once('=')?;
+            Some((key.to_owned(), constant.parse().ok()?))
+        };
+        Some(Self { identity, constants: words.map(constant).collect::<Option<_>>()? })
+    }
+}
+
+/// The address in its 16 digits, and each key with its constant.
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.identity)?;
+        self.constants.iter().try_for_each(|(key, constant)| write!(f, " {key}={constant}"))
     }
 }
 
@@ -246,9 +284,10 @@ impl fmt::Display for Rises {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Announcement, Farewell, First, Identity, MeterKey, Names, Replies, Rises, Telegrams};
+    use super::{Announcement, Farewell, First, Identity, Kept, MeterKey, Names, Replies, Rises, Telegrams};
     use crate::mbus::address::SecondaryAddress;
     use crate::mbus::decimal::Decimal;
+    use std::collections::BTreeMap;
 
     #[test]
     fn every_form_is_read_back_as_it_was_written() {
@@ -269,6 +308,20 @@ mod tests {
             let identity = Identity { address, first, place: place.to_owned() };
             assert_eq!(identity.to_string(), text);
             assert_eq!(Identity::parse(text), Some(identity));
+        }
+        for (constants, text) in [
+            (BTreeMap::new(), "3013731593060104"),
+            (
+                BTreeMap::from([
+                    ("energy".to_owned(), Decimal::new(15, -1)),
+                    ("volume".to_owned(), Decimal::new(-2, 0)),
+                ]),
+                "3013731593060104 energy=1.5 volume=-2",
+            ),
+        ] {
+            let kept = Kept { identity: address, constants };
+            assert_eq!(kept.to_string(), text);
+            assert_eq!(Kept::parse(text), Some(kept));
         }
         let farewell = Farewell { topic: "ha/device/a/config", payload: "{}" };
         assert_eq!(Farewell::parse(&farewell.to_string()), Some(farewell));
@@ -302,6 +355,10 @@ mod tests {
             assert_eq!((Announcement::parse(text), Farewell::parse(text), MeterKey::parse(text)), (None, None, None));
             assert_eq!((Replies::from_text(text), Rises::from_text(text)), (None, None));
             assert_eq!(Telegrams::parse(text), None);
+            assert_eq!(Kept::parse(text).filter(|_| text.len() != 8), None);
+        }
+        for text in ["3013731593060104 energy", "3013731593060104 energy=x", "3013731593060104  "] {
+            assert_eq!(Kept::parse(text), None, "{text}");
         }
         for text in ["", "x", "3013731593060104 moved", "3013731593060104 replaced5", "replaced"] {
             assert_eq!(Identity::parse(text), None, "{text}");

@@ -94,6 +94,8 @@ pub enum Memo {
     Rises,
     /// The [`memo::Telegrams`] of a meter's last reading, by meter.
     Telegrams,
+    /// Under whose entities a meter goes on, by meter: [`memo::Kept`].
+    Kept,
     /// The base topic under which the agent's topics stand, by [`memo::AGENT`].
     Base,
     /// Who this agent is for others of its base topic: 16 hex digits, by [`memo::AGENT`].
@@ -101,7 +103,7 @@ pub enum Memo {
 }
 
 impl Memo {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::State,
         Self::Announcement,
         Self::Identity,
@@ -112,6 +114,7 @@ impl Memo {
         Self::Names,
         Self::Rises,
         Self::Base,
+        Self::Kept,
         Self::Telegrams,
         Self::Instance,
     ];
@@ -128,6 +131,7 @@ impl Memo {
             Self::Names => "names",
             Self::Rises => "rises",
             Self::Base => "base",
+            Self::Kept => "kept",
             Self::Telegrams => "telegrams",
             Self::Instance => "instance",
         }

@@ -13,7 +13,7 @@ use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::profile::Product;
 use crate::measure::{Measured, Measurement};
-use crate::spool::memo::First;
+use crate::spool::memo::{First, Kept};
 
 /// A component that was missing in so many good readouts in a row is gone. Fewer mean nothing: some
 /// meters send their records by turns, and in a fault leave some out. At the usual quarter of an
@@ -37,6 +37,8 @@ pub struct Configured {
     pub place: String,
     /// Whether it is read at all; else it keeps what it has.
     pub enabled: bool,
+    /// Whether another meter goes on under the entities of the one before.
+    pub keep_entities: bool,
 }
 
 /// How a meter stands with Home Assistant.
@@ -74,6 +76,10 @@ pub(super) struct Meter {
     pub(super) identity: Option<SecondaryAddress>,
     /// What its profile says of it.
     pub(super) product: Option<Product>,
+    /// Under whose entities it goes on.
+    pub(super) kept: Option<Kept>,
+    /// What is announced was another meter's.
+    goes_on: bool,
     /// Which meter answered first under this name.
     pub(super) first: First,
     pub(super) doubt: Doubt,
@@ -105,6 +111,8 @@ impl Meter {
             configured,
             identity: None,
             product: None,
+            kept: None,
+            goes_on: false,
             first: First::Same,
             doubt: Doubt::Nothing,
             tries: 0,
@@ -143,13 +151,18 @@ impl Meter {
         self.tries = self.tries.saturating_add(1);
     }
 
-    /// Another configuration. Whether that may change the document.
-    pub(super) fn configure(&mut self, configured: Configured) {
+    /// Another configuration. Whether it has entities of its own from now on.
+    pub(super) fn configure(&mut self, configured: Configured) -> bool {
         if self.configured.place != configured.place && self.identity.is_some() {
             self.expect_another(Doubt::Moved);
         }
         self.stale |= self.configured != configured;
+        let is_on_its_own = !configured.keep_entities && self.kept.take().is_some();
+        if is_on_its_own {
+            self.leave();
+        }
         self.configured = configured;
+        is_on_its_own
     }
 
     /// Perhaps another meter answers now.
@@ -167,14 +180,19 @@ impl Meter {
         let identity = identity?;
         self.doubt = Doubt::Nothing;
         let former = self.identity.replace(identity).filter(|former| *former != identity)?;
-        self.first = match self.first {
-            First::Other(first) if first == identity => First::Same,
-            First::Same => First::Other(former),
-            known => known,
-        };
+        if self.configured.keep_entities {
+            self.kept.get_or_insert_with(|| Kept::of(former));
+            (self.goes_on, self.stale) = (true, true);
+        } else {
+            self.first = match self.first {
+                First::Other(first) if first == identity => First::Same,
+                First::Same => First::Other(former),
+                known => known,
+            };
+            self.leave();
+        }
         self.said_low_power = false;
         self.forget_seen();
-        self.leave();
         Some(former)
     }
 
@@ -302,7 +320,7 @@ impl Meter {
         let before = match &self.state {
             State::New { former } if former.is_empty() && !is_known_on_the_broker => return Outdated::Published,
             State::New { .. } => return Outdated::All,
-            State::Announced { .. } if self.other_rules => return Outdated::All,
+            State::Announced { .. } if self.other_rules || self.goes_on => return Outdated::All,
             State::Announced { components, .. } => components,
         };
         let differs =
@@ -328,8 +346,7 @@ impl Meter {
     pub(super) fn announce(&mut self, document: Document) -> Document {
         let State::Announced { components, .. } = &self.state else { return document };
         let document = document.after(components, |key| self.keeps(key));
-        self.other_rules = false;
-        self.stale = false;
+        (self.other_rules, self.goes_on, self.stale) = (false, false, false);
         let State::Announced { components, .. } = &mut self.state else { return document };
         for id in components.keys().filter(|id| !document.components.contains_key(*id)) {
             self.missed.insert(id.clone(), MISSES);

@@ -31,6 +31,15 @@ impl Announcements {
                     let Some(farewell) = memo::Farewell::parse(text) else { continue };
                     all.farewells.add(name, farewell.topic, farewell.payload.to_owned());
                 }
+                Memo::Kept => {
+                    let kept = memo::Kept::parse(text);
+                    let meter = all.restored(meters, name);
+                    meter.kept = kept.filter(|_| meter.configured.keep_entities);
+                    if meter.kept.is_none() {
+                        let nothing = Change::Memo { memo: kind, name: name.to_owned(), text: String::new() };
+                        all.changes.push(nothing);
+                    }
+                }
                 Memo::State | Memo::Telegrams | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names => {}
                 Memo::Rises | Memo::Base | Memo::Instance => {}
             }

@@ -3,6 +3,9 @@
 //!
 //! Not here: when a reading is believed (`judge`).
 
+use std::collections::BTreeMap;
+
+use super::super::payload;
 use super::Publisher;
 use crate::homeassistant::announcements::Answered;
 use crate::homeassistant::rules;
@@ -44,6 +47,10 @@ impl Publisher {
         let product = Rules::new(described.rules, described.profile, described.profiles, meter).product();
         let answered = self.announcements.answered(&name, identity, &rules);
         self.announcements.product(&name, product);
+        if answered.former.is_some() {
+            let last: BTreeMap<_, _> = known.newest.iter().flat_map(|newest| payload::numbers(newest)).collect();
+            self.announcements.go_on(&name, &last, &reading.measurements);
+        }
         if answered.former.is_some() || answered.other_rules {
             known.forget_values(&mut self.spool, self.now);
         }

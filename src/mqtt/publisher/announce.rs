@@ -85,6 +85,7 @@ pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, C
         let configured = Configured {
             place: format!("{bus}/{}", meter.address),
             enabled,
+            keep_entities: meter.keep_entities,
             title: meter.title.clone(),
             area: meter.area.clone(),
             state_topic: topics.state(&meter.name),

@@ -27,7 +27,7 @@ impl Publisher {
         self.restore_states();
         let configured = announce::configured(&self.config, &self.topics);
         let announcer = announce::announcer(&self.config, &self.topics);
-        let kinds = [Memo::Announcement, Memo::Identity, Memo::Farewell];
+        let kinds = [Memo::Announcement, Memo::Identity, Memo::Kept, Memo::Farewell];
         let memos =
             kinds.into_iter().flat_map(|kind| self.spool.remembered(kind).map(move |(n, text)| (kind, n, text)));
         self.announcements = Announcements::restore(announcer, &configured, memos);

@@ -1,6 +1,7 @@
 //! What Home Assistant gets over restarts of the agent, by a publisher without a broker.
 
 mod disabled;
+mod kept;
 mod names;
 mod plausible;
 mod reload;

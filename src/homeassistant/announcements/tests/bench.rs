@@ -213,6 +213,7 @@ pub(super) fn configured(names: &[&str]) -> BTreeMap<String, Configured> {
             read_topic,
             place: format!("hat/{name}"),
             enabled: true,
+            keep_entities: false,
         };
         ((*name).to_owned(), configured)
     };

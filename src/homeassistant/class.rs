@@ -9,12 +9,11 @@
 
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::application::vife::Modifier;
+use crate::measure::device_class::{Class, Release};
 use crate::measure::medium::{self, Kind};
 use crate::measure::quantities::{Role, Sort, is_text, row};
 use crate::measure::total::is_total;
 use crate::measure::{Measured, Measurement};
-
-use super::table::{Class, Release};
 
 /// What the document says of one sensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,10 +163,10 @@ fn precision(measurement: &Measurement) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Units;
     use super::{Class, Measurement, Modifier, Shown, row, shown};
     use crate::mbus::application::quantity::{Known, Unit};
     use crate::mbus::application::vif;
+    use crate::measure::device_class::Units;
     use crate::measure::{sample, unit};
 
     fn of(measurement: &Measurement) -> Shown {

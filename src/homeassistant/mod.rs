@@ -1,13 +1,12 @@
 //! Home Assistant: discovery documents that it takes without a warning. Pure.
 //!
-//! `table` holds Home Assistant's own rules, `class` chooses class, unit and state class of a
+//! `measure::device_class` holds Home Assistant's own rules, `class` chooses class, unit and state class of a
 //! measurement within them, `discovery` makes the meters' documents and `agent` the agent's own, in the
 //! shapes of `document` with the names of `name` and the icons of `icon`; `event` is an entity of both. `announcements` decides when
 //! which document is due, is changed or is taken back; `rules` is how a change of a meter's rules is noticed.
 //!
 //! Not here: publishing, its order and its timing (`mqtt`).
 
-mod table;
 pub mod class;
 pub mod name;
 mod icon;

@@ -1,12 +1,12 @@
 //! What a reading means: records become named, unit-tagged, exact measurements. Pure.
 //!
 //! `quantities` is the table of what each quantity is, `unit` holds the exact conversions to the one unit that
-//! is published. `meaning` says what one record means by itself, `maker` what a maker's codes mean, `plain_text`
+//! is published, `device_class` the classes that Home Assistant knows. `meaning` says what one record means by itself, `maker` what a maker's codes mean, `plain_text`
 //! what a meter's own words say, `scale` converts its number; `normalise` makes a [`Reading`] of the telegrams
 //! of one readout, `profile` the rules a user or a built-in profile adds. `total` doubts totals that fall or
 //! leap, `unnamed` lists the records that wait for a rule, `seen` the rules that wait for a record.
 //!
-//! Not here: JSON (`mqtt::payload`), Home Assistant's classes (`homeassistant`), any clock.
+//! Not here: JSON (`mqtt::payload`), which class a value has in Home Assistant (`homeassistant`), any clock.
 
 pub mod unit;
 pub mod medium;
@@ -14,6 +14,7 @@ pub mod maker;
 pub mod key;
 pub mod plain_text;
 pub mod quantities;
+pub(crate) mod device_class;
 mod meaning;
 mod scale;
 pub mod normalise;

@@ -12,6 +12,8 @@ API, what it made of that. Parts, in this order where none is named:
   meanings   rules that change units, classes and keys, names exchanged, meters switched off: while the agent
              runs, is stopped, is killed, lost its store, and while the broker was killed (that needs the
              commands that stop and start it); no wrong number in the history, nothing booked, nothing renamed
+  others     a second agent under the same base topic, and what is left when it stops
+  moved      another base topic, by a restart and by a reload, and back: nothing is left, nothing is said
   controls   scan and bus power pressed in Home Assistant; times of the meter's clock
   orders     Home Assistant, broker and agent restarted in every order (needs all commands)
   burst      twenty announcements in a burst leave all components equal
@@ -41,7 +43,7 @@ import time
 
 from ha_api import HomeAssistant
 
-PARTS = ["entities", "life", "restarts", "meanings", "controls", "orders", "burst", "statistics"]
+PARTS = ["entities", "life", "restarts", "meanings", "others", "moved", "controls", "orders", "burst", "statistics"]
 LIVE = ["heat", "cooling", "cold_water", "warm_water", "gas", "heat_cost_allocator", "pulse_converter", "room_sensor"]
 KNOWN = {"ats_ec20": 48, "eastron_sdm220": 1}
 # device class, unit and state class that the users of each model expect
@@ -503,6 +505,57 @@ def part_meanings():
         booked = [row["sum"] for row in sums.get(entity, []) if row.get("sum") is not None]
         check(f"{entity}: booked {booked[-1] - booked[0] if booked else None} in {len(booked)} periods", booked and abs(booked[-1] - booked[0]) < 0.001
               and max(booked) - min(booked) < 0.001, str(booked))
+
+
+def part_others():
+    """As two Raspberry Pis with one configuration: one base topic, other meters."""
+    running()
+    before = set(ha.devices())
+    ids = registry([component["uniq_id"] for value in documents().values() for component in value["cmps"].values()])
+    host, port = args.broker.split(":")
+    other = os.path.join(folder, "other")
+    os.makedirs(other, exist_ok=True)
+    with open(os.path.join(other, "bus.toml"), "w", encoding="utf-8") as file:
+        file.write('baud = 9600\n[[meter]]\nmodel = "cold_water"\naddress = 1\nid = "77777777"\n')
+    with open(os.path.join(other, "mbushat.toml"), "w", encoding="utf-8") as file:
+        file.write(f'[mqtt]\nurl = "mqtt://{host}:{port}"\nclient_id = "other"\n[store]\ndirectory = "{other}/store"\n'
+                   f'[[bus]]\nname = "b"\nbaud = 9600\nport = "sim:{other}/bus.toml"\n[[meter]]\nname = "other"\naddress = 1\ninterval = "5s"\n')
+    second = subprocess.Popen([args.mbushat, "run", "--config", os.path.join(other, "mbushat.toml")],
+                              stdout=open(os.path.join(other, "log"), "wb"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        until("the second agent's meter is there", lambda: any("77777777" in key for key in ha.devices()), 60)
+        time.sleep(100)
+        check("after 100 s no device of the first is gone", before <= set(ha.devices()), str(before - set(ha.devices())))
+        check("and no entity has another id", registry(ids) == ids)
+        said = [open(log, errors="replace").read().count("another agent publishes below") for log in (agent_log, os.path.join(other, "log"))]
+        check("both say so, once", said == [1, 1], str(said))
+    finally:
+        second.terminate()
+        second.wait(30)
+    until("the second one stops: the first is online again", lambda: shown("heat_and_cooling", "energy") not in (None, "unavailable"), 30)
+    for leftover in [topic for topic in retained("#") if "77777777" in topic or topic.startswith("mbushat/other/")]:
+        mosquitto("mosquitto_pub", "-q", "1", "-r", "-n", "-t", leftover)
+
+
+def part_moved():
+    running()
+    for how in ("by a restart", "by a reload"):
+        for base, former in (("house/7", "mbushat"), ("mbushat", "house/7")):
+            more = f'[mqtt]\nbase_topic = "{base}"\n' if base != "mbushat" else ""
+            configure(meters())
+            path = os.path.join(folder, "mbushat.toml")
+            text = open(path, encoding="utf-8").read().replace("[mqtt]\n", more or "[mqtt]\n", 1)
+            write("mbushat.toml", text)
+            if how == "by a reload":
+                agent.send_signal(signal.SIGHUP)
+            else:
+                agent_stop()
+                agent_start()
+            until(f"{base} {how}: its state is online", lambda: retained(f"{base}/bridge/state").get(f"{base}/bridge/state") == "online", 60)
+            topics = lambda: [*retained(f"{former}/#"), *(key for key in retained("homeassistant/device/#") if f"/{former.replace('/', '_')}/" in key)]
+            until(f"{base} {how}: nothing is left under {former}", lambda: not topics(), 30)
+            until(f"{base} {how}: its devices are there", lambda: any(f"{base.replace('/', '_')}_20000002" in key for key in ha.devices())
+                  and not any(f"{former.replace('/', '_')}_20000002" in key for key in ha.devices()), 60)
 
 
 def run(command):

@@ -14,6 +14,7 @@ use crate::mbus::application::vif;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::mbus::octets::ByteOrder;
+use crate::measure::device_class;
 use crate::measure::key::RESERVED;
 use crate::measure::profile::{Pattern, Presentation, Product, Profile, RecordRule, Selector};
 use crate::measure::unit;
@@ -269,10 +270,11 @@ fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
     let states = ["", "measurement", "measurement_angle", "total", "total_increasing"].map(|word| (word, word));
     Presentation {
         title: keys.text("title"),
-        device_class: keys.parsed(
+        device_class: keys.named(
             "device_class",
-            "one of Home Assistant's, such as \"water\", or \"\" for none",
-            |text| (text.is_empty() || spelling::is_slug(text)).then(|| text.to_owned()),
+            "a class of Home Assistant's sensors",
+            device_class::names(),
+            |text| device_class::names().find(|name| *name == text).map(str::to_owned),
         ),
         state_class: keys.word("state_class", &states).map(str::to_owned),
         precision: keys.whole("precision", 0..=15),

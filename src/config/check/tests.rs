@@ -220,6 +220,7 @@ fn each_mistake_is_named_with_its_place() {
         ("vif = \"FD3A\"\nkey = \"_*\"", 7, "or has _* in it"),
         ("vif = \"FD3A\"\nicon = \"water\"", 8, "such as \"mdi:water\""),
         ("vif = \"FD3A\"\nenabled = 1", 11, "true or false"),
+        ("quantity = \"volume\"\ndevice_class = \"wather\"", 16, "did you mean \"water\"?"),
         ("index = 1\nstate_class = \"sum\"", 15, "\"total_increasing\""),
     ] {
         let (last, column) = if column == 0 { (4, 1) } else { (4 + line.lines().count(), column) };

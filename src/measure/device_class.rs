@@ -4,28 +4,28 @@
 //! `DEVICE_CLASS_STATE_CLASSES`), with the oldest of 16 checked releases that has a class or unit.
 //! Texts are compared exactly by Home Assistant: `³` is U+00B3, `°` U+00B0, `μ` U+03BC.
 //!
-//! Not here: which class a measurement gets (`class`).
+//! Not here: which class a measurement gets (`homeassistant::class`).
 
 /// Year and month of a Home Assistant release.
-pub(super) type Release = (u16, u8);
+pub(crate) type Release = (u16, u8);
 
 /// The first release with device-based discovery: older ones are not served at all.
-pub(super) const OLDEST: Release = (2024, 11);
+pub(crate) const OLDEST: Release = (2024, 11);
 
 /// One device class.
-pub(super) struct Class {
+pub(crate) struct Class {
     /// As in a discovery document.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The first release that knows it; older ones refuse the entity.
-    pub(super) since: Release,
+    pub(crate) since: Release,
     /// With any other unit the entity is refused.
-    pub(super) units: Units,
+    pub(crate) units: Units,
     /// With any other state class Home Assistant warns and keeps no statistics.
-    pub(super) states: &'static [&'static str],
+    pub(crate) states: &'static [&'static str],
 }
 
 /// The units a class takes.
-pub(super) enum Units {
+pub(crate) enum Units {
     /// It must have no unit: its state is not a number.
     None,
     /// Whatever text.
@@ -34,14 +34,19 @@ pub(super) enum Units {
     Of(&'static [(&'static str, Release)]),
 }
 
+/// Every name of one, `""` for none.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    CLASSES.iter().map(|class| class.name).chain([""])
+}
+
 impl Class {
     /// The class with this name in this release.
-    pub(super) fn find(name: &str, release: Release) -> Option<&'static Self> {
+    pub(crate) fn find(name: &str, release: Release) -> Option<&'static Self> {
         CLASSES.iter().find(|class| class.name == name && class.since <= release)
     }
 
     /// Whether an entity of this class with this unit is taken by this release.
-    pub(super) fn takes_unit(&self, unit: &str, release: Release) -> bool {
+    pub(crate) fn takes_unit(&self, unit: &str, release: Release) -> bool {
         match self.units {
             Units::None => unit.is_empty(),
             Units::Any => true,
@@ -50,12 +55,12 @@ impl Class {
     }
 
     /// Whether its state must be a number.
-    pub(super) fn is_numeric(&self) -> bool {
+    pub(crate) fn is_numeric(&self) -> bool {
         !matches!(self.units, Units::None)
     }
 
     /// Whether this state class is taken without a warning; no state class always is.
-    pub(super) fn takes_state(&self, state: Option<&str>) -> bool {
+    pub(crate) fn takes_state(&self, state: Option<&str>) -> bool {
         state.is_none_or(|state| self.states.contains(&state))
     }
 }

@@ -201,7 +201,7 @@ impl Announcements {
         };
         let Some(meter) = self.meters.get_mut(&name) else { return };
         if meter.topic().is_some_and(|current| current != topic) {
-            return self.retract(topic, &announced.components);
+            return self.retract(Of::Former, topic, &announced);
         }
         meter.find(topic, announced);
         self.announce(&name);
@@ -311,7 +311,8 @@ impl Announcements {
         let outdated = meter.outdated(&document, is_known_on_the_broker);
         let former = meter.move_to(&topic);
         let found = self.put_off.as_mut().and_then(|put_off| put_off.remove(&topic));
-        let known = self.held.remove(&topic).or(self.taken_from_others(name, &topic)).or(found);
+        let (before, theirs) = self.taken_from_others(name, &topic);
+        let known = self.held.remove(&topic).or(theirs).or(found);
         let Some(meter) = self.meters.get_mut(name) else { return };
         if let Some(known) = known {
             meter.find(&topic, known);
@@ -326,17 +327,18 @@ impl Announcements {
         if replaced {
             self.remember_identity(name);
         }
-        former.into_iter().for_each(|(topic, former)| self.leave_behind(topic, former));
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
-        self.document(Of::Meter { name: name.to_owned(), outdated }, &topic, payload, true);
+        self.document(Of::Meter { name: name.to_owned(), outdated, before }, &topic, payload, true);
+        former.into_iter().for_each(|(topic, former)| self.leave_behind(name, topic, former));
     }
 
-    /// What is announced on this topic for another name than this one, which has it from now on.
-    fn taken_from_others(&mut self, name: &str, topic: &str) -> Option<Announced> {
-        let mut taken = None;
+    /// What is announced on this topic for other names than this one, which has it from now on.
+    fn taken_from_others(&mut self, name: &str, topic: &str) -> (Vec<String>, Option<Announced>) {
+        let (mut names, mut taken) = (Vec::new(), None);
         for (other, meter) in self.meters.iter_mut().filter(|(other, _)| *other != name) {
             if let Some(announced) = meter.hand_over(topic) {
                 self.changes.push(Change::Memo { memo: Memo::Announcement, name: other.clone(), text: String::new() });
+                names.push(other.clone());
                 taken = Some(announced);
             }
         }
@@ -349,37 +351,37 @@ impl Announcements {
             name: of.clone(),
             text: String::new(),
         }));
-        taken
+        (names, taken)
     }
 
     /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:
     /// until that is clear its device stays, but no longer sees the values of the meter that is there now.
-    fn leave_behind(&mut self, topic: String, former: Announced) {
+    fn leave_behind(&mut self, name: &str, topic: String, former: Announced) {
         let may_come_back = self.meters.values().any(Meter::is_unknown) && !is_announced(&self.meters, &topic);
         let id = topic.rsplit('/').nth(1);
         let (Some(announcer), Some(id), true) = (&self.announcer, id, may_come_back) else {
-            return self.retract(&topic, &former.components);
+            return self.retract(Of::Left { name: name.to_owned() }, &topic, &former);
         };
-        let payload = announcer.farewell(id, &former.components);
-        self.document(Of::Former, &topic, payload, true);
+        let payload = announcer.farewell(id, &former.device, &former.components);
+        self.document(Of::Left { name: name.to_owned() }, &topic, payload, true);
         self.held.insert(topic, former);
     }
 
     /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
-    fn retract(&mut self, topic: &str, components: &BTreeMap<String, String>) {
+    fn retract(&mut self, of: Of, topic: &str, announced: &Announced) {
         // one that is another meter's by now
         if is_announced(&self.meters, topic) {
             return;
         }
         if let (Some(announcer), Some(id)) = (&self.announcer, topic.rsplit('/').nth(1)) {
             if self.farewells.has_room() {
-                let payload = announcer.farewell(id, components);
+                let payload = announcer.farewell(id, &announced.device, &announced.components);
                 let text = memo::Farewell { topic, payload: &payload }.to_string();
                 self.changes.push(Change::Memo { memo: Memo::Farewell, name: id.to_owned(), text });
                 self.farewells.add(id, topic, payload);
             }
         }
-        self.clear(topic);
+        self.document(of, topic, String::new(), true);
     }
 
     /// Takes back the announcements of meters that are not configured, unless one of those not yet
@@ -390,7 +392,7 @@ impl Announcements {
         }
         for (topic, announced) in std::mem::take(&mut self.held) {
             self.changes.push(Change::NotConfigured { topic: topic.clone() });
-            self.retract(&topic, &announced.components);
+            self.retract(Of::Former, &topic, &announced);
         }
     }
 

@@ -111,6 +111,8 @@ pub struct Document {
     pub topic: String,
     /// JSON.
     pub payload: String,
+    /// JSON of the device.
+    pub device: String,
     /// Every component's JSON, its keys sorted.
     pub components: BTreeMap<String, String>,
     /// Components left out for the size of the document.
@@ -124,6 +126,8 @@ pub struct Announced {
     pub state_topic: Option<String>,
     /// The meter's identification.
     pub serial: Option<String>,
+    /// JSON of the device.
+    pub device: String,
     /// Every component's JSON, its keys sorted, without those that the document removes.
     pub components: BTreeMap<String, String>,
 }
@@ -171,6 +175,7 @@ impl Announcer {
         Some(Announced {
             state_topic: text("/stat_t").map(str::to_owned),
             serial: text("/dev/sn").map(str::to_owned),
+            device: document.get("dev").map(Value::to_string).unwrap_or_default(),
             components: components.map(|(id, component)| (id.clone(), component.to_string())).collect(),
         })
     }
@@ -216,7 +221,7 @@ impl Announcer {
     /// not hear of it the first time. It listens where nothing is published, because the topics of its values
     /// may be another meter's by now.
     #[must_use]
-    pub fn farewell(&self, id: &str, components: &BTreeMap<String, String>) -> String {
+    pub fn farewell(&self, id: &str, device: &str, components: &BTreeMap<String, String>) -> String {
         let deaf = |component: &String| {
             let mut component = parsed(component);
             let fields = component.as_object_mut();
@@ -225,7 +230,9 @@ impl Announcer {
         };
         let components: BTreeMap<_, _> = components.iter().map(|(id, component)| (id, deaf(component))).collect();
         let nowhere = self.nowhere();
-        let (device, origin) = (json!({ "ids": [id], "via_device": self.bridge_id() }), json!({ "name": PROGRAM }));
+        let unknown = || json!({ "ids": [id], "name": id, "via_device": self.bridge_id() });
+        let device: Value = serde_json::from_str(device).unwrap_or_else(|_| unknown());
+        let origin = json!({ "name": PROGRAM });
         json!({ "dev": device, "o": origin, "stat_t": nowhere, "avty": [{ "t": nowhere }], "cmps": components })
             .to_string()
     }
@@ -260,7 +267,8 @@ impl Announcer {
             payload = text(&root);
         }
         let components = root.cmps.iter().map(|(key, component)| (key.clone(), sorted(component))).collect();
-        Document { topic: self.topic(id), payload, components, left_out }
+        let device = serde_json::to_string(&root.dev).unwrap_or_default();
+        Document { topic: self.topic(id), payload, device, components, left_out }
     }
 
     fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
@@ -311,7 +319,8 @@ impl Document {
                     components.insert(id.clone(), component.clone());
                 }
             }
-            Some(Self { payload: document.to_string(), components, topic: self.topic.clone(), ..self })
+            let (topic, device) = (self.topic.clone(), self.device.clone());
+            Some(Self { payload: document.to_string(), components, topic, device, ..self })
         };
         let kept = with(&keeps).filter(|document| document.payload.len() <= MAX_BYTES);
         kept.or_else(|| with(&|_| false)).unwrap_or(self)

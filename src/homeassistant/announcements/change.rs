@@ -56,12 +56,19 @@ pub enum Of {
     Agent,
     /// Of a device that is taken back, or shown only to be taken back.
     Former,
+    /// Of one that saw the values of this meter until now: they must be gone from the state topic before.
+    Left {
+        /// The meter.
+        name: String,
+    },
     /// A configured meter's.
     Meter {
         /// Its name.
         name: String,
         /// What must be gone from its state topic before the document is there.
         outdated: Outdated,
+        /// Names under whose state topics the device saw its values until now: those must be gone, too.
+        before: Vec<String>,
     },
 }
 

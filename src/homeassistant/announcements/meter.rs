@@ -54,6 +54,8 @@ pub(super) enum State {
     Announced {
         /// Its discovery topic.
         topic: String,
+        /// JSON of the device.
+        device: String,
         /// Components announced there so far: one that is gone must be named to be removed.
         components: BTreeMap<String, String>,
     },
@@ -271,7 +273,10 @@ impl Meter {
     pub(super) fn find(&mut self, topic: &str, found: Announced) {
         match &mut self.state {
             State::New { former } => _ = former.insert(topic.to_owned(), found),
-            State::Announced { components, .. } => {
+            State::Announced { components, device, .. } => {
+                if device.is_empty() {
+                    *device = found.device;
+                }
                 for (id, component) in found.components {
                     self.stale |= !components.contains_key(&id);
                     components.entry(id).or_insert(component);
@@ -295,10 +300,11 @@ impl Meter {
     /// It is no longer what it was announced as.
     fn leave(&mut self) {
         self.stale = true;
-        if let State::Announced { topic, components } = &mut self.state {
+        if let State::Announced { topic, device, components } = &mut self.state {
             let announced = Announced {
                 state_topic: Some(self.configured.state_topic.clone()),
                 serial: None,
+                device: std::mem::take(device),
                 components: std::mem::take(components),
             };
             self.state = State::New { former: BTreeMap::from([(std::mem::take(topic), announced)]) };
@@ -336,8 +342,8 @@ impl Meter {
         }
         let State::New { former } = &mut self.state else { return BTreeMap::new() };
         let mut former = std::mem::take(former);
-        let components = former.remove(topic).map(|same| same.components).unwrap_or_default();
-        self.state = State::Announced { topic: topic.to_owned(), components };
+        let (device, components) = former.remove(topic).map(|same| (same.device, same.components)).unwrap_or_default();
+        self.state = State::Announced { topic: topic.to_owned(), device, components };
         former
     }
 
@@ -347,7 +353,8 @@ impl Meter {
         let State::Announced { components, .. } = &self.state else { return document };
         let document = document.after(components, |key| self.keeps(key));
         (self.other_rules, self.goes_on, self.stale) = (false, false, false);
-        let State::Announced { components, .. } = &mut self.state else { return document };
+        let State::Announced { components, device, .. } = &mut self.state else { return document };
+        device.clone_from(&document.device);
         for id in components.keys().filter(|id| !document.components.contains_key(*id)) {
             self.missed.insert(id.clone(), MISSES);
         }

@@ -188,8 +188,11 @@ fn another_title_is_shown_after_a_reload() {
 #[test]
 fn a_component_that_only_an_earlier_version_had_goes_with_the_next_document() {
     let mut bench = Bench::new(&["gas"]);
-    let old = announcer()
-        .farewell("x", &BTreeMap::from([("old-one".to_owned(), r#"{"p":"button","uniq_id":"o"}"#.to_owned())]));
+    let old = announcer().farewell(
+        "x",
+        "",
+        &BTreeMap::from([("old-one".to_owned(), r#"{"p":"button","uniq_id":"o"}"#.to_owned())]),
+    );
     let old = old
         .replace("mbushat/bridge/nowhere", "mbushat/gas/state")
         .replace(r#""ids""#, r#""via_device":"mbushat_bridge","ids""#);

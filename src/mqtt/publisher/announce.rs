@@ -35,9 +35,10 @@ impl Publisher {
     pub(super) fn carry_out(&mut self) {
         for change in self.announcements.changes() {
             match change {
-                Change::Document { of: Of::Meter { name, outdated }, topic, payload, .. } => {
-                    self.announce(&name, &outdated, topic, payload);
+                Change::Document { of: Of::Meter { name, outdated, before }, topic, payload, .. } => {
+                    self.announce(&name, &outdated, &before, (topic, payload));
                 }
+                Change::Document { of: Of::Left { name }, topic, payload, .. } => self.leave(&name, topic, payload),
                 Change::Document { of, topic, payload, retain } => {
                     let class = if of == Of::Agent { Class::AgentAnnouncement } else { Class::Announcement };
                     if self.outbox.get(class, &topic) != Some(payload.as_bytes()) {

@@ -1,7 +1,7 @@
 //! What is published without a readout: from the store at a start, from another configuration at a
 //! reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -213,7 +213,9 @@ impl Publisher {
             self.spool.remember(Memo::Base, AGENT, self.topics.base(), self.now);
         }
         let classes = [Class::AgentAnnouncement, Class::Announcement];
-        self.announcements.settle(|topic| classes.iter().all(|&class| self.outbox.has_arrived(class, topic)));
+        let pending: BTreeSet<String> = self.pending().map(str::to_owned).collect();
+        let has_arrived = |topic: &str| classes.iter().all(|&class| self.outbox.has_arrived(class, topic));
+        self.announcements.settle(|topic| !pending.contains(topic) && has_arrived(topic));
         self.carry_out();
     }
 

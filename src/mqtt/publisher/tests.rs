@@ -239,10 +239,12 @@ fn another_meter_after_a_restart_is_another_device_with_entity_ids_of_its_own() 
         }
         read(&mut after, "gas", 0x2002, BOTH);
         let sent = published(&mut after);
-        let place_of = |wanted: &str| sent.iter().position(|(topic, _)| topic == wanted).expect("published");
-        assert_eq!(sent[place_of(&topic(0x1001))].1, "", "the old device is taken back");
-        let first_value = place_of("mbushat/gas/state");
-        assert!(place_of(&topic(0x1001)) < first_value, "before it could take the new meter's values for its own");
+        let place_of = |wanted: &dyn Fn(&str, &str) -> bool| sent.iter().rposition(|(t, payload)| wanted(t, payload));
+        let taken_back = place_of(&|t, payload| t == topic(0x1001) && payload.is_empty()).expect("it is taken back");
+        let is_value = |t: &str, payload: &str| t == "mbushat/gas/state" && payload.contains("12.345");
+        assert!(taken_back < place_of(&is_value).expect("published"), "before it could take the new meter's values");
+        let from_then_on = sent.get(taken_back..).expect("the rest");
+        assert!(!from_then_on.iter().any(|(t, payload)| t == "mbushat/gas/state" && payload.contains("null")));
         assert_eq!(component(&after, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
         let replaced = sent.iter().any(|(_, text)| text.starts_with(r#"{"event":"meter_replaced","meter":"gas""#));
         assert_eq!(replaced, !store_is_lost, "whom it replaces only the store knows");

@@ -27,8 +27,11 @@ const OFFLINE_AT_MOST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Transition {
     step: Step,
-    /// Discovery topic and document.
+    /// State topics that say nothing of what is outdated, once that has arrived.
+    blanked: Vec<String>,
+    /// Discovery topic and document; and those of devices that saw these values until now.
     document: (String, String),
+    left: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,8 @@ pub(super) struct Arrival {
 impl Transition {
     /// The document that waits for this topic.
     pub(super) fn pending(&self, topic: &str) -> Option<&str> {
-        Some(self.document.1.as_str()).filter(|_| self.document.0 == topic)
+        let all = self.left.iter().chain([&self.document]);
+        all.filter(|(waiting, _)| waiting == topic).map(|(_, document)| document.as_str()).next()
     }
 }
 
@@ -82,18 +86,24 @@ impl Publisher {
         self.arrive();
         let Self { meters, outbox, topics, spool, config, listener, now, .. } = self;
         for (name, known) in meters.iter_mut() {
-            let Some(Transition { step, document: (topic, document) }) = &mut known.transition else { continue };
-            let state_topic = topics.state(name);
+            let Some(Transition { step, blanked, document: (topic, document), left }) = &mut known.transition else {
+                continue;
+            };
             let is_done = |class, topic: &str| outbox.has_arrived(class, topic) || outbox.is_blocked(class, topic);
             match step {
-                Step::Blank if is_done(Class::State, &state_topic) && !listener.is_awaited(*now) => {
+                Step::Blank
+                    if blanked.iter().all(|topic| is_done(Class::State, topic)) && !listener.is_awaited(*now) =>
+                {
                     outbox.set(Class::Announcement, topic, document.clone().into(), true);
+                    for (topic, document) in left.drain(..) {
+                        outbox.set(Class::Announcement, &topic, document.into(), true);
+                    }
                     *step = Step::Announce;
                 }
                 Step::Announce if is_done(Class::Announcement, topic) => *step = Step::Settle(*now + SETTLE),
                 Step::Settle(until) if *until <= *now => {
                     if let Some(state) = spool.state_of(name) {
-                        outbox.set(Class::State, &state_topic, state.into(), config.mqtt.retain_state);
+                        outbox.set(Class::State, &topics.state(name), state.into(), config.mqtt.retain_state);
                     }
                     known.transition = None;
                 }
@@ -123,25 +133,48 @@ impl Publisher {
         }
     }
 
-    /// Announces a configured meter, at once where none of its published values is `outdated`.
-    pub(super) fn announce(&mut self, name: &str, outdated: &Outdated, topic: String, document: String) {
-        let blanked = self.blanked(name, outdated);
+    /// Announces a configured meter, at once where none of its published values is `outdated` and its device saw
+    /// none under the names `before`.
+    pub(super) fn announce(&mut self, name: &str, outdated: &Outdated, before: &[String], document: (String, String)) {
+        let own = self.blanked(name, outdated).map(|state| (self.topics.state(name), state));
+        let others =
+            before.iter().filter_map(|other| Some((self.topics.state(other), self.blanked(other, &Outdated::All)?)));
+        let states: Vec<(String, String)> = own.into_iter().chain(others).collect();
         let Some(known) = self.meters.get_mut(name) else { return };
-        if let Some(state) = blanked {
-            self.outbox.set(Class::State, &self.topics.state(name), state.into(), self.config.mqtt.retain_state);
-            known.transition = Some(Transition { step: Step::Blank, document: (topic, document) });
+        if !states.is_empty() {
+            let blanked = states.iter().map(|(topic, _)| topic.clone()).collect();
+            known.transition = Some(Transition { step: Step::Blank, blanked, document, left: Vec::new() });
+            for (topic, state) in states {
+                self.outbox.set(Class::State, &topic, state.into(), self.config.mqtt.retain_state);
+            }
             return;
         }
         if let Some(transition) = &mut known.transition {
-            transition.document = (topic.clone(), document.clone());
+            transition.document.clone_from(&document);
             if transition.step == Step::Blank {
                 return;
             }
             transition.step = Step::Announce;
         }
+        let (topic, document) = document;
         if self.outbox.get(Class::Announcement, &topic) != Some(document.as_bytes()) {
             self.outbox.set(Class::Announcement, &topic, document.into(), true);
         }
+    }
+
+    /// Takes a device back that saw the values of this meter, or shows it without them, once they are gone.
+    pub(super) fn leave(&mut self, name: &str, topic: String, document: String) {
+        match self.meters.get_mut(name).and_then(|known| known.transition.as_mut()) {
+            Some(transition) if transition.step == Step::Blank => transition.left.push((topic, document)),
+            _ => self.outbox.set(Class::Announcement, &topic, document.into(), true),
+        }
+    }
+
+    /// Topics of the announcements that wait for their time.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &str> {
+        let transitions = self.meters.values().filter_map(|known| known.transition.as_ref());
+        let waiting = transitions.filter(|transition| transition.step == Step::Blank);
+        waiting.flat_map(|waiting| waiting.left.iter().chain([&waiting.document])).map(|(topic, _)| topic.as_str())
     }
 
     /// The newest state without what is outdated; `None` where that is nothing.

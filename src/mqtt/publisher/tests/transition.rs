@@ -252,3 +252,45 @@ fn nothing_is_taken_for_granted_where_the_store_was_lost() {
         stop(publisher);
     }
 }
+
+#[test]
+fn a_device_that_moves_to_another_name_has_no_old_number_when_it_gets_there() {
+    let place = Place::new("moves");
+    let heat = GAS.replace("\"gas\"", "\"heat\"").replace("address = 5", "address = 6");
+    let exchanged = GAS.replace("= 5", "= 6") + &heat.replace("= 6", "= 5");
+    let mut publisher = place.start(&format!("{HAT}{GAS}{heat}"));
+    publisher.up();
+    read(&mut publisher, "gas", 0x1001, VOLUME);
+    read(&mut publisher, "heat", 0x2002, VOLUME);
+    go_on(&mut publisher);
+    publisher.listener = Listener::There;
+    publisher.reconfigure(place.config(&format!("{HAT}{exchanged}")));
+    let mut moves = |meter: &str, id: u32| {
+        read(&mut publisher, meter, id, VOLUME);
+        let sent = go_on(&mut publisher);
+        let json = |message: &Publish| serde_json::from_slice::<Value>(&message.payload).unwrap_or_default();
+        let told = sent.iter().filter_map(|message| match message.topic.strip_suffix("/state") {
+            Some(state) => Some(format!("{state} {}", json(message)["volume"])),
+            None if message.topic.contains("_KAM_") => {
+                Some(format!("{} {}", &message.topic[29..45], json(message)["stat_t"].as_str().unwrap_or("gone")))
+            }
+            None => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        moves("gas", 0x2002),
+        [
+            "mbushat/gas null",
+            "mbushat/heat null",
+            "mbushat_00001001 mbushat/bridge/nowhere",
+            "mbushat_00002002 mbushat/gas/state",
+            "mbushat/gas 12.345"
+        ]
+    );
+    assert_eq!(
+        moves("heat", 0x1001),
+        ["mbushat/heat null", "mbushat_00001001 mbushat/heat/state", "mbushat/heat 12.345"]
+    );
+    stop(publisher);
+}

@@ -11,8 +11,10 @@
 mod change;
 mod farewell;
 mod kept;
+mod leaving;
 mod meter;
 mod restore;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -330,103 +332,6 @@ impl Announcements {
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
         self.document(Of::Meter { name: name.to_owned(), outdated, before }, &topic, payload, true);
         former.into_iter().for_each(|(topic, former)| self.leave_behind(name, topic, former));
-    }
-
-    /// What is announced on this topic for other names than this one, which has it from now on.
-    fn taken_from_others(&mut self, name: &str, topic: &str) -> (Vec<String>, Option<Announced>) {
-        let (mut names, mut taken) = (Vec::new(), None);
-        for (other, meter) in self.meters.iter_mut().filter(|(other, _)| *other != name) {
-            if let Some(announced) = meter.hand_over(topic) {
-                self.changes.push(Change::Memo { memo: Memo::Announcement, name: other.clone(), text: String::new() });
-                names.push(other.clone());
-                taken = Some(announced);
-            }
-        }
-        // a restart must not take the memo of a removed meter for that of the document
-        let Self { forgetting, changes, .. } = self;
-        let emptied =
-            forgetting.iter_mut().filter_map(|(of, topics)| (topics.remove(topic) && topics.is_empty()).then_some(of));
-        changes.extend(emptied.map(|of| Change::Memo {
-            memo: Memo::Announcement,
-            name: of.clone(),
-            text: String::new(),
-        }));
-        (names, taken)
-    }
-
-    /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:
-    /// until that is clear its device stays, but no longer sees the values of the meter that is there now.
-    fn leave_behind(&mut self, name: &str, topic: String, former: Announced) {
-        let may_come_back = self.meters.values().any(Meter::is_unknown) && !is_announced(&self.meters, &topic);
-        let id = topic.rsplit('/').nth(1);
-        let (Some(announcer), Some(id), true) = (&self.announcer, id, may_come_back) else {
-            return self.retract(Of::Left { name: name.to_owned() }, &topic, &former);
-        };
-        let payload = announcer.farewell(id, &former.device, &former.components);
-        self.document(Of::Left { name: name.to_owned() }, &topic, payload, true);
-        self.held.insert(topic, former);
-    }
-
-    /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
-    fn retract(&mut self, of: Of, topic: &str, announced: &Announced) {
-        // one that is another meter's by now
-        if is_announced(&self.meters, topic) {
-            return;
-        }
-        if let (Some(announcer), Some(id)) = (&self.announcer, topic.rsplit('/').nth(1)) {
-            if self.farewells.has_room() {
-                let payload = announcer.farewell(id, &announced.device, &announced.components);
-                let text = memo::Farewell { topic, payload: &payload }.to_string();
-                self.changes.push(Change::Memo { memo: Memo::Farewell, name: id.to_owned(), text });
-                self.farewells.add(id, topic, payload);
-            }
-        }
-        self.document(of, topic, String::new(), true);
-    }
-
-    /// Takes back the announcements of meters that are not configured, unless one of those not yet
-    /// read may be the same meter under another name.
-    fn release_held(&mut self) {
-        if self.meters.values().any(Meter::is_unknown) {
-            return;
-        }
-        for (topic, announced) in std::mem::take(&mut self.held) {
-            self.changes.push(Change::NotConfigured { topic: topic.clone() });
-            self.retract(Of::Former, &topic, &announced);
-        }
-    }
-
-    /// The announcements of meters that are not configured which see the values on this topic.
-    fn take_held(&mut self, state_topic: &str) -> BTreeMap<String, Announced> {
-        let sees_them = |(_, held): &(String, Announced)| held.state_topic.as_deref() == Some(state_topic);
-        let (theirs, others) = std::mem::take(&mut self.held).into_iter().partition(sees_them);
-        self.held = others;
-        theirs
-    }
-
-    /// A meter that is no longer configured, at least not under this name.
-    fn remove(&mut self, name: &str) {
-        let Some(mut meter) = self.meters.remove(name) else { return };
-        let former = meter.withdraw();
-        self.forgetting.entry(name.to_owned()).or_default().extend(former.keys().cloned());
-        self.held.extend(former.into_iter().filter(|(topic, _)| !is_announced(&self.meters, topic)));
-    }
-
-    /// Takes everything back that is announced.
-    fn withdraw_all(&mut self) {
-        let mut topics: BTreeSet<String> = std::mem::take(&mut self.held).into_keys().collect();
-        for (name, meter) in &mut self.meters {
-            let former = meter.withdraw().into_keys();
-            let forgetting = self.forgetting.entry(name.clone()).or_default();
-            former.for_each(|topic| _ = (forgetting.insert(topic.clone()), topics.insert(topic)));
-        }
-        topics.iter().for_each(|topic| self.clear(topic));
-        self.put_off.iter_mut().for_each(BTreeMap::clear);
-        self.agent_components.clear();
-        if let Some(topic) = self.agent_topic.take() {
-            self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());
-            self.document(Of::Agent, &topic, String::new(), true);
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod again;
 mod announce;
+mod arrival;
 pub(super) mod delivery;
 mod judge;
 mod lengths;
@@ -37,11 +38,11 @@ use crate::measure::normalise::{self, MeterRules, Occasion};
 use crate::spool::memo::Telegrams;
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Readings};
+use arrival::Arrival;
 use lengths::Lengths;
 use listener::Listener;
 use memory::MeterMemory;
 use openers::Openers;
-use transition::Arrival;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]

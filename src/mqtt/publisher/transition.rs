@@ -1,27 +1,21 @@
-//! The order in which the values of a meter get another meaning, and in which the agent comes back.
+//! The order in which the values of a meter get another meaning.
 //!
 //! Home Assistant pairs whatever number it has with the newest unit. So where an announcement changes what a
 //! number means, the retained state says `null` first, then comes the announcement, then the value, each once
-//! the broker has the one before, and while Home Assistant is connected (`listener`). Home Assistant also needs a moment to take an announcement over, in which it
-//! would give a new value the old unit.
-//!
-//! What the broker holds after a crash of either side is not known. So after each connect the agent stays
-//! `offline` until everything has arrived: what is unavailable is not recorded.
+//! the broker has the one before, and while Home Assistant is connected (`listener`). It also needs a moment to
+//! take an announcement over, in which it would give a new value the old unit.
 //!
 //! Not here: which values are concerned (`homeassistant::announcements`).
 
 use std::time::{Duration, Instant};
 
 use super::super::outbox::Class;
-use super::super::payload::{self, OFFLINE, ONLINE};
+use super::super::payload;
 use super::Publisher;
-use super::listener::Listener;
 use crate::homeassistant::announcements::Outdated;
 
 /// What Home Assistant is given to take an announcement over.
-const SETTLE: Duration = Duration::from_secs(2);
-/// A broker that is slower than this with everything retained sees the agent `online` before it has it all.
-const OFFLINE_AT_MOST: Duration = Duration::from_secs(60);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// How far a meter's new announcement is.
 #[derive(Debug)]
@@ -44,14 +38,6 @@ enum Step {
     Settle(Instant),
 }
 
-/// The agent is connected, but still `offline`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival {
-    /// When it is `online`: at the latest, until everything has arrived.
-    online_at: Instant,
-    has_caught_up: bool,
-}
-
 #[cfg(test)]
 impl Transition {
     /// The document that waits for this topic.
@@ -62,25 +48,6 @@ impl Transition {
 }
 
 impl Publisher {
-    /// There is a new connection.
-    pub(in crate::mqtt) fn up(&mut self) {
-        self.go_offline();
-        self.outbox.up();
-        self.listener = Listener::unknown(self.now);
-        self.arrival = Some(Arrival { online_at: self.now + OFFLINE_AT_MOST, has_caught_up: false });
-    }
-
-    /// There is no connection, or soon none.
-    pub(in crate::mqtt) fn go_offline(&mut self) {
-        self.arrival = None;
-        self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), OFFLINE.into(), true);
-    }
-
-    /// Whether it is connected, but still `offline`.
-    pub(in crate::mqtt) fn is_arriving(&self) -> bool {
-        self.arrival.is_some()
-    }
-
     /// Goes on with what waited for the broker or for its time.
     pub(in crate::mqtt) fn advance(&mut self) {
         self.arrive();
@@ -119,18 +86,7 @@ impl Publisher {
             Step::Announce => None,
             Step::Settle(until) => Some(until),
         });
-        settled.chain(self.arrival.map(|arrival| arrival.online_at)).min()
-    }
-
-    fn arrive(&mut self) {
-        let Some(arrival) = &mut self.arrival else { return };
-        if !arrival.has_caught_up && self.outbox.has_caught_up() {
-            *arrival = Arrival { online_at: arrival.online_at.min(self.now + SETTLE), has_caught_up: true };
-        }
-        if arrival.online_at <= self.now {
-            self.arrival = None;
-            self.outbox.set(Class::BridgeState, &self.topics.bridge_state(), ONLINE.into(), true);
-        }
+        settled.chain(self.online_at()).min()
     }
 
     /// Announces a configured meter, at once where none of its published values is `outdated` and its device saw

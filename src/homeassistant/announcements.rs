@@ -139,6 +139,12 @@ impl Announcements {
         meter.identity.filter(|_| meter.doubt == Doubt::Nothing)
     }
 
+    /// The discovery topic on which this meter is announced.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&str> {
+        self.meters.get(name)?.topic()
+    }
+
     /// A good reading of this meter, with the number of its values that nothing names.
     pub fn read(&mut self, name: &str, measurements: &[Measurement], unnamed: usize) {
         if let Some(meter) = self.meters.get_mut(name) {
@@ -186,8 +192,8 @@ impl Announcements {
             announced.components.into_iter().for_each(|(id, c)| _ = self.agent_components.entry(id).or_insert(c));
             return self.announce_agent();
         };
-        // Home Assistant warns of a second time
-        if self.leaving.contains(topic) {
+        // Home Assistant warns of a second time; and one that waits for its meter goes on waiting
+        if self.leaving.contains(topic) || self.held.contains_key(topic) {
             return;
         }
         let own = self.meters.iter().find(|(_, meter)| meter.configured.state_topic == state_topic);
@@ -313,7 +319,7 @@ impl Announcements {
         let outdated = meter.outdated(&document, is_known_on_the_broker);
         let former = meter.move_to(&topic);
         let found = self.put_off.as_mut().and_then(|put_off| put_off.remove(&topic));
-        let (before, theirs) = self.taken_from_others(name, &topic);
+        let theirs = self.taken_from_others(name, &topic);
         let known = self.held.remove(&topic).or(theirs).or(found);
         let Some(meter) = self.meters.get_mut(name) else { return };
         if let Some(known) = known {
@@ -330,7 +336,7 @@ impl Announcements {
             self.remember_identity(name);
         }
         self.changes.push(Change::Memo { memo: Memo::Announcement, name: name.to_owned(), text });
-        self.document(Of::Meter { name: name.to_owned(), outdated, before }, &topic, payload, true);
+        self.document(Of::Meter { name: name.to_owned(), outdated }, &topic, payload, true);
         former.into_iter().for_each(|(topic, former)| self.leave_behind(name, topic, former));
     }
 }

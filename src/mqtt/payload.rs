@@ -143,6 +143,16 @@ pub fn blanked(newest: &str, published: Option<&str>, is_outdated: impl Fn(&str)
     Some(json(&all))
 }
 
+/// A state with null for every value that this discovery document announces: where no state is known.
+#[must_use]
+pub fn without_values(document: &str) -> String {
+    let document: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    let components = document.get("cmps").and_then(serde_json::Value::as_object);
+    // what is no measurement has a hyphen
+    let keys = components.into_iter().flat_map(serde_json::Map::keys).filter(|key| !key.contains('-'));
+    json(&keys.map(|key| (key, ())).collect::<BTreeMap<_, _>>())
+}
+
 /// The numbers among these values, as exact as they were written.
 pub fn numbers(newest: &Newest) -> impl Iterator<Item = (String, Decimal)> {
     let number = |(key, value): (&String, &Value)| Some((key.clone(), value.value.get().parse().ok()?));

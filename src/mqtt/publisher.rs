@@ -14,6 +14,7 @@ mod memory;
 mod openers;
 mod restore;
 mod transition;
+mod viewers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use lengths::Lengths;
 use listener::Listener;
 use memory::MeterMemory;
 use openers::Openers;
+use viewers::Viewers;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub(super) struct Publisher {
     lengths: Lengths,
     openers: Openers,
     pub(super) listener: Listener,
+    viewers: Viewers,
     /// There is a connection, but not everything has arrived yet.
     arrival: Option<Arrival>,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
@@ -103,6 +106,7 @@ impl Publisher {
             lengths: Lengths::default(),
             openers,
             listener: Listener::unknown(now),
+            viewers: Viewers::default(),
             arrival: None,
             drops: None,
             now,

@@ -342,7 +342,7 @@ def part_restarts():
     new = ha.entities()[new]["entity_id"]
     check("swapped: its id ends in the new meter's", new.endswith("_20000099") and new != old, new)
     time.sleep(3)
-    history = ha("history/history_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began - 3600)),
+    history = ha("history/history_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began - 30)),
                  entity_ids=[old], minimal_response=True, no_attributes=True)
     values = {float(state["s"]) for state in history.get(old, []) if state["s"] not in (None, "unavailable", "unknown", "")}
     check("swapped: the old entity's history has only the old meter's values", values == {123456}, str(values))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """pictures.py MBUSHAT [--home-assistant HOST:PORT --token TOKEN] [--node-red HOST:PORT] [--broker HOST:PORT]
 
-Takes the pictures of the README into `docs/`: a dashboard of the demo's meters in a Home Assistant, and
-the example flow in a Node-RED, both connected to the broker and both to throw away (a dashboard is added
+Takes the pictures of the README into `docs/`: a dashboard of the demo's meters in a Home Assistant, the pages
+of three devices there, and the example flow in a Node-RED, both connected to the broker and both to throw away (a dashboard is added
 to the one, the flows of the other are replaced). `mbushat run` reads the demo's meters meanwhile. Needs
 chromium, and pngquant to make the pictures small; else standard library only."""
 import argparse
@@ -21,6 +21,9 @@ from ha_api import HomeAssistant, WebSocket
 HERE = os.path.dirname(os.path.abspath(__file__))
 METERS = {"heat_meter": ("Heat meter", 5), "cold_water": ("Cold water", 7), "warm_water": ("Warm water", 8),
           "electricity": ("Electricity", 20)}
+
+# the pages of devices, by their names
+DEVICES = {"Sub-meter": "device-electricity.png", "Heat meter": "device-heat.png", "mbushat": "device-agent.png"}
 
 
 class Browser:
@@ -85,8 +88,10 @@ def until(what, condition, seconds=60):
 def start_agent(folder):
     host, port = args.broker.split(":")
     text = f'[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n'
-    text += f'[[bus]]\nname = "demo"\nport = "sim:{os.path.join(HERE, "../../config/simulated-bus.toml")}"\n'
-    for name, (title, address) in METERS.items():
+    with open(os.path.join(folder, "bus.toml"), "w", encoding="utf-8") as bus:
+        bus.write(read(os.path.join(HERE, "../../config/simulated-bus.toml")) + '[[meter]]\nmodel = "eastron_sdm220"\naddress = 1\n')
+    text += f'[[bus]]\nname = "demo"\nport = "sim:{folder}/bus.toml"\n'
+    for name, (title, address) in {**METERS, "sub_meter": ("Sub-meter", 1)}.items():
         text += f'[[meter]]\nname = "{name}"\ntitle = "{title}"\naddress = {address}\ninterval = "10s"\n'
     with open(os.path.join(folder, "mbushat.toml"), "w", encoding="utf-8") as file:
         file.write(text)
@@ -134,6 +139,11 @@ def home_assistant(folder):
         until("the dashboard is there", lambda: browser.run("document.getElementById('ha-launch-screen') === null"))
         time.sleep(15)
         browser.picture("home-assistant.png")
+        browser("Emulation.setDeviceMetricsOverride", width=1100, height=1000, deviceScaleFactor=1, mobile=False)
+        for name, file in DEVICES.items():
+            device = next(device["id"] for device in ha.devices().values() if device["name"] == name)
+            browser.open(f"{url}/config/devices/device/{device}", 20)
+            browser.picture(file)
     finally:
         browser.close()
 

@@ -67,8 +67,6 @@ pub enum Of {
         name: String,
         /// What must be gone from its state topic before the document is there.
         outdated: Outdated,
-        /// Names under whose state topics the device saw its values until now: those must be gone, too.
-        before: Vec<String>,
     },
 }
 

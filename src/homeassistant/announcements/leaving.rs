@@ -10,13 +10,12 @@ use super::{AGENT, Announcements, Change, Of, is_announced};
 use crate::spool::{Memo, memo};
 
 impl Announcements {
-    /// What is announced on this topic for other names than this one, which has it from now on.
-    pub(super) fn taken_from_others(&mut self, name: &str, topic: &str) -> (Vec<String>, Option<Announced>) {
-        let (mut names, mut taken) = (Vec::new(), None);
+    /// What is announced on this topic for another name than this one, which has it from now on.
+    pub(super) fn taken_from_others(&mut self, name: &str, topic: &str) -> Option<Announced> {
+        let mut taken = None;
         for (other, meter) in self.meters.iter_mut().filter(|(other, _)| *other != name) {
             if let Some(announced) = meter.hand_over(topic) {
                 self.changes.push(Change::Memo { memo: Memo::Announcement, name: other.clone(), text: String::new() });
-                names.push(other.clone());
                 taken = Some(announced);
             }
         }
@@ -29,7 +28,7 @@ impl Announcements {
             name: of.clone(),
             text: String::new(),
         }));
-        (names, taken)
+        taken
     }
 
     /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:

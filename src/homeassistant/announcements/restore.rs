@@ -58,7 +58,7 @@ impl Announcements {
                 match (meters.get(name), &announced.state_topic) {
                     (Some(configured), _) => {
                         let payload = device::retitled(payload, name, configured.title.as_deref());
-                        let of = Of::Meter { name: name.to_owned(), outdated: Outdated::Nothing, before: Vec::new() };
+                        let of = Of::Meter { name: name.to_owned(), outdated: Outdated::Nothing };
                         self.document(of, topic, payload, true);
                     }
                     (None, Some(state_topic)) => {

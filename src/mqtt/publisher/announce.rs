@@ -12,8 +12,10 @@ use crate::homeassistant::discovery::{AgentTopics, Announcer};
 impl Publisher {
     /// A retained announcement on the broker.
     pub(in crate::mqtt) fn found(&mut self, topic: &str, payload: &[u8]) {
+        self.viewers.found(topic, payload);
         self.announcements.found(topic, payload);
         self.carry_out();
+        self.hide_from(topic);
     }
 
     /// Whether what may be another agent's is left alone.
@@ -35,15 +37,17 @@ impl Publisher {
     pub(super) fn carry_out(&mut self) {
         for change in self.announcements.changes() {
             match change {
-                Change::Document { of: Of::Meter { name, outdated, before }, topic, payload, .. } => {
-                    self.announce(&name, &outdated, &before, (topic, payload));
+                Change::Document { of: Of::Meter { name, outdated }, topic, payload, .. } => {
+                    self.announce(&name, &outdated, (topic, payload));
                 }
                 Change::Document { of: Of::Left { name }, topic, payload, .. } => self.leave(&name, topic, payload),
-                Change::Document { of, topic, payload, retain } => {
-                    let class = if of == Of::Agent { Class::AgentAnnouncement } else { Class::Announcement };
-                    if self.outbox.get(class, &topic) != Some(payload.as_bytes()) {
-                        self.outbox.set(class, &topic, payload.into(), retain);
+                Change::Document { of: Of::Agent, topic, payload, retain } => {
+                    if self.outbox.get(Class::AgentAnnouncement, &topic) != Some(payload.as_bytes()) {
+                        self.outbox.set(Class::AgentAnnouncement, &topic, payload.into(), retain);
                     }
+                }
+                Change::Document { of: Of::Former, topic, payload, retain } => {
+                    self.set_announcement(&topic, payload, retain);
                 }
                 Change::Memo { memo, name, text } => self.spool.remember(memo, &name, &text, self.now),
                 Change::Orphan { state_topic } => self.take_back_orphan(&state_topic),
@@ -52,6 +56,14 @@ impl Publisher {
                     tracing::info!(topic, "takes back the announcement of a meter that is not configured");
                 }
             }
+        }
+    }
+
+    /// Publishes the announcement of a meter, if it says something new.
+    pub(super) fn set_announcement(&mut self, topic: &str, document: String, retain: bool) {
+        if self.outbox.get(Class::Announcement, topic) != Some(document.as_bytes()) {
+            self.viewers.published(topic, document.as_bytes());
+            self.outbox.set(Class::Announcement, topic, document.into(), retain);
         }
     }
 

@@ -27,6 +27,7 @@ impl Publisher {
     pub(in crate::mqtt) fn up(&mut self) {
         self.go_offline();
         self.outbox.up();
+        self.meters.values_mut().for_each(|known| known.contested_since = None);
         self.listener = Listener::unknown(self.now);
         self.arrival = Some(Arrival { online_at: self.now + OFFLINE_AT_MOST, has_caught_up: false });
     }

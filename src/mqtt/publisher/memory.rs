@@ -49,6 +49,8 @@ pub(super) struct MeterMemory {
     pub(super) confirm_at: Option<Instant>,
     /// It is announced with another meaning of its values.
     pub(super) transition: Option<Transition>,
+    /// Since when a device sees its values that may be another agent's.
+    pub(super) contested_since: Option<Instant>,
     /// What was published last.
     pub(super) newest: Option<Arc<Newest>>,
     /// Whether it was read well since the start, which is logged once.
@@ -71,6 +73,7 @@ impl MeterMemory {
             doubtful: None,
             confirm_at: None,
             transition: None,
+            contested_since: None,
             newest: None,
             was_read: false,
             unnamed: 0,

@@ -4,6 +4,7 @@ mod disabled;
 mod kept;
 mod names;
 mod plausible;
+mod random;
 mod reload;
 mod removed;
 mod rules;

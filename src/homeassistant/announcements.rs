@@ -196,11 +196,8 @@ impl Announcements {
         if self.leaving.contains(topic) || self.held.contains_key(topic) {
             return;
         }
+        self.orphan(Some(&announced));
         let own = self.meters.iter().find(|(_, meter)| meter.configured.state_topic == state_topic);
-        let waits = self.announcer.as_ref().is_some_and(|announcer| announcer.nowhere() == state_topic);
-        if own.is_none() && !waits {
-            self.changes.push(Change::Orphan { state_topic });
-        }
         // announced again already, perhaps by a meter under another name
         let now = self.meters.iter().find(|(_, meter)| meter.topic() == Some(topic));
         let Some(name) = now.or(own).map(|(name, _)| name.clone()) else {
@@ -319,6 +316,7 @@ impl Announcements {
         let outdated = meter.outdated(&document, is_known_on_the_broker);
         let former = meter.move_to(&topic);
         let found = self.put_off.as_mut().and_then(|put_off| put_off.remove(&topic));
+        self.orphan(found.as_ref());
         let theirs = self.taken_from_others(name, &topic);
         let known = self.held.remove(&topic).or(theirs).or(found);
         let Some(meter) = self.meters.get_mut(name) else { return };

@@ -31,6 +31,15 @@ impl Announcements {
         taken
     }
 
+    /// A meter has another name than in this announcement: what it published under that one, if nothing is called so.
+    pub(super) fn orphan(&mut self, found: Option<&Announced>) {
+        let state_topic = found.and_then(|found| found.state_topic.clone()).filter(|topic| {
+            let nowhere = self.announcer.as_ref().map(|announcer| announcer.nowhere());
+            Some(topic) != nowhere.as_ref() && !self.meters.values().any(|meter| meter.configured.state_topic == *topic)
+        });
+        self.changes.extend(state_topic.map(|state_topic| Change::Orphan { state_topic }));
+    }
+
     /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:
     /// until that is clear its device stays, but no longer sees the values of the meter that is there now.
     pub(super) fn leave_behind(&mut self, name: &str, topic: String, former: Announced) {

@@ -52,6 +52,20 @@ fn what_the_store_remembers_as_its_own_is_taken_back_at_once() {
 }
 
 #[test]
+fn what_a_renamed_meter_published_before_goes_though_the_store_was_lost() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    bench.memos.clear();
+    bench.connected = false;
+    bench.restart(&["cellar"]);
+    bench.other.clear();
+    hold_back_and_connect(&mut bench);
+    bench.read("cellar", 0x11, NONE, &["volume"]);
+    let orphan = Change::Orphan { state_topic: "mbushat/gas/state".to_owned() };
+    assert!(bench.other.contains(&orphan), "{:?}", bench.other);
+}
+
+#[test]
 fn what_was_found_under_an_old_base_topic_is_forgotten_and_not_taken_back() {
     let mut bench = Bench::new(&["gas"]);
     bench.retained = others();

@@ -150,7 +150,8 @@ pub fn without_values(document: &str) -> String {
     let components = document.get("cmps").and_then(serde_json::Value::as_object);
     // what is no measurement has a hyphen
     let keys = components.into_iter().flat_map(serde_json::Map::keys).filter(|key| !key.contains('-'));
-    json(&keys.map(|key| (key, ())).collect::<BTreeMap<_, _>>())
+    // Home Assistant warns where the time of reading is missing
+    json(&keys.map(String::as_str).chain(["read_at", "status"]).map(|key| (key, ())).collect::<BTreeMap<_, _>>())
 }
 
 /// The numbers among these values, as exact as they were written.

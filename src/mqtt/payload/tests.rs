@@ -212,3 +212,16 @@ fn home_assistant_is_told_every_type_of_event_there_is() {
     }
     assert!(OF_METER.iter().chain(&OF_AGENT).all(|name| types.contains(name)), "listed, but never sent");
 }
+
+#[test]
+fn a_state_without_values_names_what_is_announced_and_when_it_was_read() {
+    let document = r#"{"cmps":{"energy":{"p":"sensor"},"last-read":{"p":"sensor"},"volume":{"p":"sensor"}}}"#;
+    assert_eq!(without_values(document), r#"{"energy":null,"read_at":null,"status":null,"volume":null}"#);
+    let newest = r#"{"read_at":"t","seq":7,"status":[],"energy":1.50,"date_time":"a","date_time_zoned":"b"}"#;
+    let published = r#"{"read_at":"s","seq":6,"volume":2}"#;
+    assert_eq!(
+        blanked(newest, Some(published), |key| key != "energy").expect("a state"),
+        r#"{"date_time":null,"date_time_zoned":null,"energy":1.50,"read_at":"t","seq":7,"status":[],"volume":null}"#
+    );
+    assert_eq!(blanked("offline", None, |_| true), None);
+}

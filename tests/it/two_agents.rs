@@ -94,11 +94,14 @@ fn two_agents_with_one_client_id_come_to_terms_in_either_version() {
         until("one of them takes another id", || renamed(&first) + renamed(&second) > 0);
         let heard = |agent: &Agent| said(agent, "another agent publishes below the base_topic") > 0;
         until("one hears the other", || heard(&first) || heard(&second));
-        // from now on nobody is thrown out any more
-        let connections = |agent: &Agent| said(agent, "connected to the broker");
-        let before = connections(&first) + connections(&second);
-        std::thread::sleep(Duration::from_secs(6));
-        assert_eq!(connections(&first) + connections(&second), before, "{}\n{}", first.log(), second.log());
+        // soon nobody is thrown out any more; one of them may still be on its way back
+        let connections = || said(&first, "connected to the broker") + said(&second, "connected to the broker");
+        let is_quiet = |_| {
+            let before = connections();
+            std::thread::sleep(Duration::from_secs(6));
+            connections() == before
+        };
+        assert!((0..4).any(is_quiet), "{}\n{}", first.log(), second.log());
         assert!(renamed(&first) <= 1 && renamed(&second) <= 1);
         assert_eq!(said(&first, "TLS") + said(&second, "TLS"), 0, "who was connected has the right port");
         while subscriber.next(Duration::ZERO).is_some() {}

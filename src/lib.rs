@@ -81,6 +81,8 @@
 //! - Each failure is logged once, by the task that decides its fate.
 //! - A reading is in the spool until the broker's PUBACK, and sent again from there; its number never
 //!   stands for another reading, whatever happened to the process, the disk or the clock.
+//! - A number never stands beside a unit, or under a device, that is not its own: nothing, then the
+//!   announcement, then the value (`mqtt::publisher::transition`).
 //! - What may be another agent's is left alone: on the broker, an agent takes back only what its store
 //!   remembers, until it is known that no other one lives under its base topic (`mqtt::other_agent`).
 //!

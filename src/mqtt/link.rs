@@ -12,6 +12,7 @@ mod connection;
 mod fault;
 mod pace;
 pub mod probe;
+mod reason;
 mod tls;
 
 use std::hash::{BuildHasher, RandomState};
@@ -105,6 +106,8 @@ pub enum LinkEvent {
         connection: u64,
         /// Which version it speaks.
         version: Version,
+        /// Whether it keeps what is to be retained.
+        retains: bool,
     },
     /// The broker has this message.
     Acked(u64),
@@ -228,13 +231,21 @@ impl Link {
     async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
         let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
         let (client, mut wire) = connection::open(&self.config, &identity, version)?;
-        let Event::Connected { max_packet_bytes } = wire.poll().await? else {
+        let Event::Connected(broker) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
+        if !broker.acknowledges {
+            return Err(Fault::NoAcknowledgements);
+        }
         self.connections += 1;
-        let max_packet_bytes = usize::try_from(max_packet_bytes).unwrap_or(usize::MAX);
-        let book = Book::of(max_packet_bytes);
-        Ok(Connection { number: self.connections, version, client, wire, book })
+        Ok(Connection {
+            number: self.connections,
+            version,
+            retains: broker.retains,
+            client,
+            wire,
+            book: Book::of(broker),
+        })
     }
 }
 
@@ -242,6 +253,7 @@ impl Link {
 struct Connection {
     number: u64,
     version: Version,
+    retains: bool,
     client: Client,
     wire: Wire,
     book: Book,
@@ -259,8 +271,8 @@ enum End {
 impl Connection {
     /// Carries messages until the connection breaks or the orders end.
     async fn serve(self, orders: &mut mpsc::Receiver<LinkCommand>, events: &mpsc::Sender<LinkEvent>) -> End {
-        let Self { number, version, client, mut wire, mut book } = self;
-        if events.send(LinkEvent::Up { connection: number, version }).await.is_err() {
+        let Self { number, version, retains, client, mut wire, mut book } = self;
+        if events.send(LinkEvent::Up { connection: number, version, retains }).await.is_err() {
             return End::Asked;
         }
         // A ping goes out every keep-alive, so a living broker is never silent for longer.

@@ -6,6 +6,7 @@
 //!
 //! Not here: what a readout becomes (`publisher`), the order of messages (`outbox`).
 
+mod flapping;
 mod goodbye;
 mod messages;
 mod others;
@@ -26,10 +27,11 @@ use super::publisher::Publisher;
 use super::publisher::delivery::Offer;
 use crate::bus::health::Health;
 use crate::bus::{BusEvent, Happened};
-use crate::config::Config;
+use crate::config::{Config, Mqtt};
 use crate::request::Desk;
 use crate::spool::{DiskDone, Spool};
 use crate::status::Status;
+use flapping::Flapping;
 use messages::{Waiting, next_outcome};
 use status::Display;
 
@@ -95,6 +97,7 @@ pub struct OutboxTask {
     namesake: Namesake,
     /// Why there is no connection, each reason once: logged already.
     faults: Vec<Fault>,
+    flapping: Flapping,
     /// What the blocking pool does for the spool.
     disk_work: Option<JoinHandle<DiskDone>>,
     display: Display,
@@ -119,6 +122,7 @@ impl OutboxTask {
             waiting: Vec::new(),
             connection: None,
             faults: Vec::new(),
+            flapping: Flapping::default(),
             disk_work: None,
             reconnect: None,
             look_further: false,
@@ -168,7 +172,7 @@ impl OutboxTask {
         let Publisher { outbox, spool, .. } = &self.publisher;
         let reconnect = self.reconnect.as_ref().map(|(_, at)| *at);
         let publisher = [self.publisher.confirm_at(), self.publisher.wake_at(), self.other.wake_at(Instant::now())];
-        let publisher = publisher.into_iter().flatten();
+        let publisher = publisher.into_iter().chain([self.flapping.wake_at()]).flatten();
         let wakes = outbox.wake_at().into_iter().chain(spool.wake_at()).chain(reconnect).chain(publisher);
         wakes.fold(self.display.wake_at(), Instant::min)
     }
@@ -265,7 +269,7 @@ impl OutboxTask {
     fn linked(&mut self, event: LinkEvent) {
         self.turn();
         match event {
-            LinkEvent::Up { connection, version } => self.up(connection, version),
+            LinkEvent::Up { connection, version, retains } => self.up(connection, version, retains),
             LinkEvent::Down(fault) => self.down(fault),
             LinkEvent::Acked(id) => {
                 if let Some(delivered) = self.publisher.outbox.acked(id) {
@@ -281,13 +285,21 @@ impl OutboxTask {
         }
     }
 
-    fn up(&mut self, connection: u64, version: Version) {
+    fn up(&mut self, connection: u64, version: Version, retains: bool) {
         let mqtt = &self.publisher.config.mqtt;
         let version = match version {
             Version::V5 => "5",
             Version::V3 => "3.1.1",
         };
-        tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
+        if self.flapping.change(self.publisher.now) {
+            tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
+            if !retains {
+                tracing::warn!(
+                    "this broker keeps no messages (Retain Available 0): who subscribes later sees nothing before the \
+                     next reading"
+                );
+            }
+        }
         self.faults.clear();
         self.connection = Some(connection);
         self.publisher.up();
@@ -303,13 +315,23 @@ impl OutboxTask {
         if let Some(verdict) = self.publisher.outbox.down(by_the_broker, Instant::now()) {
             self.obey(&verdict);
         }
-        if !self.faults.contains(&fault) && self.faults.len() < FAULTS {
+        let has_line = if was_up { self.flapping.change(self.publisher.now) } else { !self.flapping.is_counting() };
+        if has_line && !self.faults.contains(&fault) && self.faults.len() < FAULTS {
             let mqtt = &self.publisher.config.mqtt;
             let words = fault.to_string();
             // who was let in has the right port
             let words = words.split("; if").next().filter(|_| was_up).unwrap_or(&words);
             tracing::warn!("the broker {}:{} {words}", mqtt.host, mqtt.port);
             self.faults.push(fault);
+        }
+    }
+
+    /// Says how often the broker came and went, where that has no line of its own any more.
+    fn summarise(&mut self, now: Instant) {
+        if let Some(changes) = self.flapping.summary(now) {
+            let Mqtt { host, port, .. } = &self.publisher.config.mqtt;
+            let is_now = if self.connection.is_some() { "connected" } else { "not connected" };
+            tracing::warn!(changes, "the connection to the broker {host}:{port} comes and goes; now it is {is_now}");
         }
     }
 
@@ -330,6 +352,7 @@ impl OutboxTask {
     fn pump(&mut self) {
         let now = Instant::now();
         self.show(now);
+        self.summarise(now);
         self.reconnect(now);
         self.publisher.advance();
         let Some(connection) = self.connection else { return };

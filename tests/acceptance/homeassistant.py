@@ -13,12 +13,16 @@ API, what it made of that. Parts, in this order where none is named:
              runs, is stopped, is killed, lost its store, and while the broker was killed (that needs the
              commands that stop and start it); no wrong number in the history, nothing booked, nothing renamed
   others     a second agent under the same base topic, and what is left when it stops
-  moved      another base topic, by a restart and by a reload, and back: nothing is left, nothing is said
+  moved      another base topic, by a restart, by a reload, after a kill and with the broker
+             killed meanwhile, and back: nothing is left, nothing is said
   controls   scan and bus power pressed in Home Assistant; times of the meter's clock
   orders     Home Assistant, broker and agent restarted in every order (needs all commands)
   burst      twenty announcements in a burst leave all components equal
-  statistics the recorder has statistics of every counter and measurement, and the energy dashboard
-             no issue (waits for the recorder's next 5 minutes)
+  statistics the recorder has statistics of every counter and measurement, the energy dashboard no issue, and
+             in all parts before nothing was booked for the meters that stand still, and no entity got another
+             id (waits for the recorder's next 5 minutes)
+  keep       keep_entities: another meter goes on under the old entities, over restarts, a lost store and a
+             killed broker; only what it counted is booked
 
 At the end of each part Home Assistant's log must have no warning or error about MQTT.
 
@@ -43,7 +47,7 @@ import time
 
 from ha_api import HomeAssistant
 
-PARTS = ["entities", "life", "restarts", "meanings", "others", "moved", "controls", "orders", "burst", "statistics"]
+PARTS = ["entities", "life", "restarts", "meanings", "others", "moved", "controls", "orders", "burst", "statistics", "keep"]
 LIVE = ["heat", "cooling", "cold_water", "warm_water", "gas", "heat_cost_allocator", "pulse_converter", "room_sensor"]
 KNOWN = {"ats_ec20": 48, "eastron_sdm220": 1}
 # device class, unit and state class that the users of each model expect
@@ -155,9 +159,9 @@ def meters():
     return table
 
 
-def configure(table, titles=None, more="", rules=None):
+def configure(table, titles=None, more="", rules=None, base="mbushat"):
     host, port = args.broker.split(":")
-    text = f'[agent]\ntimezone = "{ZONE}"\n[mqtt]\nurl = "mqtt://{host}:{port}"\n[store]\ndirectory = "{folder}/store"\n{more}'
+    text = f'[agent]\ntimezone = "{ZONE}"\n[mqtt]\nurl = "mqtt://{host}:{port}"\nbase_topic = "{base}"\n[store]\ndirectory = "{folder}/store"\n{more}'
     text += f'[[bus]]\nname = "wire"\nport = "tcp://127.0.0.1:{simulator_port}"\nbaud = 9600\n'
     for name, (address, _) in table.items():
         title = (titles or {}).get(name)
@@ -194,11 +198,11 @@ def agent_stop(how=signal.SIGTERM):
     agent = None
 
 
-def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_store=False, rules=None):
+def agent_restart(table, titles=None, how=signal.SIGTERM, more="", lose_the_store=False, rules=None, base="mbushat"):
     agent_stop(how)
     if lose_the_store:
         shutil.rmtree(os.path.join(folder, "store"))
-    configure(table, titles, more, rules)
+    configure(table, titles, more, rules, base)
     agent_start()
 
 
@@ -408,23 +412,23 @@ COUNTERS = [("heat_and_cooling", "energy"), ("heat_and_cooling", "volume"), ("fo
             ("four_tariffs", "energy_export")]
 
 
-def reload(table, rules):
-    configure(table, rules=rules)
+def reload(table, rules, base="mbushat"):
+    configure(table, rules=rules, base=base)
     agent.send_signal(signal.SIGHUP)
 
 
-def broker_killed(table, rules):
+def broker_killed(table, rules, base="mbushat"):
     """Killed while the agent takes the change over: it forgets what it did not write yet."""
     run(args.stop_broker)
-    reload(table, rules)
+    reload(table, rules, base)
     time.sleep(2)
     run(args.start_broker)
 
 
 WAYS = {"running": reload,
-        "stopped": lambda table, rules: agent_restart(table, rules=rules),
-        "killed": lambda table, rules: agent_restart(table, how=signal.SIGKILL, rules=rules),
-        "without its store": lambda table, rules: agent_restart(table, lose_the_store=True, rules=rules),
+        "stopped": lambda table, rules, base="mbushat": agent_restart(table, rules=rules, base=base),
+        "killed": lambda table, rules, base="mbushat": agent_restart(table, how=signal.SIGKILL, rules=rules, base=base),
+        "without its store": lambda table, rules, base="mbushat": agent_restart(table, lose_the_store=True, rules=rules, base=base),
         "the broker killed": broker_killed}
 
 
@@ -497,15 +501,24 @@ def part_meanings():
         seen = {(float(one["s"]), one.get("a", {}).get("unit_of_measurement")) for one in history[entity]
                 if one["s"] not in ("unavailable", "unknown", "")}
         check(f"the history of {entity} pairs no number with a wrong unit: {sorted(seen)}", seen == values, str(values))
+    wait_for_the_recorder()
+    only_booked({entity: 0 for entity in allowed}, began)
+
+
+def wait_for_the_recorder():
     wait = 300 - time.time() % 300 + 20
     print(f"     waiting {wait:.0f} s for the recorder", flush=True)
     time.sleep(wait)
-    sums = ha("recorder/statistics_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began - 600)),
-              statistic_ids=list(allowed), period="5minute", types=["sum", "state"])
-    for entity in allowed:
+
+
+def only_booked(expected, since):
+    """What the recorder's statistics added up for each entity, and that they never went anywhere else."""
+    sums = ha("recorder/statistics_during_period", start_time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since - 600)),
+              statistic_ids=list(expected), period="5minute", types=["sum", "state"])
+    for entity, most in expected.items():
         booked = [row["sum"] for row in sums.get(entity, []) if row.get("sum") is not None]
-        check(f"{entity}: booked {booked[-1] - booked[0] if booked else None} in {len(booked)} periods", booked and abs(booked[-1] - booked[0]) < 0.001
-              and max(booked) - min(booked) < 0.001, str(booked))
+        check(f"{entity}: booked {booked[-1] - booked[0] if booked else None} of {most} in {len(booked)} periods",
+              booked and abs(booked[-1] - booked[0] - most) < 0.001 and max(booked) - min(booked) < most + 0.001, str(booked))
 
 
 def part_others():
@@ -540,23 +553,20 @@ def part_others():
 
 def part_moved():
     running()
-    for how in ("by a restart", "by a reload"):
+    for how, way in WAYS.items():
+        if how == "without its store":
+            continue  # nothing else knows where the agent was
+        if how == "the broker killed" and not (args.stop_broker and args.start_broker):
+            print("SKIPPED: the broker killed needs --stop-broker and --start-broker", flush=True)
+            continue
         for base, former in (("house/7", "mbushat"), ("mbushat", "house/7")):
-            more = f'[mqtt]\nbase_topic = "{base}"\n' if base != "mbushat" else ""
-            configure(meters())
-            path = os.path.join(folder, "mbushat.toml")
-            text = open(path, encoding="utf-8").read().replace("[mqtt]\n", more or "[mqtt]\n", 1)
-            write("mbushat.toml", text)
-            if how == "by a reload":
-                agent.send_signal(signal.SIGHUP)
-            else:
-                agent_stop()
-                agent_start()
-            until(f"{base} {how}: its state is online", lambda: retained(f"{base}/bridge/state").get(f"{base}/bridge/state") == "online", 60)
+            way(meters(), None, base)
+            until(f"{base}, {how}: its state is online", lambda: retained(f"{base}/bridge/state").get(f"{base}/bridge/state") == "online", 60)
             topics = lambda: [*retained(f"{former}/#"), *(key for key in retained("homeassistant/device/#") if f"/{former.replace('/', '_')}/" in key)]
-            until(f"{base} {how}: nothing is left under {former}", lambda: not topics(), 30)
-            until(f"{base} {how}: its devices are there", lambda: any(f"{base.replace('/', '_')}_20000002" in key for key in ha.devices())
+            until(f"{base}, {how}: nothing is left under {former}", lambda: not topics(), 30)
+            until(f"{base}, {how}: its devices are there", lambda: any(f"{base.replace('/', '_')}_20000002" in key for key in ha.devices())
                   and not any(f"{former.replace('/', '_')}_20000002" in key for key in ha.devices()), 60)
+    until("moved back: every meter has its values", all_right, 150)
 
 
 def run(command):
@@ -626,10 +636,51 @@ class Listener:
 
 
 def running():
+    global at_the_start
     if agent is None:
         simulate(meters())
         agent_restart(meters())
     until("every meter has its values in Home Assistant", all_right, 150)
+    if at_the_start is None:
+        at_the_start = standing(), time.time()
+
+
+def standing():
+    """The entity ids of the counters that never change."""
+    return registry(component_id(*pair) for pair in COUNTERS)
+
+
+def part_keep():
+    name, energy = "kept", lambda: shown("kept", "energy")
+    plan = lambda number, kwh: {**meters(), name: (32, f'telegrams = ["{telegram(32, number + "2D2C1D04", "0406" + kwh.to_bytes(4, "little").hex())}"]')}
+    rules = {name: "keep_entities = true\n"}
+    simulate(plan("32000020", 5000))
+    agent_restart(plan("32000020", 5000), rules=rules)
+    until("the first meter's energy", lambda: energy() == "5000", 90)
+    device, unique_id = ha_id(name), component_id(name, "energy")
+    entity, began = ha.entities()[unique_id]["entity_id"], time.time()
+
+    def counted(what, number, kwh, shows, way=None):
+        simulate(plan(number, kwh))
+        if way:
+            way(plan(number, kwh), rules)
+        until(f"{what}: {shows} kWh are shown", lambda: energy() and energy() not in ("unavailable", "unknown") and float(energy()) == shows, 150)
+        check(f"{what}: device and entity are the first meter's", (ha_id(name), ha.entities()[unique_id]["entity_id"]) == (device, entity))
+
+    # the new meter has 7 on its clock: its first reading adds nothing
+    counted("another meter", "33000020", 7, 5000)
+    counted("it counts", "33000020", 9, 5002)
+    total = 5002
+    for how, way in WAYS.items():
+        if how == "the broker killed" and not (args.stop_broker and args.start_broker):
+            print("SKIPPED: the broker killed needs --stop-broker and --start-broker", flush=True)
+        elif how != "without its store":  # which is where the constant is kept
+            total += 1
+            counted(how, "33000020", total - 4993, total, way)
+    wait_for_the_recorder()
+    only_booked({entity: total - 5000}, began)
+    simulate(meters())
+    agent_restart(meters())
 
 
 def press(unique_id):
@@ -707,9 +758,10 @@ def part_burst():
 
 def part_statistics():
     running()
-    wait = 300 - time.time() % 300 + 20
-    print(f"     waiting {wait:.0f} s for the recorder", flush=True)
-    time.sleep(wait)
+    wait_for_the_recorder()
+    now = standing()
+    check(f"the entities of the meters that stand still have the ids they had at the start: {now}", now == at_the_start[0])
+    only_booked({entity: 0 for entity in now.values()}, at_the_start[1])
     known = {entry["statistic_id"] for entry in ha("recorder/list_statistic_ids")}
     entities = [entity for entity in ha.entities().values() if entity["state"]]
     counted = [entity["entity_id"] for entity in entities if entity["state"]["attributes"].get("state_class")]
@@ -741,7 +793,7 @@ parser.add_argument("--start-broker", help="command that starts it and returns w
 args = parser.parse_intermixed_args()
 if unknown := set(args.part) - set(PARTS):
     parser.error(f"no such part: {', '.join(unknown)}")
-agent = simulator = None
+agent = simulator = at_the_start = None
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     simulator_port = free.getsockname()[1]

@@ -54,7 +54,7 @@ impl Running {
         let mut faults = Vec::new();
         while faults.len() < 8 {
             match self.next().await {
-                LinkEvent::Up { connection, version } => return (connection, version),
+                LinkEvent::Up { connection, version, .. } => return (connection, version),
                 LinkEvent::Down(fault) => faults.push(fault),
                 _ => {}
             }

@@ -106,3 +106,46 @@ async fn a_broker_that_says_nothing_to_5_is_asked_in_3_1_1() {
     });
     assert_eq!(Running::start(config(port)).up().await.1, Version::V3);
 }
+
+/// A broker of MQTT 5 whose CONNACK has these properties, and which writes its last word at a retained publish.
+fn able(properties: &'static [u8], at_retained: &'static [u8]) -> u16 {
+    scripted(move |packet| match packet {
+        [0x10, ..] => {
+            let length = u8::try_from(properties.len()).expect("a few bytes");
+            Ok([&[0x20, length + 3, 0, 0, length], properties].concat())
+        }
+        // QoS 1 and retained; topic "t", then the packet id
+        [0x33, ..] => Err(at_retained.to_vec()),
+        [0x32, _, 0, 1, b't', high, low, ..] => Ok(vec![0x40, 2, *high, *low]),
+        _ => Ok(Vec::new()),
+    })
+}
+
+#[tokio::test]
+async fn a_broker_that_retains_nothing_gets_the_message_without_the_mark() {
+    // Retain Available 0
+    let mut link = Running::start(config(able(&[0x25, 0], &[])));
+    let LinkEvent::Up { connection, retains, .. } = link.next().await else { panic!("it lets us in") };
+    assert!(!retains);
+    link.publish(connection, 7, "t", b"x".to_vec(), true).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(7));
+}
+
+#[tokio::test]
+async fn a_broker_that_acknowledges_nothing_is_refused_in_words() {
+    // Maximum QoS 0
+    let fault = Running::start(config(able(&[0x24, 0], &[]))).down().await;
+    assert_eq!(fault, Fault::NoAcknowledgements);
+}
+
+#[tokio::test]
+async fn the_reason_of_a_disconnect_is_said_in_words() {
+    for (code, words) in [(0x95, "larger than it takes"), (0x8B, "shutting down"), (0x9D, "set its new address")] {
+        let said: &'static [u8] = Box::leak(Box::new([0xE0, 2, code, 0]));
+        let mut link = Running::start(config(able(&[], said)));
+        let (connection, _) = link.up().await;
+        link.publish(connection, 7, "t", b"x".to_vec(), true).await;
+        let fault = link.down().await.to_string();
+        assert!(fault.contains(words), "{code:02X}: {fault}");
+    }
+}

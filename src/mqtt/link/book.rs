@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connection::{Client, Event};
+use super::connection::{Abilities, Client, Event};
 use super::{LinkCommand, LinkEvent, Refusal};
 
 /// A subscription that was refused is asked for again after this time: some brokers refuse for a moment only.
@@ -17,6 +17,8 @@ const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Book {
     max_packet_bytes: usize,
+    /// Whether the broker keeps what is marked as retained; one that does not ends the connection at the mark.
+    retains: bool,
     /// Handed to rumqttc, in order, packet id not yet known.
     queued: VecDeque<u64>,
     /// Packet id to message id, and when it left.
@@ -35,9 +37,10 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Of a new connection, at which the broker takes packets of this size.
-    pub(super) fn of(max_packet_bytes: usize) -> Book {
-        Book { max_packet_bytes, ..Book::default() }
+    /// Of a new connection to a broker that can do this.
+    pub(super) fn of(broker: Abilities) -> Book {
+        let max_packet_bytes = usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX);
+        Book { max_packet_bytes, retains: broker.retains, ..Book::default() }
     }
 
     pub(super) fn obey(&mut self, order: LinkCommand, number: u64, client: &Client) {
@@ -54,7 +57,7 @@ impl Book {
                 let id = message.id;
                 if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
                     self.refused.push_back((id, Refusal::TooLarge));
-                } else if client.publish(&message.topic, message.payload, message.retain) {
+                } else if client.publish(&message.topic, message.payload, message.retain && self.retains) {
                     self.queued.push_back(id);
                 } else {
                     self.refused.push_back((id, Refusal::Other));
@@ -110,7 +113,7 @@ impl Book {
                 }
                 None
             }
-            Event::Connected { .. } | Event::Heard | Event::Disconnected | Event::Other => None,
+            Event::Connected(_) | Event::Heard | Event::Disconnected | Event::Other => None,
         }
     }
 }

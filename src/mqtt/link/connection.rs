@@ -43,11 +43,22 @@ pub(super) enum Wire {
     V3(Box<rumqttc::EventLoop>),
 }
 
+/// What an MQTT 5 broker says of itself in its CONNACK (MQTT 5, 3.2.2.3); one of 3.1.1 can do all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Abilities {
+    /// Maximum Packet Size.
+    pub(super) max_packet_bytes: u32,
+    /// Retain Available.
+    pub(super) retains: bool,
+    /// Maximum QoS is 1 at least: it acknowledges what it takes.
+    pub(super) acknowledges: bool,
+}
+
 /// What the wire reports, both versions alike.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// CONNACK: success. The largest packet the broker takes.
-    Connected { max_packet_bytes: u32 },
+    /// CONNACK: success, and what the broker can do.
+    Connected(Abilities),
     /// The oldest publish not yet reported has left, with this packet id.
     Sent(u16),
     /// PUBACK of this packet id.
@@ -204,8 +215,16 @@ fn event_5(event: v5::Event) -> Event {
     use packet5::{Packet, PubAckReason, SubscribeReasonCode};
     match event {
         v5::Event::Incoming(Packet::ConnAck(ack)) => {
-            let most = ack.properties.and_then(|p| p.max_packet_size).unwrap_or(MAX_PACKET_BYTES);
-            Event::Connected { max_packet_bytes: most.min(MAX_PACKET_BYTES) }
+            let said = ack.properties;
+            let said = said.as_ref();
+            Event::Connected(Abilities {
+                max_packet_bytes: said
+                    .and_then(|p| p.max_packet_size)
+                    .unwrap_or(MAX_PACKET_BYTES)
+                    .min(MAX_PACKET_BYTES),
+                retains: said.and_then(|p| p.retain_available) != Some(0),
+                acknowledges: said.and_then(|p| p.max_qos) != Some(0),
+            })
         }
         v5::Event::Incoming(Packet::PubAck(ack)) => match ack.reason {
             PubAckReason::Success => Event::Acked(ack.pkid),
@@ -231,7 +250,9 @@ fn event_5(event: v5::Event) -> Event {
 fn event_3(event: rumqttc::Event) -> Event {
     use rumqttc::{Packet, SubscribeReasonCode};
     match event {
-        rumqttc::Event::Incoming(Packet::ConnAck(_)) => Event::Connected { max_packet_bytes: MAX_PACKET_BYTES },
+        rumqttc::Event::Incoming(Packet::ConnAck(_)) => {
+            Event::Connected(Abilities { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true })
+        }
         rumqttc::Event::Incoming(Packet::PubAck(ack)) => Event::Acked(ack.pkid),
         rumqttc::Event::Incoming(Packet::SubAck(ack)) => {
             Event::Subscribed(ack.return_codes.iter().map(|c| matches!(c, SubscribeReasonCode::Success(_))).collect())

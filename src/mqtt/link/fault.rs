@@ -12,6 +12,8 @@ use rumqttc::v5::mqttbytes as wire5;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code5, DisconnectReasonCode};
 use rumqttc::{ConnectReturnCode as Code3, TlsError, mqttbytes as wire3, v5};
 
+use super::reason;
+
 /// Why the broker cannot be reached, or is no longer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -48,9 +50,12 @@ pub enum Fault {
     /// Another client with the same id has connected.
     #[error("gave the connection to another client with the same id; give each agent its own base_topic or client_id")]
     TakenOver,
-    /// The broker says that it cannot serve now.
-    #[error("says that it is busy, shutting down or over a limit ({0})")]
-    Busy(String),
+    /// Maximum QoS 0: nothing that it takes is acknowledged.
+    #[error("acknowledges no message (Maximum QoS 0), and a reading must be acknowledged; allow QoS 1 there")]
+    NoAcknowledgements,
+    /// The broker says why it does not serve us now.
+    #[error("ends the connection: {0}")]
+    Ended(&'static str),
     /// The password file cannot be read.
     #[error("cannot be asked: the password file {0}")]
     PasswordFile(String),
@@ -67,15 +72,16 @@ impl Fault {
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
+            Self::NoAcknowledgements => true,
             Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
-            Self::Garbled(_) | Self::Busy(_) => false,
+            Self::Garbled(_) | Self::Ended(_) => false,
         }
     }
 
     /// Whether the broker may have ended a connection because of a message that it was sent.
     pub(in crate::mqtt) fn may_be_about_a_message(&self) -> bool {
-        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Busy(_) | Self::NotAuthorized)
+        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Ended(_) | Self::NotAuthorized)
     }
 
     /// Whether a broker that only knows MQTT 3.1.1 may have met our MQTT 5 CONNECT like this:
@@ -113,7 +119,7 @@ impl Fault {
             Code5::BadUserNamePassword | Code5::BadAuthenticationMethod => Self::Credentials,
             Code5::NotAuthorized | Code5::Banned => Self::NotAuthorized,
             Code5::ClientIdentifierNotValid | Code5::BadClientId => Self::ClientId,
-            other => Self::Busy(format!("{other:?}")),
+            other => Self::Ended(reason::of_connack(other)),
         }
     }
 
@@ -121,7 +127,7 @@ impl Fault {
         match code {
             DisconnectReasonCode::NotAuthorized => Self::NotAuthorized,
             DisconnectReasonCode::SessionTakenOver => Self::TakenOver,
-            other => Self::Busy(format!("{other:?}")),
+            other => Self::Ended(reason::of_disconnect(other)),
         }
     }
 
@@ -137,7 +143,7 @@ impl Fault {
                 Code3::BadUserNamePassword => Self::Credentials,
                 Code3::NotAuthorized => Self::NotAuthorized,
                 Code3::BadClientId => Self::ClientId,
-                Code3::Success | Code3::ServiceUnavailable => Self::Busy(format!("{code:?}")),
+                Code3::Success | Code3::ServiceUnavailable => Self::Ended("it is not available now"),
             },
             ConnectionError::NotConnAck(packet) => Self::Garbled(format!("{packet:?}")),
             ConnectionError::MqttState(StateError::ConnectionAborted) | ConnectionError::RequestsDone => Self::Closed,

@@ -95,7 +95,8 @@ async fn connect(config: &Mqtt, client_id: &str, version: Version) -> Result<(Ve
     let identity = Identity { client_id, will: None };
     let (client, mut wire) = connection::open(config, &identity, version)?;
     match wire.poll().await? {
-        Event::Connected { .. } => Ok((version, client, wire)),
+        Event::Connected(broker) if broker.acknowledges => Ok((version, client, wire)),
+        Event::Connected(_) => Err(Fault::NoAcknowledgements),
         _ => Err(Fault::Garbled("another packet before CONNACK".to_owned())),
     }
 }
@@ -201,7 +202,7 @@ impl Asking<'_> {
                         self.visit.retained.insert(topic, payload);
                     }
                 }
-                Event::Connected { .. } | Event::Heard | Event::Disconnected | Event::Other => {}
+                Event::Connected(_) | Event::Heard | Event::Disconnected | Event::Other => {}
             }
         }
         Ok(())

@@ -27,6 +27,7 @@ mod log;
 mod runtime;
 mod arguments;
 mod read;
+mod resend;
 mod run;
 mod scan;
 mod send;
@@ -88,6 +89,8 @@ enum Command {
     Meter(meter::Args),
     /// Send one frame as it is, and print what comes back
     Send(send::Args),
+    /// Send again the readings that the broker refused
+    Resend(resend::Args),
     /// Explain telegrams, without any hardware
     Decode(decode::Args),
     /// Serve a simulated bus, for trying other software
@@ -123,6 +126,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Scan(args) => scan::run(args, &cli.config),
         Command::Meter(args) => meter::run(args, &cli.config),
         Command::Send(args) => send::run(args, &cli.config),
+        Command::Resend(args) => resend::run(args, &cli.config),
         Command::Decode(args) => decode::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Profiles(args) => profiles::run(args, &cli.config),

@@ -1,6 +1,7 @@
 //! Requests over MQTT that cannot be fulfilled: each is answered, with why and with its transaction.
 
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, SOON};
 use crate::broker::{Broker, Subscriber, free_port, publish, retained};
@@ -244,4 +245,27 @@ fn a_scan_says_how_far_it_is_and_its_outcome_stays_for_who_comes_later() {
     assert!(last_scan["meters"].as_array().is_some_and(|meters| meters.len() > 50), "{last_scan}");
     answer(&broker, &subscriber, "scan", r#"{"bus":"nowhere"}"#);
     assert_eq!(last()["error"], "no such bus: nowhere; there is w");
+}
+
+#[test]
+fn resend_asks_the_running_agent_to_send_again_what_was_refused() {
+    let Some(broker) = Broker::start_with("allow_anonymous true\nmax_packet_size 500\n") else { return };
+    let gateway = Gateway::start();
+    // the labels make its readings larger than the broker takes
+    let long = "x".repeat(60);
+    let labels: String = (0..8).map(|n| format!("l{n} = \"{long}\", ")).collect();
+    let agent =
+        Agent::start(broker.port, &format!("{}labels = {{ {labels}a = \"\" }}\n", gateway.config("w", [1], "1h")));
+    let config = agent.folder().join("mbushat.toml");
+    let resend = || Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["resend", "--config"]).arg(&config).output();
+    // refused until then: asked before it is set aside, nothing is there
+    let end = Instant::now() + SOON;
+    let said = loop {
+        let output = resend().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if said != "no reading was set aside\n" && output.status.success() || Instant::now() > end {
+            break said;
+        }
+    };
+    assert_eq!(said, "1 reading is sent again\n", "{}", agent.log());
 }

@@ -1,0 +1,55 @@
+//! `mbushat resend`: the running agent sends again what the broker refused for good.
+//!
+//! Not here: which readings those are (`spool`), how the agent answers (`mqtt`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::runtime::run_until_interrupted;
+use super::{Failure, load, print};
+use crate::mqtt::link::probe::{Asked, ask};
+use crate::mqtt::topic::Topics;
+
+/// The agent only looks into its own files.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Command line of `mbushat resend`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Readings that a broker refused for good are kept in the store (set_aside in bridge/info).\nCorrect what it refused, such as a right or a size limit, then let them go again."
+)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args, config: &Path) -> Result<(), Failure> {
+    let mqtt = load(config)?.mqtt;
+    let topics = Topics::new(&mqtt.base_topic);
+    let transaction = format!("resend-{}", std::process::id());
+    let asked = Asked {
+        client_id: format!("mbushat-resend-{}", std::process::id()),
+        request_topic: topics.request("resend"),
+        response_topic: topics.response("resend"),
+        requests: vec![json!({ "transaction": transaction }).to_string().into_bytes()],
+        within: WITHIN,
+    };
+    let ours = |payload: &[u8]| {
+        let response: Value = serde_json::from_slice(payload).ok()?;
+        (response.get("transaction")?.as_str()? == transaction).then_some(((), response))
+    };
+    let Some(answered) = run_until_interrupted(ask(&mqtt, &asked, ours))? else { return Ok(()) };
+    let mut answers = answered.map_err(|fault| {
+        Failure::new(format!("the agent cannot be asked: the broker {}:{} {fault}", mqtt.host, mqtt.port))
+    })?;
+    let Some(response) = answers.remove(&()) else {
+        return Err(Failure::new("the agent does not answer").hint("is it running? systemctl status mbushat"));
+    };
+    if let Some(error) = response.get("error").and_then(Value::as_str) {
+        return Err(Failure::new(error));
+    }
+    match response.pointer("/data/readings").and_then(Value::as_u64).unwrap_or(0) {
+        0 => print("no reading was set aside\n"),
+        1 => print("1 reading is sent again\n"),
+        count => print(format!("{count} readings are sent again\n")),
+    }
+}

@@ -4,7 +4,6 @@ mod json;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,12 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::exposed::exposed;
 use super::table::Table;
 use super::{Failure, print, unloadable};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::bus::session::character;
-use crate::config::{
-    self, Bus, Config, LoadError, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time,
-};
+use crate::config::{self, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::application::opener::Opener;
 use crate::measure::{medium, seen};
@@ -67,8 +65,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let timezone = config.time_zone();
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     let learnt = Learnt::of(&config);
-    let warnings: Vec<String> =
-        warnings(&config, &learnt).into_iter().chain(readable_password(file, &config)).collect();
+    let warnings: Vec<String> = warnings(&config, &learnt).into_iter().chain(exposed(file, &config)).collect();
     if args.format == Format::Json {
         return print(json::good(file, &config, &learnt, &timezone, now, &warnings)?);
     }
@@ -243,14 +240,6 @@ fn idle_rules(config: &Config, learnt: &Learnt) -> Vec<String> {
         idle.into_iter().map(say).collect::<Vec<_>>()
     };
     config.meters.iter().flat_map(of_meter).collect()
-}
-
-/// A file with a password in it should not be everybody's to read.
-fn readable_password(file: &Path, config: &Config) -> Option<String> {
-    let password = matches!(config.mqtt.password, Some(PasswordSource::Inline(_)));
-    let everybody = std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
-    (password && everybody)
-        .then(|| format!("{0} holds a password and every user can read it: chmod 640 {0}", file.display()))
 }
 
 /// A meter whose medium the configuration does not say may have a battery.

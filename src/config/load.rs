@@ -1,11 +1,13 @@
 //! A configuration from its file: the one place of this room that touches the machine.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Place, Problem, Problems, may_pass};
 use super::{Config, file, profiles};
 
 /// A file with ten thousand meters has a quarter of this.
@@ -28,6 +30,17 @@ pub enum LoadError {
     Bad(#[from] Problems),
 }
 
+impl LoadError {
+    /// Whether the same file may be good at the next try: the disk fails, or a file that it names is not there yet.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreadable { error, .. } => error.kind() != io::ErrorKind::NotFound && may_pass(error),
+            Self::Bad(problems) => problems.problems.iter().all(|problem| problem.may_pass),
+        }
+    }
+}
+
 /// Reads and checks a configuration file.
 ///
 /// Relative paths in it start at its folder. `key_file`s are read now, password files are not.
@@ -38,14 +51,20 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = text(path)?;
     let folder = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let key_files = RefCell::new(Vec::new());
     let surroundings = Surroundings {
         folder: folder.parent().unwrap_or(Path::new("/")),
         password_credential: credentials.map(|dir| dir.join("mqtt-password")).filter(|file| file.exists()),
         is_timezone: &|name| jiff::tz::TimeZone::get(name).is_ok(),
-        read: &|path| String::from_utf8(bytes(path)?).map_err(io::Error::other),
+        read: &|path| {
+            key_files.borrow_mut().push(path.to_owned());
+            String::from_utf8(bytes(path)?).map_err(io::Error::other)
+        },
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    Ok(parse(&text, path, &surroundings)?)
+    let config = parse(&text, path, &surroundings)?;
+    drop(surroundings);
+    Ok(Config { key_files: key_files.into_inner(), ..config })
 }
 
 /// The text of a file, which `path` names in messages.
@@ -65,7 +84,12 @@ pub(super) fn text(path: &Path) -> Result<String, LoadError> {
     })
 }
 
+/// Of a pipe nothing is read: it may keep whoever reads it waiting.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a socket; name a file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     match u64::try_from(bytes.len()) {

@@ -61,6 +61,8 @@ pub struct Config {
     pub disabled_meters: Vec<Meter>,
     /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
     pub profiles: Vec<Profile>,
+    /// Every `key_file` that was read.
+    pub key_files: Vec<PathBuf>,
 }
 
 impl Config {

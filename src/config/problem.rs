@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: where, what, and what was expected; all of it at once.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A place in a text file.
@@ -19,11 +20,13 @@ pub struct Problem {
     pub at: Place,
     /// What is there and what was expected.
     pub what: String,
+    /// The file may be right: another one that it names could not be read just now.
+    pub may_pass: bool,
 }
 
 impl Problem {
     pub(super) fn new(at: Place, what: impl Into<String>) -> Self {
-        Self { at, what: what.into() }
+        Self { at, what: what.into(), may_pass: false }
     }
 }
 
@@ -52,11 +55,16 @@ impl fmt::Display for Problems {
         write!(f, "{file} has {} problem{plural}", self.problems.len())?;
         self.problems
             .iter()
-            .try_for_each(|Problem { at, what }| write!(f, "\n{file}:{}:{}: {what}", at.line, at.column))
+            .try_for_each(|Problem { at, what, .. }| write!(f, "\n{file}:{}:{}: {what}", at.line, at.column))
     }
 }
 
 impl std::error::Error for Problems {}
+
+/// Whether what the system said of a file may be otherwise at the next try, without anybody's doing.
+pub(super) fn may_pass(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::PermissionDenied
+}
 
 /// The one of `words` that was most likely meant: up to a third of its letters differ, some do not.
 pub(super) fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {

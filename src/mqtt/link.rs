@@ -18,7 +18,7 @@ mod tls;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::Mqtt;
@@ -93,6 +93,8 @@ pub enum LinkCommand {
         /// As whom.
         who: Credentials,
     },
+    /// Answer, to show that there is progress.
+    Ping(oneshot::Sender<()>),
     /// Say goodbye and end; everything ordered before is sent first.
     Disconnect,
 }
@@ -186,6 +188,7 @@ async fn next_command(orders: &mut mpsc::Receiver<LinkCommand>) -> End {
         match order {
             LinkCommand::Disconnect => break,
             LinkCommand::Reconnect { config, who } => return End::Again(config, who),
+            LinkCommand::Ping(reply) => _ = reply.send(()),
             LinkCommand::Subscribe { .. } | LinkCommand::Publish { .. } => {}
         }
     }

@@ -665,6 +665,8 @@ def part_keep():
         simulate(plan(number, kwh))
         if way:
             way(plan(number, kwh), rules)
+        read = lambda: json.loads(retained(f"mbushat/{name}/state").get(f"mbushat/{name}/state") or "{}").get("energy")
+        until(f"{what}: it is read", lambda: read() == kwh, 150)
         until(f"{what}: {shows} kWh are shown", lambda: is_shown(shows), 150)
         check(f"{what}: device and entity are the first meter's", (ha_id(name), ha.entities()[unique_id]["entity_id"]) == (device, entity))
 

@@ -120,7 +120,8 @@ pub(super) fn good(
 
 /// A bad file: every problem.
 pub(super) fn bad(file: &Path, problems: &[Problem]) -> Result<String, serde_json::Error> {
-    let problems = problems.iter().map(|Problem { at, what }| ProblemJson { line: at.line, column: at.column, what });
+    let problems =
+        problems.iter().map(|Problem { at, what, .. }| ProblemJson { line: at.line, column: at.column, what });
     text(&Bad { file: file.display().to_string(), good: false, problems: problems.collect() })
 }
 

@@ -258,12 +258,14 @@ fn key(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<Key
     let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key::new);
     let key = keys.secret("key", EXPECTED, parse);
     let Some(path) = keys.parsed("key_file", "the path of a file", |text| surroundings.path(text)) else { return key };
-    let what = match (surroundings.read)(&path).map(|text| parse(&text)) {
+    match (surroundings.read)(&path).map(|text| parse(&text)) {
         Ok(Some(key)) => return Some(key),
-        Ok(None) => format!("`key_file` {} does not hold a key, expected {EXPECTED}", path.display()),
-        Err(error) => format!("cannot read `key_file` {}: {error}", path.display()),
-    };
-    keys.problem(keys.at("key_file"), what);
+        Ok(None) => {
+            let what = format!("`key_file` {} does not hold a key, expected {EXPECTED}", path.display());
+            keys.problem(keys.at("key_file"), what);
+        }
+        Err(error) => keys.unreadable("key_file", &path, &error),
+    }
     None
 }
 

@@ -96,6 +96,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
         meters,
         disabled_meters,
         profiles,
+        key_files: Vec::new(),
     }
 }
 

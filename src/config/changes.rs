@@ -108,6 +108,7 @@ mod tests {
         let surroundings = Surroundings {
             folder: Path::new("/etc"),
             password_credential: None,
+            variable: &|_| None,
             is_timezone: &|_| true,
             read: &|_| Err(std::io::ErrorKind::NotFound.into()),
             built_in: Vec::new(),

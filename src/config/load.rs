@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
 use super::problem::{Place, Problem, Problems, may_pass};
-use super::{Config, file, profiles};
+use super::{Config, environment, file, profiles};
 
 /// A file with ten thousand meters has a quarter of this.
 const MOST_BYTES: u64 = 4 << 20;
@@ -55,6 +55,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let surroundings = Surroundings {
         folder: folder.parent().unwrap_or(Path::new("/")),
         password_credential: credentials.map(|dir| dir.join("mqtt-password")).filter(|file| file.exists()),
+        variable: &variable,
         is_timezone: &|name| jiff::tz::TimeZone::get(name).is_ok(),
         read: &|path| {
             key_files.borrow_mut().push(path.to_owned());
@@ -65,6 +66,12 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let config = parse(&text, path, &surroundings)?;
     drop(surroundings);
     Ok(Config { key_files: key_files.into_inner(), ..config })
+}
+
+/// Of the environment; HOSTNAME, which a shell does not export, is always there.
+fn variable(name: &str) -> Option<String> {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    std::env::var(name).ok().or_else(|| host().filter(|_| name == "HOSTNAME"))
 }
 
 /// The text of a file, which `path` names in messages.
@@ -104,7 +111,8 @@ fn unreadable(path: &Path, error: io::Error) -> LoadError {
 
 /// The configuration of a text, which `path` names in messages.
 pub(super) fn parse(text: &str, path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Problems> {
-    let (table, mut problems) = file::read(text);
+    let (mut table, mut problems) = file::read(text);
+    environment::expand(&mut table, surroundings.variable, &mut problems);
     let config = check::check(&table, surroundings, &mut problems);
     if problems.is_empty() { Ok(config) } else { Err(Problems::new(path, problems)) }
 }

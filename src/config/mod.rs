@@ -6,6 +6,7 @@
 
 mod problem;
 mod file;
+mod environment;
 mod spelling;
 mod reader;
 mod check;

@@ -28,6 +28,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
     /// The systemd credential `mqtt-password`, where there is one.
     pub(super) password_credential: Option<PathBuf>,
+    /// A variable of the environment.
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Whether the machine knows a time zone of this name.
     pub(super) is_timezone: &'a dyn Fn(&str) -> bool,
     /// The text of a file, for `key_file`.

@@ -20,6 +20,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
     let surroundings = Surroundings {
         folder: Path::new("/etc"),
         password_credential: credential.map(PathBuf::from),
+        variable: &|_| None,
         is_timezone: &|name| name == "Europe/Zurich",
         read: &|path| match path.to_str() {
             Some("/etc/good.key") => Ok("000102030405060708090A0B0C0D0E0F\n".to_owned()),

@@ -16,7 +16,9 @@ use super::table::Table;
 use super::{Failure, print, unloadable};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::bus::session::character;
-use crate::config::{self, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time};
+use crate::config::{
+    self, Adopted, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time,
+};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::application::opener::Opener;
 use crate::measure::{medium, seen};
@@ -65,7 +67,8 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let timezone = config.time_zone();
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     let learnt = Learnt::of(&config);
-    let warnings: Vec<String> = warnings(&config, &learnt).into_iter().chain(exposed(file, &config)).collect();
+    let all = warnings(&config, &learnt).into_iter().chain(exposed(file, &config));
+    let warnings: Vec<String> = all.chain(adopted(&config.adopted)).collect();
     if args.format == Format::Json {
         return print(json::good(file, &config, &learnt, &timezone, now, &warnings)?);
     }
@@ -85,6 +88,13 @@ fn load_all(file: &Path) -> Result<Config, LoadError> {
         }
     }
     Ok(config)
+}
+
+/// What keeps adopted meters from being read.
+fn adopted(adopted: &Adopted) -> impl Iterator<Item = String> {
+    let trouble = adopted.trouble.iter().map(|trouble| format!("no adopted meter is read: {trouble}"));
+    let left_out = adopted.left_out.iter().map(|(name, why)| format!("the adopted meter {name} is not read: {why}"));
+    trouble.chain(left_out)
 }
 
 /// What each meter answered when the agent read it.
@@ -125,6 +135,10 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
 
 fn no_meter(config: &Config) -> String {
     if config.disabled_meters.is_empty() {
+        if config.buses.iter().any(|bus| bus.discover) {
+            let file = config.adopted.file.display();
+            return format!("No [[meter]] is configured: the agent looks for meters and keeps them in {file}.\n");
+        }
         return "No meter is configured: add a [[meter]] with a name and an address.\n".to_owned();
     }
     let names = config.disabled_names().join(", ");

@@ -10,8 +10,7 @@ use super::{Config, built_in_profiles};
 /// 16 hex digits.
 #[must_use]
 pub fn fingerprint(config: &Config) -> String {
-    let Config { timezone, mqtt, homeassistant, store, log, buses, meters, disabled_meters, profiles, key_files: _ } =
-        config;
+    let Config { timezone, mqtt, homeassistant, store, log, buses, meters, disabled_meters, profiles, .. } = config;
     let built_in: Vec<_> = built_in_profiles().into_iter().map(|(profile, _)| profile).collect();
     let own: Vec<_> = profiles.iter().filter(|profile| !built_in.contains(profile)).collect();
     let mut text = String::new();

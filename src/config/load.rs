@@ -48,6 +48,15 @@ impl LoadError {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
+    load_with(path, &|adopted| adopted)
+}
+
+/// The same, as if the file of adopted meters held what `change` makes of its text.
+///
+/// # Errors
+/// Where the file cannot be read, or with every problem it has. The file of adopted meters costs only its own
+/// meters: what is wrong with it stands in [`Adopted::trouble`](super::Adopted::trouble).
+pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Config, LoadError> {
     let text = text(path)?;
     let folder = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -63,9 +72,31 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
         },
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    let config = parse(&text, path, &surroundings)?;
+    let mut config = parse(&text, path, &surroundings)?;
+    add_adopted(&mut config, change, &surroundings);
     drop(surroundings);
     Ok(Config { key_files: key_files.into_inner(), ..config })
+}
+
+/// Adds the meters that the agent adopted; a file that is not there holds none.
+fn add_adopted(config: &mut Config, change: &dyn Fn(String) -> String, surroundings: &Surroundings<'_>) {
+    let written = match text(&config.adopted.file) {
+        Err(LoadError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(LoadError::Unreadable { error, file }) => Err(format!("cannot read {}: {error}", file.display())),
+        other => other.map_err(|error| error.to_string()),
+    };
+    let with = written.and_then(|text| {
+        let (mut table, mut problems) = file::read(&change(text));
+        environment::expand(&mut table, surroundings.variable, &mut problems);
+        let mut with = config.clone();
+        check::adopted::add(&table, &mut with, surroundings, &mut problems);
+        let good = problems.is_empty();
+        if good { Ok(with) } else { Err(Problems::new(&config.adopted.file, problems).to_string()) }
+    });
+    match with {
+        Ok(with) => *config = with,
+        Err(trouble) => config.adopted.trouble = Some(trouble),
+    }
 }
 
 /// Of the environment; HOSTNAME, which a shell does not export, is always there.
@@ -116,3 +147,6 @@ pub(super) fn parse(text: &str, path: &Path, surroundings: &Surroundings<'_>) ->
     let config = check::check(&table, surroundings, &mut problems);
     if problems.is_empty() { Ok(config) } else { Err(Problems::new(path, problems)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,11 @@ impl<'t, 'p> Reader<'t, 'p> {
         Self { kind, table, problems }
     }
 
+    /// What the table is called in messages.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// Notes a problem that does not belong to one value.
     pub(super) fn problem(&mut self, at: Place, what: impl Into<String>) {
         self.problems.push(Problem::new(at, what));

@@ -86,6 +86,7 @@ fn hat() -> Bus {
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     }
 }
 

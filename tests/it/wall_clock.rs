@@ -87,6 +87,7 @@ async fn two_cycles(port: Port, baud: Baud, meters: u8) -> (Duration, usize) {
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     };
     let mut session = Session::open(&bus, &Machine::here(), true).await.expect("a line");
     let mut links = vec![LinkState::default(); usize::from(meters)];

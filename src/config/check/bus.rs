@@ -25,6 +25,7 @@ pub(super) const BUS: Kind = Kind {
         "response_timeout",
         "retries",
         "idle",
+        "discover",
     ],
 };
 
@@ -45,6 +46,7 @@ fn hat_bus() -> Bus {
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     }
 }
 
@@ -58,14 +60,19 @@ pub fn bus_at(port_text: &str) -> Option<Bus> {
     Some(Bus { name: port_text.to_owned(), port, hat: default.hat.filter(|_| on_pi), ..default })
 }
 
-/// All buses, at least one; as many as there are tables otherwise.
-pub(super) fn buses(tables: &[&Table], surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Vec<Bus> {
+/// All buses, at least one; as many as there are tables otherwise. `discover`: those that do not say otherwise.
+pub(super) fn buses(
+    tables: &[&Table],
+    discover: bool,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Bus> {
     if tables.is_empty() {
-        return vec![hat_bus()];
+        return vec![Bus { discover, ..hat_bus() }];
     }
     let mut buses: Vec<Found> = Vec::new();
     for table in tables {
-        let Found { bus, port_at, comparable } = bus(table, surroundings, problems);
+        let Found { bus, port_at, comparable } = bus(table, discover, surroundings, problems);
         for Found { bus: other, port_at: at, comparable: it_is } in &buses {
             let clash = |what: &str| format!("{what} is that of bus \"{}\" of line {} too", other.name, at.line);
             if !bus.name.is_empty() && bus.name == other.name {
@@ -90,7 +97,7 @@ struct Found {
     comparable: bool,
 }
 
-fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Found {
+fn bus(table: &Table, discover: bool, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Found {
     let default = hat_bus();
     let mut keys = reader(&BUS, table, problems);
     let name = keys.parsed("name", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned()));
@@ -112,6 +119,7 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         response_timeout: keys.millis("response_timeout", TIMEOUT_MS).map(millis),
         retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
+        discover: keys.boolean("discover").unwrap_or(discover),
     };
     let port_at = keys.at("port");
     Found { bus, port_at, comparable }

@@ -190,12 +190,16 @@ fn is_label(name: &str) -> bool {
     begins && name.bytes().all(letters) && !RESERVED_LABELS.contains(&name)
 }
 
-fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
+/// `address` or `secondary`, and where it stands.
+pub(super) fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
     let at = keys.at(if keys.has("secondary") { "secondary" } else { "address" });
     match (keys.has("address"), keys.has("secondary")) {
         (true, true) => keys.problem(at, "both `address` and `secondary` are set; keep one"),
         (false, false) if keys.is_meant("address") || keys.is_meant("secondary") => {}
-        (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`: give one"),
+        (false, false) => {
+            let what = format!("this {} has neither `address` nor `secondary`: give one", keys.kind());
+            keys.problem(table_at, what);
+        }
         _ => {}
     }
     let primary = keys.whole("address", 0..=250).and_then(PrimaryAddress::new).map(MeterAddress::Primary);
@@ -291,17 +295,22 @@ fn expose(keys: &mut Reader<'_, '_>) -> Expose {
     keys.list("expose", format!("keys of measurements ({SLUG})"), slug).map_or(Expose::Sensible, Expose::Keys)
 }
 
+/// Whether meters at these addresses of one bus would both answer when one is asked.
+pub(super) fn both_answer(a: MeterAddress, b: MeterAddress) -> bool {
+    match (a, b) {
+        (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
+        (a, b) => a == b,
+    }
+}
+
 /// Two meters on a bus that would both answer when one is asked.
 fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
     for (place, later) in found.iter().enumerate() {
-        let both_answer = |earlier: &&Found| {
+        let clashes = |earlier: &&Found| {
             let here = earlier.meter.bus == later.meter.bus && earlier.comparable && later.comparable;
-            here && match (earlier.meter.address, later.meter.address) {
-                (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
-                (a, b) => a == b,
-            }
+            here && both_answer(earlier.meter.address, later.meter.address)
         };
-        if let Some(earlier) = found.iter().take(place).find(both_answer) {
+        if let Some(earlier) = found.iter().take(place).find(clashes) {
             let (name, line) = (&earlier.meter.name, earlier.address_at.line);
             let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
             problems.push(Problem::new(later.address_at, what));

@@ -120,7 +120,7 @@ pub(super) fn hangs_up() -> Option<Row> {
     scene.pause(4000, 1);
     // announced again as the broker comes back
     scene.recorder.record().manner =
-        Manner::HangsUpAt("homeassistant/device/mbushat/mbushat_00001003_SAM_01_07/config".to_owned());
+        Manner::HangsUpAt("homeassistant/device/mbushat/mbushat_a_m3_SAM_01_07/config".to_owned());
     scene.broker.kill();
     scene.broker.run();
     std::thread::sleep(Duration::from_secs(20));

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let file = args.file.as_deref().unwrap_or(config);
     let config = match load_all(file) {
         Err(LoadError::Bad(problems)) if args.format == Format::Json => {
-            print(json::bad(file, &problems.problems)?)?;
+            print(json::bad(file, &problems)?)?;
             return Err(Failure::said(EX_CONFIG));
         }
         Err(error) => return Err(unloadable(error)),

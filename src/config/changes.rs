@@ -113,7 +113,7 @@ mod tests {
             read: &|_| Err(std::io::ErrorKind::NotFound.into()),
             built_in: Vec::new(),
         };
-        parse(text, Path::new("t.toml"), &surroundings).unwrap_or_else(|problems| panic!("{problems}"))
+        parse(&[("t.toml".into(), text.to_owned())], &surroundings).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     const OLD: &str = "[[bus]]\nname = \"a\"\nport = \"/dev/a\"\n[[bus]]\nname = \"b\"\nport = \"/dev/b\"\n\

@@ -42,7 +42,10 @@ mod tests {
             read: &|_| Err(std::io::ErrorKind::NotFound.into()),
             built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
         };
-        fingerprint(&parse(text, Path::new("t.toml"), &surroundings).unwrap_or_else(|problems| panic!("{problems}")))
+        fingerprint(
+            &parse(&[("t.toml".into(), text.to_owned())], &surroundings)
+                .unwrap_or_else(|problems| panic!("{problems}")),
+        )
     }
 
     fn with(password: &str, key: &str, more: &str) -> String {

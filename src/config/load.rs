@@ -7,8 +7,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
+use super::file::{self, Table};
 use super::problem::{Place, Problem, Problems, may_pass};
-use super::{Config, environment, file, profiles};
+use super::{Config, environment, profiles};
 
 /// A file with ten thousand meters has a quarter of this.
 const MOST_BYTES: u64 = 4 << 20;
@@ -72,10 +73,43 @@ pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Confi
         },
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    let mut config = parse(&text, path, &surroundings)?;
+    let mut files = vec![(path.to_owned(), text)];
+    for file in more_files(path).map_err(|error| unreadable(&folder_of_more(path), error))? {
+        let text = self::text(&file)?;
+        files.push((file, text));
+    }
+    let mut config = parse(&files, &surroundings)?;
     add_adopted(&mut config, change, &surroundings);
     drop(surroundings);
     Ok(Config { key_files: key_files.into_inner(), ..config })
+}
+
+/// `/etc/mbushat.d` of `/etc/mbushat.toml`.
+fn folder_of_more(path: &Path) -> PathBuf {
+    match path.extension() {
+        Some(extension) if extension == "toml" => path.with_extension("d"),
+        _ => PathBuf::from(format!("{}.d", path.display())),
+    }
+}
+
+/// The files that stand in it, by name; it need not be there.
+fn more_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder_of_more(path)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        other => other?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if file.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Adds the meters that the agent adopted; a file that is not there holds none.
@@ -91,7 +125,11 @@ fn add_adopted(config: &mut Config, change: &dyn Fn(String) -> String, surroundi
         let mut with = config.clone();
         check::adopted::add(&table, &mut with, surroundings, &mut problems);
         let good = problems.is_empty();
-        if good { Ok(with) } else { Err(Problems::new(&config.adopted.file, problems).to_string()) }
+        if good {
+            Ok(with)
+        } else {
+            Err(Problems::new(std::slice::from_ref(&config.adopted.file), problems).to_string())
+        }
     });
     match with {
         Ok(with) => *config = with,
@@ -115,10 +153,12 @@ pub(super) fn text(path: &Path) -> Result<String, LoadError> {
         let good =
             String::from_utf8_lossy(error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default());
         let at = Place {
+            file: 0,
             line: good.matches('\n').count() + 1,
             column: good.chars().rev().take_while(|c| *c != '\n').count() + 1,
         };
-        Problems::new(path, vec![Problem::new(at, "this is not UTF-8 text: save the file as UTF-8")]).into()
+        Problems::new(&[path.to_owned()], vec![Problem::new(at, "this is not UTF-8 text: save the file as UTF-8")])
+            .into()
     })
 }
 
@@ -140,12 +180,18 @@ fn unreadable(path: &Path, error: io::Error) -> LoadError {
     LoadError::Unreadable { file: path.to_owned(), error }
 }
 
-/// The configuration of a text, which `path` names in messages.
-pub(super) fn parse(text: &str, path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Problems> {
-    let (mut table, mut problems) = file::read(text);
-    environment::expand(&mut table, surroundings.variable, &mut problems);
-    let config = check::check(&table, surroundings, &mut problems);
-    if problems.is_empty() { Ok(config) } else { Err(Problems::new(path, problems)) }
+/// The configuration of these files and their texts.
+pub(super) fn parse(files: &[(PathBuf, String)], surroundings: &Surroundings<'_>) -> Result<Config, Problems> {
+    let (mut all, mut problems) = (Table::default(), Vec::new());
+    for (number, (_, text)) in files.iter().enumerate() {
+        let (mut table, wrong) = file::read_one_of(text, number);
+        problems.extend(wrong);
+        environment::expand(&mut table, surroundings.variable, &mut problems);
+        all.add(table, &mut problems);
+    }
+    let config = check::check(&all, surroundings, &mut problems);
+    let names = || files.iter().map(|(file, _)| file.clone()).collect::<Vec<_>>();
+    if problems.is_empty() { Ok(config) } else { Err(Problems::new(&names(), problems)) }
 }
 
 #[cfg(test)]

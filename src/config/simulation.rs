@@ -87,7 +87,7 @@ pub fn load(path: &Path) -> Result<SegmentPlan, LoadError> {
 fn parse(text: &str, path: &Path) -> Result<SegmentPlan, Problems> {
     let (table, mut problems) = file::read(text);
     let plan = segment(&table, &mut problems);
-    if problems.is_empty() { Ok(plan) } else { Err(Problems::new(path, problems)) }
+    if problems.is_empty() { Ok(plan) } else { Err(Problems::new(&[path.to_owned()], problems)) }
 }
 
 fn segment(table: &Table, problems: &mut Vec<Problem>) -> SegmentPlan {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Surroundings, reader};
 use crate::config::file::Table;
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::{Bus, Hat, Port};
@@ -74,15 +74,15 @@ pub(super) fn buses(
     for table in tables {
         let Found { bus, port_at, comparable } = bus(table, discover, surroundings, problems);
         for Found { bus: other, port_at: at, comparable: it_is } in &buses {
-            let clash = |what: &str| format!("{what} is that of bus \"{}\" of line {} too", other.name, at.line);
+            let clash = |what: &str| format!("{what} is that of bus \"{}\" of {LINE} too", other.name);
             if !bus.name.is_empty() && bus.name == other.name {
                 let name_at = table.entries.get("name").map_or(table.at, |entry| entry.item.at);
-                problems.push(Problem::new(name_at, clash(&format!("the name \"{}\"", bus.name))));
+                problems.push(Problem::beside(*at, name_at, clash(&format!("the name \"{}\"", bus.name))));
             }
             if comparable && *it_is && bus.port == other.port && !matches!(bus.port, Port::Sim(_)) {
-                problems.push(Problem::new(port_at, clash("the port")));
+                problems.push(Problem::beside(*at, port_at, clash("the port")));
             } else if bus.hat.is_some_and(|hat| other.hat.is_some_and(|its| its.power_gpio == hat.power_gpio)) {
-                problems.push(Problem::new(port_at, clash("the Hat's `power_gpio`")));
+                problems.push(Problem::beside(*at, port_at, clash("the Hat's `power_gpio`")));
             }
         }
         buses.push(Found { bus, port_at, comparable });

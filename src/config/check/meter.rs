@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bus::{SLUG, TIMEOUT_MS, millis};
 use super::{Surroundings, instead, reader, record};
 use crate::config::file::{Table, Value};
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::turn;
@@ -95,7 +95,8 @@ pub(super) fn meters(
         let name = &meter.meter.name;
         match names.get(name) {
             Some(at) => {
-                keys.problem(name_at, format!("the name \"{name}\" is that of the meter of line {} too", at.line));
+                let what = format!("the name \"{name}\" is that of the meter of {LINE} too");
+                keys.problems.push(Problem::beside(*at, name_at, what));
             }
             None if name.is_empty() => {}
             None => _ = names.insert(name.clone(), name_at),
@@ -311,9 +312,9 @@ fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
             here && both_answer(earlier.meter.address, later.meter.address)
         };
         if let Some(earlier) = found.iter().take(place).find(clashes) {
-            let (name, line) = (&earlier.meter.name, earlier.address_at.line);
-            let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
-            problems.push(Problem::new(later.address_at, what));
+            let name = &earlier.meter.name;
+            let what = format!("this address is also that of meter \"{name}\" of {LINE}, on the same bus");
+            problems.push(Problem::beside(earlier.address_at, later.address_at, what));
         }
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let meters = tables.tables("meter", "meter");
     let profiles = tables.tables("profile", "profile");
 
-    let nothing = Table { at: Place { line: 1, column: 1 }, entries: Default::default() };
+    let nothing = Table { at: Place { file: 0, line: 1, column: 1 }, entries: Default::default() };
     let mut profiles = record::profiles(&profiles, problems);
     profiles.extend(surroundings.built_in.iter().cloned());
     let assumed_bus = buses.is_empty();

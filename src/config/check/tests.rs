@@ -29,7 +29,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
         },
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    parse(text, Path::new("t.toml"), &surroundings)
+    parse(&[("t.toml".into(), text.to_owned())], &surroundings)
 }
 
 fn config(text: &str) -> Config {

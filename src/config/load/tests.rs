@@ -112,3 +112,32 @@ fn the_file_may_be_missing_or_elsewhere_or_as_it_is_going_to_be() {
     fs::write(files.file(), "").expect("a file");
     assert_eq!(files.load().adopted.file, Path::new("/var/lib/mbushat/meters.toml"));
 }
+
+#[test]
+fn files_of_the_folder_beside_it_add_buses_and_meters_and_name_themselves_in_what_is_wrong() {
+    let files = Files::new("folder", "[[meter]]\nname = \"a\"\naddress = 1\n", "");
+    let folder = files.0.join("mbushat.d");
+    fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file");
+    write("10-b.toml", "[mqtt]\nbase_topic = \"house\"\n[[meter]]\nname = \"b\"\naddress = 2\n");
+    write("20-c.toml", "[[meter]]\nname = \"c\"\naddress = 3\n");
+    write("30-notes.txt", "no TOML\n");
+    write(".30-hidden.toml", "no TOML\n");
+    let config = files.load();
+    assert_eq!((names(&config), config.mqtt.base_topic.as_str()), (vec!["a", "b", "c"], "house"));
+    write("20-c.toml", "[mqtt]\nretain_state = false\n[[meter]]\nname = \"b\"\naddress = 1\nwrong = 1\n");
+    let said = load(&files.file()).expect_err("three problems").to_string();
+    let place = |name: &str| folder.join(name).display().to_string();
+    let (first, second, main) = (place("10-b.toml"), place("20-c.toml"), files.file().display().to_string());
+    for expected in [
+        format!("{main} has 4 problems"),
+        format!("{second}:1:2: `mqtt` stands in line 1 of {first} too"),
+        format!("{second}:4:8: the name \"b\" is that of the meter of line 4 of {first} too"),
+        format!("{second}:5:11: this address is also that of meter \"a\" of line 5 of {main}, on the same bus"),
+        format!("{second}:6:1: unknown key `wrong`"),
+    ] {
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    write("20-c.toml", "broken = \n");
+    assert!(load(&files.file()).expect_err("no TOML").to_string().contains(&format!("{second}:1:")));
+}

@@ -19,7 +19,7 @@
 //!                outbox (pure): peek -> Publish ; PubAck -> ack
 //!                           |                      ^ acked / up / down
 //!                           v                      |
-//!              link task: drives the rumqttc EventLoop ---> broker ---> Home Assistant, Node-RED
+//!              link task: drives rumqttc's EventLoop ---> broker ---> Home Assistant, Node-RED
 //!  each bus -- watch<Health> --> outbox task -- watch<Status> --> whoever watches; part of it is bridge/info
 //!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
@@ -41,12 +41,12 @@
 //! | [`mbus::application`] | what a frame carries | - | `mbus::master` |
 //! | [`sim`] | the other end of the wire: its frames, records and dates are written by the encoders of mbus | `mbus` | outside |
 //! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
-//! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio`, `rumqttc` |
-//! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `rumqttc`, `serde`, `serde_json`, `std::fs`, `std::net` |
-//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `request` | `rumqttc` |
-//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | `rumqttc` |
-//! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | `rumqttc` |
-//! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `rumqttc`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
+//! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio` |
+//! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `serde`, `serde_json`, `std::fs`, `std::net` |
+//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `request` | - |
+//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | - |
+//! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | - |
+//! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
 //! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
 //! | [`status`] | the snapshot type | - | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
@@ -61,7 +61,7 @@
 //! |---|---|
 //! | `rppal`, `gpiocdev` | `bus::hat` |
 //! | `tokio_serial` | `bus::line` |
-//! | `rumqttc` | `mqtt::link` |
+//! | `rumqttc3`, `rumqttc5`, `tokio_rustls`, `tokio_util` | `mqtt::link` |
 //! | `toml` | `config::file` |
 //! | `toml_edit` | `adopt::edit` |
 //! | `aes`, `cbc`, `cmac` | `mbus::application::security` |

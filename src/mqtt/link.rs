@@ -13,10 +13,12 @@ mod fault;
 mod pace;
 pub mod probe;
 mod reason;
+mod stream;
 mod tls;
 
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -26,6 +28,11 @@ use book::Book;
 use connection::{Client, Event, Identity, Wire};
 pub use fault::Fault;
 use pace::{BackOff, Dialect};
+
+/// What is sent must be acknowledged within this where the broker wants no pings (Server Keep Alive 0).
+const UNPINGED: Duration = Duration::from_secs(45);
+/// A broker that wants a ping every second or two may still take this long.
+const LEAST_PATIENCE: Duration = Duration::from_millis(7500);
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,7 +240,7 @@ impl Link {
 
     async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
         let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
-        let (client, mut wire) = connection::open(&self.config, &identity, version)?;
+        let (client, mut wire) = connection::open(&self.config, &identity, version).await?;
         let Event::Connected(broker) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
@@ -279,13 +286,16 @@ impl Connection {
             return End::Asked;
         }
         // A ping goes out every keep-alive, so a living broker is never silent for longer.
-        let patience = wire.keep_alive() * 3 / 2;
+        let keep_alive = wire.keep_alive();
+        let is_pinged = !keep_alive.is_zero();
+        let patience = if is_pinged { (keep_alive * 3 / 2).max(LEAST_PATIENCE) } else { UNPINGED };
         let mut heard = Instant::now();
         let mut again = None;
         loop {
             // The poll is kept until it ends: dropping it could lose a packet half written.
             let mut poll = pin!(wire.poll());
             let event = loop {
+                let waiting_since = book.oldest_sent().into_iter().chain(is_pinged.then_some(heard)).min();
                 tokio::select! {
                     event = &mut poll => break event,
                     order = orders.recv(), if !book.leaving => match order {
@@ -296,7 +306,7 @@ impl Connection {
                         }
                         Some(order) => book.obey(order, number, &client),
                     },
-                    () = sleep_until(book.oldest_sent().map_or(heard, |sent| sent.min(heard)) + patience) => {
+                    () = sleep_until(waiting_since.unwrap_or(heard) + patience), if waiting_since.is_some() => {
                         let is_silent = heard.elapsed() >= patience;
                         return End::Fault(if is_silent { Fault::Silent } else { Fault::Unacknowledged });
                     }

@@ -1,10 +1,9 @@
 //! Whether another agent has the same client id. A broker keeps one connection for each id, so two agents
 //! with one id throw each other out again and again, and never hear each other. Pure: `now` is passed.
 //!
-//! MQTT 5 has a reason code for it. MQTT 3.1.1 only closes the connection, and so does mosquitto as
-//! rumqttc sees it: it takes a DISCONNECT without a property length for half a packet. There the
-//! retained `bridge/info` is the proof: it was our own when the connection was closed, and is another
-//! agent's at the next one, although that agent was never heard while there was a connection.
+//! MQTT 5 has a reason code for it. MQTT 3.1.1 only closes the connection. There the retained `bridge/info`
+//! is the proof: it was our own when the connection was closed, and is another agent's at the next one,
+//! although that agent was never heard while there was a connection.
 //!
 //! Not here: another agent that has its own id (`other_agent`), connecting as something else (`task`).
 

@@ -133,7 +133,7 @@ fn a_planted_violation_is_found() {
     assert!(found("measure::unit", "use crate::homeassistant::class;"));
     assert!(found("measure::unit", "println!(\"x\")"));
     assert!(found("sim::meter", "fn f() -> crate::measure::Reading {}"));
-    assert!(found("mqtt::outbox", "let c = rumqttc::Client;"));
+    assert!(found("mqtt::outbox", "let c = rumqttc5::Client;"));
     assert!(found("bus::task", "use rppal::gpio::Gpio;"));
     assert!(found("bus::task", "use crate::{config::Bus, spool::Spool};"));
     assert!(!found("bus::task", "use crate::config::Bus;"));

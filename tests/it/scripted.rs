@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use mbushat::config::{Mqtt, Protocol};
 use mbushat::mqtt::link::{Fault, LinkEvent, Refusal, Version};
@@ -139,13 +141,75 @@ async fn a_broker_that_acknowledges_nothing_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn an_acknowledgement_counts_though_the_broker_closes_right_after_it() {
+    for number in 0..20 {
+        let port = scripted(|packet| match packet {
+            [0x10, ..] => Ok(CONNACK_5.to_vec()),
+            [0x32, _, 0, 1, b't', high, low, ..] => Err(vec![0x40, 2, *high, *low]),
+            _ => Ok(Vec::new()),
+        });
+        let mut link = Running::start(config(port));
+        let (connection, _) = link.up().await;
+        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+        assert_eq!(link.next().await, LinkEvent::Acked(7), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_wants_no_pings_gets_none_and_may_be_silent() {
+    let (sender, pings) = mpsc::channel();
+    let port = scripted(move |packet| match packet {
+        // Server Keep Alive 0
+        [0x10, ..] => Ok(vec![0x20, 6, 0, 0, 3, 0x13, 0, 0]),
+        [0x32, _, 0, 1, b't', high, low, ..] => Ok(vec![0x40, 2, *high, *low]),
+        _ => {
+            sender.send(packet.to_vec()).expect("the test waits");
+            Ok(Vec::new())
+        }
+    });
+    let mut link = Running::start(config(port));
+    let (connection, _) = link.up().await;
+    // one and a half keep-alives, and some more
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(7));
+    assert!(pings.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_broker_that_wants_pings_more_often_gets_them() {
+    let (sender, packets) = mpsc::channel();
+    let port = scripted(move |packet| match packet {
+        // Server Keep Alive 1
+        [0x10, ..] => Ok(vec![0x20, 6, 0, 0, 3, 0x13, 0, 1]),
+        _ => {
+            sender.send(packet.to_vec()).expect("the test waits");
+            Ok(vec![0xD0, 0])
+        }
+    });
+    let mut link = Running::start(Mqtt { keep_alive: Duration::from_secs(3600), ..config(port) });
+    link.up().await;
+    tokio::task::spawn_blocking(move || {
+        for _ in 0..3 {
+            assert_eq!(packets.recv_timeout(Duration::from_secs(20)), Ok(vec![0xC0, 0]));
+        }
+    })
+    .await
+    .expect("three pings");
+}
+
+#[tokio::test]
 async fn the_reason_of_a_disconnect_is_said_in_words() {
-    for (code, words) in [(0x95, "larger than it takes"), (0x8B, "shutting down"), (0x9D, "set its new address")] {
-        let said: &'static [u8] = Box::leak(Box::new([0xE0, 2, code, 0]));
+    let codes = [(0x95, "larger than it takes"), (0x8B, "shutting down"), (0x9D, "set its new address")];
+    // without properties, their length may be left out
+    let packets =
+        codes.into_iter().flat_map(|(code, words)| [(vec![0xE0, 2, code, 0], words), (vec![0xE0, 1, code], words)]);
+    for (packet, words) in packets {
+        let said: &'static [u8] = packet.leak();
         let mut link = Running::start(config(able(&[], said)));
         let (connection, _) = link.up().await;
         link.publish(connection, 7, "t", b"x".to_vec(), true).await;
         let fault = link.down().await.to_string();
-        assert!(fault.contains(words), "{code:02X}: {fault}");
+        assert!(fault.contains(words), "{said:02X?}: {fault}");
     }
 }

@@ -5,12 +5,17 @@
 //!
 //! Not here: when to connect (`link`), what to publish (`outbox`).
 
+use std::future::{Ready, ready};
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::v5 as packet5;
-use rumqttc::{Transport, mqttbytes as mqtt3, v5};
+use rumqttc5::NetworkOptions;
+use tokio_util::io::InspectReader;
 
-use super::{Fault, Refusal, Version, tls};
+use super::stream::{self, Stream};
+use super::{Fault, Refusal, Version};
 use crate::config::{Mqtt, PasswordSource};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
@@ -19,10 +24,10 @@ pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
 const REQUESTS: usize = 512;
 /// Unacknowledged messages rumqttc lets out; the broker's Receive Maximum may lower it.
 const IN_FLIGHT: u16 = 256;
-/// TCP, TLS and CONNACK together must come within this.
-const CONNECT_TIMEOUT_SECONDS: u64 = 10;
-/// rumqttc's MQTT 5 module takes no shorter keep-alive.
-const MIN_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Read at a time: of more, those before a fault would be lost with it, and an acknowledgement is worth having.
+const ONE_PACKET: usize = 1;
+/// CONNACK must come within this.
+const CONNACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the broker must know of us.
 pub(super) struct Identity<'a> {
@@ -33,14 +38,15 @@ pub(super) struct Identity<'a> {
 
 /// The sending half.
 pub(super) enum Client {
-    V5(v5::AsyncClient),
-    V3(rumqttc::AsyncClient),
+    V5(rumqttc5::AsyncClient),
+    V3(rumqttc3::AsyncClient),
 }
 
 /// The half that must be polled.
 pub(super) enum Wire {
-    V5(Box<v5::EventLoop>),
-    V3(Box<rumqttc::EventLoop>),
+    /// And the last four bytes read.
+    V5(Box<rumqttc5::EventLoop>, Arc<AtomicU32>),
+    V3(Box<rumqttc3::EventLoop>),
 }
 
 /// What an MQTT 5 broker says of itself in its CONNACK (MQTT 5, 3.2.2.3); one of 3.1.1 can do all.
@@ -79,67 +85,80 @@ pub(super) enum Event {
     Other,
 }
 
-/// A client and its event loop, not yet connected: the first poll connects.
-pub(super) fn open(config: &Mqtt, identity: &Identity<'_>, version: Version) -> Result<(Client, Wire), Fault> {
+impl Event {
+    fn message(topic: &[u8], payload: &[u8], retain: bool) -> Self {
+        Self::Message { topic: String::from_utf8_lossy(topic).into_owned(), payload: payload.to_vec(), retain }
+    }
+}
+
+/// A client and its event loop on a new stream: the first poll sends CONNECT.
+pub(super) async fn open(config: &Mqtt, identity: &Identity<'_>, version: Version) -> Result<(Client, Wire), Fault> {
     let password = password(config)?;
-    let transport = match &config.tls {
-        None => Transport::Tcp,
-        Some(files) => Transport::Tls(tls::configuration(files)?),
-    };
+    let stream = stream::open(&config.host, config.port, config.tls.as_ref()).await?;
     Ok(match version {
-        Version::V5 => open_5(config, identity, password, transport),
-        Version::V3 => open_3(config, identity, password, transport),
+        Version::V5 => open_5(config, identity, password, stream),
+        Version::V3 => open_3(config, identity, password, stream),
     })
 }
 
-/// PINGREQ interval that is really used.
-pub(super) fn keep_alive(config: &Mqtt) -> Duration {
-    config.keep_alive.clamp(MIN_KEEP_ALIVE, Duration::from_secs(u64::from(u16::MAX)))
-}
-
-fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, transport: Transport) -> (Client, Wire) {
-    let mut options = v5::MqttOptions::new(identity.client_id, &config.host, config.port);
-    options.set_keep_alive(keep_alive(config));
+fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stream: Stream) -> (Client, Wire) {
+    let last = Arc::new(AtomicU32::new(0));
+    let last_four = Arc::clone(&last);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        let before = last_four.load(Ordering::Relaxed);
+        last_four.store(bytes.iter().fold(before, |four, byte| four << 8 | u32::from(*byte)), Ordering::Relaxed);
+    });
+    let mut options = rumqttc5::MqttOptions::new(identity.client_id, config.host.as_str());
+    options.set_socket_connector(handing_over(stream));
+    options.set_keep_alive(seconds(config.keep_alive));
     options.set_clean_start(true);
     options.set_max_packet_size(Some(MAX_PACKET_BYTES));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT);
-    options.set_connection_timeout(CONNECT_TIMEOUT_SECONDS);
-    options.set_network_options(network());
-    options.set_transport(transport);
+    options.set_read_batch_size(ONE_PACKET);
+    options.set_connect_timeout(CONNACK_WITHIN);
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
     if let Some((topic, payload)) = identity.will {
-        options.set_last_will(packet5::LastWill::new(topic, payload, v5::mqttbytes::QoS::AtLeastOnce, true, None));
+        options.set_last_will(rumqttc5::LastWill::new(topic, payload, rumqttc5::QoS::AtLeastOnce, true, None));
     }
-    let (client, wire) = v5::AsyncClient::new(options, REQUESTS);
-    (Client::V5(client), Wire::V5(Box::new(wire)))
+    let (client, wire) = rumqttc5::AsyncClient::new(options, REQUESTS);
+    (Client::V5(client), Wire::V5(Box::new(wire), last))
 }
 
-fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, transport: Transport) -> (Client, Wire) {
-    let mut options = rumqttc::MqttOptions::new(identity.client_id, &config.host, config.port);
-    options.set_keep_alive(keep_alive(config));
+fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stream: Stream) -> (Client, Wire) {
+    let mut options = rumqttc3::MqttOptions::new(identity.client_id, config.host.as_str());
+    options.set_socket_connector(handing_over(stream));
+    options.set_keep_alive(seconds(config.keep_alive));
     options.set_clean_session(true);
     let bytes = usize::try_from(MAX_PACKET_BYTES).unwrap_or(usize::MAX);
     options.set_max_packet_size(bytes, bytes);
     options.set_inflight(IN_FLIGHT);
-    options.set_transport(transport);
+    options.set_read_batch_size(ONE_PACKET);
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
     if let Some((topic, payload)) = identity.will {
-        options.set_last_will(rumqttc::LastWill::new(topic, payload, mqtt3::QoS::AtLeastOnce, true));
+        options.set_last_will(rumqttc3::LastWill::new(topic, payload, rumqttc3::QoS::AtLeastOnce, true));
     }
-    let (client, mut wire) = rumqttc::AsyncClient::new(options, REQUESTS);
-    wire.set_network_options(network());
+    let (client, mut wire) = rumqttc3::AsyncClient::new(options, REQUESTS);
+    let mut network = NetworkOptions::new();
+    network.set_connection_timeout(CONNACK_WITHIN.as_secs());
+    wire.set_network_options(network);
     (Client::V3(client), Wire::V3(Box::new(wire)))
 }
 
-fn network() -> rumqttc::NetworkOptions {
-    let mut network = rumqttc::NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(CONNECT_TIMEOUT_SECONDS);
-    network
+/// The socket connector of rumqttc that has only this stream: a second connection is another event loop's.
+fn handing_over<S>(stream: S) -> impl Fn(String, NetworkOptions) -> Ready<io::Result<S>> {
+    let stream = Mutex::new(Some(stream));
+    move |_, _| {
+        let taken = stream.lock().ok().and_then(|mut stream| stream.take());
+        ready(taken.ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    }
+}
+
+fn seconds(keep_alive: Duration) -> u16 {
+    u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX)
 }
 
 fn password(config: &Mqtt) -> Result<Option<String>, Fault> {
@@ -157,8 +176,8 @@ impl Client {
     /// Queues a publish, QoS 1; `false` where it could not be queued.
     pub(super) fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) -> bool {
         match self {
-            Self::V5(client) => client.try_publish(topic, v5::mqttbytes::QoS::AtLeastOnce, retain, payload).is_ok(),
-            Self::V3(client) => client.try_publish(topic, mqtt3::QoS::AtLeastOnce, retain, payload).is_ok(),
+            Self::V5(client) => client.try_publish(topic, rumqttc5::QoS::AtLeastOnce, retain, payload).is_ok(),
+            Self::V3(client) => client.try_publish(topic, rumqttc3::QoS::AtLeastOnce, retain, payload).is_ok(),
         }
     }
 
@@ -166,11 +185,12 @@ impl Client {
     pub(super) fn subscribe(&self, filters: &[String]) -> bool {
         match self {
             Self::V5(client) => {
-                let filters = filters.iter().map(|f| packet5::Filter::new(f, v5::mqttbytes::QoS::AtLeastOnce));
+                let filters = filters.iter().map(|f| rumqttc5::Filter::new(f, rumqttc5::QoS::AtLeastOnce));
                 client.try_subscribe_many(filters).is_ok()
             }
             Self::V3(client) => {
-                let filters = filters.iter().map(|f| rumqttc::SubscribeFilter::new(f.clone(), mqtt3::QoS::AtLeastOnce));
+                let filters =
+                    filters.iter().map(|f| rumqttc3::SubscribeFilter::new(f.clone(), rumqttc3::QoS::AtLeastOnce));
                 client.try_subscribe_many(filters).is_ok()
             }
         }
@@ -189,32 +209,26 @@ impl Wire {
     /// The next event. Must be polled to its end: a packet may be half written.
     pub(super) async fn poll(&mut self) -> Result<Event, Fault> {
         match self {
-            Self::V5(wire) => {
-                let event = wire.poll().await.map_err(Fault::of_version_5)?;
-                if let v5::Event::Incoming(packet5::Packet::ConnAck(_)) = &event {
-                    // Server Keep Alive 0 would make rumqttc ping without a pause.
-                    let asked = wire.options.keep_alive();
-                    wire.options.set_keep_alive(asked.max(MIN_KEEP_ALIVE));
-                }
-                Ok(event_5(event))
-            }
+            Self::V5(wire, last) => wire.poll().await.map(event_5).map_err(|error| {
+                Fault::of_version_5(error).or_of_last_bytes(last.load(Ordering::Relaxed).to_be_bytes())
+            }),
             Self::V3(wire) => wire.poll().await.map(event_3).map_err(Fault::of_version_3),
         }
     }
 
-    /// The interval of PINGREQ, which an MQTT 5 broker may have chosen.
+    /// The interval of PINGREQ, which an MQTT 5 broker may have chosen; zero: it wants none.
     pub(super) fn keep_alive(&self) -> Duration {
         match self {
-            Self::V5(wire) => wire.options.keep_alive(),
+            Self::V5(wire, _) => wire.options.keep_alive(),
             Self::V3(wire) => wire.mqtt_options.keep_alive(),
         }
     }
 }
 
-fn event_5(event: v5::Event) -> Event {
-    use packet5::{Packet, PubAckReason, SubscribeReasonCode};
+fn event_5(event: rumqttc5::Event) -> Event {
+    use rumqttc5::{Event as Seen, Outgoing, Packet, PubAckReason, SubscribeReasonCode};
     match event {
-        v5::Event::Incoming(Packet::ConnAck(ack)) => {
+        Seen::Incoming(Packet::ConnAck(ack)) => {
             let said = ack.properties;
             let said = said.as_ref();
             Event::Connected(Abilities {
@@ -226,7 +240,7 @@ fn event_5(event: v5::Event) -> Event {
                 acknowledges: said.and_then(|p| p.max_qos) != Some(0),
             })
         }
-        v5::Event::Incoming(Packet::PubAck(ack)) => match ack.reason {
+        Seen::Incoming(Packet::PubAck(ack)) => match ack.reason {
             PubAckReason::Success => Event::Acked(ack.pkid),
             PubAckReason::NoMatchingSubscribers => Event::Unheard(ack.pkid),
             PubAckReason::NotAuthorized => Event::Refused(ack.pkid, Refusal::NotAuthorized),
@@ -234,42 +248,32 @@ fn event_5(event: v5::Event) -> Event {
             PubAckReason::TopicNameInvalid => Event::Refused(ack.pkid, Refusal::Topic),
             _ => Event::Refused(ack.pkid, Refusal::Other),
         },
-        v5::Event::Incoming(Packet::SubAck(ack)) => {
+        Seen::Incoming(Packet::SubAck(ack)) => {
             Event::Subscribed(ack.return_codes.iter().map(|c| matches!(c, SubscribeReasonCode::Success(_))).collect())
         }
-        v5::Event::Incoming(Packet::Publish(message)) => Event::Message {
-            topic: String::from_utf8_lossy(&message.topic).into_owned(),
-            payload: message.payload.to_vec(),
-            retain: message.retain,
-        },
-        v5::Event::Incoming(_) => Event::Heard,
-        v5::Event::Outgoing(outgoing) => event_out(&outgoing),
+        Seen::Incoming(Packet::Publish(message)) => Event::message(&message.topic, &message.payload, message.retain),
+        Seen::Incoming(_) => Event::Heard,
+        Seen::Outgoing(Outgoing::Publish(packet_id)) => Event::Sent(packet_id),
+        Seen::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+        Seen::Outgoing(_) => Event::Other,
     }
 }
 
-fn event_3(event: rumqttc::Event) -> Event {
-    use rumqttc::{Packet, SubscribeReasonCode};
+fn event_3(event: rumqttc3::Event) -> Event {
+    use rumqttc3::{Event as Seen, Outgoing, Packet, SubscribeReasonCode};
     match event {
-        rumqttc::Event::Incoming(Packet::ConnAck(_)) => {
+        Seen::Incoming(Packet::ConnAck(_)) => {
             Event::Connected(Abilities { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true })
         }
-        rumqttc::Event::Incoming(Packet::PubAck(ack)) => Event::Acked(ack.pkid),
-        rumqttc::Event::Incoming(Packet::SubAck(ack)) => {
+        Seen::Incoming(Packet::PubAck(ack)) => Event::Acked(ack.pkid),
+        Seen::Incoming(Packet::SubAck(ack)) => {
             Event::Subscribed(ack.return_codes.iter().map(|c| matches!(c, SubscribeReasonCode::Success(_))).collect())
         }
-        rumqttc::Event::Incoming(Packet::Publish(message)) => {
-            Event::Message { topic: message.topic, payload: message.payload.to_vec(), retain: message.retain }
-        }
-        rumqttc::Event::Incoming(_) => Event::Heard,
-        rumqttc::Event::Outgoing(outgoing) => event_out(&outgoing),
-    }
-}
-
-fn event_out(outgoing: &rumqttc::Outgoing) -> Event {
-    match outgoing {
-        rumqttc::Outgoing::Publish(packet_id) => Event::Sent(*packet_id),
-        rumqttc::Outgoing::Disconnect => Event::Disconnected,
-        _ => Event::Other,
+        Seen::Incoming(Packet::Publish(message)) => Event::message(&message.topic, &message.payload, message.retain),
+        Seen::Incoming(_) => Event::Heard,
+        Seen::Outgoing(Outgoing::Publish(packet_id)) => Event::Sent(packet_id),
+        Seen::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+        Seen::Outgoing(_) => Event::Other,
     }
 }
 
@@ -290,15 +294,6 @@ mod tests {
             keep_alive: Duration::from_secs(1),
             retain_state: true,
             value_topics: false,
-        }
-    }
-
-    #[test]
-    fn a_keep_alive_rumqttc_would_panic_on_is_raised() {
-        let identity = Identity { client_id: "x", will: Some(("mbushat/bridge/state", "offline")) };
-        for version in [Version::V5, Version::V3] {
-            let (_, wire) = open(&config("localhost", None), &identity, version).expect("no files to read");
-            assert_eq!(wire.keep_alive(), MIN_KEEP_ALIVE);
         }
     }
 

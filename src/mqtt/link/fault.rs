@@ -6,11 +6,9 @@
 use std::error::Error;
 use std::io;
 
-use rumqttc::tokio_rustls::rustls;
-use rumqttc::tokio_rustls::rustls::pki_types::UnixTime;
-use rumqttc::v5::mqttbytes as wire5;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code5, DisconnectReasonCode};
-use rumqttc::{ConnectReturnCode as Code3, TlsError, mqttbytes as wire3, v5};
+use rumqttc3::ConnectReturnCode as Code3;
+use rumqttc5::{ConnectReturnCode as Code5, DisconnectReasonCode};
+use rustls::pki_types::UnixTime;
 
 use super::reason;
 
@@ -90,25 +88,20 @@ impl Fault {
         matches!(self, Self::Version | Self::Closed | Self::Silent | Self::Garbled(_))
     }
 
-    pub(super) fn of_version_5(error: v5::ConnectionError) -> Self {
+    pub(super) fn of_version_5(error: rumqttc5::ConnectionError) -> Self {
+        use rumqttc5::{ConnectionError, Error as Packet, StateError};
         match error {
-            v5::ConnectionError::Io(error) => Self::of_io(&error),
-            v5::ConnectionError::Tls(error) => Self::of_tls(&error),
-            v5::ConnectionError::Timeout(_) => Self::Silent,
-            v5::ConnectionError::ConnectionRefused(code) => Self::of_code_5(code),
-            v5::ConnectionError::NotConnAck(packet) => Self::Garbled(format!("{packet:?}")),
-            v5::ConnectionError::MqttState(error) => Self::of_state_5(error),
-            v5::ConnectionError::RequestsDone => Self::Closed,
-        }
-    }
-
-    fn of_state_5(error: v5::StateError) -> Self {
-        match error {
-            v5::StateError::Io(error) | v5::StateError::Deserialization(wire5::Error::Io(error)) => Self::of_io(&error),
-            v5::StateError::ConnectionAborted => Self::Closed,
-            v5::StateError::AwaitPingResp | v5::StateError::CollisionTimeout => Self::Silent,
-            v5::StateError::ConnFail { reason } => Self::of_code_5(reason),
-            v5::StateError::ServerDisconnect { reason_code, .. } => Self::of_disconnect(reason_code),
+            ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => Self::of_io(&error),
+            ConnectionError::MqttState(StateError::Deserialization(Packet::Io(error))) => Self::of_io(&error),
+            ConnectionError::Timeout(_) => Self::Silent,
+            ConnectionError::ConnectionRefused(code) => Self::of_code_5(code),
+            ConnectionError::MqttState(error) => match error {
+                StateError::ConnectionAborted => Self::Closed,
+                StateError::AwaitPingResp | StateError::CollisionTimeout => Self::Silent,
+                StateError::ConnFail { reason } => Self::of_code_5(reason),
+                StateError::ServerDisconnect { reason_code, .. } => Self::of_disconnect(reason_code),
+                other => Self::Garbled(other.to_string()),
+            },
             other => Self::Garbled(other.to_string()),
         }
     }
@@ -131,12 +124,22 @@ impl Fault {
         }
     }
 
-    pub(super) fn of_version_3(error: rumqttc::ConnectionError) -> Self {
-        use rumqttc::{ConnectionError, StateError};
+    /// A DISCONNECT may end after its reason code (MQTT 5, 3.14.2.2.1). rumqttc waits for more of it until the
+    /// broker closes, so then the last bytes tell.
+    pub(super) fn or_of_last_bytes(self, last: [u8; 4]) -> Self {
+        match (self, last) {
+            (Self::Closed, [_, 0xE0, 1, code]) => {
+                DisconnectReasonCode::try_from(code).map_or(Self::Closed, Self::of_disconnect)
+            }
+            (fault, _) => fault,
+        }
+    }
+
+    pub(super) fn of_version_3(error: rumqttc3::ConnectionError) -> Self {
+        use rumqttc3::{ConnectionError, Error as Packet, StateError};
         match error {
             ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => Self::of_io(&error),
-            ConnectionError::MqttState(StateError::Deserialization(wire3::Error::Io(error))) => Self::of_io(&error),
-            ConnectionError::Tls(error) => Self::of_tls(&error),
+            ConnectionError::MqttState(StateError::Deserialization(Packet::Io(error))) => Self::of_io(&error),
             ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => Self::Silent,
             ConnectionError::ConnectionRefused(code) => match code {
                 Code3::RefusedProtocolVersion => Self::Version,
@@ -145,14 +148,14 @@ impl Fault {
                 Code3::BadClientId => Self::ClientId,
                 Code3::Success | Code3::ServiceUnavailable => Self::Ended("it is not available now"),
             },
-            ConnectionError::NotConnAck(packet) => Self::Garbled(format!("{packet:?}")),
-            ConnectionError::MqttState(StateError::ConnectionAborted) | ConnectionError::RequestsDone => Self::Closed,
+            ConnectionError::MqttState(StateError::ConnectionAborted) => Self::Closed,
             ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => Self::Silent,
             ConnectionError::MqttState(other) => Self::Garbled(other.to_string()),
+            other => Self::Garbled(other.to_string()),
         }
     }
 
-    fn of_io(error: &io::Error) -> Self {
+    pub(super) fn of_io(error: &io::Error) -> Self {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Self::of_rustls(tls);
         }
@@ -167,19 +170,7 @@ impl Fault {
             io::ErrorKind::Other if error.raw_os_error().is_none() && error.to_string().contains("remaining") => {
                 Self::Closed
             }
-            // getaddrinfo's errors have no kind of their own.
-            _ if error.to_string().starts_with("failed to lookup address") => Self::NameNotFound,
-            io::ErrorKind::InvalidInput => Self::NameNotFound,
             _ => Self::Unreachable(error.to_string()),
-        }
-    }
-
-    fn of_tls(error: &TlsError) -> Self {
-        match error {
-            TlsError::Io(error) => Self::of_io(error),
-            TlsError::TLS(error) => Self::of_rustls(error),
-            TlsError::DNSName(_) => Self::Tls("this host name cannot be checked against a certificate".to_owned()),
-            other => Self::Tls(format!("cannot be asked over TLS: {other}")),
         }
     }
 

@@ -93,7 +93,7 @@ async fn connect_as(config: &Mqtt, client_id: &str) -> Result<(Version, Client, 
 
 async fn connect(config: &Mqtt, client_id: &str, version: Version) -> Result<(Version, Client, Wire), Fault> {
     let identity = Identity { client_id, will: None };
-    let (client, mut wire) = connection::open(config, &identity, version)?;
+    let (client, mut wire) = connection::open(config, &identity, version).await?;
     match wire.poll().await? {
         Event::Connected(broker) if broker.acknowledges => Ok((version, client, wire)),
         Event::Connected(_) => Err(Fault::NoAcknowledgements),

@@ -2,7 +2,7 @@
 //!
 //! Not here: the codes that ask for something to be changed in the configuration (`fault`).
 
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Connack, DisconnectReasonCode as Disconnect};
+use rumqttc5::{ConnectReturnCode as Connack, DisconnectReasonCode as Disconnect};
 
 /// Of a CONNACK.
 pub(super) fn of_connack(code: Connack) -> &'static str {

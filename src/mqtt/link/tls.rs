@@ -1,14 +1,13 @@
 //! The TLS side of a connection: authorities and client certificate from their files, read again
 //! for each connection, so that a renewed certificate needs no restart.
 //!
-//! Not here: the handshake (rumqttc and rustls), the words for its failures (`fault`).
+//! Not here: the handshake (`stream`), the words for its failures (`fault`).
 
 mod pinned;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rumqttc::TlsConfiguration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -18,7 +17,7 @@ use crate::config::Tls;
 use pinned::Verifier;
 
 /// What rustls needs to know for one connection.
-pub(super) fn configuration(tls: &Tls) -> Result<TlsConfiguration, Fault> {
+pub(super) fn configuration(tls: &Tls) -> Result<Arc<ClientConfig>, Fault> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -39,7 +38,7 @@ pub(super) fn configuration(tls: &Tls) -> Result<TlsConfiguration, Fault> {
             builder.with_client_auth_cert(chain, secret).map_err(|error| Fault::of_file("client_key", key, &error))?
         }
     };
-    Ok(TlsConfiguration::Rustls(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 fn authorities_of_the_system() -> Result<RootCertStore, Fault> {

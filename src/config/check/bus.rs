@@ -23,6 +23,7 @@ pub(super) const BUS: Kind = Kind {
         "power_gpio",
         "power_settle",
         "response_timeout",
+        "gap_timeout",
         "retries",
         "idle",
     ],
@@ -43,6 +44,7 @@ fn hat_bus() -> Bus {
         stop_bits: 1,
         hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
         response_timeout: None,
+        gap_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
     }
@@ -110,6 +112,7 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         stop_bits: keys.whole("stop_bits", 1..=2).unwrap_or(default.stop_bits),
         hat,
         response_timeout: keys.millis("response_timeout", TIMEOUT_MS).map(millis),
+        gap_timeout: keys.millis("gap_timeout", TIMEOUT_MS).map(millis),
         retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
     };

@@ -244,6 +244,8 @@ pub struct Bus {
     pub hat: Option<Hat>,
     /// First-byte timeout; `None`: by baud rate.
     pub response_timeout: Option<Duration>,
+    /// Longest silence inside a telegram; `None`: by line.
+    pub gap_timeout: Option<Duration>,
     /// Repeats of a request after the first.
     pub retries: u8,
     /// Pause between two meters.

@@ -84,6 +84,7 @@ async fn two_cycles(port: Port, baud: Baud, meters: u8) -> (Duration, usize) {
         parity: Parity::Even,
         stop_bits: 1,
         hat: None,
+        gap_timeout: None,
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,

@@ -29,7 +29,7 @@ use crate::bus::{BusEvent, Happened};
 use crate::config::Config;
 use crate::request::Desk;
 use crate::spool::{DiskDone, Spool};
-use crate::status::Status;
+use crate::status::{AdoptionStatus, Status};
 use messages::{Waiting, next_outcome};
 use status::Display;
 
@@ -55,6 +55,8 @@ pub struct Channels {
     pub link: mpsc::Receiver<LinkEvent>,
     /// Whether the wall clock can be trusted.
     pub clock_synced: watch::Receiver<Option<bool>>,
+    /// How adopting meters goes.
+    pub adoption: watch::Receiver<AdoptionStatus>,
     /// What the log shows.
     pub log_level: watch::Receiver<String>,
     /// From the agent.

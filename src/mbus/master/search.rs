@@ -230,6 +230,26 @@ impl Search {
     }
 }
 
+impl Search {
+    /// The masks that another search must be given to do what is left of this one; none for primary addresses.
+    #[must_use]
+    pub fn masks_left(&self) -> Vec<SecondaryAddress> {
+        let Kind::Secondary { masks, branches } = &self.kind else { return Vec::new() };
+        let mut left = masks.clone();
+        // what is tried first stands last
+        for branch in branches {
+            if matches!(branch.field, Field::Fabrication(_)) {
+                left.push(branch.mask);
+                continue;
+            }
+            let rest = (branch.next..branch.values(&self.manufacturers)).rev();
+            let child = |next| Branch { next, ..branch.clone() }.child(&self.manufacturers);
+            left.extend(rest.filter_map(child).map(|(mask, _)| mask));
+        }
+        left
+    }
+}
+
 impl Conversation for Search {
     /// What the probe found; more than one where it was the last that could tell several meters apart.
     type Outcome = Vec<Found>;

@@ -8,6 +8,7 @@
 //! Not here: what the tasks do.
 
 mod buses;
+mod hatless;
 mod log_level;
 
 use std::path::PathBuf;
@@ -18,12 +19,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
+use crate::adopt::edit::{self, Edit};
+use crate::adopt::task::AdoptTask;
 use crate::config::{self, Config, changes};
 use crate::mqtt::link::{self, Credentials, LinkCommand};
 use crate::mqtt::task::{Channels, OutboxTask, Reload};
 use crate::mqtt::topic::Topics;
-use crate::request::{AgentRequest, Answer, AskedOfAgent};
+use crate::request::{AgentRequest, Answer, AskedOfAgent, AskedToAdopt};
 use crate::spool::{InUse, Spool};
+use crate::status::AdoptionStatus;
 use crate::system;
 use buses::Buses;
 pub use log_level::LogLevel;
@@ -32,6 +36,10 @@ pub use log_level::LogLevel;
 const EVENTS: usize = 256;
 /// Orders to the link and its answers: more than the outbox has on the way.
 const MESSAGES: usize = 256;
+/// What the searches for meters tell, which may be missed.
+const SIGHTINGS: usize = 64;
+/// Requests to adopt that wait.
+const ADOPT_REQUESTS: usize = 8;
 /// How long the outbox task may take to say goodbye, after the buses have ended.
 const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the link may take after that.
@@ -109,6 +117,11 @@ struct Agent {
     outbox: JoinHandle<()>,
     link: JoinHandle<()>,
     clock: JoinHandle<()>,
+    adopt: JoinHandle<()>,
+    /// Changes that are not in the file of adopted meters yet.
+    pending: watch::Receiver<Vec<Edit>>,
+    /// For requests to who adopts meters.
+    ask_to_adopt: mpsc::Sender<AskedToAdopt>,
     /// For requests to the agent itself, and its other end for those who make them.
     asked: mpsc::Receiver<AskedOfAgent>,
     ask: mpsc::Sender<AskedOfAgent>,
@@ -125,9 +138,14 @@ impl Agent {
         let (clock, clock_synced) = watch::channel(clock_synced);
         let (ask, asked) = mpsc::channel(1);
         let (reloads, reload) = mpsc::channel(1);
+        let (sightings, sighted) = mpsc::channel(SIGHTINGS);
+        let (ask_to_adopt, asked_to_adopt) = mpsc::channel(ADOPT_REQUESTS);
+        let (adopted, adoption) = watch::channel(AdoptionStatus::default());
+        let (pending, unwritten) = watch::channel(Vec::new());
 
-        let mut buses = Buses::new(&config, events);
-        let (health, desk) = (buses.health(), buses.desk(&config, ask.clone()));
+        let config = hatless::without_missing_hat(config);
+        let mut buses = Buses::new(&config, events, sightings);
+        let (health, desk) = (buses.health(), buses.desk(&config, ask.clone(), ask_to_adopt.clone()));
         let log_level = log.watch();
         let channels = Channels {
             happened,
@@ -136,14 +154,31 @@ impl Agent {
             orders: orders.clone(),
             link: link_events,
             clock_synced,
+            adoption,
             log_level,
             reload,
         };
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
         let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
         buses.start(&config, &task.last_good());
+        say_what_is_left_out(&config);
+        let adopt = file.clone().map(|file| AdoptTask {
+            file,
+            sightings: sighted,
+            asked: asked_to_adopt,
+            agent: ask.clone(),
+            pending,
+            shown: adopted,
+        });
         Self {
             config,
+            adopt: tokio::spawn(async {
+                if let Some(adopt) = adopt {
+                    adopt.run().await;
+                }
+            }),
+            pending: unwritten,
+            ask_to_adopt,
             file,
             buses,
             outbox: tokio::spawn(task.run()),
@@ -238,10 +273,15 @@ impl Agent {
         let Some(file) = &self.file else {
             return Err("there is no configuration file to read again".to_owned());
         };
-        let new = config::load(file).map_err(|error| {
+        let pending = self.pending.borrow().clone();
+        let new = config::load_with(file, &|text| edit::apply(&text, &pending).unwrap_or(text)).map_err(|error| {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             format!("{error}{why}")
         })?;
+        if let Some(trouble) = &new.adopted.trouble {
+            return Err(trouble.clone());
+        }
+        let new = hatless::without_missing_hat(new);
         let what = changes(&self.config, &new).map_err(|error| error.to_string())?;
         if what.log {
             tracing::warn!("[log] is only read at a start");
@@ -249,10 +289,13 @@ impl Agent {
         self.buses.exchange(&self.config, &new, &what).await;
         let (reply, last_good) = oneshot::channel();
         let reconnect = what.mqtt.then(|| credentials(&new));
-        let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask.clone()));
+        let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask.clone(), self.ask_to_adopt.clone()));
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
+            if self.config.adopted.left_out != new.adopted.left_out {
+                say_what_is_left_out(&new);
+            }
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }
@@ -262,6 +305,7 @@ impl Agent {
     async fn stop(self) {
         // the link ends with the outbox, which has the other end of this
         drop(self.orders);
+        self.adopt.abort();
         self.buses.stop().await;
         for (name, task, within) in
             [("the outbox", self.outbox, OUTBOX_ENDS_WITHIN), ("the link", self.link, LINK_ENDS_WITHIN)]
@@ -273,6 +317,16 @@ impl Agent {
             }
         }
         self.clock.abort();
+    }
+}
+
+/// Adopted meters that are not read.
+fn say_what_is_left_out(config: &Config) {
+    if let Some(trouble) = &config.adopted.trouble {
+        tracing::error!("no adopted meter is read: {trouble}");
+    }
+    for (name, why) in &config.adopted.left_out {
+        tracing::warn!("the adopted meter {name} is not read: {why}");
     }
 }
 
@@ -307,7 +361,7 @@ fn credentials(config: &Config) -> Credentials {
 mod tests {
     use super::{Agent, Buses, EVENTS, LinkCommand, Reload};
     use crate::config;
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, watch};
 
     /// An agent whose buses have not been started, and whose outbox and link answer where they are to.
     fn agent(outbox: bool, link: bool) -> Agent {
@@ -334,7 +388,10 @@ mod tests {
         };
         let (ask, asked_of_agent) = mpsc::channel(1);
         Agent {
-            buses: Buses::new(&config, events),
+            buses: Buses::new(&config, events, mpsc::channel(1).0),
+            adopt: tokio::spawn(std::future::pending()),
+            pending: watch::channel(Vec::new()).1,
+            ask_to_adopt: mpsc::channel(1).0,
             config,
             file: None,
             outbox: tokio::spawn(answer),

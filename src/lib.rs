@@ -43,14 +43,14 @@
 //! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
 //! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio` |
 //! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `serde`, `serde_json`, `std::fs`, `std::net` |
-//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `request` | - |
-//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | - |
+//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `config`, `request`, `status` | - |
+//! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request`, `adopt` | - |
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | - |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
-//! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
+//! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `adopt`, `bus` | - |
 //! | [`status`] | the snapshot type | - | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
-//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `spool`, `system` | `mbus` |
+//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `adopt`, `spool`, `status`, `system` | `mbus` |
 //! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |

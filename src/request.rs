@@ -28,8 +28,41 @@ pub enum Request {
     },
     /// Something that the agent itself does.
     Agent(AgentRequest),
+    /// Something with the meters that the agent adopted, or may adopt.
+    Adopt(AdoptRequest),
     /// Send the readings again that the broker did not take. The outbox task does it by itself.
     Resend,
+}
+
+/// What is done with the meters that nobody wrote down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdoptRequest {
+    /// Adopt a find, or change a meter that is adopted.
+    Adopt {
+        /// Which one.
+        which: Which,
+        /// What it is to be like.
+        wanted: Wanted,
+    },
+    /// Read it no more, and adopt it no more.
+    Forget {
+        /// Its name.
+        meter: String,
+    },
+}
+
+/// Which meter is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// An adopted one, by its name.
+    Named(String),
+    /// One that a search found, or that was forgotten.
+    At {
+        /// The bus's name; `None`: the only one.
+        bus: Option<String>,
+        /// Its address, or the primary one in its telegram.
+        address: MeterAddress,
+    },
 }
 
 /// What an adopted meter is to be like; what is not said stays as it is.
@@ -116,6 +149,13 @@ pub enum Answer {
     Found(Vec<Found>),
     /// So many readings are sent again.
     Resent(u64),
+    /// The meter is adopted, and changed as wanted.
+    Adopted {
+        /// Its name.
+        meter: String,
+        /// Whether that is in the file; else it is written as soon as it can be.
+        kept: bool,
+    },
 }
 
 /// An answer, or in words why there is none.
@@ -135,6 +175,15 @@ pub struct Asked {
 pub struct AskedOfAgent {
     /// What is to be done.
     pub what: AgentRequest,
+    /// Takes the answer.
+    pub reply: Reply,
+}
+
+/// A request on its way to whoever adopts meters.
+#[derive(Debug)]
+pub struct AskedToAdopt {
+    /// What is to be done.
+    pub what: AdoptRequest,
     /// Takes the answer.
     pub reply: Reply,
 }
@@ -185,20 +234,24 @@ pub struct Desk {
     /// The index of each meter's bus.
     meters: BTreeMap<String, usize>,
     agent: mpsc::Sender<AskedOfAgent>,
+    adopt: mpsc::Sender<AskedToAdopt>,
 }
 
 impl Desk {
-    /// `buses` are the channels of the buses in the order of the configuration, `agent` is the agent's.
+    /// `buses` are the channels of the buses in the order of the configuration, `agent` is the agent's, `adopt`
+    /// that of whoever adopts meters.
     #[must_use]
     pub fn new(
         config: &Config,
         buses: impl IntoIterator<Item = mpsc::Sender<Asked>>,
         agent: mpsc::Sender<AskedOfAgent>,
+        adopt: mpsc::Sender<AskedToAdopt>,
     ) -> Self {
         Self {
             buses: config.buses.iter().map(|bus| bus.name.clone()).zip(buses).collect(),
             meters: config.meters.iter().map(|meter| (meter.name.clone(), meter.bus)).collect(),
             agent,
+            adopt,
         }
     }
 
@@ -212,6 +265,10 @@ impl Desk {
                 Ok(bus) => send(bus, Asked { what, reply }),
                 Err(why) => reply.refuse(why),
             },
+            Request::Adopt(what) => {
+                let asked = AskedToAdopt { what, reply };
+                self.adopt.try_send(asked).unwrap_or_else(|full| full.into_inner().reply.refuse(TOO_MANY));
+            }
             Request::Agent(what) => {
                 let asked = AskedOfAgent { what, reply };
                 self.agent.try_send(asked).unwrap_or_else(|full| full.into_inner().reply.refuse(TOO_MANY));
@@ -239,6 +296,7 @@ impl Desk {
                 *self.meters.get(meter).ok_or_else(|| format!("no such meter: {meter}"))?
             }
             (_, None) if self.buses.len() == 1 => 0,
+            (_, None) if self.buses.is_empty() => return Err(NO_BUS.to_owned()),
             (_, None) => return Err(format!("say which \"bus\": {}", self.names())),
             (_, Some(name)) => {
                 let index = self.buses.iter().position(|(bus, _)| bus == name);
@@ -253,6 +311,8 @@ impl Desk {
     }
 }
 
+/// No `[[bus]]` is written, and the Hat is not there.
+const NO_BUS: &str = "there is no bus: no [[bus]] is configured, and no M-Bus Master Hat is found";
 const TOO_MANY: &str = "too many requests wait; try again later";
 
 fn send(bus: &mpsc::Sender<Asked>, asked: Asked) {
@@ -278,7 +338,8 @@ mod tests {
     fn ends() -> Ends {
         let ((a_in, a), (b_in, b), (agent_in, agent)) = (mpsc::channel(2), mpsc::channel(2), mpsc::channel(1));
         let buses = vec![("a".to_owned(), a_in), ("b".to_owned(), b_in)];
-        let desk = Desk { buses, meters: BTreeMap::from([("m".to_owned(), 0)]), agent: agent_in };
+        let (adopt, _) = mpsc::channel(1);
+        let desk = Desk { buses, meters: BTreeMap::from([("m".to_owned(), 0)]), agent: agent_in, adopt };
         Ends { desk, a, b, agent }
     }
 

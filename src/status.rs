@@ -47,6 +47,19 @@ pub struct AgentStatus {
     pub readings: Readings,
     /// The buses, by name.
     pub buses: BTreeMap<String, BusStatus>,
+    /// How adopting meters goes.
+    pub adoption: AdoptionStatus,
+}
+
+/// What keeps meters from being adopted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AdoptionStatus {
+    /// What is wrong with the file of adopted meters; `None`: nothing.
+    pub trouble: Option<String>,
+    /// Why what was adopted is not in the file; `None`: it is.
+    pub not_kept: Option<String>,
+    /// Who was found and cannot be adopted, and what to do, by bus.
+    pub not_adopted: BTreeMap<String, Vec<String>>,
 }
 
 /// What became of the readings since the start. At any moment
@@ -90,6 +103,21 @@ pub struct BusStatus {
     pub last_error: Option<String>,
     /// How far the scan is that goes on; `None`: none does.
     pub scan: Option<ScanStatus>,
+    /// How far the search for meters that nobody wrote down is; `None`: none goes on.
+    pub search: Option<SearchStatus>,
+}
+
+/// A search for meters that nobody wrote down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchStatus {
+    /// In words.
+    pub doing: String,
+    /// Percent done; a collision makes it more to do.
+    pub percent: u32,
+    /// How long the rest takes if no more meters answer.
+    pub seconds_left: u64,
+    /// Meters so far.
+    pub found: usize,
 }
 
 /// A scan that goes on.

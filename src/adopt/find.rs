@@ -40,6 +40,37 @@ impl Find {
         Some(Self { address: *address, identity: *identity, primary, baud, shares_identity })
     }
 
+    /// A meter of which no more is known than its address.
+    #[must_use]
+    pub fn known(address: MeterAddress, baud: Baud) -> Self {
+        let (identity, primary) = match address {
+            MeterAddress::Secondary(identity) => (Some(identity), None),
+            MeterAddress::Primary(address) => (None, Some(address.get())),
+        };
+        Self { address, identity, primary, baud, shares_identity: false }
+    }
+
+    /// Whether it answers at this address, or says that it does.
+    #[must_use]
+    pub fn is_at(&self, address: MeterAddress) -> bool {
+        match address {
+            MeterAddress::Primary(address) => self.primary == Some(address.get()),
+            MeterAddress::Secondary(mask) => self.identity.is_some_and(|identity| mask.matches(identity)),
+        }
+    }
+
+    /// Whether both are one meter.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.identity, other.identity) {
+            (Some(a), Some(b)) if self.shares_identity || other.shares_identity => {
+                a == b && self.primary == other.primary
+            }
+            (Some(a), Some(b)) => a == b,
+            _ => self.primary.is_some() && (self.primary, self.baud) == (other.primary, other.baud),
+        }
+    }
+
     /// The address by which a selection finds it and no other; `None` where it gave none.
     #[must_use]
     pub fn secondary(&self) -> Option<SecondaryAddress> {

@@ -10,11 +10,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 
+use crate::adopt::hunt::Saved;
+use crate::adopt::{Sighting, kept};
+use crate::bus::exchange::Meters;
 use crate::bus::health::Health;
+use crate::bus::hunting::Hunting;
 use crate::bus::task::BusTask;
 use crate::bus::{BusEvent, Machine, Metered};
-use crate::config::{Change, Changes, Config, Meter};
-use crate::request::{Asked, AskedOfAgent, Desk};
+use crate::config::{Change, Changes, Config};
+use crate::request::{Asked, AskedOfAgent, AskedToAdopt, Desk};
 
 /// Requests that wait for one bus.
 const REQUESTS: usize = 32;
@@ -26,6 +30,8 @@ pub(super) struct Buses {
     tasks: JoinSet<()>,
     running: Vec<Running>,
     events: mpsc::Sender<BusEvent>,
+    /// Takes what the searches for meters find.
+    sightings: mpsc::Sender<Sighting>,
 }
 
 struct Running {
@@ -34,6 +40,8 @@ struct Running {
     stop: watch::Sender<bool>,
     requests: mpsc::Sender<Asked>,
     health: watch::Receiver<Health>,
+    /// What it reads instead, after a reload.
+    others: watch::Sender<Meters>,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
 }
@@ -42,6 +50,7 @@ struct Inner {
     requests: mpsc::Receiver<Asked>,
     health: watch::Sender<Health>,
     stop: watch::Receiver<bool>,
+    others: watch::Receiver<Meters>,
 }
 
 impl Running {
@@ -49,16 +58,17 @@ impl Running {
         let (requests, received) = mpsc::channel(REQUESTS);
         let (writer, health) = watch::channel(Health::default());
         let (stop, stopped) = watch::channel(false);
-        let inner = Some(Inner { requests: received, health: writer, stop: stopped });
-        Self { name: name.to_owned(), task: None, stop, requests, health, inner }
+        let (others, shown) = watch::channel(Meters::new());
+        let inner = Some(Inner { requests: received, health: writer, stop: stopped, others: shown });
+        Self { name: name.to_owned(), task: None, stop, requests, health, others, inner }
     }
 }
 
 impl Buses {
     /// The channels of every bus; [`start`](Self::start) starts the tasks.
-    pub(super) fn new(config: &Config, events: mpsc::Sender<BusEvent>) -> Self {
+    pub(super) fn new(config: &Config, events: mpsc::Sender<BusEvent>, sightings: mpsc::Sender<Sighting>) -> Self {
         let running = config.buses.iter().map(|bus| Running::new(&bus.name)).collect();
-        Self { tasks: JoinSet::new(), running, events }
+        Self { tasks: JoinSet::new(), running, events, sightings }
     }
 
     /// What shows how each bus is doing.
@@ -67,14 +77,26 @@ impl Buses {
     }
 
     /// Where their requests go, and those to the agent.
-    pub(super) fn desk(&self, config: &Config, agent: mpsc::Sender<AskedOfAgent>) -> Desk {
-        Desk::new(config, self.running.iter().map(|bus| bus.requests.clone()), agent)
+    pub(super) fn desk(
+        &self,
+        config: &Config,
+        agent: mpsc::Sender<AskedOfAgent>,
+        adopt: mpsc::Sender<AskedToAdopt>,
+    ) -> Desk {
+        Desk::new(config, self.running.iter().map(|bus| bus.requests.clone()), agent, adopt)
     }
 
-    /// Starts every bus that is not running.
+    /// Starts every bus that is not running, and lets the others read their meters as they are now.
     pub(super) fn start(&mut self, config: &Config, last_good: &BTreeMap<String, Timestamp>) {
+        let kept = kept::read(&config.adopted.file);
         for (index, (running, bus)) in self.running.iter_mut().zip(&config.buses).enumerate() {
-            let Some(Inner { requests, health, stop }) = running.inner.take() else { continue };
+            let Some(Inner { requests, health, stop, others }) = running.inner.take() else {
+                let own = config.meters.iter().filter(|meter| meter.bus == index);
+                let meters = own.map(|meter| (meter.clone(), last_good.get(&meter.name).copied()));
+                running.others.send_replace(meters.collect());
+                continue;
+            };
+            let saved = if bus.discover { kept.hunt(bus) } else { Saved::over() };
             let task = BusTask {
                 index,
                 bus: bus.clone(),
@@ -85,6 +107,8 @@ impl Buses {
                 requests,
                 health,
                 stop,
+                others,
+                hunting: Some(Hunting::new(bus, &saved, self.sightings.clone())),
             };
             running.task = Some(self.tasks.spawn(task.run()).id());
         }
@@ -141,7 +165,7 @@ impl Buses {
     }
 }
 
-/// For each bus of the new configuration whether its task can go on as it is.
+/// For each bus of the new configuration whether its task can go on, with other meters if need be.
 fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
     let before = |index: usize| old.buses.get(index).map(|bus| &bus.name);
     let mut kept: Vec<bool> =
@@ -157,39 +181,7 @@ fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
             Change::Removed { .. } => {}
         }
     }
-    // A meter's former bus has its former index, or its task is exchanged anyway.
-    let bus_before = |meter: usize| old.meters.get(meter).map(|meter| meter.bus);
-    let bus_now = |meter: usize| new.meters.get(meter).map(|meter| meter.bus);
-    for change in &changes.meters {
-        match *change {
-            Change::Added { new } => touch(bus_now(new)),
-            Change::Removed { old } => touch(bus_before(old)),
-            Change::Changed { old: before, new: now } => {
-                let both = old.meters.get(before).zip(new.meters.get(now));
-                if !both.is_some_and(|(before, now)| are_read_alike(before, now)) {
-                    touch(bus_before(before));
-                    touch(bus_now(now));
-                }
-            }
-        }
-    }
     kept
-}
-
-/// Whether a meter is read as before: title, labels, rules and what is published of it are no matter of its bus.
-fn are_read_alike(before: &Meter, now: &Meter) -> bool {
-    let read_as_before = Meter {
-        title: now.title.clone(),
-        area: now.area.clone(),
-        labels: now.labels.clone(),
-        profile: now.profile.clone(),
-        expose: now.expose.clone(),
-        plausible: now.plausible,
-        raw: now.raw,
-        records: now.records.clone(),
-        ..before.clone()
-    };
-    read_as_before == *now
 }
 
 fn meters(config: &Config, bus: usize, last_good: &BTreeMap<String, Timestamp>) -> Vec<Metered> {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::exchange::Meters;
 use super::hat::{PowerError, PowerPin};
 use super::health::Health;
 use super::task::BusTask;
@@ -36,6 +37,7 @@ pub(super) struct Bench {
     requests: mpsc::Sender<Asked>,
     pub(super) health: watch::Receiver<Health>,
     stop: watch::Sender<bool>,
+    pub(super) others: watch::Sender<Meters>,
     task: JoinHandle<()>,
     _folder: Folder,
 }
@@ -62,6 +64,7 @@ impl Bench {
         let (requests, requests_out) = mpsc::channel(64);
         let (health_in, health) = watch::channel(Health::default());
         let (stop, stop_out) = watch::channel(false);
+        let (others, others_out) = watch::channel(Vec::new());
         let task = BusTask {
             index: 0,
             bus: config::Bus { hat, ..config.buses.into_iter().next().expect("a bus") },
@@ -72,9 +75,11 @@ impl Bench {
             requests: requests_out,
             health: health_in,
             stop: stop_out,
+            others: others_out,
+            hunting: None,
         };
         let started = Instant::now();
-        Self { started, events, requests, health, stop, task: tokio::spawn(task.run()), _folder: folder }
+        Self { started, events, requests, health, stop, others, task: tokio::spawn(task.run()), _folder: folder }
     }
 
     /// What happens next.

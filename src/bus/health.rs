@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::adopt::hunt::Progress;
 use crate::mbus::master::conversation::Traffic;
 
 /// One bus, as it was when its last readout ended.
@@ -21,6 +22,8 @@ pub struct Health {
     pub last_error: Option<String>,
     /// How far the scan is that goes on, if one does.
     pub scan: Option<ScanProgress>,
+    /// How far the search for meters that nobody wrote down is, if one goes on.
+    pub hunt: Option<Progress>,
     /// Share of the last hour, or of the time since the start, in which the bus was in use: 0..=1000.
     pub load_permille: u16,
 }

@@ -18,6 +18,7 @@ pub(super) const OFF_FOR: Duration = Duration::from_secs(5);
 pub(super) struct LastResort {
     /// Failed readouts in a row, of whatever meters, after which the bus itself is suspected.
     suspicious: usize,
+    gateway: bool,
     failures: usize,
     taken: VecDeque<Instant>,
 }
@@ -25,9 +26,15 @@ pub(super) struct LastResort {
 impl LastResort {
     /// For a bus with so many meters: where some are dead, the others are asked first.
     pub(super) fn new(meters: usize, gateway: bool) -> Self {
+        let mut new = Self { suspicious: 0, gateway, failures: 0, taken: VecDeque::new() };
+        new.meters(meters);
+        new
+    }
+
+    /// There are so many meters now.
+    pub(super) fn meters(&mut self, meters: usize) {
         // A new connection costs next to nothing, a power cycle all meters' memory.
-        let least = if gateway { 3 } else { 10 };
-        Self { suspicious: meters.max(least), failures: 0, taken: VecDeque::new() }
+        self.suspicious = meters.max(if self.gateway { 3 } else { 10 });
     }
 
     /// Takes the outcome of a readout; whether the last resort is due now.

@@ -35,6 +35,11 @@ impl Metered {
         Self { meter, last_good, link: LinkState::default(), failing: false, slow: false, asked: Vec::new() }
     }
 
+    /// The same under another configuration that is read alike.
+    pub(super) fn configured(self, meter: Meter) -> Self {
+        Self { meter, ..self }
+    }
+
     /// Answers this with its next reading.
     pub(super) fn ask(&mut self, reply: Reply) {
         if self.asked.len() < WAITING {

@@ -3,9 +3,11 @@
 
 pub mod device_tree;
 pub mod drive;
+pub mod exchange;
 pub mod frames;
 pub mod hat;
 pub mod health;
+pub mod hunting;
 mod last_resort;
 pub mod line;
 mod metered;

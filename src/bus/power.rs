@@ -33,6 +33,11 @@ impl PowerSwitch {
         Self { hat: bus.hat, gateway, on: true, last_resort: LastResort::new(meters, gateway) }
     }
 
+    /// The bus has so many meters now.
+    pub(super) fn meters(&mut self, meters: usize) {
+        self.last_resort.meters(meters);
+    }
+
     /// Whether the bus is to have power; always where no Hat switches it.
     pub(super) fn is_on(&self) -> bool {
         self.on

@@ -18,6 +18,8 @@ pub(super) struct Scanning {
     search: Search,
     timing: LineTiming,
     found: Vec<Found>,
+    /// How many of them were there before the last probe.
+    before: usize,
 }
 
 impl Scanning {
@@ -28,11 +30,12 @@ impl Scanning {
             Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),
             Scan::Secondary(mask) => Search::secondary(vec![mask], timing),
         };
-        Some(Self { search, timing, found: Vec::new() })
+        Some(Self { search, timing, found: Vec::new(), before: 0 })
     }
 
     /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
+        self.before = self.found.len();
         self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
         Ok(!self.search.is_over())
     }
@@ -42,6 +45,11 @@ impl Scanning {
         let progress @ Progress { done, left } = self.search.progress();
         let percent = done.saturating_mul(100) / done.saturating_add(left).max(1);
         ScanProgress { percent, left: progress.time_left(self.timing), found: self.found.len() }
+    }
+
+    /// What the last probe found.
+    pub(super) fn new_found(&self) -> &[Found] {
+        self.found.get(self.before..).unwrap_or_default()
     }
 
     /// What it found; or why nothing could be asked.

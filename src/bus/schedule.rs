@@ -138,6 +138,20 @@ impl Schedule {
         Self { meters, soon: VecDeque::new(), timezone }
     }
 
+    /// The same for other meters: each with the index that it had here, where its reads go on as they were.
+    pub(super) fn exchanged(&self, plans: Vec<(Plan, Option<usize>)>, now: Now) -> Self {
+        let before: Vec<Option<usize>> = plans.iter().map(|(_, before)| *before).collect();
+        let mut next = Self::new(plans.into_iter().map(|(plan, _)| plan).collect(), self.timezone.clone(), now);
+        for (entry, before) in next.meters.iter_mut().zip(&before) {
+            if let Some(former) = before.and_then(|before| self.meters.get(before)) {
+                *entry = former.clone();
+            }
+        }
+        let place = |former: &usize| before.iter().position(|before| *before == Some(*former));
+        next.soon = self.soon.iter().filter_map(place).collect();
+        next
+    }
+
     /// Reads this meter before anything scheduled; once, however often it is asked for until then.
     pub fn read_soon(&mut self, meter: usize) {
         if meter < self.meters.len() && !self.soon.contains(&meter) {

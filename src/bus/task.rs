@@ -22,7 +22,9 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::exchange::{Meters, exchange};
 use super::health::{Health, Load};
+use super::hunting::Hunting;
 use super::line::LineError;
 use super::metered::Metered;
 use super::power::PowerSwitch;
@@ -75,6 +77,10 @@ pub struct BusTask {
     pub health: watch::Sender<Health>,
     /// Becomes true, or closes, to stop the task.
     pub stop: watch::Receiver<bool>,
+    /// Shows other meters than these, when they are to be read instead.
+    pub others: watch::Receiver<Meters>,
+    /// Looks for meters that nobody wrote down.
+    pub hunting: Option<Hunting>,
 }
 
 impl BusTask {
@@ -156,6 +162,9 @@ impl Running {
         self.pause_after_losses().await?;
         let mut session = self.open().await?;
         self.opened = Instant::now();
+        if let Some(hunting) = &mut self.task.hunting {
+            hunting.line_is_open(&self.task.bus, &session);
+        }
         self.task.meters.iter_mut().for_each(|metered| metered.link = LinkState::default());
         if let Some(hat) = session.hat() {
             tracing::info!("Found M-Bus Master Hat version {}", hat.product_ver);
@@ -243,6 +252,10 @@ impl Running {
             if self.opened.elapsed() >= HOLDS_FOR {
                 self.show_up().await?;
             }
+            self.exchange_meters();
+            if let Some(hunting) = &mut self.task.hunting {
+                hunting.tell();
+            }
             while let Ok(asked) = self.task.requests.try_recv() {
                 self.obey(asked, session).await?;
             }
@@ -266,6 +279,9 @@ impl Running {
             if self.scan.is_some() {
                 self.pause(Duration::ZERO).await?; // a task that is stopped gives the scan up
                 self.probe(session).await?;
+            } else if self.is_hunting() {
+                self.pause(Duration::ZERO).await?;
+                self.hunt(session).await?;
             } else {
                 self.wait(session, until).await?;
             }
@@ -277,7 +293,20 @@ impl Running {
         if self.power.is_on() { self.schedule.next(now()) } else { Next::Idle }
     }
 
-    /// Waits for a slot, a request, or the line's end.
+    fn is_hunting(&self) -> bool {
+        self.power.is_on() && self.task.hunting.as_ref().is_some_and(|hunting| !hunting.is_over())
+    }
+
+    /// Takes other meters over, where there are some.
+    fn exchange_meters(&mut self) {
+        if self.task.others.has_changed().unwrap_or(false) {
+            let meters = self.task.others.borrow_and_update().clone();
+            exchange(&mut self.task.meters, &mut self.schedule, &meters, now());
+            self.power.meters(meters.len());
+        }
+    }
+
+    /// Waits for a slot, a request, other meters, or the line's end.
     async fn wait(&mut self, session: &mut Session, until: Option<std::time::Instant>) -> Result<(), Interrupt> {
         let holds = (self.shown != Shown::Up).then(|| (self.opened + HOLDS_FOR).into_std());
         let slot = async {
@@ -290,6 +319,10 @@ impl Running {
             () = slot => Ok(()),
             () = stopped(&mut self.task.stop) => Err(Interrupt::Stop),
             Some(asked) = self.task.requests.recv() => self.obey(asked, session).await,
+            Ok(()) = self.task.others.changed() => {
+                self.task.others.mark_changed();
+                Ok(())
+            }
             error = session.lost() => Err(error.into()),
         }
     }

@@ -13,6 +13,7 @@ use clap::{ArgGroup, ValueEnum};
 use super::runtime::run_until_interrupted;
 use super::wire::{Wire, WireArgs};
 use super::{Failure, arguments, log, print};
+use crate::bus::hunting::{HAT_RATE, LIKELY};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
@@ -171,10 +172,8 @@ fn is_same(a: &Found, b: &Found) -> bool {
 }
 
 impl Args {
-    /// The likely rates first; the Hat does 300 to 9600.
     fn rates(&self, wire: &Wire) -> Vec<Baud> {
-        const LIKELY: [u32; 8] = [2400, 300, 9600, 1200, 600, 4800, 19_200, 38_400];
-        let most = if wire.bus.hat.is_some() { 9600 } else { u32::MAX };
+        let most = if wire.bus.hat.is_some() { HAT_RATE } else { u32::MAX };
         match self.baud {
             None => vec![wire.bus.baud],
             Some(Rates::One(baud)) => vec![baud],

@@ -350,6 +350,24 @@ impl Meter {
         Reading { telegrams, labels: self.labels.clone(), ..reading }
     }
 
+    /// Whether it is read as `other` is: title, labels, rules and what is published of it are no matter of its bus.
+    #[must_use]
+    pub fn is_read_like(&self, other: &Self) -> bool {
+        let with_others = Self {
+            bus: other.bus,
+            title: other.title.clone(),
+            area: other.area.clone(),
+            labels: other.labels.clone(),
+            profile: other.profile.clone(),
+            expose: other.expose.clone(),
+            plausible: other.plausible,
+            raw: other.raw,
+            records: other.records.clone(),
+            ..self.clone()
+        };
+        with_others == *other
+    }
+
     /// What decides how its records are published. `units` are those in which its keys were first published.
     #[must_use]
     pub fn rules<'a>(&'a self, profiles: &'a [Profile], units: &'a BTreeMap<String, Unit>) -> MeterRules<'a> {

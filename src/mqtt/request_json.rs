@@ -11,7 +11,7 @@ use crate::config;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::master::search::Found;
 use crate::mbus::medium;
-use crate::request::{AgentRequest, Answer, BusRequest, Outcome, Request, Scan};
+use crate::request::{AdoptRequest, AgentRequest, Answer, BusRequest, KeyText, Outcome, Request, Scan, Wanted, Which};
 
 /// A longer `transaction` is not given back: the response must not become larger than what brokers take.
 const TRANSACTION_BYTES: usize = 1024;
@@ -46,6 +46,9 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
         Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
         Ok(Answer::Found(found)) => RawValue::from_string(payload::json(&scan_result(found))).ok(),
         Ok(Answer::Resent(readings)) => RawValue::from_string(json!({ "readings": readings }).to_string()).ok(),
+        Ok(Answer::Adopted { meter, kept }) => {
+            RawValue::from_string(json!({ "meter": meter, "kept": kept }).to_string()).ok()
+        }
         Ok(Answer::Done) | Err(_) => None,
     };
     let status = if outcome.is_ok() { "ok" } else { "error" };
@@ -68,6 +71,11 @@ struct Fields {
     on: Option<Value>,
     /// For `scan`: search by secondary address, among those that this mask matches.
     secondary: Option<Value>,
+    /// For `adopt`: what the meter is to be like.
+    name: Option<Value>,
+    title: Option<Value>,
+    interval: Option<Value>,
+    key: Option<Value>,
     /// For `log_level`.
     level: Option<Value>,
     transaction: Option<Box<RawValue>>,
@@ -75,6 +83,9 @@ struct Fields {
 
 impl Fields {
     fn request(self, verb: &str) -> Result<Request, String> {
+        if let "adopt" | "forget" = verb {
+            return self.adopt(verb).map(Request::Adopt);
+        }
         let Self { meter, bus, address, on, secondary, level, .. } = self;
         let what = match verb {
             "read" => match (text("meter", meter)?, address) {
@@ -106,11 +117,41 @@ impl Fields {
             "resend" => return Ok(Request::Resend),
             _ => {
                 return Err(
-                    "no such request; there are read, scan, power, reload, resend, restart and log_level".to_owned()
+                    "no such request; there are read, scan, adopt, forget, power, reload, resend, restart and \
+                            log_level"
+                        .to_owned(),
                 );
             }
         };
         Ok(Request::Bus { name: text("bus", bus)?, what })
+    }
+}
+
+impl Fields {
+    fn adopt(self, verb: &str) -> Result<AdoptRequest, String> {
+        let meter = text("meter", self.meter)?;
+        if verb == "forget" {
+            return Ok(AdoptRequest::Forget { meter: meter.ok_or("say which \"meter\"")? });
+        }
+        let which = match (meter, self.address) {
+            (Some(meter), None) => Which::Named(meter),
+            (None, Some(address)) => Which::At { bus: text("bus", self.bus)?, address: meter_address(&address)? },
+            (Some(_), Some(_)) => return Err("both \"meter\" and \"address\" are set, expected one".to_owned()),
+            (None, None) => return Err("say which \"meter\", or at which \"address\"".to_owned()),
+        };
+        // the value of a wrong key is not repeated
+        let key = match self.key {
+            None => None,
+            Some(Value::String(key)) => Some(KeyText::new(key)),
+            Some(_) => return Err("\"key\" is not a text in quotes".to_owned()),
+        };
+        let wanted = Wanted {
+            name: text("name", self.name)?,
+            title: text("title", self.title)?,
+            interval: text("interval", self.interval)?,
+            key,
+        };
+        Ok(AdoptRequest::Adopt { which, wanted })
     }
 }
 

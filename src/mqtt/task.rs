@@ -30,7 +30,7 @@ use crate::bus::{BusEvent, Happened};
 use crate::config::{Config, Mqtt};
 use crate::request::Desk;
 use crate::spool::{DiskDone, Spool};
-use crate::status::Status;
+use crate::status::{AdoptionStatus, Status};
 use flapping::Flapping;
 use messages::{Waiting, next_outcome};
 use status::Display;
@@ -57,6 +57,8 @@ pub struct Channels {
     pub link: mpsc::Receiver<LinkEvent>,
     /// Whether the wall clock can be trusted.
     pub clock_synced: watch::Receiver<Option<bool>>,
+    /// How adopting meters goes.
+    pub adoption: watch::Receiver<AdoptionStatus>,
     /// What the log shows.
     pub log_level: watch::Receiver<String>,
     /// From the agent.

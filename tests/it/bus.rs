@@ -231,6 +231,8 @@ impl Running {
             requests: requests_out,
             health: health_in,
             stop: stop_out,
+            others: watch::channel(Vec::new()).1,
+            hunting: None,
         };
         (task, Self { events, requests, health, stop, task: None })
     }

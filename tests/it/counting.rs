@@ -10,7 +10,7 @@ use mbushat::mqtt::link::{self, Credentials};
 use mbushat::mqtt::task::{Channels, OutboxTask};
 use mbushat::request::Desk;
 use mbushat::spool::Spool;
-use mbushat::status::{Readings, Status};
+use mbushat::status::{AdoptionStatus, Readings, Status};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ impl Running {
         let (ask_reload, asked) = mpsc::channel(1);
         let (commands, taken) = mpsc::channel(1);
         let (health, seen) = watch::channel(mbushat::bus::health::Health::default());
-        let (desk, health_seen) = (Desk::new(config, [commands], ask_reload), vec![seen]);
+        let (desk, health_seen) = (Desk::new(config, [commands], ask_reload, mpsc::channel(1).0), vec![seen]);
         let (level, log_level) = watch::channel("info".to_owned());
         let channels = Channels {
             happened,
@@ -59,6 +59,7 @@ impl Running {
             orders,
             link: link_events,
             clock_synced,
+            adoption: watch::channel(AdoptionStatus::default()).1,
             log_level,
             reload,
         };

@@ -31,6 +31,7 @@ mod scripted; // what mosquitto cannot be made to say
 mod tls; // certificates
 
 // The agent as a process, with a mosquitto.
+mod adopt; // meters that nobody wrote down
 mod agent; // meters in, messages out
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod chaos; // nothing lost when things break (ignored: half an hour)

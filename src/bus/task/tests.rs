@@ -296,3 +296,23 @@ async fn a_readout_on_the_wire_has_two_seconds_to_finish_when_the_task_is_stoppe
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(bus.stop().await < Duration::from_millis(10), "nothing is on the wire");
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_meters_are_read_without_the_line_being_opened_again() {
+    let configured = meter("a", 1, "1m", "") + &meter("b", 2, "1h", "");
+    let mut bench = Bench::start(&(at(1) + &at(2) + &at(3)), "", &configured);
+    let first = [bench.readout().await.0.meter, bench.readout().await.0.meter];
+    assert_eq!(first, ["a", "b"]);
+    let folder = std::env::temp_dir().join(format!("mbushat-others-{}.toml", std::process::id()));
+    let text = meter("b", 2, "1h", "title = \"B\"\n") + &meter("c", 3, "1h", "");
+    std::fs::write(&folder, text).expect("a file");
+    let others = crate::config::load(&folder).expect("good").meters;
+    std::fs::remove_file(folder).expect("ours");
+    bench.others.send_replace(others.into_iter().map(|meter| (meter, None)).collect());
+    // the new one at once, the old one in its time, the one that is gone no more
+    let (next, at) = bench.readout().await;
+    assert!(next.meter == "c" && at < 5.0, "{next:?} {at}");
+    let (next, at) = bench.readout().await;
+    assert!(next.meter == "b" && (3599.0..3602.0).contains(&at), "{next:?} {at}");
+    assert_eq!(bench.health.borrow().line_losses, 0);
+}

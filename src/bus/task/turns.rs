@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{FINISH_WITHIN, Interrupt, Running, now, stopped_for};
+use super::{BusTask, FINISH_WITHIN, Interrupt, Running, now, stopped_for};
 use crate::bus::last_resort::OFF_FOR;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
@@ -112,6 +112,9 @@ impl Running {
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
         let progress = Some(scan.progress()).filter(|_| goes_on);
+        if let Some(hunting) = &mut self.task.hunting {
+            hunting.consider(scan.new_found(), &self.task.bus, !goes_on);
+        }
         // A probe resets the meter it finds.
         self.doubt();
         self.task.health.send_modify(|health| health.scan = progress);
@@ -129,6 +132,21 @@ impl Running {
         self.emit(Happened::Scanned { found: found.clone() }).await?;
         reply.answer(Ok(Answer::Found(found)));
         Ok(())
+    }
+
+    /// One step of the search for meters that nobody wrote down.
+    pub(super) async fn hunt(&mut self, session: &mut Session) -> Result<(), Interrupt> {
+        let BusTask { hunting: Some(hunting), bus, stop, .. } = &mut self.task else { return Ok(()) };
+        tokio::select! {
+            biased;
+            stepped = hunting.step(session, bus) => stepped?,
+            () = stopped_for(stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
+        }
+        let progress = hunting.progress();
+        // A probe resets the meter it finds.
+        self.doubt();
+        self.task.health.send_modify(|health| health.hunt = progress);
+        Ok(self.emit(Happened::Scanning).await?)
     }
 
     /// No meter answers: takes the power of the bus away and gives it back.

@@ -47,6 +47,19 @@ pub enum Step<T> {
     Done(T),
 }
 
+impl<T> Step<T> {
+    /// The same with another end.
+    #[must_use]
+    pub fn map<U>(self, end: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Self::Transmit(bytes) => Step::Transmit(bytes),
+            Self::WaitUntil(until) => Step::WaitUntil(until),
+            Self::SetBaud(baud) => Step::SetBaud(baud),
+            Self::Done(outcome) => Step::Done(end(outcome)),
+        }
+    }
+}
+
 /// A pure state machine that talks to a segment.
 pub trait Conversation {
     /// What it ends with.

@@ -149,6 +149,16 @@ impl Search {
         }
     }
 
+    /// The masks that another search must be given to do what is left of this one, the next one last; none for
+    /// primary addresses.
+    #[must_use]
+    pub fn masks_left(&self) -> Vec<SecondaryAddress> {
+        match &self.kind {
+            Kind::Primary(_) => Vec::new(),
+            Kind::Secondary(tree) => tree.masks_left(),
+        }
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {

@@ -30,6 +30,23 @@ fn each_verb_is_read_with_its_fields() {
 }
 
 #[test]
+fn what_an_adopted_meter_is_to_be_like_is_read_and_its_key_is_not_shown() {
+    let wanted = Wanted {
+        name: Some("heat".to_owned()),
+        interval: Some("30m".to_owned()),
+        key: Some(KeyText::new("0011".to_owned())),
+        ..Wanted::default()
+    };
+    let which = Which::At { bus: Some("b".to_owned()), address: MeterAddress::Secondary(secondary("30137315")) };
+    let adopt = asked("adopt", r#"{"bus":"b","address":"30137315","name":"heat","interval":"30m","key":"0011"}"#);
+    assert!(!format!("{adopt:?}").contains("0011"), "{adopt:?}");
+    assert_eq!(adopt, Ok(Request::Adopt(AdoptRequest::Adopt { which, wanted })));
+    let forget = AdoptRequest::Forget { meter: "heat".to_owned() };
+    assert_eq!(asked("forget", r#"{"meter":"heat"}"#), Ok(Request::Adopt(forget)));
+    assert_eq!(asked("adopt", r#"{"meter":"a","key":11}"#), Err("\"key\" is not a text in quotes".to_owned()));
+}
+
+#[test]
 fn an_address_is_a_number_or_a_text() {
     let five = MeterAddress::Primary(PrimaryAddress::new(5).expect("an address"));
     for (address, meant) in [
@@ -75,7 +92,7 @@ fn a_request_that_makes_no_sense_is_answered_with_why_and_its_transaction() {
         (
             "format",
             r#"{"transaction":7}"#,
-            "no such request; there are read, scan, power, reload, resend, restart and log_level",
+            "no such request; there are read, scan, adopt, forget, power, reload, resend, restart and log_level",
         ),
     ] {
         let (request, transaction) = request(verb, bad.as_bytes());

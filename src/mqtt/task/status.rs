@@ -12,9 +12,11 @@ use tokio::sync::watch;
 use super::super::outbox::Class;
 use super::super::payload;
 use super::OutboxTask;
+use crate::adopt::hunt::Progress;
+use crate::adopt::story;
 use crate::bus::health::Health;
 use crate::config::{Bus, Config, fingerprint};
-use crate::status::{AgentStatus, BusStatus, MeterStatus, ScanStatus, Status};
+use crate::status::{AdoptionStatus, AgentStatus, BusStatus, MeterStatus, ScanStatus, SearchStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -143,6 +145,10 @@ impl OutboxTask {
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
             readings,
+            adoption: AdoptionStatus {
+                trouble: self.publisher.config.adopted.trouble.clone(),
+                ..self.channels.adoption.borrow().clone()
+            },
             buses: buses.map(|(bus, health)| (bus.name.clone(), bus_status(bus, &health.borrow()))).collect(),
         }
     }
@@ -166,7 +172,13 @@ fn bus_status(bus: &Bus, health: &Health) -> BusStatus {
             seconds_left: scan.left.as_secs(),
             found: scan.found,
         }),
+        search: health.hunt.as_ref().and_then(search_status),
     }
+}
+
+fn search_status(progress: &Progress) -> Option<SearchStatus> {
+    let Progress { percent, left, found, .. } = *progress;
+    Some(SearchStatus { doing: story::doing(progress)?, percent, seconds_left: left.as_secs(), found })
 }
 
 /// One digit after the point; no meter value, so a float does no harm.

@@ -168,6 +168,15 @@ impl Branch {
         self.several > 0 || self.single > 1
     }
 
+    /// The masks still to be tried, the next one last.
+    pub(super) fn masks_left(&self) -> Vec<SecondaryAddress> {
+        if matches!(self.field, Field::Fabrication(_)) {
+            return vec![self.whole.mask]; // no mask holds a fabrication number
+        }
+        let further = self.further.iter().filter(|_| !self.is_explained());
+        further.chain(&self.children).map(|selection| selection.mask).collect()
+    }
+
     pub(super) fn left(&self) -> u32 {
         u32::try_from(self.children.len()).unwrap_or(u32::MAX)
     }

@@ -207,6 +207,20 @@ impl Tree {
         new
     }
 
+    /// What another search must be given to go on, the next one last. A group is told apart from the start again,
+    /// and what is only doubtful is not looked at once more.
+    pub(super) fn masks_left(&self) -> Vec<SecondaryAddress> {
+        let groups = self.groups.iter().rev().map(|(whole, _)| whole.mask);
+        // one that was silent once is only asked for latecomers
+        let whole = self.masks.len().saturating_sub(usize::from(self.patient));
+        let masks = self.masks.iter().take(whole).copied();
+        let waiting = self.hexadecimal.iter().map(|selection| selection.mask).chain(masks);
+        let left = groups.chain(waiting).chain(self.branches.iter().flat_map(Branch::masks_left));
+        let left: Vec<SecondaryAddress> = left.collect();
+        let is_part = |mask: &SecondaryAddress| left.iter().any(|other| other != mask && other.matches(*mask));
+        left.iter().filter(|mask| !is_part(mask)).copied().collect()
+    }
+
     pub(super) fn left(&self) -> u32 {
         let whole =
             self.doubtful.len() + self.masks.len() + self.hexadecimal.len() + usize::from(self.stays == Stays::Asking);

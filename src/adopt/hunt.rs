@@ -1,0 +1,327 @@
+//! Looks for the meters of one bus that nobody wrote down, one probe at a time, so that readings go on in between.
+//!
+//! The order: at the bus's own rate all secondary addresses, then all primary ones; then at each other rate that
+//! the line can do the wildcard and address 254 alone, and the primary addresses only where these answer. A
+//! meter counts once it has answered twice: noise that looks like a meter does so once.
+//!
+//! Not here: what a probe is (`mbus::master`), when one is due (`bus::task`), adopting (`task`).
+
+mod check;
+mod saved;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::find::Find;
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::conversation::{Conversation, LineTiming, Step};
+use crate::mbus::master::search::{Found, Search};
+use check::Check;
+pub use saved::Saved;
+
+/// Primary addresses of a bus.
+const ADDRESSES: u32 = 251;
+
+/// What is looked for at one rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Meters below these masks, the last first.
+    Secondary(Vec<SecondaryAddress>),
+    /// A meter alone, whatever its address.
+    Only,
+    /// Meters at the addresses from here on.
+    Primary(u8),
+}
+
+/// What cannot be adopted, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Several meters answer there, or a line too noisy to tell.
+    Collision(MeterAddress),
+    /// Several meters have this very identity.
+    SharedIdentity(SecondaryAddress),
+    /// It acknowledges, and gives no data.
+    NoData(MeterAddress),
+}
+
+/// How far a hunt is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What it does; `None`: it is over.
+    pub stage: Option<(Baud, Stage)>,
+    /// Percent of the probes known so far.
+    pub percent: u32,
+    /// How long the rest takes if no more meters answer and nothing is read meanwhile.
+    pub left: Duration,
+    /// Meters found so far.
+    pub found: usize,
+}
+
+/// A hunt on its way.
+#[derive(Clone, Debug)]
+pub struct Hunt {
+    /// The rates, the bus's own first, with what must be known of the line at each.
+    rates: Vec<LineTiming>,
+    /// Rate and stage; `None`: there is no more to look for.
+    at: Option<(usize, Stage)>,
+    /// Whether one that was not known answered at this rate.
+    answered: bool,
+    search: Option<Search>,
+    /// Whether its probe is on the wire.
+    probing: bool,
+    /// Probes done.
+    done: u32,
+    /// Who answered once.
+    candidates: VecDeque<Find>,
+    check: Option<Check>,
+    /// Who answered twice.
+    finds: Vec<Find>,
+    troubles: Vec<Trouble>,
+}
+
+impl Hunt {
+    /// One that goes on where `saved` ended. The first of `rates` is the bus's own.
+    #[must_use]
+    pub fn new(rates: Vec<LineTiming>, saved: &Saved) -> Self {
+        let mut hunt = Self {
+            at: saved.stage(&rates),
+            rates,
+            answered: saved.answered,
+            search: None,
+            probing: false,
+            done: saved.done,
+            candidates: saved.candidates().collect(),
+            check: None,
+            finds: saved.finds(),
+            troubles: saved.troubles(),
+        };
+        hunt.begin();
+        hunt
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.search.is_none() && self.check.is_none() && self.candidates.is_empty()
+    }
+
+    /// The rate of the next step.
+    #[must_use]
+    pub fn baud(&self) -> Option<Baud> {
+        let checked = self.check.as_ref().map(Check::find).or(self.candidates.front()).map(|find| find.baud);
+        checked.or_else(|| self.timing().map(|timing| timing.baud))
+    }
+
+    /// The line was lost: what was on the wire is asked again, with what is to be known of the line now.
+    pub fn again(&mut self, rates: Vec<LineTiming>) {
+        *self = Self::new(rates, &self.saved());
+    }
+
+    /// Takes what a scan found. It is looked at once more only where `twice`: who asked for the scan alone decides
+    /// what becomes of it otherwise.
+    pub fn consider(&mut self, found: &[Found], baud: Baud, twice: bool) {
+        found.iter().for_each(|found| _ = self.take(found, baud));
+        if !twice {
+            self.finds.extend(self.candidates.drain(..));
+        }
+    }
+
+    /// Who was found for certain.
+    #[must_use]
+    pub fn finds(&self) -> &[Find] {
+        &self.finds
+    }
+
+    /// What cannot be adopted, as far as nothing that was found explains it.
+    pub fn troubles(&self) -> impl Iterator<Item = Trouble> {
+        let twice = |is_it: &dyn Fn(&Find) -> bool| self.finds.iter().filter(|find| is_it(find)).count() > 1;
+        self.troubles.iter().copied().filter(move |trouble| match trouble {
+            Trouble::Collision(MeterAddress::Primary(at)) => !twice(&|find| find.primary == Some(at.get())),
+            Trouble::Collision(MeterAddress::Secondary(at)) | Trouble::SharedIdentity(at) => {
+                !twice(&|find| find.identity.is_some_and(|identity| at.matches(identity)))
+            }
+            Trouble::NoData(_) => true,
+        })
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let (mut probes, mut left) = (0, Duration::ZERO);
+        let mut add = |timing: &LineTiming, count: u32| {
+            probes += count;
+            left += crate::mbus::master::search::Progress { done: 0, left: count }.time_left(*timing);
+        };
+        if let (Some((rate, stage)), Some(timing)) = (&self.at, self.timing()) {
+            add(&timing, self.search.as_ref().map_or(0, |search| search.progress().left));
+            let primary_follows = matches!(stage, Stage::Secondary(_) | Stage::Only) && (*rate == 0 || self.answered);
+            add(&timing, if primary_follows { ADDRESSES } else { 0 });
+            self.rates.iter().skip(rate + 1).for_each(|timing| add(timing, 2));
+        }
+        let percent = self.done.saturating_mul(100) / self.done.saturating_add(probes).max(1);
+        let stage = self.at.clone().zip(self.timing()).map(|((_, stage), timing)| (timing.baud, stage));
+        Progress { stage, percent, left, found: self.finds.len() }
+    }
+
+    /// What is to be kept of it.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        let left = |search: &Search, stage: &Stage| match stage {
+            Stage::Secondary(_) => Stage::Secondary(search.masks_left()),
+            Stage::Only => Stage::Only,
+            Stage::Primary(_) => {
+                let next = ADDRESSES.saturating_sub(search.progress().left);
+                Stage::Primary(u8::try_from(next).unwrap_or(u8::MAX))
+            }
+        };
+        let at = self.at.as_ref().zip(self.search.as_ref()).zip(self.timing());
+        let at = at.map(|(((_, stage), search), timing)| (timing.baud, left(search, stage)));
+        let candidates = self.check.as_ref().map(Check::find).into_iter().chain(&self.candidates);
+        Saved::at(at, self.answered, self.done).with_meters(candidates, &self.finds, &self.troubles)
+    }
+
+    fn timing(&self) -> Option<LineTiming> {
+        self.at.as_ref().and_then(|(rate, _)| self.rates.get(*rate)).copied()
+    }
+
+    /// Begins with the stage that it is at, or with the next that has something to do.
+    fn begin(&mut self) {
+        self.search = None;
+        while let (Some((_, stage)), Some(timing)) = (&self.at, self.timing()) {
+            let search = match stage {
+                Stage::Secondary(masks) if masks.is_empty() => None,
+                Stage::Secondary(masks) => Some(Search::secondary(masks.clone(), timing)),
+                Stage::Only => Some(Search::primary(PrimaryAddress::ONLY, PrimaryAddress::ONLY, timing)),
+                Stage::Primary(next) => PrimaryAddress::new(*next)
+                    .zip(PrimaryAddress::new(250))
+                    .map(|(first, last)| Search::primary(first, last, timing)),
+            };
+            if search.is_some() {
+                self.search = search;
+                return;
+            }
+            self.move_on();
+        }
+        self.at = None;
+    }
+
+    fn move_on(&mut self) {
+        let Some((rate, stage)) = self.at.take() else { return };
+        let other = rate > 0;
+        self.at = Some(match stage {
+            Stage::Secondary(_) if other => (rate, Stage::Only),
+            Stage::Only if self.answered => (rate, Stage::Primary(0)),
+            Stage::Secondary(_) => (rate, Stage::Primary(0)),
+            Stage::Only | Stage::Primary(_) => {
+                self.answered = false;
+                (rate + 1, Stage::Secondary(vec![SecondaryAddress::ANY]))
+            }
+        });
+    }
+
+    /// One step of the search is over.
+    fn searched(&mut self, found: &[Found]) {
+        self.probing = false;
+        self.done = self.done.saturating_add(1);
+        let Some(baud) = self.timing().map(|timing| timing.baud) else { return };
+        for found in found {
+            self.answered |= self.take(found, baud);
+        }
+        if self.search.as_ref().is_none_or(Search::is_over) {
+            self.move_on();
+            self.begin();
+        }
+    }
+
+    /// Takes a finding; whether it is news.
+    fn take(&mut self, found: &Found, baud: Baud) -> bool {
+        let only = matches!(self.at, Some((_, Stage::Only)));
+        let trouble = match (found, Find::new(found, baud)) {
+            // That several answer to 254 says no more than that there are some.
+            (Found::Collision(_), _) if only => return true,
+            (Found::Collision(address), _) => Trouble::Collision(*address),
+            (Found::Meter { address, frame: None, .. }, _) => Trouble::NoData(*address),
+            (_, None) => return false,
+            (_, Some(find)) if find.shares_identity => match find.identity {
+                Some(identity) => Trouble::SharedIdentity(identity),
+                None => return false,
+            },
+            (_, Some(find)) => {
+                let find = self.told_apart(find);
+                let known = self.finds.iter().chain(&self.candidates).any(|known| known.is_same(&find));
+                if !known && !only {
+                    self.candidates.push_back(find);
+                }
+                return !known;
+            }
+        };
+        let is_known = |at| self.finds.iter().any(|find| find.primary == Some(at) && find.baud == baud);
+        let explained = match trouble {
+            // It is one that gave its data under its other address.
+            Trouble::NoData(MeterAddress::Primary(at)) => is_known(at.get()),
+            _ => false,
+        };
+        if explained || self.troubles.contains(&trouble) {
+            return false;
+        }
+        self.troubles.push(trouble);
+        true
+    }
+
+    /// Of meters that share an identity each is known by its primary address alone.
+    fn told_apart(&self, find: Find) -> Find {
+        let shared = self.troubles.iter().any(|trouble| match trouble {
+            Trouble::SharedIdentity(mask) | Trouble::Collision(MeterAddress::Secondary(mask)) => {
+                let whole_id = (0..8).all(|digit| (mask.id() >> (4 * digit)) & 0xF != 0xF);
+                whole_id && find.identity.is_some_and(|identity| mask.matches(identity))
+            }
+            Trouble::Collision(MeterAddress::Primary(_)) | Trouble::NoData(_) => false,
+        });
+        Find { shares_identity: shared, ..find }
+    }
+
+    /// A candidate answered again, or did not.
+    fn checked(&mut self, find: Option<Find>) {
+        self.check = None;
+        self.finds.extend(find.filter(|find| !self.finds.iter().any(|known| known.is_same(find))));
+    }
+}
+
+impl Conversation for Hunt {
+    /// One step is over; what came of it shows in [`Hunt::saved`].
+    type Outcome = ();
+
+    fn poll(&mut self, now: Instant) -> Step<()> {
+        if self.check.is_none() && !self.probing {
+            let rates = &self.rates;
+            let timing = |find: &Find| rates.iter().find(|timing| timing.baud == find.baud).copied();
+            self.check = self.candidates.pop_front().and_then(|find| Some(Check::new(timing(&find)?, find)));
+        }
+        if let Some(check) = &mut self.check {
+            return check.poll(now).map(|found| self.checked(found));
+        }
+        let Some(search) = &mut self.search else { return Step::Done(()) };
+        self.probing = true;
+        search.poll(now).map(|found| self.searched(&found))
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        match (&mut self.check, &mut self.search) {
+            (Some(check), _) => check.receive(bytes, now),
+            (None, Some(search)) => search.receive(bytes, now),
+            (None, None) => {}
+        }
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        match (&mut self.check, &mut self.search) {
+            (Some(check), _) => check.receive_damaged(now),
+            (None, Some(search)) => search.receive_damaged(now),
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! The adopt task: sole writer of the file of adopted meters. Takes what the buses find and what people ask for,
+//! changes the file, and has the agent take it over.
+//!
+//! A change that cannot be written is in use all the same, and written when it can be.
+//!
+//! Not here: how the file is changed (`edit`, `write`), who is found (`hunt`), the requests' JSON (`mqtt`).
+
+mod asked;
+mod keeping;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+
+use super::edit::{Edit, Entry, Place};
+use super::find::Find;
+use super::hunt::Progress;
+use super::{Sighting, kept, story};
+use crate::config::{self, Config};
+use crate::request::{AgentRequest, AskedOfAgent, AskedToAdopt, reply};
+use crate::status::AdoptionStatus;
+use keeping::{Kept, keep};
+
+/// How long what could not be done waits until it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How far the hunts are is written so often at most: an SD card wears out.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// The adopt task.
+#[derive(Debug)]
+pub struct AdoptTask {
+    /// The user's configuration; that says where the file of adopted meters is.
+    pub file: PathBuf,
+    /// What the buses find.
+    pub sightings: mpsc::Receiver<Sighting>,
+    /// What people ask for.
+    pub asked: mpsc::Receiver<AskedToAdopt>,
+    /// Takes a changed file over.
+    pub agent: mpsc::Sender<AskedOfAgent>,
+    /// Changes that are not in the file yet. Whoever reads it makes them too.
+    pub pending: watch::Sender<Vec<Edit>>,
+    /// Takes what others are to see.
+    pub shown: watch::Sender<AdoptionStatus>,
+}
+
+/// What it remembers.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The newest sighting of each bus.
+    seen: BTreeMap<String, Sighting>,
+    /// When the finds are to be looked at again, because something was in the way.
+    again_at: Option<Instant>,
+    /// When the progress of the hunts is to be written.
+    save_at: Option<Instant>,
+}
+
+impl AdoptTask {
+    /// Runs until the agent ends.
+    pub async fn run(mut self) {
+        let mut memory = self.remember().await;
+        self.adopt_all(&mut memory).await;
+        loop {
+            let wake = memory.again_at.into_iter().chain(memory.save_at).min();
+            tokio::select! {
+                Some(sighting) = self.sightings.recv() => self.sighted(&mut memory, sighting).await,
+                Some(asked) = self.asked.recv() => {
+                    let outcome = self.obey(&memory, &asked.what).await;
+                    asked.reply.answer(outcome);
+                }
+                () = until(wake) => self.wake(&mut memory).await,
+                else => return,
+            }
+        }
+    }
+
+    /// What is known from before: the last end may have come between a find and its adoption.
+    async fn remember(&self) -> Memory {
+        let Ok(config) = self.config().await else { return Memory::default() };
+        let kept = kept::read(&config.adopted.file);
+        let sighting = |bus: &config::Bus| {
+            let (saved, progress) = (kept.hunt(bus), Progress::default());
+            (
+                bus.name.clone(),
+                Sighting { bus: bus.name.clone(), saved, progress, troubles: Vec::new(), scanned: false },
+            )
+        };
+        let seen = config.buses.iter().filter(|bus| bus.discover).map(sighting).collect();
+        Memory { seen, ..Memory::default() }
+    }
+
+    async fn sighted(&mut self, memory: &mut Memory, sighting: Sighting) {
+        let before = memory.seen.get(&sighting.bus);
+        tell(before, &sighting);
+        let news = before.is_none_or(|before| before.saved.finds() != sighting.saved.finds());
+        let (scanned, over) = (sighting.scanned, sighting.saved.is_over());
+        memory.seen.insert(sighting.bus.clone(), sighting);
+        if scanned || (news && memory.again_at.is_none()) {
+            self.adopt_all(memory).await;
+        }
+        // A find that was adopted is not looked for again: the file may go ahead of the progress, never behind.
+        let soon = if over { Duration::ZERO } else { SAVE_EVERY };
+        let at = memory.save_at.unwrap_or_else(|| Instant::now() + soon);
+        memory.save_at = Some(at.min(Instant::now() + soon));
+        self.show_troubles(memory);
+    }
+
+    async fn wake(&mut self, memory: &mut Memory) {
+        let now = Instant::now();
+        if memory.again_at.is_some_and(|at| at <= now) {
+            memory.again_at = None;
+            self.adopt_all(memory).await;
+        }
+        if memory.save_at.is_some_and(|at| at <= now) {
+            memory.save_at = None;
+            self.save(memory).await;
+        }
+    }
+
+    /// Adopts who was found on buses where that is wanted, and is not known or ignored.
+    async fn adopt_all(&mut self, memory: &mut Memory) {
+        let outcome = match self.config().await {
+            Ok(config) => {
+                let edits = new_finds(&config, &memory.seen);
+                if edits.is_empty() && self.pending.borrow().is_empty() {
+                    return;
+                }
+                self.change(edits).await
+            }
+            Err(why) => Err(why),
+        };
+        if let Err(why) = &outcome {
+            tracing::warn!("what was found cannot be adopted yet: {why}");
+        }
+        if outcome.as_ref().map_or(true, |kept| !kept) {
+            memory.again_at = Some(Instant::now() + AGAIN_AFTER);
+        }
+    }
+
+    /// Makes these changes, and has the agent take them over; whether they are in the file.
+    async fn change(&mut self, edits: Vec<Edit>) -> Result<bool, String> {
+        let (file, pending) = (self.file.clone(), self.pending.borrow().clone());
+        let new = edits.clone();
+        let kept = spawn_blocking(move || keep(&file, &pending, &new)).await.map_err(|error| error.to_string())??;
+        let trouble = match kept {
+            Kept::InFile => {
+                self.pending.send_replace(Vec::new());
+                None
+            }
+            Kept::Not(why) => {
+                if self.shown.borrow().not_kept.is_none() {
+                    tracing::error!("adopted meters are not kept, only read: {why}");
+                }
+                self.pending.send_modify(|pending| pending.extend(edits.iter().cloned()));
+                Some(why)
+            }
+        };
+        self.show(trouble.clone());
+        for edit in &edits {
+            tracing::info!("{}", in_words(edit));
+        }
+        let (reply, response) = reply();
+        let asked = AskedOfAgent { what: AgentRequest::Reload, reply };
+        self.agent.send(asked).await.map_err(|_| "the agent ends".to_owned())?;
+        response.await.map(|_| trouble.is_none())
+    }
+
+    /// The configuration as it is, with what is not in the file yet.
+    async fn config(&self) -> Result<Config, String> {
+        let (file, pending) = (self.file.clone(), self.pending.borrow().clone());
+        let loaded = spawn_blocking(move || keeping::load(&file, &pending)).await;
+        loaded.map_err(|error| error.to_string()).and_then(|loaded| loaded)
+    }
+
+    /// Writes how far the hunts are.
+    async fn save(&mut self, memory: &Memory) {
+        let (file, seen) = (self.file.clone(), memory.seen.clone());
+        let saved = spawn_blocking(move || -> Result<(), String> {
+            let config = config::load(&file).map_err(|error| error.to_string())?;
+            let mut kept = kept::read(&config.adopted.file);
+            for bus in config.buses.iter().filter(|bus| bus.discover) {
+                if let Some(sighting) = seen.get(&bus.name) {
+                    kept.set(bus, sighting.saved.clone());
+                }
+            }
+            kept.write(&config.adopted.file).map_err(|error| error.to_string())
+        });
+        if let Ok(Err(why)) = saved.await {
+            tracing::debug!("how far the search is cannot be kept: {why}");
+        }
+    }
+
+    fn show(&self, not_kept: Option<String>) {
+        self.shown.send_modify(|shown| shown.not_kept = not_kept);
+    }
+
+    fn show_troubles(&self, memory: &Memory) {
+        let all = memory.seen.values().map(|sighting| {
+            let advice = sighting.troubles.iter().map(|trouble| story::advice(*trouble)).collect::<Vec<_>>();
+            (sighting.bus.clone(), advice)
+        });
+        let troubles = all.filter(|(_, troubles)| !troubles.is_empty()).collect();
+        self.shown.send_if_modified(|shown| {
+            let changed = shown.not_adopted != troubles;
+            shown.not_adopted = troubles;
+            changed
+        });
+    }
+}
+
+/// Who is to be adopted.
+fn new_finds(config: &Config, seen: &BTreeMap<String, Sighting>) -> Vec<Edit> {
+    let mut taken = config.all_meters().map(|(meter, _)| meter.name.clone()).collect();
+    let mut edits = Vec::new();
+    for (index, bus) in config.buses.iter().enumerate().filter(|(_, bus)| bus.discover) {
+        let finds = seen.get(&bus.name).map(|sighting| sighting.saved.finds()).unwrap_or_default();
+        for find in &finds {
+            if is_known(config, index, find) || is_ignored(config, &bus.name, find) {
+                continue;
+            }
+            let name = find.name(&taken);
+            taken.insert(name.clone());
+            edits.push(Edit::Add(entry(name, bus, find)));
+        }
+    }
+    edits
+}
+
+fn entry(name: String, bus: &config::Bus, find: &Find) -> Entry {
+    let baud = Some(find.baud.bits_per_second()).filter(|_| find.baud != bus.baud);
+    Entry { name, title: find.title(), place: Place { bus: bus.name.clone(), address: find.address }, baud }
+}
+
+/// Whether a meter of the configuration is this one.
+fn is_known(config: &Config, bus: usize, find: &Find) -> bool {
+    config.all_meters().any(|(meter, _)| meter.bus == bus && find.is_at(meter.address))
+}
+
+fn is_ignored(config: &Config, bus: &str, find: &Find) -> bool {
+    config.adopted.ignored.iter().any(|(ignored, address)| ignored == bus && find.is_at(*address))
+}
+
+/// Tells the story of a hunt in the log.
+fn tell(before: Option<&Sighting>, now: &Sighting) {
+    let bus = &now.bus;
+    let (old, new) = (before.and_then(|before| story::doing(&before.progress)), story::doing(&now.progress));
+    if old == new {
+        return;
+    }
+    let left = now.progress.left.as_secs().div_ceil(60);
+    match new {
+        Some(doing) => tracing::info!(bus, "{doing}; {} found so far, about {left} min left", now.progress.found),
+        None => {
+            tracing::info!(bus, "the search for meters is over: {} found", now.progress.found);
+            for trouble in &now.troubles {
+                tracing::warn!(bus, "{}", story::advice(*trouble));
+            }
+        }
+    }
+}
+
+fn in_words(edit: &Edit) -> String {
+    match edit {
+        Edit::Add(Entry { name, title, place, .. }) => {
+            format!("adopted {title} as {name}: bus {}, address {}", place.bus, place.address)
+        }
+        Edit::Change { name, .. } => format!("changed the adopted meter {name}"),
+        Edit::Forget(place) => format!("forgot the meter of bus {}, address {}", place.bus, place.address),
+    }
+}
+
+/// Never, where there is no time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

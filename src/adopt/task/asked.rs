@@ -1,0 +1,98 @@
+//! What people ask of the adopt task: a find adopted, an adopted meter changed or forgotten.
+
+use super::{AdoptTask, Memory, entry};
+use crate::adopt::edit::{Edit, Entry, Place};
+use crate::adopt::find::Find;
+use crate::config::{Bus, Config, Meter};
+use crate::mbus::address::MeterAddress;
+use crate::request::{AdoptRequest, Answer, Outcome, Wanted, Which};
+
+impl AdoptTask {
+    /// Does what is asked; the outcome is its answer.
+    pub(super) async fn obey(&mut self, memory: &Memory, what: &AdoptRequest) -> Outcome {
+        let config = self.config().await?;
+        if let Some(trouble) = &config.adopted.trouble {
+            return Err(format!("the file of adopted meters is broken, and left as it is: {trouble}"));
+        }
+        let (meter, edits) = match what {
+            AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(&config, adopted(&config, meter)?)?)]),
+            AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
+                adopted(&config, name)?;
+                (Some(name.clone()), changed(name, wanted))
+            }
+            AdoptRequest::Adopt { which: Which::At { bus, address }, wanted } => {
+                let entry = found(&config, memory, bus.as_deref(), *address)?;
+                let name = entry.name.clone();
+                let change = changed(&name, wanted);
+                (Some(name), std::iter::once(Edit::Add(entry)).chain(change).collect())
+            }
+        };
+        let kept = self.change(edits).await?;
+        let wanted = match what {
+            AdoptRequest::Adopt { wanted, .. } => wanted.name.clone(),
+            AdoptRequest::Forget { .. } => None,
+        };
+        Ok(wanted.or(meter).map_or(Answer::Done, |meter| Answer::Adopted { meter, kept }))
+    }
+}
+
+/// The change, if there is one.
+fn changed(name: &str, wanted: &Wanted) -> Vec<Edit> {
+    let change = Edit::Change { name: name.to_owned(), wanted: wanted.clone() };
+    if *wanted == Wanted::default() { Vec::new() } else { vec![change] }
+}
+
+/// The adopted meter of this name.
+fn adopted<'c>(config: &'c Config, name: &str) -> Result<&'c Meter, String> {
+    let meter = config.all_meters().map(|(meter, _)| meter).find(|meter| meter.name == name);
+    match (meter, config.adopted.left_out.iter().find(|(left_out, _)| left_out == name)) {
+        (Some(meter), _) if config.adopted.names.contains(name) => Ok(meter),
+        (Some(_), _) => Err(format!("{name} stands in your own configuration: change it there")),
+        (None, Some((_, why))) => Err(format!("{name} is not in use: {why}")),
+        (None, None) => Err(format!("no such meter: {name}")),
+    }
+}
+
+fn place(config: &Config, meter: &Meter) -> Result<Place, String> {
+    let bus = config.buses.get(meter.bus).ok_or("its bus is gone")?;
+    Ok(Place { bus: bus.name.clone(), address: meter.address })
+}
+
+/// The find at this address, as it is to stand in the file.
+fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddress) -> Result<Entry, String> {
+    let (index, bus) = self::bus(config, bus)?;
+    let finds = memory.seen.get(&bus.name).map(|sighting| sighting.saved.finds()).unwrap_or_default();
+    let here: Vec<&Find> = finds.iter().filter(|find| find.is_at(address)).collect();
+    let find = match here.as_slice() {
+        [find] => (*find).clone(),
+        [] => forgotten(config, bus, address)
+            .ok_or_else(|| format!("no search has found a meter at {address} of bus {}: scan first", bus.name))?,
+        _ => return Err(format!("{} meters were found at {address}: say the secondary address", here.len())),
+    };
+    let known =
+        config.all_meters().map(|(meter, _)| meter).find(|meter| meter.bus == index && find.is_at(meter.address));
+    if let Some(meter) = known {
+        return Err(format!("the meter at {address} is read already, as {}", meter.name));
+    }
+    let taken = config.all_meters().map(|(meter, _)| meter.name.clone()).collect();
+    Ok(entry(find.name(&taken), bus, &find))
+}
+
+/// What is known of a meter that is ignored.
+fn forgotten(config: &Config, bus: &Bus, address: MeterAddress) -> Option<Find> {
+    let ignored = config.adopted.ignored.iter().find(|(name, ignored)| *name == bus.name && *ignored == address);
+    ignored.map(|(_, address)| Find::known(*address, bus.baud))
+}
+
+fn bus<'c>(config: &'c Config, name: Option<&str>) -> Result<(usize, &'c Bus), String> {
+    let names = || config.buses.iter().map(|bus| bus.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut buses = config.buses.iter().enumerate();
+    match name {
+        Some(name) => {
+            buses.find(|(_, bus)| bus.name == name).ok_or_else(|| format!("no such bus: {name}; there is {}", names()))
+        }
+        None => {
+            buses.next().filter(|_| config.buses.len() == 1).ok_or_else(|| format!("say which \"bus\": {}", names()))
+        }
+    }
+}

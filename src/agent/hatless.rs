@@ -1,0 +1,20 @@
+//! A configuration that names no bus, on a machine without a Hat: there is no bus at all, and that is said.
+
+use crate::bus::Machine;
+use crate::bus::device_tree::mbus_master_hat;
+use crate::config::Config;
+
+/// The configuration without the bus of a Hat that is not there, where nobody wrote it nor a meter on it.
+pub(super) fn without_missing_hat(mut config: Config) -> Config {
+    if !config.assumed_bus || config.all_meters().next().is_some() {
+        return config;
+    }
+    if let Err(no_hat) = mbus_master_hat(&Machine::here().device_tree) {
+        tracing::warn!(
+            "there is no bus to look for meters on: {no_hat}, and no [[bus]] is configured; write one, such as \
+             [[bus]] name = \"usb\" port = \"/dev/ttyUSB0\""
+        );
+        config.buses.clear();
+    }
+    config
+}

@@ -1,0 +1,111 @@
+//! A search for meters that nobody wrote down, as far as a bus does it: one step where nothing is due.
+//!
+//! Not here: what is asked next (`adopt::hunt`), what becomes of who is found (`adopt::task`).
+
+use tokio::sync::mpsc;
+
+use super::line::{Character, LineError};
+use super::session::{Session, character, response_timeout};
+use crate::adopt::Sighting;
+use crate::adopt::hunt::{Hunt, Progress, Saved};
+use crate::config::{Bus, Port};
+use crate::mbus::link::timing::Baud;
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::search::Found;
+
+/// Every rate, the likely ones first.
+pub(crate) const LIKELY: [u32; 8] = [2400, 300, 9600, 1200, 600, 4800, 19_200, 38_400];
+/// The Hat does no more.
+pub(crate) const HAT_RATE: u32 = 9600;
+
+/// A hunt at work.
+#[derive(Debug)]
+pub struct Hunting {
+    hunt: Hunt,
+    sightings: mpsc::Sender<Sighting>,
+    /// Whether there is something to tell for which there was no room.
+    untold: Option<Sighting>,
+}
+
+impl Hunting {
+    /// One that goes on where `saved` ended; `sightings` are told how far it is after each step.
+    #[must_use]
+    pub fn new(bus: &Bus, saved: &Saved, sightings: mpsc::Sender<Sighting>) -> Self {
+        Self { hunt: Hunt::new(timings(bus, None), saved), sightings, untold: None }
+    }
+
+    /// The line is open, after it was lost or not yet there.
+    pub(super) fn line_is_open(&mut self, bus: &Bus, session: &Session) {
+        self.hunt.again(timings(bus, Some(session)));
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.hunt.is_over()
+    }
+
+    /// The next step.
+    pub(super) async fn step(&mut self, session: &mut Session, bus: &Bus) -> Result<(), LineError> {
+        let Some(baud) = self.hunt.baud() else { return Ok(()) };
+        session.converse(Character { baud, ..character(bus, None) }, &mut self.hunt).await?;
+        self.see(bus, false);
+        Ok(())
+    }
+
+    /// Takes what a scan found; `over`: that was all.
+    pub(super) fn consider(&mut self, found: &[Found], bus: &Bus, over: bool) {
+        self.hunt.consider(found, bus.baud, bus.discover);
+        if over {
+            self.see(bus, true);
+        }
+    }
+
+    /// Tells what there was no room for: nothing here waits for whoever listens.
+    pub(super) fn tell(&mut self) {
+        let Some(sighting) = self.untold.take() else { return };
+        if let Err(mpsc::error::TrySendError::Full(sighting)) = self.sightings.try_send(sighting) {
+            self.untold = Some(sighting);
+        }
+    }
+
+    /// How far it is, while it goes on.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        Some(self.hunt.progress()).filter(|progress| progress.stage.is_some())
+    }
+
+    fn see(&mut self, bus: &Bus, scanned: bool) {
+        let scanned = scanned || self.untold.as_ref().is_some_and(|untold| untold.scanned);
+        self.untold = Some(Sighting {
+            bus: bus.name.clone(),
+            saved: self.hunt.saved(),
+            progress: self.hunt.progress(),
+            troubles: self.hunt.troubles().collect(),
+            scanned,
+        });
+        self.tell();
+    }
+}
+
+/// Every rate that the line can do, the bus's own first, then the likely ones.
+pub(crate) fn rates(bus: &Bus) -> Vec<Baud> {
+    let most = match (&bus.port, bus.hat) {
+        // whatever is behind a gateway has the rate that it was set to
+        (Port::Tcp { .. }, _) => 0,
+        (_, Some(_)) => HAT_RATE,
+        _ => u32::MAX,
+    };
+    let others = LIKELY.into_iter().filter(|rate| *rate <= most).filter_map(Baud::new).filter(|rate| *rate != bus.baud);
+    std::iter::once(bus.baud).chain(others).collect()
+}
+
+/// What a hunt must know of the line, which may not be open yet.
+fn timings(bus: &Bus, session: Option<&Session>) -> Vec<LineTiming> {
+    let timing = |baud| {
+        let response_timeout = response_timeout(bus, None, baud);
+        match session {
+            Some(session) => session.timing(baud, response_timeout, 0),
+            None => LineTiming { response_timeout, retries: 0, ..LineTiming::new(baud) },
+        }
+    };
+    rates(bus).into_iter().map(timing).collect()
+}

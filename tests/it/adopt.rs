@@ -1,0 +1,185 @@
+//! Meters that nobody wrote down: found, adopted, changed and forgotten, with a mosquitto and as files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Subscriber, publish, retained};
+
+/// A simulated bus on which three meters answer at once: the rate is high and the search soon over.
+const BUS: &str = "[[bus]]\nname = \"b\"\nport = \"sim:bus.toml\"\nbaud = 9600\nresponse_timeout = \"60ms\"\n";
+const METERS: &str = "baud = 9600\n\
+[[meter]]\nmodel = \"heat\"\naddress = 5\nid = \"67200512\"\ndelay = \"5ms\"\n\
+[[meter]]\nmodel = \"cold_water\"\naddress = 7\nid = \"21880341\"\ndelay = \"5ms\"\n\
+[[meter]]\nmodel = \"electricity\"\naddress = 7\nid = \"50003117\"\ndelay = \"5ms\"\n";
+
+/// An agent whose configuration has no meter. `more` are further lines.
+fn empty(broker: &Broker, more: &str) -> Agent {
+    let mut agent = Agent::start(broker.port, "[[bus]]\nname = \"b\"\nport = \"sim:bus.toml\"\n");
+    fs::write(agent.folder().join("bus.toml"), METERS).expect("a file");
+    agent.configure(broker.port, &format!("{BUS}{more}"));
+    _ = fs::remove_dir_all(agent.folder().join("store"));
+    agent.restart();
+    agent
+}
+
+fn meters_file(agent: &Agent) -> PathBuf {
+    agent.folder().join("store/meters.toml")
+}
+
+/// What is in the file, once it says so.
+fn file_with(agent: &Agent, text: &str) -> String {
+    let end = Instant::now() + SOON;
+    loop {
+        let file = fs::read_to_string(meters_file(agent)).unwrap_or_default();
+        if file.contains(text) {
+            return file;
+        }
+        assert!(Instant::now() < end, "no {text} in: {file}\n{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &Value) -> Value {
+    publish(broker.port, &format!("mbushat/bridge/request/{verb}"), &request.to_string(), false);
+    let topic = format!("mbushat/bridge/response/{verb}");
+    let answer = subscriber.wait_for(SOON, |m| m.topic == topic).expect("a response").payload;
+    serde_json::from_str(&answer).expect("JSON")
+}
+
+/// Waits until each of these meters has been read.
+fn all_read(subscriber: &Subscriber, meters: &[&str]) {
+    let mut left: Vec<String> = meters.iter().map(|meter| format!("mbushat/{meter}/reading")).collect();
+    let done = subscriber.wait_for(SOON, |m| {
+        left.retain(|topic| *topic != m.topic);
+        left.is_empty()
+    });
+    assert!(done.is_some(), "not read: {left:?}");
+}
+
+const ALL: [&str; 3] = ["sim_67200512", "sim_21880341", "sim_50003117"];
+
+#[test]
+fn an_empty_file_is_enough() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let mut agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    assert_eq!(file.matches("[[meter]]").count(), 3, "{file}");
+    assert!(file.contains("title = \"SIM 67200512\"") && file.contains("secondary = \"67200512"), "{file}");
+    // it goes on with what it knows, and finds no one twice
+    agent.restart();
+    let primary = "looking at 9600 baud at primary addresses\",";
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && m.payload.contains(primary)).expect("a story");
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file, "{}", agent.log());
+    assert!(agent.log().contains("looking at 9600 baud for secondary addresses"), "{}", agent.log());
+}
+
+#[test]
+fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    let wanted = json!({"meter": ALL[0], "name": "heat", "title": "Heat", "interval": "30m", "transaction": 1});
+    let done = asked(&broker, &subscriber, "adopt", &wanted);
+    assert_eq!((&done["status"], &done["data"]), (&json!("ok"), &json!({"meter": "heat", "kept": true})), "{done}");
+    all_read(&subscriber, &["heat"]);
+    let file = file_with(&agent, "interval = \"30m\"");
+    assert!(file.contains("name = \"heat\"") && !file.contains(ALL[0]), "{file}");
+
+    let key = "00112233445566778899AABBCCDDEEFF";
+    let keyed = asked(&broker, &subscriber, "adopt", &json!({"meter": "heat", "key": key}));
+    assert!(keyed["status"] == "ok" && !keyed.to_string().contains("0011"), "{keyed}");
+    file_with(&agent, key);
+    assert!(!agent.log().contains("0011"), "{}", agent.log());
+
+    for (request, why) in [
+        (json!({"meter": "heat", "key": "secret"}), "expected 32 hex digits"),
+        (json!({"meter": "heat", "interval": "7m"}), "does not divide 24 h"),
+        (json!({"meter": "heat", "name": ALL[1]}), "is that of the meter of line"),
+        (json!({"meter": "nobody"}), "no such meter: nobody"),
+        (json!({"address": 99}), "no search has found a meter at 99"),
+        (json!({}), "say which"),
+    ] {
+        let refused = asked(&broker, &subscriber, "adopt", &request);
+        let error = refused["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.contains(why) && !error.contains("secret"), "{request}: {refused}");
+    }
+
+    assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "heat"}))["status"], "ok");
+    let file = file_with(&agent, "[[ignore]]");
+    assert!(!file.contains("heat") && !file.contains(key), "{file}");
+    assert_eq!(asked(&broker, &subscriber, "scan", &json!({"secondary": "????????"}))["status"], "ok");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file, "a scan does not take it again");
+    let again = asked(&broker, &subscriber, "adopt", &json!({"address": 5}));
+    assert_eq!(again["data"], json!({"meter": ALL[0], "kept": true}), "{again}");
+    assert!(!file_with(&agent, ALL[0]).contains("[[ignore]]"));
+}
+
+#[test]
+fn a_file_edited_by_hand_is_taken_over_and_a_broken_one_left_as_it_is() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    let by_hand = format!("# mine\n{}", file.replace("name = \"sim_67200512\"", "name = \"cellar\" # heat"));
+    fs::write(meters_file(&agent), &by_hand).expect("a file");
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    all_read(&subscriber, &["cellar"]);
+
+    let broken = by_hand.replace("title", "titel");
+    fs::write(meters_file(&agent), &broken).expect("a file");
+    for (verb, request) in [("reload", json!({})), ("adopt", json!({"meter": "cellar", "title": "x"}))] {
+        let refused = asked(&broker, &subscriber, verb, &request);
+        assert!(refused["error"].to_string().contains("did you mean `title`?"), "{verb}: {refused}");
+    }
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), broken);
+
+    fs::write(meters_file(&agent), &by_hand).expect("a file");
+    assert_eq!(asked(&broker, &subscriber, "adopt", &json!({"meter": "cellar", "title": "Heat"}))["status"], "ok");
+    let file = file_with(&agent, "title = \"Heat\"");
+    assert!(file.starts_with("# mine\n") && file.contains("name = \"cellar\" # heat"), "{file}");
+}
+
+#[test]
+fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    let document =
+        |m: &crate::broker::Received| m.topic.starts_with("homeassistant/") && m.payload.contains("67200512");
+    subscriber.until_quiet(Duration::from_secs(2));
+    let mine = "[[meter]]\nname = \"mine\"\nsecondary = \"67200512\"\n";
+    agent.configure(broker.port, &format!("{BUS}{mine}"));
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    all_read(&subscriber, &["mine"]);
+    subscriber.until_quiet(Duration::from_secs(2));
+    let retained = retained(broker.port, "#");
+    let documents: Vec<_> = retained.iter().filter(|m| document(m)).collect();
+    let topics: Vec<_> = retained.iter().map(|m| &m.topic).collect();
+    assert_eq!(documents.len(), 1, "{topics:?}\n{}", agent.log());
+    assert!(documents[0].payload.contains("mbushat/mine/state"), "{documents:?}");
+    assert!(!retained.iter().any(|m| m.topic.starts_with("mbushat/sim_67200512/")), "{retained:?}");
+    let refused = asked(&broker, &subscriber, "forget", &json!({"meter": "mine"}));
+    assert!(refused["error"].to_string().contains("stands in your own configuration"), "{refused}");
+}
+
+#[test]
+fn without_a_hat_and_a_bus_nothing_is_opened_and_what_to_write_is_said() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let agent = Agent::start(broker.port, "[log]\nlevel = \"info\"\n");
+    let info = subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info").expect("it is connected");
+    assert!(info.payload.contains("\"buses\":{}"), "{}", info.payload);
+    assert!(agent.log().contains("[[bus]] name = \"usb\""), "{}", agent.log());
+    let refused = asked(&broker, &subscriber, "scan", &json!({}));
+    assert!(refused["error"].to_string().contains("there is no bus"), "{refused}");
+}

@@ -9,6 +9,8 @@
 
 mod buses;
 mod log_level;
+#[cfg_attr(not(feature = "http"), path = "agent/no_page.rs")]
+mod page;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,11 +29,14 @@ use crate::spool::{InUse, Spool};
 use crate::system;
 use buses::Buses;
 pub use log_level::LogLevel;
+use page::Page;
 
 /// Events of all buses that wait for the outbox task.
 const EVENTS: usize = 256;
 /// Orders to the link and its answers: more than the outbox has on the way.
 const MESSAGES: usize = 256;
+/// Requests to the agent that wait while it reloads.
+const ASKED: usize = 16;
 /// How long the outbox task may take to say goodbye, after the buses have ended.
 const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the link may take after that.
@@ -78,6 +83,7 @@ pub async fn run(config: Config, file: Option<PathBuf>, log: &LogLevel) -> Resul
     let spool = Spool::open(&config.store, Instant::now())?;
     let clock_synced = timeout(CLOCK_ANSWERS_WITHIN, ask_clock()).await.unwrap_or_default();
     let mut agent = Agent::start(config, spool, file, clock_synced, log);
+    agent.open_page().await;
     system::notify_ready();
     let outcome = agent.watch(&mut signals, log).await;
     system::notify_stopping();
@@ -113,6 +119,7 @@ struct Agent {
     asked: mpsc::Receiver<AskedOfAgent>,
     ask: mpsc::Sender<AskedOfAgent>,
     reloads: mpsc::Sender<Reload>,
+    page: Page,
 }
 
 impl Agent {
@@ -121,7 +128,7 @@ impl Agent {
         let (orders, for_link) = mpsc::channel(MESSAGES);
         let (from_link, link_events) = mpsc::channel(MESSAGES);
         let (clock, clock_synced) = watch::channel(clock_synced);
-        let (ask, asked) = mpsc::channel(1);
+        let (ask, asked) = mpsc::channel(ASKED);
         let (reloads, reload) = mpsc::channel(1);
 
         let mut buses = Buses::new(&config, events);
@@ -130,6 +137,7 @@ impl Agent {
         let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, log_level, reload };
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
         let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
+        let page = Page::new(task.watched(), task.news());
         buses.start(&config, &task.last_good());
         Self {
             config,
@@ -141,6 +149,18 @@ impl Agent {
             asked,
             ask,
             reloads,
+            page,
+        }
+    }
+
+    /// Opens the page; where that fails the readings go on, and the next reload tries again.
+    async fn open_page(&mut self) {
+        match self.page.prepare(&self.config).await {
+            Ok(prepared) => {
+                let desk = self.buses.desk(&self.config, self.ask.clone());
+                self.page.show(prepared, &self.config, desk, &self.buses);
+            }
+            Err(why) => tracing::error!("there is no page: {why}"),
         }
     }
 
@@ -166,6 +186,8 @@ impl Agent {
     async fn obey(&mut self, asked: AskedOfAgent, log: &LogLevel) -> Option<End> {
         let AskedOfAgent { what, reply } = asked;
         let outcome = match what {
+            AgentRequest::Ping if self.outbox_answers().await => Ok(()),
+            AgentRequest::Ping => Err("the outbox task makes no progress".to_owned()),
             AgentRequest::Reload => self.reload().await,
             AgentRequest::LogLevel(level) => log.change(level),
             AgentRequest::Restart => {
@@ -218,13 +240,16 @@ impl Agent {
         if what.log {
             tracing::warn!("[log] is only read at a start");
         }
+        let prepared = self.page.prepare(&new).await?;
         self.buses.exchange(&self.config, &new, &what).await;
         let (reply, last_good) = oneshot::channel();
         let reconnect = what.mqtt.then(|| credentials(&new));
         let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask.clone()));
+        let for_page = desk.clone();
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
+            self.page.show(prepared, &new, for_page, &self.buses);
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }
@@ -275,9 +300,9 @@ fn credentials(config: &Config) -> Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::{Agent, Buses, EVENTS, Reload};
+    use super::{Agent, Buses, EVENTS, Page, Reload};
     use crate::config;
-    use tokio::sync::mpsc;
+    use tokio::sync::{broadcast, mpsc, watch};
 
     /// An agent whose buses have not been started, and whose outbox answers where `outbox`.
     fn agent(outbox: bool) -> Agent {
@@ -305,6 +330,7 @@ mod tests {
             asked: asked_of_agent,
             ask,
             reloads,
+            page: Page::new(watch::Sender::default(), broadcast::Sender::new(1)),
         }
     }
 

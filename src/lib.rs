@@ -20,8 +20,8 @@
 //!                           |                      ^ acked / up / down
 //!                           v                      |
 //!              link task: drives the rumqttc EventLoop ---> broker ---> Home Assistant, Node-RED
-//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> whoever watches; part of it is bridge/info
-//!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
+//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> http; part of it is bridge/info
+//!  MQTT, http -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
 //!
 //! Nothing calls back up; a later stage knows an earlier one only through the value it received.
@@ -47,9 +47,10 @@
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | `rumqttc` |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `rumqttc`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
 //! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
-//! | [`status`] | the snapshot type | - | `tokio` |
+//! | [`status`] | the snapshot type | `measure` | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
-//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `spool`, `system` | `mbus` |
+//! | `http` | pages, REST interface and metrics: readers of the snapshot (feature `http`) | `bus`, `config`, `mqtt`, `request`, `status` | `rumqttc`, `spool` |
+//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `http`, `mqtt`, `request`, `spool`, `status`, `system` | `mbus` |
 //! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
@@ -64,6 +65,7 @@
 //! | `toml` | `config::file` |
 //! | `aes`, `cbc`, `cmac` | `mbus::application::security` |
 //! | `crc32fast` | `spool::line` |
+//! | `axum`, `hyper`, `tower`, `askama`, `prometheus_client` | `http` |
 //!
 //! `tests/it/rooms.rs` reads both tables from this page and holds `src/` to them; `tests/it/circles.rs`
 //! looks for circles of modules inside a room.
@@ -88,7 +90,7 @@
 //!
 //! # Deliberately absent
 //!
-//! A plugin system, a database of readings, a web interface, generic layers over serial, MQTT or
+//! A plugin system, a database of readings, generic layers over serial, MQTT or
 //! time: each has one user.
 
 pub mod mbus;
@@ -102,6 +104,8 @@ pub mod homeassistant;
 pub mod mqtt;
 pub mod status;
 pub mod system;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod agent;
 pub mod doctor;
 pub mod cli;

@@ -35,6 +35,8 @@ pub enum Request {
 /// What the agent itself does on request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentRequest {
+    /// Say whether there is progress.
+    Ping,
     /// Read the configuration again.
     Reload,
     /// End, to be started again.

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::bus::health::Health;
+use crate::bus::tape::Tape;
 use crate::bus::task::BusTask;
 use crate::bus::{BusEvent, Machine, Metered};
 use crate::config::{Change, Changes, Config, Meter};
@@ -34,6 +35,7 @@ struct Running {
     stop: watch::Sender<bool>,
     requests: mpsc::Sender<Asked>,
     health: watch::Receiver<Health>,
+    tape: watch::Sender<Tape>,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
 }
@@ -50,7 +52,7 @@ impl Running {
         let (writer, health) = watch::channel(Health::default());
         let (stop, stopped) = watch::channel(false);
         let inner = Some(Inner { requests: received, health: writer, stop: stopped });
-        Self { name: name.to_owned(), task: None, stop, requests, health, inner }
+        Self { name: name.to_owned(), task: None, stop, requests, health, tape: watch::Sender::default(), inner }
     }
 }
 
@@ -64,6 +66,12 @@ impl Buses {
     /// What shows how each bus is doing.
     pub(super) fn health(&self) -> Vec<watch::Receiver<Health>> {
         self.running.iter().map(|bus| bus.health.clone()).collect()
+    }
+
+    /// What goes over the wire of each.
+    #[cfg(feature = "http")]
+    pub(super) fn tapes(&self) -> Vec<watch::Receiver<Tape>> {
+        self.running.iter().map(|bus| bus.tape.subscribe()).collect()
     }
 
     /// Where their requests go, and those to the agent.
@@ -84,6 +92,7 @@ impl Buses {
                 events: self.events.clone(),
                 requests,
                 health,
+                tape: running.tape.clone(),
                 stop,
             };
             running.task = Some(self.tasks.spawn(task.run()).id());

@@ -71,6 +71,7 @@ impl Bench {
             events: events_in,
             requests: requests_out,
             health: health_in,
+            tape: watch::Sender::default(),
             stop: stop_out,
         };
         let started = Instant::now();

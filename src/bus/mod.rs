@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod serve;
 pub mod session;
 mod slot;
+pub mod tape;
 pub mod task;
 
 use std::path::PathBuf;

@@ -46,8 +46,8 @@ impl Scanning {
         ScanProgress { percent, left: progress.time_left(self.timing), found: self.found.len() }
     }
 
-    /// What it found.
-    pub(super) fn found(self) -> Vec<Found> {
-        self.found
+    /// What it found so far.
+    pub(super) fn found(&self) -> &[Found] {
+        &self.found
     }
 }

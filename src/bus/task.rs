@@ -29,6 +29,7 @@ use super::power::PowerSwitch;
 use super::scanning::Scanning;
 use super::schedule::{Next, Now, Plan, Schedule};
 use super::session::{Outage, Session};
+use super::tape::Tape;
 use super::{BusEvent, Happened, Machine};
 use crate::config::Bus;
 use crate::mbus::address::MeterAddress;
@@ -73,6 +74,8 @@ pub struct BusTask {
     pub requests: mpsc::Receiver<Asked>,
     /// Takes the snapshot after each change.
     pub health: watch::Sender<Health>,
+    /// Takes what goes over the wire.
+    pub tape: watch::Sender<Tape>,
     /// Becomes true, or closes, to stop the task.
     pub stop: watch::Receiver<bool>,
 }
@@ -92,6 +95,7 @@ impl BusTask {
             opened: Instant::now(),
             shown: Shown::Nothing,
         };
+        running.show_schedule();
         while let Ok(()) = running.session().await {}
     }
 }
@@ -175,6 +179,11 @@ impl Running {
         }
     }
 
+    fn show_schedule(&self) {
+        let next_reads = self.schedule.next_reads();
+        self.task.health.send_modify(|health| health.next_reads = next_reads);
+    }
+
     /// The first loss costs no time; a gateway that hangs up whenever it is asked is not asked without end.
     async fn pause_after_losses(&mut self) -> Result<(), Stop> {
         let Some(doublings) = self.losses.checked_sub(2) else { return Ok(()) };
@@ -194,7 +203,10 @@ impl Running {
             let task = &mut self.task;
             let opening = Session::open(&task.bus, &task.machine, self.power.is_on());
             match refusing(&mut task.requests, &mut task.stop, &why, opening).await? {
-                Ok(opened) => return Ok(opened),
+                Ok(mut opened) => {
+                    opened.record(task.tape.clone());
+                    return Ok(opened);
+                }
                 Err(outage) => why = outage.in_one_line(),
             }
             self.show_down(&why).await?;

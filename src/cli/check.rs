@@ -247,7 +247,9 @@ fn idle_rules(config: &Config, learnt: &Learnt) -> Vec<String> {
 
 /// A file with a password in it should not be everybody's to read.
 fn readable_password(file: &Path, config: &Config) -> Option<String> {
-    let password = matches!(config.mqtt.password, Some(PasswordSource::Inline(_)));
+    let page = config.http.as_ref().and_then(|http| http.password.as_ref());
+    let mut passwords = config.mqtt.password.iter().chain(page);
+    let password = passwords.any(|password| matches!(password, PasswordSource::Inline(_)));
     let everybody = std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
     (password && everybody)
         .then(|| format!("{0} holds a password and every user can read it: chmod 640 {0}", file.display()))

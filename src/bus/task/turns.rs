@@ -43,8 +43,10 @@ impl Running {
             health.readouts_failed += u64::from(!answered);
             if let Err(error) = &over.frames {
                 health.last_error = Some(format!("{meter}: {error}"));
+                health.failures.count(error);
             }
         });
+        self.show_schedule();
         let due_at = due.due_at.map(SystemTime::from);
         let readout = MeterReadout { meter, due_at, read_at, frames: over.frames };
         self.emit(Happened::Read { readout, asked }).await?;
@@ -92,9 +94,11 @@ impl Running {
             over = session.read(query, link) => over?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
-        let load_permille = self.load.add(started.elapsed(), Instant::now().into_std());
+        let busy = started.elapsed();
+        let load_permille = self.load.add(busy, Instant::now().into_std());
         self.task.health.send_modify(|health| {
             health.traffic += over.traffic;
+            health.busy += busy;
             health.load_permille = load_permille;
         });
         self.losses = 0;
@@ -110,13 +114,16 @@ impl Running {
             probed = scan.probe(session, &self.task.bus) => probed?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
-        let progress = Some(scan.progress()).filter(|_| goes_on);
+        let (progress, found) = (Some(scan.progress()).filter(|_| goes_on), scan.found().to_vec());
         // A probe resets the meter it finds.
         self.doubt();
-        self.task.health.send_modify(|health| health.scan = progress);
+        self.task.health.send_modify(|health| {
+            health.scan = progress;
+            health.found = found;
+        });
         let over = self.scan.take_if(|_| !goes_on);
         let Some((scan, reply)) = over else { return Ok(self.emit(Happened::Scanning).await?) };
-        let found = scan.found();
+        let found = scan.found().to_vec();
         tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;
         reply.answer(Ok(Answer::Found(found)));

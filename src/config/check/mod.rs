@@ -7,6 +7,7 @@
 
 mod broker;
 mod bus;
+mod http;
 mod meter;
 mod record;
 
@@ -51,6 +52,7 @@ pub(super) const KINDS: &[&Kind] = &[
     &HOMEASSISTANT,
     &STORE,
     &LOG,
+    &http::HTTP,
     &bus::BUS,
     &meter::METER,
     &record::RECORD,
@@ -58,8 +60,10 @@ pub(super) const KINDS: &[&Kind] = &[
     &record::PROFILE,
 ];
 
-const FILE: Kind =
-    Kind { name: "the file", keys: &["agent", "mqtt", "homeassistant", "store", "log", "bus", "meter", "profile"] };
+const FILE: Kind = Kind {
+    name: "the file",
+    keys: &["agent", "mqtt", "homeassistant", "store", "http", "log", "bus", "meter", "profile"],
+};
 const AGENT: Kind = Kind { name: "[agent]", keys: &["timezone"] };
 const HOMEASSISTANT: Kind = Kind {
     name: "[homeassistant]",
@@ -75,6 +79,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let mqtt = tables.table("mqtt");
     let homeassistant = tables.table("homeassistant");
     let store = tables.table("store");
+    let http = tables.table("http");
     let log = tables.table("log");
     let buses = tables.tables("bus", "bus");
     let meters = tables.tables("meter", "meter");
@@ -91,6 +96,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
         mqtt: broker::mqtt(mqtt.unwrap_or(&nothing), surroundings, problems),
         homeassistant: self::homeassistant(homeassistant.unwrap_or(&nothing), problems),
         store: self::store(store.unwrap_or(&nothing), surroundings, problems),
+        http: http.map(|table| http::http(table, surroundings, problems)),
         log: self::log(log.unwrap_or(&nothing), problems),
         buses,
         meters,

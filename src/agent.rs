@@ -158,7 +158,7 @@ impl Agent {
         match self.page.prepare(&self.config).await {
             Ok(prepared) => {
                 let desk = self.buses.desk(&self.config, self.ask.clone());
-                self.page.show(prepared, &self.config, desk, &self.buses);
+                self.page.show(prepared, &self.config, self.file.as_deref(), desk, &self.buses);
             }
             Err(why) => tracing::error!("there is no page: {why}"),
         }
@@ -249,7 +249,7 @@ impl Agent {
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
-            self.page.show(prepared, &new, for_page, &self.buses);
+            self.page.show(prepared, &new, self.file.as_deref(), for_page, &self.buses);
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }

@@ -49,8 +49,9 @@
 //! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `bus` | - |
 //! | [`status`] | the snapshot type | `measure` | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
-//! | `http` | pages, REST interface and metrics: readers of the snapshot (feature `http`) | `bus`, `config`, `mqtt`, `request`, `status` | `rumqttc`, `spool` |
+//! | `http` | pages, REST interface and metrics: readers of the snapshot (feature `http`) | `mbus`, `measure`, `config`, `request`, `bus`, `homeassistant`, `mqtt`, `status`, `explain`, `doctor` | `rumqttc`, `spool` |
 //! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `http`, `mqtt`, `request`, `spool`, `status`, `system` | `mbus` |
+//! | `explain` | what is shown of one telegram, byte by byte | `mbus` | `tokio`, `tracing`, `rumqttc`, `std::fs`, `std::net`, `println!` |
 //! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
@@ -107,6 +108,7 @@ pub mod system;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod agent;
+pub(crate) mod explain;
 pub mod doctor;
 pub mod cli;
 pub mod demo;

@@ -57,6 +57,8 @@ pub enum BusRequest {
     ReadAt(MeterAddress),
     /// Look for meters; one scan at a time.
     Scan(Scan),
+    /// End the scan that goes on; who asked for it gets what it has found.
+    EndScan,
     /// Switch bus power.
     Power(bool),
 }

@@ -1,5 +1,7 @@
 //! Instead of the page, where the program is built without it.
 
+use std::path::Path;
+
 use tokio::sync::{broadcast, watch};
 
 use super::buses::Buses;
@@ -31,5 +33,5 @@ impl Page {
     }
 
     /// Shows nothing.
-    pub(super) fn show(&mut self, _: Option<Prepared>, _: &Config, _: Desk, _: &Buses) {}
+    pub(super) fn show(&mut self, _: Option<Prepared>, _: &Config, _: Option<&Path>, _: Desk, _: &Buses) {}
 }

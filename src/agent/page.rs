@@ -3,6 +3,7 @@
 //! Not here: what it serves (`http`).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
@@ -50,13 +51,21 @@ impl Page {
     }
 
     /// Shows this from now on.
-    pub(super) fn show(&mut self, prepared: Option<Prepared>, config: &Config, desk: Desk, buses: &Buses) {
+    pub(super) fn show(
+        &mut self,
+        prepared: Option<Prepared>,
+        config: &Config,
+        file: Option<&Path>,
+        desk: Desk,
+        buses: &Buses,
+    ) {
         let (Some(Prepared { settings, listener }), Some(http)) = (prepared, &config.http) else {
             self.open = None;
             return;
         };
         let (health, tapes) = (buses.health(), buses.tapes());
-        let house = Arc::new(House { config: config.clone(), desk, health, tapes, settings });
+        let house =
+            Arc::new(House { config: config.clone(), file: file.map(Path::to_owned), desk, health, tapes, settings });
         match (listener, &self.open) {
             (None, Some(open)) => _ = open.house.send_replace(house),
             (None, None) => {} // never: what is not open was opened

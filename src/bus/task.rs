@@ -321,6 +321,7 @@ impl Running {
                 reply.refuse("too many requests wait for this bus");
             }
             BusRequest::ReadAt(address) => self.reads_at.push_back((address, reply)),
+            BusRequest::EndScan => self.end_scan(reply).await?,
             BusRequest::Scan(_) if self.scan.is_some() => reply.refuse("this bus is being scanned already"),
             BusRequest::Scan(scan) => {
                 self.scan = Scanning::new(scan, &self.task.bus, session.latency()).map(|scanning| (scanning, reply));

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::caller::{self, Peers};
 use super::house::App;
+use super::pages::refused;
 use super::problem::Problem;
 use super::rights::{self, Asks, May, Refusal};
 
@@ -24,8 +26,13 @@ const CAREFUL: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What may be posted by who may only read: it changes nothing.
+const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
+
 /// Lets in who may, and tells the routes behind how much.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let asked = is_a_person(&request).then(|| request.uri().clone());
+    let headers = request.headers().clone();
     let mut response = match judge(&app, &request) {
         Ok(may) => {
             request.extensions_mut().insert(may);
@@ -33,10 +40,22 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
         }
         Err(problem) => problem.into_response(),
     };
+    if let (Some(problem), Some(uri)) = (response.extensions_mut().remove::<Problem>(), asked) {
+        let mut parts = Request::new(Body::empty()).into_parts().0;
+        (parts.uri, parts.headers) = (uri, headers);
+        response = refused::page(&app, &parts, problem, response);
+    }
     for (name, value) in CAREFUL {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether whoever asks reads pages; programs get JSON.
+fn is_a_person(request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_for_programs = ["/api/", "/mbus/"].iter().any(|prefix| request.uri().path().starts_with(prefix));
+    !is_for_programs && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
 fn judge(app: &App, request: &Request) -> Result<May, Problem> {
@@ -55,7 +74,7 @@ fn judge(app: &App, request: &Request) -> Result<May, Problem> {
         tracing::debug!("a wrong password from {from}");
     }
     let may = judged?;
-    if !request.method().is_safe() {
+    if !request.method().is_safe() && !HARMLESS.contains(&request.uri().path()) {
         rights::demand(&house.settings, may, May::All)?;
     }
     Ok(may)

@@ -10,9 +10,9 @@ use super::rights::Refusal;
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Problem {
     #[serde(serialize_with = "number")]
-    status: StatusCode,
-    title: &'static str,
-    detail: String,
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    pub(super) detail: String,
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -68,6 +68,8 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         }
+        // for a person it becomes a page (`guard`)
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -93,7 +93,7 @@ fn meter_json<'a>(config: &'a Config, meter: &'a Meter, known: &'a MeterStatus) 
     }
 }
 
-fn json(value: &impl Serialize) -> Response {
+pub(super) fn json(value: &impl Serialize) -> Response {
     as_json(serde_json::to_string(value).unwrap_or_default())
 }
 

@@ -37,9 +37,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Serves the page until it is dropped.
 pub async fn serve(listener: TcpListener, sources: Sources) {
     let house = sources.house.clone();
-    let router = router(App::new(sources));
+    let app = App::new(sources);
+    let router = router(app.clone());
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    connections.spawn(app.keep_history());
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {

@@ -37,6 +37,9 @@ pub(crate) fn ask(port: u16, request: &str, headers: &[&str]) -> Answer {
         head += &format!("Host: localhost:{port}\r\n");
     }
     headers.iter().for_each(|header| head += &format!("{header}\r\n"));
+    if line.starts_with("POST") && body.contains("hex=") && !headers.iter().any(|h| h.starts_with("Content-Type")) {
+        head += "Content-Type: application/x-www-form-urlencoded\r\n";
+    }
     if line.starts_with("POST") {
         head += &format!("Content-Length: {}\r\n", body.len());
     }
@@ -147,6 +150,112 @@ fn what_is_not_there_is_a_problem_in_words() {
         assert!(answer.body.contains(words), "{request} {answer:?}");
         assert!(answer.head.contains("content-type: application/problem+json"), "{answer:?}");
     }
+}
+
+#[test]
+fn pages_show_every_meter_and_take_no_html_from_names() {
+    let Some(house) = House::new("") else { return };
+    let page = house.until("GET /", "All meters answer");
+    for part in ["<a href=\"meter/w_m7\">W M7</a>", "<dt>Volume</dt>", "href=\"bus/w\"", "data-live"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    assert!(page.head.contains("content-type: text/html"), "{page:?}");
+    let meter = house.ask("GET /meter/w_m7", &[]);
+    for part in ["<td class=\"hex\">volume</td>", "00001007", "Telegram 1", "<td>long frame</td>", "Read now"] {
+        assert!(meter.body.contains(part), "{part}: {}", meter.body);
+    }
+    let bus = house.ask("GET /bus/w", &[]);
+    assert!(bus.body.contains("RSP_UD from 7") && bus.body.contains("REQ_UD2 to 7"), "{bus:?}");
+    let german = house.ask("GET /", &["Accept-Language: de-CH"]);
+    assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Alle Zähler antworten"), "{german:?}");
+    let nasty = house.ask("GET /meter/%3Cscript%3Ealert(1)%3C%2Fscript%3E", &["Accept: text/html"]);
+    assert_eq!(nasty.status, 404);
+    assert!(nasty.body.contains("no such meter") && !nasty.body.contains("<script>alert"), "{nasty:?}");
+    for asset in ["style.css", "live.js", "wire.js", "icon.svg"] {
+        assert_eq!(house.ask(&format!("GET /assets/{asset}"), &[]).status, 200, "{asset}");
+    }
+}
+
+#[test]
+fn who_may_only_read_sees_neither_wire_nor_telegrams_nor_doctor() {
+    let Some(house) = House::new("") else { return };
+    house.until("GET /", "All meters answer");
+    let of = |request: &str| house.ask(request, &[FROM_AWAY]);
+    let meter = of("GET /meter/w_m7");
+    assert!(meter.status == 200 && !meter.body.contains("long frame") && !meter.body.contains("Read now"), "{meter:?}");
+    assert!(!of("GET /bus/w").body.contains("RSP_UD"));
+    for request in [
+        "GET /doctor",
+        "POST /doctor",
+        "GET /api/v1/buses/w/wire",
+        "GET /login",
+        "POST /api/v1/meters/w_m7/read",
+        "POST /meter/w_m7/read",
+        "POST /api/v1/buses/w/scan",
+        "DELETE /api/v1/buses/w/scan",
+        "POST /api/v1/buses/w/power",
+        "POST /api/v1/reload",
+    ] {
+        let answer = of(request);
+        assert!(answer.status == 403 && answer.body.contains("only the machine itself may do this"), "{answer:?}");
+    }
+    assert_eq!(of("POST /decode\n\nhex=e5").status, 200, "that changes nothing");
+}
+
+const JSON: &str = "Content-Type: application/json";
+
+#[test]
+fn what_is_asked_for_is_done() {
+    let Some(house) = House::new("") else { return };
+    let read = house.ask("POST /api/v1/meters/w_m7/read", &[]);
+    assert!(read.status == 200 && read.body.starts_with(r#"{"meter":"w_m7","agent":"mbushat","#), "{read:?}");
+    let read_at = house.ask("POST /api/v1/buses/w/read\n\n{\"address\":77}", &[JSON]);
+    assert!(read_at.status == 200 && read_at.body.starts_with(r#"{"meter":null,"#), "{read_at:?}");
+    let pressed = house.ask("POST /meter/w_m7/read", &[]);
+    assert!(pressed.status == 303 && pressed.head.contains("location: ../w_m7"), "{pressed:?}");
+    assert_eq!(house.ask("POST /api/v1/reload", &[]).status, 204);
+    for (request, status, words) in [
+        ("POST /api/v1/meters/nobody/read", 404, "no such meter"),
+        ("POST /api/v1/buses/nowhere/scan", 404, "no such bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 502, "no Hat powers this bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
+        ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
+        ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
+        ("DELETE /api/v1/buses/w/scan", 502, "this bus is not being scanned"),
+    ] {
+        let answer = house.ask(request, &[JSON]);
+        assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
+    }
+    let form = house.ask("POST /api/v1/buses/w/read\n\n{\"address\":7}", &["Content-Type: text/plain"]);
+    assert_eq!(form.status, 415, "as a form of another site could send it");
+    let large = house.ask(&format!("POST /api/v1/decode\n\n{}", "x".repeat(70_000)), &[JSON]);
+    assert_eq!(large.status, 413);
+}
+
+#[test]
+fn a_scan_shows_what_it_finds_until_it_is_ended() {
+    let Some(house) = House::new("") else { return };
+    let started = house.ask("POST /api/v1/buses/w/scan", &[JSON]);
+    assert!(started.status == 202 && started.body.contains(r#""percent":"#), "{started:?}");
+    assert_eq!(house.ask("POST /api/v1/buses/w/scan", &[JSON]).status, 409, "one at a time");
+    house.until("GET /api/v1/buses/w/scan", r#""address":"7""#);
+    house.until("GET /bus/w", "<progress");
+    assert_eq!(house.ask("DELETE /api/v1/buses/w/scan", &[]).status, 200);
+    let over = house.ask("GET /api/v1/buses/w/scan", &[]);
+    assert!(over.body.contains(r#""scan":null"#) && over.body.contains("00001007"), "{over:?}");
+}
+
+#[test]
+fn a_telegram_is_explained_as_on_the_command_line() {
+    let Some(house) = House::new("") else { return };
+    let hex = "68 03 03 68 53 05 50 A8 16";
+    let told = house.ask(&format!("POST /api/v1/decode\n\n{{\"hex\":\"{hex}\"}}"), &[JSON]);
+    let output = Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["decode", "--format", "jsonl", hex]).output();
+    let printed = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    assert_eq!(told.body, printed.trim_end());
+    let page =
+        house.ask("POST /decode\n\nhex=68030368530550A816", &["Content-Type: application/x-www-form-urlencoded"]);
+    assert!(page.body.contains("<td>application reset</td>"), "{page:?}");
 }
 
 #[test]

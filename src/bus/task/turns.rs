@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{FINISH_WITHIN, Interrupt, Running, now, stopped_for};
+use super::{FINISH_WITHIN, Interrupt, Running, Stop, now, stopped_for};
 use crate::bus::last_resort::OFF_FOR;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
@@ -14,7 +14,7 @@ use crate::bus::session::{Outage, Query, Session};
 use crate::bus::{Happened, MeterReadout};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
-use crate::request::Answer;
+use crate::request::{Answer, Reply};
 
 impl Running {
     /// The turn of a configured meter.
@@ -121,8 +121,27 @@ impl Running {
             health.scan = progress;
             health.found = found;
         });
-        let over = self.scan.take_if(|_| !goes_on);
-        let Some((scan, reply)) = over else { return Ok(self.emit(Happened::Scanning).await?) };
+        if goes_on {
+            return Ok(self.emit(Happened::Scanning).await?);
+        }
+        Ok(self.scanned().await?)
+    }
+
+    /// Ends the scan on request.
+    pub(super) async fn end_scan(&mut self, reply: Reply) -> Result<(), Stop> {
+        if self.scan.is_none() {
+            reply.refuse("this bus is not being scanned");
+            return Ok(());
+        }
+        self.task.health.send_modify(|health| health.scan = None);
+        self.scanned().await?;
+        reply.answer(Ok(Answer::Done));
+        Ok(())
+    }
+
+    /// The scan is over: who asked for it gets what it has found.
+    async fn scanned(&mut self) -> Result<(), Stop> {
+        let Some((scan, reply)) = self.scan.take() else { return Ok(()) };
         let found = scan.found().to_vec();
         tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;

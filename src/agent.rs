@@ -10,6 +10,8 @@
 mod buses;
 mod hatless;
 mod log_level;
+#[cfg_attr(not(feature = "http"), path = "agent/no_page.rs")]
+mod page;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,6 +33,7 @@ use crate::status::AdoptionStatus;
 use crate::system;
 use buses::Buses;
 pub use log_level::LogLevel;
+use page::Page;
 
 /// Events of all buses that wait for the outbox task.
 const EVENTS: usize = 256;
@@ -40,6 +43,8 @@ const MESSAGES: usize = 256;
 const SIGHTINGS: usize = 64;
 /// Requests to adopt that wait.
 const ADOPT_REQUESTS: usize = 8;
+/// Requests to the agent that wait while it reloads.
+const ASKED: usize = 16;
 /// How long the outbox task may take to say goodbye, after the buses have ended.
 const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the link may take after that.
@@ -86,6 +91,7 @@ pub async fn run(config: Config, file: Option<PathBuf>, log: &LogLevel) -> Resul
     let spool = Spool::open(&config.store, Instant::now())?;
     let clock_synced = timeout(CLOCK_ANSWERS_WITHIN, ask_clock()).await.unwrap_or_default();
     let mut agent = Agent::start(config, spool, file, clock_synced, log);
+    agent.open_page().await;
     system::notify_ready();
     let outcome = agent.watch(&mut signals, log).await;
     system::notify_stopping();
@@ -128,6 +134,7 @@ struct Agent {
     reloads: mpsc::Sender<Reload>,
     /// To the link, which has the outbox's orders from the same channel.
     orders: mpsc::Sender<LinkCommand>,
+    page: Page,
 }
 
 impl Agent {
@@ -136,7 +143,7 @@ impl Agent {
         let (orders, for_link) = mpsc::channel(MESSAGES);
         let (from_link, link_events) = mpsc::channel(MESSAGES);
         let (clock, clock_synced) = watch::channel(clock_synced);
-        let (ask, asked) = mpsc::channel(1);
+        let (ask, asked) = mpsc::channel(ASKED);
         let (reloads, reload) = mpsc::channel(1);
         let (sightings, sighted) = mpsc::channel(SIGHTINGS);
         let (ask_to_adopt, asked_to_adopt) = mpsc::channel(ADOPT_REQUESTS);
@@ -160,6 +167,7 @@ impl Agent {
         };
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
         let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
+        let page = Page::new(task.watched(), task.news());
         buses.start(&config, &task.last_good());
         say_what_is_left_out(&config);
         let adopt = file.clone().map(|file| AdoptTask {
@@ -188,6 +196,18 @@ impl Agent {
             ask,
             reloads,
             orders,
+            page,
+        }
+    }
+
+    /// Opens the page; where that fails the readings go on, and the next reload tries again.
+    async fn open_page(&mut self) {
+        match self.page.prepare(&self.config).await {
+            Ok(prepared) => {
+                let desk = self.buses.desk(&self.config, self.ask.clone(), self.ask_to_adopt.clone());
+                self.page.show(prepared, &self.config, self.file.as_deref(), desk, &self.buses);
+            }
+            Err(why) => tracing::error!("there is no page: {why}"),
         }
     }
 
@@ -213,6 +233,8 @@ impl Agent {
     async fn obey(&mut self, asked: AskedOfAgent, log: &LogLevel) -> Option<End> {
         let AskedOfAgent { what, reply } = asked;
         let outcome = match what {
+            AgentRequest::Ping if self.outbox_answers().await => Ok(()),
+            AgentRequest::Ping => Err("the outbox task makes no progress".to_owned()),
             AgentRequest::Reload => self.reload().await,
             AgentRequest::LogLevel(level) => log.change(level),
             AgentRequest::Restart => {
@@ -286,16 +308,19 @@ impl Agent {
         if what.log {
             tracing::warn!("[log] is only read at a start");
         }
+        let prepared = self.page.prepare(&new).await?;
         self.buses.exchange(&self.config, &new, &what).await;
         let (reply, last_good) = oneshot::channel();
         let reconnect = what.mqtt.then(|| credentials(&new));
         let (health, desk) = (self.buses.health(), self.buses.desk(&new, self.ask.clone(), self.ask_to_adopt.clone()));
+        let for_page = desk.clone();
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
             if self.config.adopted.left_out != new.adopted.left_out {
                 say_what_is_left_out(&new);
             }
+            self.page.show(prepared, &new, self.file.as_deref(), for_page, &self.buses);
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }
@@ -359,9 +384,9 @@ fn credentials(config: &Config) -> Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::{Agent, Buses, EVENTS, LinkCommand, Reload};
+    use super::{Agent, Buses, EVENTS, LinkCommand, Page, Reload};
     use crate::config;
-    use tokio::sync::{mpsc, watch};
+    use tokio::sync::{broadcast, mpsc, watch};
 
     /// An agent whose buses have not been started, and whose outbox and link answer where they are to.
     fn agent(outbox: bool, link: bool) -> Agent {
@@ -401,6 +426,7 @@ mod tests {
             ask,
             reloads,
             orders,
+            page: Page::new(watch::Sender::default(), broadcast::Sender::new(1)),
         }
     }
 

@@ -26,6 +26,8 @@ use session::Order;
 
 /// The port every MQTT program looks at first.
 const PORT: u16 = 1883;
+/// The page's, unless the configuration says otherwise.
+const PAGE_PORT: u16 = 6287;
 /// The meters of `config/simulated-bus.toml`.
 const METERS: [(&str, &str, u8); 4] = [
     ("heat_meter", "Heat meter", 5),
@@ -58,6 +60,7 @@ pub struct Demo {
     listener: TcpListener,
     port: u16,
     config: Config,
+    file: PathBuf,
     /// Removed at the end.
     _folder: Folder,
 }
@@ -73,15 +76,21 @@ impl Demo {
         let listener = listen()?;
         let port = listener.local_addr()?.port();
         let file = folder.0.join("mbushat.toml");
-        std::fs::write(&file, configuration(port, &folder.0))?;
+        std::fs::write(&file, configuration(port, page_port()?, &folder.0))?;
         let config = config::load(&file)?;
-        Ok(Self { listener, port, config, _folder: folder })
+        Ok(Self { listener, port, config, file, _folder: folder })
     }
 
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where the page is, if there is one.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        self.config.http.as_ref().map(|http| format!("http://{}/", http.listen))
     }
 
     /// What the agent is configured to.
@@ -95,16 +104,16 @@ impl Demo {
     /// # Errors
     /// Where the agent fails.
     pub async fn run(self, log: &LogLevel, mut show: impl FnMut(String)) -> Result<(), DemoError> {
-        let Self { listener, config, _folder, .. } = self;
+        let Self { listener, config, file, _folder, .. } = self;
         let mut broker = Broker::default();
         let mut readings = subscribe(&mut broker, format!("{}/+/reading", config.mqtt.base_topic));
         let mut serving = pin!(broker.serve(tokio::net::TcpListener::from_std(listener)?));
-        let mut agent = pin!(agent::run(config.clone(), None, log));
+        let mut agent = pin!(agent::run(config.clone(), Some(file.clone()), log));
         loop {
             tokio::select! {
                 ended = &mut agent => match ended? {
                     End::Stopped => return Ok(()),
-                    End::Restart => agent.set(agent::run(config.clone(), None, log)),
+                    End::Restart => agent.set(agent::run(config.clone(), Some(file.clone()), log)),
                 },
                 never = &mut serving => match never {},
                 Some(answer) = readings.recv() => {
@@ -143,12 +152,21 @@ fn subscribe(broker: &mut Broker, filter: String) -> mpsc::Receiver<Answer> {
     received
 }
 
-fn configuration(port: u16, folder: &Path) -> String {
+/// The usual port of the page, or any where that is taken.
+fn page_port() -> std::io::Result<u16> {
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|free| free.local_addr());
+    Ok(free(PAGE_PORT).or_else(|_| free(0))?.port())
+}
+
+fn configuration(port: u16, page_port: u16, folder: &Path) -> String {
     let store = folder.join("store");
     let mut text = format!(
         "[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[store]\ndirectory = {store:?}\n[log]\nlevel = \
          \"warn,rumqttc=off\"\n[[bus]]\nname = \"demo\"\nport = \"sim:bus.toml\"\n"
     );
+    if cfg!(feature = "http") {
+        text += &format!("[http]\nlisten = \"127.0.0.1:{page_port}\"\n");
+    }
     for (name, title, address) in METERS {
         text +=
             &format!("[[meter]]\nname = \"{name}\"\ntitle = \"{title}\"\naddress = {address}\ninterval = \"10s\"\n");

@@ -20,8 +20,8 @@
 //!                           |                      ^ acked / up / down
 //!                           v                      |
 //!              link task: drives rumqttc's EventLoop ---> broker ---> Home Assistant, Node-RED
-//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> whoever watches; part of it is bridge/info
-//!  MQTT -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
+//!  each bus -- watch<Health> --> outbox task -- watch<Status> --> http; part of it is bridge/info
+//!  MQTT, http -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
 //! ```
 //!
 //! Nothing calls back up; a later stage knows an earlier one only through the value it received.
@@ -48,9 +48,11 @@
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | - |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
 //! | [`mqtt`] | outbox task, link, topics, payloads | `mbus`, `measure`, `spool`, `homeassistant`, `config`, `status`, `request`, `adopt`, `bus` | - |
-//! | [`status`] | the snapshot type | - | `tokio` |
+//! | [`status`] | the snapshot type | `measure` | `tokio` |
 //! | [`system`] | sd_notify, clock state | - | - |
-//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `mqtt`, `request`, `adopt`, `spool`, `status`, `system` | `mbus` |
+//! | `http` | pages, REST interface and metrics: readers of the snapshot (feature `http`) | `mbus`, `measure`, `config`, `request`, `bus`, `homeassistant`, `mqtt`, `status`, `explain`, `doctor` | `spool` |
+//! | [`agent`] | builds channels, spawns tasks, stops them in order | `bus`, `config`, `http`, `mqtt`, `request`, `adopt`, `spool`, `status`, `system` | `mbus` |
+//! | `explain` | what is shown of one telegram, byte by byte | `mbus` | `tokio`, `tracing`, `std::fs`, `std::net`, `println!` |
 //! | [`doctor`] | what stands between the configuration and a reading, as findings | `mbus`, `measure`, `bus`, `mqtt`, `homeassistant`, `config`, `spool`, `system` | `println!` |
 //! | [`cli`] | one file a subcommand | all | - |
 //! | `demo` | embedded broker and simulated meters around the agent | `agent`, `config` | - |
@@ -61,11 +63,13 @@
 //! |---|---|
 //! | `rppal`, `gpiocdev` | `bus::hat` |
 //! | `tokio_serial` | `bus::line` |
-//! | `rumqttc3`, `rumqttc5`, `tokio_rustls`, `tokio_util` | `mqtt::link` |
+//! | `rumqttc3`, `rumqttc5`, `tokio_util` | `mqtt::link` |
+//! | `tokio_rustls` | `mqtt::link`, `http` |
 //! | `toml` | `config::file` |
 //! | `toml_edit` | `adopt::edit` |
 //! | `aes`, `cbc`, `cmac` | `mbus::application::security` |
 //! | `crc32fast` | `spool::line` |
+//! | `axum`, `hyper`, `tower`, `askama`, `prometheus_client` | `http` |
 //!
 //! `tests/it/rooms.rs` reads both tables from this page and holds `src/` to them; `tests/it/circles.rs`
 //! looks for circles of modules inside a room.
@@ -90,7 +94,7 @@
 //!
 //! # Deliberately absent
 //!
-//! A plugin system, a database of readings, a web interface, generic layers over serial, MQTT or
+//! A plugin system, a database of readings, generic layers over serial, MQTT or
 //! time: each has one user.
 
 pub mod mbus;
@@ -105,7 +109,10 @@ pub mod homeassistant;
 pub mod mqtt;
 pub mod status;
 pub mod system;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod agent;
+pub(crate) mod explain;
 pub mod doctor;
 pub mod cli;
 pub mod demo;

@@ -105,6 +105,8 @@ impl std::fmt::Debug for KeyText {
 /// What the agent itself does on request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentRequest {
+    /// Say whether there is progress.
+    Ping,
     /// Read the configuration again.
     Reload,
     /// End, to be started again.
@@ -125,6 +127,8 @@ pub enum BusRequest {
     ReadAt(MeterAddress),
     /// Look for meters; one scan at a time.
     Scan(Scan),
+    /// End the scan that goes on; who asked for it gets what it has found.
+    EndScan,
     /// Switch bus power.
     Power(bool),
 }

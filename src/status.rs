@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::measure::Reading;
+
 /// The snapshot.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
@@ -138,9 +140,14 @@ pub struct MeterStatus {
     pub bus: String,
     /// Whether it counts as there.
     pub online: bool,
+    /// Why its last readout gave no reading, where it did not.
+    pub error: Option<String>,
     /// What was published of it last; `None`: nothing, as far as the store knows.
     #[serde(serialize_with = "newest")]
     pub newest: Option<Arc<Newest>>,
+    /// The whole frames of its last good readout, where the store or this run knows them.
+    #[serde(skip)]
+    pub telegrams: Arc<Vec<Vec<u8>>>,
 }
 
 fn newest<S: serde::Serializer>(newest: &Option<Arc<Newest>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -158,6 +165,9 @@ pub struct Newest {
     pub status: Vec<String>,
     /// What was measured, by key.
     pub values: BTreeMap<String, Value>,
+    /// The whole of it, where there is a page to show it.
+    #[serde(skip)]
+    pub reading: Option<Arc<Reading>>,
 }
 
 /// One value.
@@ -167,4 +177,43 @@ pub struct Value {
     pub value: Box<RawValue>,
     /// Its unit; `None`: not known until the meter was read since the start.
     pub unit: Option<&'static str>,
+}
+
+/// `bridge/info`.
+#[derive(Debug, Serialize)]
+pub struct Info<'a> {
+    /// When this was made: RFC 3339 in UTC.
+    pub at: String,
+    #[serde(flatten)]
+    agent: &'a AgentStatus,
+    /// The configured meters, by name.
+    meters: BTreeMap<&'a str, Seen<'a>>,
+}
+
+/// When a meter was last read well, and whether it counts as there.
+#[derive(Debug, Serialize)]
+struct Seen<'a> {
+    last_read: Option<&'a str>,
+    online: bool,
+}
+
+impl<'a> Info<'a> {
+    /// What the snapshot says, at this time.
+    #[must_use]
+    pub fn new(at: String, agent: &'a AgentStatus, meters: &'a BTreeMap<String, MeterStatus>) -> Self {
+        let seen = |meter: &'a MeterStatus| Seen {
+            last_read: meter.newest.as_ref().map(|newest| newest.read_at.as_str()),
+            online: meter.online,
+        };
+        Self { at, agent, meters: meters.iter().map(|(name, meter)| (name.as_str(), seen(meter))).collect() }
+    }
+}
+
+/// What happened, as it is told to whoever listens.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A reading, as it is published.
+    Reading(Arc<str>),
+    /// An event, as it is published.
+    Event(Arc<str>),
 }

@@ -15,6 +15,7 @@ use crate::adopt::{Sighting, kept};
 use crate::bus::exchange::Meters;
 use crate::bus::health::Health;
 use crate::bus::hunting::Hunting;
+use crate::bus::tape::Tape;
 use crate::bus::task::BusTask;
 use crate::bus::{BusEvent, Machine, Metered};
 use crate::config::{Change, Changes, Config};
@@ -42,6 +43,7 @@ struct Running {
     health: watch::Receiver<Health>,
     /// What it reads instead, after a reload.
     others: watch::Sender<Meters>,
+    tape: watch::Sender<Tape>,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
 }
@@ -60,7 +62,8 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let (others, shown) = watch::channel(Meters::new());
         let inner = Some(Inner { requests: received, health: writer, stop: stopped, others: shown });
-        Self { name: name.to_owned(), task: None, stop, requests, health, others, inner }
+        let tape = watch::Sender::default();
+        Self { name: name.to_owned(), task: None, stop, requests, health, others, tape, inner }
     }
 }
 
@@ -74,6 +77,12 @@ impl Buses {
     /// What shows how each bus is doing.
     pub(super) fn health(&self) -> Vec<watch::Receiver<Health>> {
         self.running.iter().map(|bus| bus.health.clone()).collect()
+    }
+
+    /// What goes over the wire of each.
+    #[cfg(feature = "http")]
+    pub(super) fn tapes(&self) -> Vec<watch::Receiver<Tape>> {
+        self.running.iter().map(|bus| bus.tape.subscribe()).collect()
     }
 
     /// Where their requests go, and those to the agent.
@@ -106,6 +115,7 @@ impl Buses {
                 events: self.events.clone(),
                 requests,
                 health,
+                tape: running.tape.clone(),
                 stop,
                 others,
                 hunting: Some(Hunting::new(bus, &saved, self.sightings.clone())),

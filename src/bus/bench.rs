@@ -74,6 +74,7 @@ impl Bench {
             events: events_in,
             requests: requests_out,
             health: health_in,
+            tape: watch::Sender::default(),
             stop: stop_out,
             others: others_out,
             hunting: None,

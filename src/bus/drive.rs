@@ -18,13 +18,14 @@ const BUFFER: usize = 512;
 ///
 /// # Errors
 /// [`LineError`] where the line is gone; what went wrong on a line that works is in the outcome.
-pub async fn drive<C: Conversation>(
+pub(super) async fn drive<C: Conversation>(
     line: &mut Line,
     character: Character,
     conversation: &mut C,
+    frames: &mut Frames,
 ) -> Result<C::Outcome, LineError> {
     line.set_character(character)?;
-    let (mut buffer, mut frames) = ([0; BUFFER], Frames::default());
+    let mut buffer = [0; BUFFER];
     loop {
         match conversation.poll(Instant::now().into_std()) {
             Step::Transmit(bytes) => {

@@ -1,11 +1,13 @@
 //! What goes over a wire, one log line a frame: direction, bytes, and what they are.
 //!
-//! Target of the lines is [`TARGET`]; where the log does not take it, nothing is collected.
+//! Target of the lines is [`TARGET`]. Where neither the log nor a tape takes them, nothing is collected.
 
 use std::fmt;
 
+use tokio::sync::watch;
 use tracing::Level;
 
+use super::tape::{self, Tape};
 use crate::mbus::address::{BROADCAST, SELECTED, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::application::telegram::Telegram;
 use crate::mbus::link::frame::{Frame, FrameError};
@@ -21,18 +23,25 @@ pub(super) struct Frames {
     bytes: Vec<u8>,
     /// Characters that the UART marked as damaged.
     damaged: usize,
+    tape: watch::Sender<Tape>,
 }
 
 impl Frames {
+    /// Also records on this tape.
+    pub(super) fn taped(tape: watch::Sender<Tape>) -> Self {
+        Self { tape, ..Self::default() }
+    }
+
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         self.flush();
+        tape::record(&self.tape, true, bytes, 0);
         if tracing::enabled!(target: TARGET, Level::DEBUG) {
             tracing::debug!(target: TARGET, "-> {}  {}", Hex(bytes), describe(bytes));
         }
     }
 
     pub(super) fn heard(&mut self, bytes: &[u8]) {
-        if tracing::enabled!(target: TARGET, Level::DEBUG) {
+        if self.tape.receiver_count() > 0 || tracing::enabled!(target: TARGET, Level::DEBUG) {
             self.bytes.extend_from_slice(bytes);
             // A lone E5 may be the beginning of noise: what follows or silence tells.
             while let Ok(Some(length)) = frame_length(&self.bytes) {
@@ -40,6 +49,7 @@ impl Frames {
                     break;
                 }
                 let frame: Vec<u8> = self.bytes.drain(..length).collect();
+                tape::record(&self.tape, false, &frame, 0);
                 tracing::debug!(target: TARGET, "<- {}  {}", Hex(&frame), describe(&frame));
             }
         }
@@ -52,6 +62,9 @@ impl Frames {
     /// Nothing more belongs to what came.
     pub(super) fn flush(&mut self) {
         let (bytes, damaged) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.damaged));
+        if !bytes.is_empty() || damaged > 0 {
+            tape::record(&self.tape, false, &bytes, damaged);
+        }
         match (bytes.is_empty(), damaged) {
             (true, 0) => {}
             (true, count) => tracing::debug!(target: TARGET, "<- {count} damaged characters"),

@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::adopt::hunt::Progress;
 use crate::mbus::master::conversation::Traffic;
+use crate::mbus::master::readout::ReadoutError;
+use crate::mbus::master::search::Found;
 
 /// One bus, as it was when its last readout ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +18,12 @@ pub struct Health {
     pub readouts_ok: u64,
     /// Readouts that gave none.
     pub readouts_failed: u64,
+    /// Why.
+    pub failures: Failures,
+    /// How long readouts have used the wire.
+    pub busy: Duration,
+    /// When each of its meters is read next, in the order of the configuration.
+    pub next_reads: Vec<Timestamp>,
     /// Requests and bytes, repeats and noise.
     pub traffic: Traffic,
     /// How often the line went away after it had been open.
@@ -24,8 +34,33 @@ pub struct Health {
     pub scan: Option<ScanProgress>,
     /// How far the search for meters that nobody wrote down is, if one goes on.
     pub hunt: Option<Progress>,
+    /// What that scan has found so far, or the last one.
+    pub found: Vec<Found>,
     /// Share of the last hour, or of the time since the start, in which the bus was in use: 0..=1000.
     pub load_permille: u16,
+}
+
+/// Readouts without a telegram, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// No byte came.
+    pub silent: u64,
+    /// What came was damaged, or no answer.
+    pub damaged: u64,
+    /// The meter answered that it has nothing, or an error of its application.
+    pub refused: u64,
+}
+
+impl Failures {
+    /// Counts one.
+    pub(super) fn count(&mut self, error: &ReadoutError) {
+        let counter = match error {
+            ReadoutError::Silence => &mut self.silent,
+            ReadoutError::NoAnswer(_) => &mut self.damaged,
+            ReadoutError::NoData | ReadoutError::Application(_) => &mut self.refused,
+        };
+        *counter += 1;
+    }
 }
 
 /// How far a scan is.

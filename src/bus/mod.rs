@@ -18,6 +18,7 @@ pub mod serve;
 pub mod session;
 mod slot;
 pub(crate) mod slow;
+pub mod tape;
 pub mod task;
 
 use std::path::PathBuf;

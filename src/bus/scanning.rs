@@ -52,11 +52,13 @@ impl Scanning {
         self.found.get(self.before..).unwrap_or_default()
     }
 
-    /// What it found; or why nothing could be asked.
-    pub(super) fn found(self) -> Result<Vec<Found>, String> {
-        if self.search.was_never_quiet() {
-            return Err(format!("{}: {FIND_THE_NOISE}", ExchangeError::NeverQuiet));
-        }
-        Ok(self.found)
+    /// What it found so far.
+    pub(super) fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// Why nothing could be asked to the end.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.search.was_never_quiet().then(|| format!("{}: {FIND_THE_NOISE}", ExchangeError::NeverQuiet))
     }
 }

@@ -184,6 +184,12 @@ impl Schedule {
         Next::Read(due)
     }
 
+    /// When each meter is read next, in their order.
+    #[must_use]
+    pub fn next_reads(&self) -> Vec<Timestamp> {
+        self.meters.iter().map(|entry| entry.due.wall).collect()
+    }
+
     /// The line was lost in the middle of a scheduled read: its slot is due again, after those of others; but
     /// not forever, where only this read ends so.
     pub fn interrupted(&mut self, due: Due, now: Now) {

@@ -6,13 +6,16 @@
 use std::error::Error;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Machine;
 use super::device_tree::{self, Hat, NoHat};
 use super::drive::drive;
+use super::frames::Frames;
 use super::hat::{BusPower, PowerError};
 use super::line::{Character, Holder, Line, LineError};
+use super::tape::Tape;
 use crate::config::{Bus, Meter};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{Conversation, LineTiming};
@@ -26,6 +29,7 @@ pub struct Session {
     gap_timeout: Duration,
     power: Option<BusPower>,
     hat: Option<Hat>,
+    frames: Frames,
 }
 
 /// Why there is no session, or no longer.
@@ -116,12 +120,19 @@ impl Session {
         };
         let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
         let gap_timeout = bus.gap_timeout.unwrap_or(line.gap_timeout());
-        let Some(switch) = bus.hat else { return Ok(Self { line, gap_timeout, power: None, hat }) };
+        let Some(switch) = bus.hat else {
+            return Ok(Self { line, gap_timeout, power: None, hat, frames: Frames::default() });
+        };
         let power = BusPower::open(switch.power_gpio, powered, machine.open_pin)?;
         if powered {
             sleep(switch.power_settle).await;
         }
-        Ok(Self { line, gap_timeout, power: Some(power), hat })
+        Ok(Self { line, gap_timeout, power: Some(power), hat, frames: Frames::default() })
+    }
+
+    /// Records what goes over the line.
+    pub(super) fn record(&mut self, tape: watch::Sender<Tape>) {
+        self.frames = Frames::taped(tape);
     }
 
     /// The Hat that powers the bus.
@@ -154,7 +165,7 @@ impl Session {
         character: Character,
         conversation: &mut C,
     ) -> Result<C::Outcome, LineError> {
-        drive(&mut self.line, character, conversation).await
+        drive(&mut self.line, character, conversation, &mut self.frames).await
     }
 
     /// The same for the turn of one meter.

@@ -31,6 +31,7 @@ use super::power::PowerSwitch;
 use super::scanning::Scanning;
 use super::schedule::{Next, Now, Plan, Schedule};
 use super::session::{Outage, Session};
+use super::tape::Tape;
 use super::{BusEvent, Happened, Machine};
 use crate::config::Bus;
 use crate::mbus::address::MeterAddress;
@@ -75,6 +76,8 @@ pub struct BusTask {
     pub requests: mpsc::Receiver<Asked>,
     /// Takes the snapshot after each change.
     pub health: watch::Sender<Health>,
+    /// Takes what goes over the wire.
+    pub tape: watch::Sender<Tape>,
     /// Becomes true, or closes, to stop the task.
     pub stop: watch::Receiver<bool>,
     /// Shows other meters than these, when they are to be read instead.
@@ -98,6 +101,7 @@ impl BusTask {
             opened: Instant::now(),
             shown: Shown::Nothing,
         };
+        running.show_schedule();
         while let Ok(()) = running.session().await {}
     }
 }
@@ -184,6 +188,11 @@ impl Running {
         }
     }
 
+    fn show_schedule(&self) {
+        let next_reads = self.schedule.next_reads();
+        self.task.health.send_modify(|health| health.next_reads = next_reads);
+    }
+
     /// The first loss costs no time; a gateway that hangs up whenever it is asked is not asked without end.
     async fn pause_after_losses(&mut self) -> Result<(), Stop> {
         let Some(doublings) = self.losses.checked_sub(2) else { return Ok(()) };
@@ -203,7 +212,10 @@ impl Running {
             let task = &mut self.task;
             let opening = Session::open(&task.bus, &task.machine, self.power.is_on());
             match refusing(&mut task.requests, &mut task.stop, &why, opening).await? {
-                Ok(opened) => return Ok(opened),
+                Ok(mut opened) => {
+                    opened.record(task.tape.clone());
+                    return Ok(opened);
+                }
                 Err(outage) => why = outage.in_one_line(),
             }
             self.show_down(&why).await?;
@@ -342,6 +354,7 @@ impl Running {
                 reply.refuse("too many requests wait for this bus");
             }
             BusRequest::ReadAt(address) => self.reads_at.push_back((address, reply)),
+            BusRequest::EndScan => self.end_scan(reply).await?,
             BusRequest::Scan(_) if self.scan.is_some() => reply.refuse("this bus is being scanned already"),
             BusRequest::Scan(scan) => {
                 self.scan = Scanning::new(scan, &self.task.bus, session).map(|scanning| (scanning, reply));

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::explain::{Faulty, Memory, explain};
-use super::hex_input::{Item, Lines};
-use super::{Failure, libmbus, pymeterbus, style, telegram_json, telegram_table};
+use super::{Failure, pymeterbus, style};
+use crate::explain::hex_input::{Item, Lines};
+use crate::explain::{Faulty, Memory, explain, json, libmbus, table};
 use crate::mbus::application::opener::Buffers;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::framer::frame_length;
@@ -225,9 +225,9 @@ pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bo
             }
             Err(_) => String::new(),
         },
-        Format::Json => telegram_json::indented(&explained),
-        Format::Jsonl => telegram_json::line(&explained),
-        Format::Table | Format::Pymeterbus => telegram_table::text(bytes, &explained, colour),
+        Format::Json => json::indented(&explained),
+        Format::Jsonl => json::line(&explained),
+        Format::Table | Format::Pymeterbus => table::text(bytes, &explained, colour),
     };
     let error = match explained {
         Ok(explained) => explained.error,
@@ -241,8 +241,8 @@ pub(crate) fn render(bytes: &[u8], key: Option<&Key>, format: Format, colour: bo
 fn refuse(error: String, format: Format) -> Rendered {
     let faulty = Err(Faulty { frame: None, error: Some(error.clone()) });
     let text = match format {
-        Format::Json => format!("{}\n", telegram_json::indented(&faulty)),
-        Format::Jsonl => format!("{}\n", telegram_json::line(&faulty)),
+        Format::Json => format!("{}\n", json::indented(&faulty)),
+        Format::Jsonl => format!("{}\n", json::line(&faulty)),
         Format::Table | Format::Xml | Format::Pymeterbus => String::new(),
     };
     Rendered { text, error: Some(error) }

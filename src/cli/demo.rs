@@ -12,6 +12,9 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args) -> Result<(), Failure> {
     let demo = Demo::new()?;
     let log = log::start(&demo.config().log)?;
+    if let Some(page) = demo.page() {
+        print(format_args!("Open {page} in a browser on this machine.\n\n"))?;
+    }
     print(greeting(demo.port(), &demo.config().mqtt.base_topic))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut closed = Ok(());

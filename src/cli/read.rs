@@ -8,14 +8,14 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::decode::{self, render};
-use super::explain::{Memory, explain};
 use super::runtime::run_until_interrupted;
 use super::wire::{Target, Wire, WireArgs};
-use super::{Failure, arguments, libmbus, log, print, style};
+use super::{Failure, arguments, log, print, style};
 use crate::bus::line::Character;
 use crate::bus::session::Session;
 use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Config, built_in_profiles};
+use crate::explain::{Memory, explain, libmbus};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::quantity::Unit;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::runtime::run_until_interrupted;
 use super::wire::WireArgs;
-use super::{Failure, arguments, hex_input, log, print};
+use super::{Failure, arguments, log, print};
 use crate::bus::frames::{Hex, describe};
+use crate::explain::hex_input;
 use crate::mbus::address::BROADCAST;
 use crate::mbus::link::frame::{ACK, Frame, LONG_START, SHORT_START, STOP, checksum};
 use crate::mbus::link::framer::Framer;

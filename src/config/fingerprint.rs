@@ -10,12 +10,13 @@ use super::{Config, built_in_profiles};
 /// 16 hex digits.
 #[must_use]
 pub fn fingerprint(config: &Config) -> String {
-    let Config { timezone, mqtt, homeassistant, store, log, buses, meters, disabled_meters, profiles, .. } = config;
+    let Config { timezone, mqtt, homeassistant, store, http, log, buses, meters, disabled_meters, profiles, .. } =
+        config;
     let built_in: Vec<_> = built_in_profiles().into_iter().map(|(profile, _)| profile).collect();
     let own: Vec<_> = profiles.iter().filter(|profile| !built_in.contains(profile)).collect();
     let mut text = String::new();
     // Writing to a text cannot fail.
-    _ = write!(text, "{timezone:?} {mqtt:?} {homeassistant:?} {store:?} {log:?} {buses:?} {meters:?}");
+    _ = write!(text, "{timezone:?} {mqtt:?} {homeassistant:?} {store:?} {http:?} {log:?} {buses:?} {meters:?}");
     _ = write!(text, " {disabled_meters:?} {own:?}");
     format!("{:016x}", fnv_1a(text.as_bytes()))
 }

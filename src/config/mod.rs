@@ -19,6 +19,7 @@ pub mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub homeassistant: HomeAssistant,
     /// `[store]`.
     pub store: Store,
+    /// `[http]`; `None`: there is no page.
+    pub http: Option<Http>,
     /// `[log]`.
     pub log: Log,
     /// `[[bus]]`, at least one; meters refer to them by place.
@@ -205,6 +208,29 @@ pub enum Durability {
     Outage,
     /// Before it is published.
     Always,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who has to log in; `None`: any name will do.
+    pub username: Option<String>,
+    /// Where the password comes from; `None`: only this machine may do more than read.
+    pub password: Option<PasswordSource>,
+    /// Whether everybody may read.
+    pub public: bool,
+    /// Peers that did the login themselves.
+    pub trusted: Vec<IpAddr>,
+    /// Peers whose `X-Forwarded-For` counts.
+    pub proxies: Vec<IpAddr>,
+    /// Further names it may be called by, in lower case.
+    pub hosts: Vec<String>,
+    /// Before every path, where a proxy leaves it there: `/mbus`; empty: nothing.
+    pub path: String,
+    /// Certificate chain and key, PEM; `None`: plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[log]`.

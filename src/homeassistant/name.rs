@@ -15,7 +15,7 @@ const FLOWS: [(Known, &str, &str); 4] = [
 ];
 
 /// The name of a measurement of such a meter: the one that a rule gives, else one made of its key.
-pub(super) fn of(measurement: &Measurement, kind: Kind) -> String {
+pub(crate) fn of(measurement: &Measurement, kind: Kind) -> String {
     if let Some(title) = &measurement.presentation.title {
         return title.clone();
     }
@@ -74,7 +74,7 @@ const SPELLED: [&str; 8] = ["HCA", "RF", "OBIS", "ID", "kWh", "kW", "GJ", "CO2"]
 
 /// `volume_flow_max_storage_3` as people write it: `Volume flow max storage 3`. Short words with a digit are names of
 /// phases, quadrants and codes.
-pub(super) fn title(key: &str) -> String {
+pub(crate) fn title(key: &str) -> String {
     let words = key.split('_').filter(|word| !word.is_empty());
     let spelled = words.enumerate().map(|(index, word)| match SPELLED.iter().find(|s| s.eq_ignore_ascii_case(word)) {
         Some(spelled) => (*spelled).to_owned(),

@@ -9,6 +9,6 @@ mod namesake;
 pub mod outbox;
 mod publisher;
 mod last_scan;
-mod request_json;
+pub(crate) mod request_json;
 pub mod link;
 pub mod task;

@@ -20,7 +20,7 @@ use crate::mbus::address::SecondaryAddress;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::medium;
 use crate::measure::{Device, Measured, Measurement, Reading, RecordFault, key};
-use crate::status::{Newest, Value};
+use crate::status::{AgentStatus, Info, MeterStatus, Newest, Value};
 
 /// Payload of availability and bridge state.
 pub const ONLINE: &str = "online";
@@ -108,6 +108,7 @@ pub fn newest(reading: &Reading, seq: u64) -> Newest {
         read_at: timestamp(reading.read_at),
         status: reading.device.status.iter().map(|&flag| flag.to_owned()).collect(),
         values: values.collect(),
+        reading: None,
     }
 }
 
@@ -121,7 +122,7 @@ pub fn newest_of_state(state: &str) -> Option<Newest> {
     let zoned: Vec<String> = fields.keys().map(|key| discovery::zoned_key(key)).collect();
     fields.retain(|key, _| !key::RESERVED.contains(&key.as_str()) && !zoned.contains(key));
     let values = fields.into_iter().map(|(key, value)| (key, Value { value, unit: None }));
-    Some(Newest { seq, read_at, status, values: values.collect() })
+    Some(Newest { seq, read_at, status, values: values.collect(), reading: None })
 }
 
 /// The newest `state` with null for the keys that `is_outdated`, of it and of the one `published` before;
@@ -169,6 +170,12 @@ pub fn timestamp(at: SystemTime) -> String {
     };
     let at = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     if milliseconds % 1000 == 0 { at.to_string() } else { format!("{at:.3}") }
+}
+
+/// `bridge/info`, as of now.
+#[must_use]
+pub fn info(agent: &AgentStatus, meters: &BTreeMap<String, MeterStatus>) -> String {
+    json(&Info::new(timestamp(SystemTime::now()), agent, meters))
 }
 
 /// What `bridge/event` reports.

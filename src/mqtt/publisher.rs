@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use jiff::tz::TimeZone;
+use tokio::sync::broadcast;
 
 use super::last_scan;
 use super::outbox::{Class, Outbox};
@@ -38,13 +39,16 @@ use crate::measure::Reading;
 use crate::measure::normalise::{self, MeterRules, Occasion};
 use crate::spool::memo::Telegrams;
 use crate::spool::{Memo, Notice, Spool};
-use crate::status::{MeterStatus, Readings};
+use crate::status::{MeterStatus, Newest, News, Readings};
 use arrival::Arrival;
 use lengths::Lengths;
 use listener::Listener;
 use memory::MeterMemory;
 use openers::Openers;
 use viewers::Viewers;
+
+/// Readings and events that wait for one who listens. Who is further behind misses some.
+const NEWS: usize = 256;
 
 /// The knowledge of the outbox task, and its two queues.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub(super) struct Publisher {
     arrival: Option<Arrival>,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
+    /// Tells readings and events to whoever listens besides the broker.
+    pub(super) news: broadcast::Sender<News>,
     /// Set by the task at each of its turns.
     pub(super) now: Instant,
 }
@@ -109,6 +115,7 @@ impl Publisher {
             viewers: Viewers::default(),
             arrival: None,
             drops: None,
+            news: broadcast::Sender::new(NEWS),
             now,
         };
         publisher.restore();
@@ -175,13 +182,16 @@ impl Publisher {
 
     /// Keeps the telegrams of a reading, unless a value of it is held: that is not known to be right.
     fn keep_telegrams(&mut self, name: &str, telegrams: Telegrams) {
-        let is_held = self.meters.get(name).is_some_and(|known| known.confirm_at.is_some());
+        let Some(known) = self.meters.get_mut(name) else { return };
+        known.telegrams = Arc::new(telegrams.frames.clone());
+        let is_held = known.confirm_at.is_some();
         let text = if is_held { String::new() } else { telegrams.to_string() };
         self.spool.remember(Memo::Telegrams, name, &text, self.now);
     }
 
     fn failed(&mut self, name: &str, error: &str) {
         let Some(known) = self.meters.get_mut(name) else { return };
+        known.error = Some(error.to_owned());
         if known.presence.failed() == Change::Silent {
             tracing::warn!(meter = name, "is offline: {error}");
             self.outbox.set(Class::Availability, &self.topics.availability(name), OFFLINE.into(), true);
@@ -199,7 +209,9 @@ impl Publisher {
             published.clone()
         });
         self.readings.taken += 1;
+        self.report(|| News::Reading(published.as_str().into()));
         let Some(known) = self.meters.get_mut(name) else { return published };
+        known.error = None;
         known.believe(reading, &mut self.spool, self.now);
         if !std::mem::replace(&mut known.was_read, true) {
             tracing::info!("{name} is read: {}", reading.summary());
@@ -231,7 +243,8 @@ impl Publisher {
             known.unnamed = reading.unnamed;
             tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
         }
-        known.newest = Some(Arc::new(payload::newest(reading, seq)));
+        let whole = self.config.http.is_some().then(|| Arc::new(reading.clone()));
+        known.newest = Some(Arc::new(Newest { reading: whole, ..payload::newest(reading, seq) }));
         if reading.device.status.contains(&"low_power") {
             self.announcements.says_low_power(name);
         }
@@ -252,7 +265,15 @@ impl Publisher {
     /// Publishes an event.
     pub(super) fn tell(&mut self, event: &Event) {
         let payload = payload::event(event, SystemTime::now());
+        self.report(|| News::Event(payload.as_str().into()));
         self.outbox.note(self.topics.bridge_event(), payload.into());
+    }
+
+    /// Tells whoever listens.
+    fn report(&self, news: impl FnOnce() -> News) {
+        if self.news.receiver_count() > 0 {
+            _ = self.news.send(news()); // whoever listened may be gone by now
+        }
     }
 
     /// The outcome of the last scan, also for who comes later.
@@ -332,7 +353,9 @@ impl Publisher {
         let status = |known: &MeterMemory| MeterStatus {
             bus: self.config.buses.get(known.meter.bus).map(|bus| bus.name.clone()).unwrap_or_default(),
             online: known.presence.is_online(),
+            error: known.error.clone(),
             newest: known.newest.clone(),
+            telegrams: Arc::clone(&known.telegrams),
         };
         let enabled = self.meters.iter().filter(|(_, known)| known.enabled);
         enabled.map(|(name, known)| (name.clone(), status(known))).collect()

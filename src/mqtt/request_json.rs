@@ -21,7 +21,7 @@ const ERROR_CHARACTERS: usize = 300;
 /// Reads what `bridge/request/<verb>` with this payload asks for, or says what is wrong with it; and,
 /// of one that is a JSON object at all, what the asker wants to see again in the response. An empty
 /// payload is an object without fields.
-pub(super) fn request(verb: &str, payload: &[u8]) -> (Result<Request, String>, Option<Box<RawValue>>) {
+pub(crate) fn request(verb: &str, payload: &[u8]) -> (Result<Request, String>, Option<Box<RawValue>>) {
     let expected = "expected a JSON object such as {\"meter\":\"cold_water\"}";
     let fields: Result<Fields, _> = match payload.trim_ascii().first() {
         None => Ok(Fields::default()),
@@ -200,7 +200,7 @@ enum Data<'a> {
 }
 
 /// `{"meters":[{"address":"48","id":"30137315",…}],"collisions":["7"]}`
-pub(super) fn scan_result(found: &[Found]) -> ScanResult {
+pub(crate) fn scan_result(found: &[Found]) -> ScanResult {
     let mut result = ScanResult::default();
     for finding in found {
         match finding {
@@ -220,9 +220,9 @@ pub(super) fn scan_result(found: &[Found]) -> ScanResult {
 
 /// Who answered a scan.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct ScanResult {
-    pub(super) meters: Vec<Value>,
-    pub(super) collisions: Vec<String>,
+pub(crate) struct ScanResult {
+    pub(crate) meters: Vec<Value>,
+    pub(crate) collisions: Vec<String>,
 }
 
 #[cfg(test)]

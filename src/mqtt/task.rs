@@ -15,7 +15,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
@@ -30,7 +30,7 @@ use crate::bus::{BusEvent, Happened};
 use crate::config::{Config, Mqtt};
 use crate::request::Desk;
 use crate::spool::{DiskDone, Spool};
-use crate::status::{AdoptionStatus, Status};
+use crate::status::{AdoptionStatus, News, Status};
 use flapping::Flapping;
 use messages::{Waiting, next_outcome};
 use status::Display;
@@ -137,10 +137,16 @@ impl OutboxTask {
         self.publisher.last_good()
     }
 
-    /// Snapshots of the agent, from the next thing on that happens.
+    /// Where snapshots of the agent are shown, from the next thing on that happens.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Status> {
-        self.display.watch()
+    pub fn watched(&self) -> watch::Sender<Status> {
+        self.display.watched()
+    }
+
+    /// Where every reading and event is told that is published.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Sender<News> {
+        self.publisher.news.clone()
     }
 
     /// Runs until every bus task has ended, then says goodbye.

@@ -230,6 +230,7 @@ impl Running {
             events: events_in,
             requests: requests_out,
             health: health_in,
+            tape: watch::Sender::default(),
             stop: stop_out,
             others: watch::channel(Vec::new()).1,
             hunting: None,

@@ -66,7 +66,7 @@ impl Running {
         let spool = Spool::open(&config.store, Instant::now()).expect("it is not in use");
         let who = Credentials { client_id: "counting".to_owned(), will_topic: "mbushat/bridge/state".to_owned() };
         let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
-        let status = task.watch();
+        let status = task.watched().subscribe();
         let (outbox, link) =
             (tokio::spawn(task.run()), tokio::spawn(link::run(config.mqtt.clone(), who, for_link, from_link)));
         let kept: Vec<Box<dyn std::any::Any>> = vec![

@@ -21,6 +21,8 @@ struct Demo {
     temporary: Folder,
     /// Its broker's.
     port: u16,
+    /// The first line that it printed.
+    first: String,
 }
 
 impl Demo {
@@ -37,7 +39,8 @@ impl Demo {
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut demo = Self { child, lines, temporary, port: 0 };
+        let first = lines.recv_timeout(SOON).expect("a line");
+        let mut demo = Self { child, lines, temporary, port: 0, first };
         let paste = demo.next("mosquitto_sub");
         let port = paste.split("-p ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|p| p.parse().ok());
         demo.port = port.expect("a port in the line to paste");
@@ -81,6 +84,16 @@ fn the_demo_prints_readings_that_a_subscriber_gets_and_ends_without_a_trace() {
     assert!(log.contains("MQTT 5") && !log.contains("WARN"), "{log}");
     let left: Vec<_> = std::fs::read_dir(demo.temporary.path()).expect("the folder").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn its_first_line_says_where_its_page_is() {
+    let demo = Demo::start();
+    let port = demo.first.strip_prefix("Open http://127.0.0.1:").and_then(|rest| rest.split('/').next());
+    let port = port.and_then(|port| port.parse().ok()).expect("an address");
+    demo.next("heat_meter");
+    assert!(crate::page::ask(port, "GET /", &[]).body.contains("Heat meter"), "{}", demo.first);
 }
 
 #[test]

@@ -41,6 +41,8 @@ mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it
 mod requests; // read, scan, power, reload over MQTT
 mod two_agents; // under one base topic, with one client id
+#[cfg(feature = "http")]
+mod page; // the page, REST and metrics over HTTP
 
 // What is shipped for other programs.
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]

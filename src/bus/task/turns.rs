@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{BusTask, FINISH_WITHIN, Interrupt, Running, now, stopped_for};
+use super::{BusTask, FINISH_WITHIN, Interrupt, Running, Stop, now, stopped_for};
 use crate::bus::last_resort::OFF_FOR;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
@@ -14,7 +14,7 @@ use crate::bus::session::{Outage, Query, Session};
 use crate::bus::{Happened, MeterReadout};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
-use crate::request::Answer;
+use crate::request::{Answer, Reply};
 
 impl Running {
     /// The turn of a configured meter.
@@ -44,8 +44,10 @@ impl Running {
             health.readouts_failed += u64::from(!answered);
             if let Err(error) = &over.frames {
                 health.last_error = Some(format!("{meter}: {error}"));
+                health.failures.count(error);
             }
         });
+        self.show_schedule();
         let due_at = due.due_at.map(SystemTime::from);
         let readout = MeterReadout { meter, due_at, read_at, frames: over.frames };
         self.emit(Happened::Read { readout, asked }).await?;
@@ -93,9 +95,11 @@ impl Running {
             over = session.read(query, link) => over?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
-        let load_permille = self.load.add(started.elapsed(), Instant::now().into_std());
+        let busy = started.elapsed();
+        let load_permille = self.load.add(busy, Instant::now().into_std());
         self.task.health.send_modify(|health| {
             health.traffic += over.traffic;
+            health.busy += busy;
             health.load_permille = load_permille;
         });
         self.losses = 0;
@@ -111,23 +115,43 @@ impl Running {
             probed = scan.probe(session, &self.task.bus) => probed?,
             () = stopped_for(&mut self.task.stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         };
-        let progress = Some(scan.progress()).filter(|_| goes_on);
+        let (progress, found) = (Some(scan.progress()).filter(|_| goes_on), scan.found().to_vec());
         if let Some(hunting) = &mut self.task.hunting {
             hunting.consider(scan.new_found(), &self.task.bus, !goes_on);
         }
         // A probe resets the meter it finds.
         self.doubt();
-        self.task.health.send_modify(|health| health.scan = progress);
-        let over = self.scan.take_if(|_| !goes_on);
-        let Some((scan, reply)) = over else { return Ok(self.emit(Happened::Scanning).await?) };
-        let found = match scan.found() {
-            Ok(found) => found,
-            Err(why) => {
-                tracing::warn!(bus = self.task.bus.name, "the scan has ended early: {why}");
-                reply.refuse(why);
-                return Ok(self.emit(Happened::Scanned { found: Vec::new() }).await?);
-            }
-        };
+        self.task.health.send_modify(|health| {
+            health.scan = progress;
+            health.found = found;
+        });
+        if goes_on {
+            return Ok(self.emit(Happened::Scanning).await?);
+        }
+        Ok(self.scanned().await?)
+    }
+
+    /// Ends the scan on request.
+    pub(super) async fn end_scan(&mut self, reply: Reply) -> Result<(), Stop> {
+        if self.scan.is_none() {
+            reply.refuse("this bus is not being scanned");
+            return Ok(());
+        }
+        self.task.health.send_modify(|health| health.scan = None);
+        self.scanned().await?;
+        reply.answer(Ok(Answer::Done));
+        Ok(())
+    }
+
+    /// The scan is over: who asked for it gets what it has found.
+    async fn scanned(&mut self) -> Result<(), Stop> {
+        let Some((scan, reply)) = self.scan.take() else { return Ok(()) };
+        if let Some(why) = scan.fault() {
+            tracing::warn!(bus = self.task.bus.name, "the scan has ended early: {why}");
+            reply.refuse(why);
+            return self.emit(Happened::Scanned { found: Vec::new() }).await;
+        }
+        let found = scan.found().to_vec();
         tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;
         reply.answer(Ok(Answer::Found(found)));

@@ -8,6 +8,7 @@
 pub(super) mod adopted;
 mod broker;
 mod bus;
+mod http;
 mod meter;
 mod record;
 
@@ -54,6 +55,7 @@ pub(super) const KINDS: &[&Kind] = &[
     &HOMEASSISTANT,
     &STORE,
     &LOG,
+    &http::HTTP,
     &bus::BUS,
     &meter::METER,
     &record::RECORD,
@@ -61,8 +63,10 @@ pub(super) const KINDS: &[&Kind] = &[
     &record::PROFILE,
 ];
 
-const FILE: Kind =
-    Kind { name: "the file", keys: &["agent", "mqtt", "homeassistant", "store", "log", "bus", "meter", "profile"] };
+const FILE: Kind = Kind {
+    name: "the file",
+    keys: &["agent", "mqtt", "homeassistant", "store", "http", "log", "bus", "meter", "profile"],
+};
 const AGENT: Kind = Kind { name: "[agent]", keys: &["timezone", "meters_file"] };
 const HOMEASSISTANT: Kind = Kind {
     name: "[homeassistant]",
@@ -78,6 +82,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let mqtt = tables.table("mqtt");
     let homeassistant = tables.table("homeassistant");
     let store = tables.table("store");
+    let http = tables.table("http");
     let log = tables.table("log");
     let buses = tables.tables("bus", "bus");
     let meters = tables.tables("meter", "meter");
@@ -99,6 +104,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
         adopted: adopted::nothing(meters_file.unwrap_or_else(|| store.directory.join("meters.toml"))),
         assumed_bus,
         store,
+        http: http.map(|table| http::http(table, surroundings, problems)),
         log: self::log(log.unwrap_or(&nothing), problems),
         buses,
         meters,

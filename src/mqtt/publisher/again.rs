@@ -4,6 +4,7 @@
 //! Not here: when a reading is believed (`judge`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::payload;
 use super::Publisher;
@@ -31,6 +32,7 @@ impl Publisher {
         let reading = normalise::reading(&frames, &known.described(&self.config), self.openers.of(&known.meter), when);
         let mut reading = reading.ok().filter(|reading| reading.device.identity.is_none_or(|it| it == expected))?;
         self.meet(&mut reading);
+        self.meters.get_mut(name)?.telegrams = Arc::new(frames);
         self.show(&reading, seq);
         Some(())
     }

@@ -53,6 +53,9 @@ pub(super) struct MeterMemory {
     pub(super) contested_since: Option<Instant>,
     /// What was published last.
     pub(super) newest: Option<Arc<Newest>>,
+    /// The whole frames of its last good readout, and why the last one of all was not good.
+    pub(super) telegrams: Arc<Vec<Vec<u8>>>,
+    pub(super) error: Option<String>,
     /// Whether it was read well since the start, which is logged once.
     pub(super) was_read: bool,
     /// The most values without a name that were logged.
@@ -75,6 +78,8 @@ impl MeterMemory {
             transition: None,
             contested_since: None,
             newest: None,
+            telegrams: Arc::default(),
+            error: None,
             was_read: false,
             unnamed: 0,
         }

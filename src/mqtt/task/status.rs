@@ -3,10 +3,8 @@
 //!
 //! Not here: what it says (`crate::status`).
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::sync::watch;
 
 use super::super::outbox::Class;
@@ -16,7 +14,7 @@ use crate::adopt::hunt::Progress;
 use crate::adopt::story;
 use crate::bus::health::Health;
 use crate::config::{Bus, Config, fingerprint};
-use crate::status::{AdoptionStatus, AgentStatus, BusStatus, MeterStatus, ScanStatus, SearchStatus, Status};
+use crate::status::{AdoptionStatus, AgentStatus, BusStatus, ScanStatus, SearchStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -24,24 +22,6 @@ const INFO_EVERY: Duration = Duration::from_secs(60);
 const INFO_SOON: Duration = Duration::from_secs(2);
 /// Whoever watches sees what happened at the latest after this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
-
-/// `bridge/info`.
-#[derive(Serialize)]
-struct Info<'a> {
-    /// When this was published.
-    at: String,
-    #[serde(flatten)]
-    agent: &'a AgentStatus,
-    /// The configured meters, by name.
-    meters: BTreeMap<&'a str, Seen>,
-}
-
-/// When a meter was last read well, and whether it counts as there.
-#[derive(Serialize)]
-struct Seen {
-    last_read: Option<String>,
-    online: bool,
-}
 
 /// Shows how the agent is doing.
 #[derive(Debug)]
@@ -69,8 +49,8 @@ impl Display {
         }
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Status> {
-        self.watched.subscribe()
+    pub(super) fn watched(&self) -> watch::Sender<Status> {
+        self.watched.clone()
     }
 
     /// The configuration is another one.
@@ -121,13 +101,7 @@ impl OutboxTask {
     }
 
     fn info(&self, agent: &AgentStatus) -> String {
-        let meters = self.publisher.meters();
-        let seen = |meter: &'_ MeterStatus| Seen {
-            last_read: meter.newest.as_ref().map(|newest| newest.read_at.clone()),
-            online: meter.online,
-        };
-        let meters = meters.iter().map(|(name, meter)| (name.as_str(), seen(meter))).collect();
-        payload::json(&Info { at: payload::timestamp(SystemTime::now()), agent, meters })
+        payload::info(agent, &self.publisher.meters())
     }
 
     fn agent_status(&self, now: Instant) -> AgentStatus {

@@ -26,7 +26,7 @@ fn the_sample_as_it_is_sets_nothing_so_that_lines_can_be_pasted_anywhere_in_it()
 fn example(line: &str) -> Option<&str> {
     let line = line.strip_prefix("## ")?;
     let key = line.split(" = ").next().filter(|key| *key != line && spelling::is_slug(key));
-    (key.is_some() || line.starts_with("[[")).then_some(line)
+    (key.is_some() || line.starts_with('[')).then_some(line)
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
     // alternatives exclude each other, so that the examples are tried one by one
     let lines: Vec<&str> = SAMPLE.lines().collect();
     for (place, line) in lines.iter().enumerate() {
-        let Some(line) = example(line).filter(|line| !line.starts_with("[[")) else { continue };
+        let Some(line) = example(line).filter(|line| !line.starts_with('[')) else { continue };
         let table = lines[..=place].iter().rev().find_map(|l| {
             let header = example(l).unwrap_or(l.strip_prefix("# ").unwrap_or(l));
             header.starts_with('[').then_some(header)
@@ -54,6 +54,9 @@ fn every_example_of_the_sample_is_good_and_every_key_is_shown() {
             (Some("[mqtt]"), Some("ca_file")) => "url = \"mqtts://h\"\n",
             (Some("[mqtt]"), Some("client_cert")) => "url = \"mqtts://h\"\nclient_key = \"k\"\n",
             (Some("[mqtt]"), Some("client_key")) => "url = \"mqtts://h\"\nclient_cert = \"c\"\n",
+            (Some("[http]"), Some("username")) => "password = \"p\"\n",
+            (Some("[http]"), Some("cert")) => "key = \"k\"\n",
+            (Some("[http]"), Some("key")) => "cert = \"c\"\n",
             (Some("[[bus]]"), _) => "name = \"b\"\n",
             (Some("[[meter]]"), Some("secondary")) => "name = \"m\"\n",
             (Some("[[meter]]"), _) => "name = \"m\"\naddress = 1\n",

@@ -22,7 +22,7 @@ mod units;
 
 use std::fmt::Write;
 
-use super::explain::{Explained, Header};
+use super::{Explained, Header};
 use crate::mbus::application::calendar::Time;
 use crate::mbus::application::dib::{Coding, IDLE_FILLER, MANUFACTURER_DATA};
 use crate::mbus::application::quantity::Function;

@@ -1,4 +1,13 @@
-//! From the bytes of one telegram to what the output formats show: parsed, decrypted, expanded.
+//! From the bytes of one telegram to what people and programs are shown of it: parsed, decrypted, expanded, then
+//! as a `table` of bytes and meanings, as `json`, or as `libmbus` writes it in XML. `hex_input` reads telegrams as
+//! people write them down.
+//!
+//! Not here: where telegrams come from (`cli`, `http`), readings (`measure`).
+
+pub(crate) mod hex_input;
+pub(crate) mod json;
+pub(crate) mod libmbus;
+pub(crate) mod table;
 
 use std::collections::HashMap;
 

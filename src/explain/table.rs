@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::explain::{Explained, Faulty};
-use super::telegram_json::unit_name;
+use super::json::unit_name;
+use super::{Explained, Faulty};
 use crate::mbus::application::dib::{Coding, Dib};
 use crate::mbus::application::header::Configuration;
 use crate::mbus::application::lvar::Lvar;
@@ -19,14 +19,19 @@ use crate::mbus::medium;
 /// The widest run of bytes on one line.
 const BYTES_PER_LINE: usize = 8;
 
-/// The table, ending without a line feed.
-pub(crate) fn text(bytes: &[u8], explained: &Result<Explained<'_>, Faulty>, colour: bool) -> String {
-    let mut table = Table { rows: Vec::new(), colour };
+/// The rows of the table.
+pub(crate) fn rows(bytes: &[u8], explained: &Result<Explained<'_>, Faulty>) -> Vec<Row> {
+    let mut table = Table { rows: Vec::new(), colour: false };
     match explained {
         Ok(explained) => telegram(bytes, explained, &mut table),
         Err(faulty) => refused(bytes, faulty, &mut table),
     }
-    table.finish()
+    table.rows
+}
+
+/// The table, ending without a line feed.
+pub(crate) fn text(bytes: &[u8], explained: &Result<Explained<'_>, Faulty>, colour: bool) -> String {
+    Table { rows: rows(bytes, explained), colour }.finish()
 }
 
 fn refused(bytes: &[u8], faulty: &Faulty, table: &mut Table) {
@@ -273,11 +278,14 @@ struct Table {
     colour: bool,
 }
 
-struct Row {
-    bytes: Vec<String>,
-    meaning: String,
-    value: String,
-    error: bool,
+/// Some bytes, what they are, and what they say.
+pub(crate) struct Row {
+    /// Eight a line.
+    pub(crate) bytes: Vec<String>,
+    pub(crate) meaning: String,
+    pub(crate) value: String,
+    /// Whether `value` says what is wrong.
+    pub(crate) error: bool,
 }
 
 impl Table {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::explain::{Explained, Faulty, Header};
+use super::{Explained, Faulty, Header};
 use crate::mbus::application::compact_profile::CompactProfile;
 use crate::mbus::application::quantity::{Known, Quantity, Unit};
 use crate::mbus::application::record::DataRecord;

@@ -1,0 +1,92 @@
+//! The page while it is open: opened at the start, exchanged at a reload, closed at the end.
+//!
+//! Not here: what it serves (`http`).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use super::buses::Buses;
+use crate::config::{Config, Http};
+use crate::http::{House, Prepared, Sources, serve};
+use crate::request::Desk;
+use crate::status::{News, Status};
+
+/// Open, or not.
+#[derive(Debug)]
+pub(super) struct Page {
+    open: Option<Open>,
+    status: watch::Sender<Status>,
+    news: broadcast::Sender<News>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// As configured.
+    listen: SocketAddr,
+    house: watch::Sender<Arc<House>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Page {
+    /// Not open yet.
+    pub(super) fn new(status: watch::Sender<Status>, news: broadcast::Sender<News>) -> Self {
+        Self { open: None, status, news }
+    }
+
+    /// Opens and reads what the configuration needs; the page that is open stays as it is.
+    pub(super) async fn prepare(&self, config: &Config) -> Result<Option<Prepared>, String> {
+        let Some(http) = &config.http else { return Ok(None) };
+        let is_open = self.open.as_ref().map(|open| open.listen);
+        Prepared::new(http, is_open).await.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Shows this from now on.
+    pub(super) fn show(
+        &mut self,
+        prepared: Option<Prepared>,
+        config: &Config,
+        file: Option<&Path>,
+        desk: Desk,
+        buses: &Buses,
+    ) {
+        let (Some(Prepared { settings, listener }), Some(http)) = (prepared, &config.http) else {
+            self.open = None;
+            return;
+        };
+        let (health, tapes) = (buses.health(), buses.tapes());
+        let house =
+            Arc::new(House { config: config.clone(), file: file.map(Path::to_owned), desk, health, tapes, settings });
+        match (listener, &self.open) {
+            (None, Some(open)) => _ = open.house.send_replace(house),
+            (None, None) => {} // never: what is not open was opened
+            (Some(listener), _) => {
+                say(http, listener.local_addr().unwrap_or(http.listen));
+                let house = watch::Sender::new(house);
+                let status = self.status.subscribe();
+                let sources = Sources { house: house.subscribe(), status, news: self.news.clone() };
+                let task = tokio::spawn(serve(listener, sources));
+                self.open = Some(Open { listen: http.listen, house, task });
+            }
+        }
+    }
+}
+
+fn say(http: &Http, listen: SocketAddr) {
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    tracing::info!("the page is at {scheme}://{listen}{}/", http.path);
+    if http.password.is_none() && !listen.ip().is_loopback() {
+        tracing::warn!("[http] has no password: everybody who reaches {listen} may read all values, and nothing more");
+    } else if http.tls.is_none() && http.password.is_some() && !listen.ip().is_loopback() {
+        tracing::warn!("[http] has no cert: the password goes over the network in the clear");
+    }
+}

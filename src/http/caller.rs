@@ -1,0 +1,100 @@
+//! Who asks: the peer of a connection, and what its request says of where it comes from.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, header};
+
+use crate::config::Http;
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peers {
+    /// The other one.
+    pub(super) peer: IpAddr,
+    /// Ours.
+    pub(super) own: IpAddr,
+}
+
+/// Headers that only a proxy adds.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+
+/// Whether a proxy passed this on.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    FORWARDED.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whose wrong passwords are counted: the last address that a proxy of ours did not add.
+pub(super) fn address(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    if !http.proxies.contains(&peer) {
+        return peer;
+    }
+    let lists = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let listed: Vec<IpAddr> = lists.flat_map(|list| list.split(',')).filter_map(|a| a.trim().parse().ok()).collect();
+    listed.into_iter().rev().find(|address| !http.proxies.contains(address)).unwrap_or(peer)
+}
+
+/// The name or address that the request was sent to, without the port, in lower case.
+pub(super) fn host(headers: &HeaderMap) -> Option<String> {
+    Some(without_port(headers.get(header::HOST)?.to_str().ok()?).to_ascii_lowercase())
+}
+
+/// `[::1]:80` is `::1`.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+/// Whether another site's page sent this, as far as the browser tells.
+pub(super) fn is_cross_site(headers: &HeaderMap, believe_forwarded: bool) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text("origin") else { return false };
+    let origin = origin.split_once("://").map_or("", |(_, host)| host);
+    let forwarded = text("x-forwarded-host").filter(|_| believe_forwarded);
+    text("host") != Some(origin) && forwarded != Some(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::rights::tests::{headers, http};
+
+    #[test]
+    fn a_host_is_told_without_its_port() {
+        for (written, host) in
+            [("Pi.local:6287", "pi.local"), ("[::1]:80", "::1"), ("[::1]", "::1"), ("10.0.0.1", "10.0.0.1")]
+        {
+            assert_eq!(super::host(&headers(&[("host", written)])).as_deref(), Some(host));
+        }
+    }
+
+    #[test]
+    fn only_a_proxy_of_ours_may_say_who_asks() {
+        let http = http("proxies = [\"10.0.0.1\", \"10.0.0.2\"]");
+        let said = headers(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2"), ("x-forwarded-for", "10.0.0.2")]);
+        let from = |peer: &str| address(&http, peer.parse().expect("an address"), &said).to_string();
+        assert_eq!((from("10.0.0.1").as_str(), from("9.9.9.9").as_str()), ("2.2.2.2", "9.9.9.9"));
+    }
+
+    #[test]
+    fn another_sites_page_is_told_by_either_header() {
+        for (said, cross) in [
+            (&[("host", "pi:6287")][..], false),
+            (&[("host", "pi:6287"), ("origin", "http://pi:6287")], false),
+            (&[("host", "pi:6287"), ("origin", "http://evil.example")], true),
+            (&[("host", "pi:6287"), ("origin", "null")], true),
+            (&[("host", "pi:6287"), ("origin", "http://pi:80")], true),
+            (&[("host", "pi"), ("sec-fetch-site", "cross-site")], true),
+            (&[("host", "pi"), ("sec-fetch-site", "same-site")], true),
+            (&[("host", "pi"), ("sec-fetch-site", "same-origin"), ("origin", "https://ha")], false),
+        ] {
+            assert_eq!(is_cross_site(&headers(said), false), cross, "{said:?}");
+        }
+        let proxied = headers(&[("host", "inner"), ("origin", "https://ha:8123"), ("x-forwarded-host", "ha:8123")]);
+        assert!(is_cross_site(&proxied, false) && !is_cross_site(&proxied, true));
+    }
+}

@@ -1,0 +1,42 @@
+//! `GET /api/v1/events`: readings and events as they happen, and `info` after each change.
+
+use axum::extract::State;
+use axum::response::Response;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+use super::house::App;
+use super::stream::{Events, event, response};
+use crate::mqtt::payload;
+use crate::status::{News, Status};
+
+/// Starts with `info`, so that who listens knows that it is heard.
+pub(super) async fn events(State(app): State<App>) -> Response {
+    let mut status = app.status();
+    status.mark_changed();
+    response(Happening { news: app.news(), status })
+}
+
+struct Happening {
+    news: broadcast::Receiver<News>,
+    status: watch::Receiver<Status>,
+}
+
+impl Events for Happening {
+    async fn next(&mut self) -> Option<String> {
+        tokio::select! {
+            news = self.news.recv() => match news {
+                Ok(News::Reading(reading)) => Some(event("reading", &reading)),
+                Ok(News::Event(happened)) => Some(event("event", &happened)),
+                // who is told so can ask for what it has missed
+                Err(RecvError::Lagged(count)) => Some(event("missed", &count.to_string())),
+                Err(RecvError::Closed) => None,
+            },
+            changed = self.status.changed() => {
+                changed.ok()?;
+                let status = self.status.borrow_and_update();
+                Some(event("info", &payload::info(&status.agent, &status.meters)))
+            }
+        }
+    }
+}

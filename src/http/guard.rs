@@ -1,0 +1,99 @@
+//! The door of every route: who asks is judged first, and every answer tells the browser to be careful.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::caller::{self, Peers};
+use super::house::App;
+use super::pages::refused;
+use super::problem::Problem;
+use super::rights::{self, Asks, May, Refusal};
+
+/// Sent with everything. A page may load and show nothing that is not ours.
+const CAREFUL: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'; object-src 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// What may be posted by who may only read: it changes nothing.
+const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
+
+/// Lets in who may, and tells the routes behind how much.
+pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let asked = is_a_person(&request).then(|| request.uri().clone());
+    let headers = request.headers().clone();
+    let mut response = match judge(&app, &request) {
+        Ok(may) => {
+            request.extensions_mut().insert(may);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if let (Some(problem), Some(uri)) = (response.extensions_mut().remove::<Problem>(), asked) {
+        let mut parts = Request::new(Body::empty()).into_parts().0;
+        (parts.uri, parts.headers) = (uri, headers);
+        response = refused::page(&app, &parts, problem, response);
+    }
+    for (name, value) in CAREFUL {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether whoever asks reads pages; programs get JSON.
+fn is_a_person(request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_for_programs = ["/api/", "/mbus/"].iter().any(|prefix| request.uri().path().starts_with(prefix));
+    !is_for_programs && accepts.is_some_and(|accepts| accepts.contains("text/html"))
+}
+
+fn judge(app: &App, request: &Request) -> Result<May, Problem> {
+    let house = app.house();
+    // a request that came over no connection of ours is a defect, and gets nothing
+    let Some(peers) = request.extensions().get::<Peers>().copied() else { return Err(Refusal::WrongHost.into()) };
+    let headers = request.headers();
+    let from = caller::address(&house.settings.http, peers.peer.to_canonical(), headers);
+    let now = Instant::now();
+    if headers.contains_key(header::AUTHORIZATION) && !app.failures().may_try(from, now) {
+        return Err(Problem::wait());
+    }
+    let judged = rights::judge(&house.settings, Asks { peers, method: request.method(), headers });
+    if judged == Err(Refusal::WrongPassword) {
+        app.failures().failed(from, now);
+        tracing::debug!("a wrong password from {from}");
+    }
+    let may = judged?;
+    if !request.method().is_safe() && !HARMLESS.contains(&request.uri().path()) {
+        rights::demand(&house.settings, may, May::All)?;
+    }
+    Ok(may)
+}
+
+/// For routes that show values.
+pub(super) async fn readers(State(app): State<App>, request: Request, next: Next) -> Response {
+    demand(&app, May::Read, request, next).await
+}
+
+/// For routes that show the wire, telegrams or the doctor's findings.
+pub(super) async fn owners(State(app): State<App>, request: Request, next: Next) -> Response {
+    demand(&app, May::All, request, next).await
+}
+
+async fn demand(app: &App, need: May, request: Request, next: Next) -> Response {
+    let may = request.extensions().get().copied().unwrap_or(May::Nothing);
+    match rights::demand(&app.house().settings, may, need) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => Problem::from(refusal).into_response(),
+    }
+}

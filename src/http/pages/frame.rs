@@ -1,0 +1,64 @@
+//! What every page has around it: its links, and how the agent is doing.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::super::house::App;
+use super::super::rights::May;
+use super::super::words::Words;
+
+/// Above and below a page.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(super) t: Words,
+    /// The way from this page to the first one: empty, or `../`.
+    pub(super) root: String,
+    pub(super) version: &'static str,
+    /// The agent's base topic.
+    pub(super) agent: String,
+    pub(super) connected: bool,
+    pub(super) other_agent: bool,
+    pub(super) buses: Vec<String>,
+    /// Whether the reader may do everything.
+    pub(super) may_all: bool,
+    /// Whether there is a password that would let everything be done.
+    pub(super) can_log_in: bool,
+}
+
+impl Frame {
+    pub(super) fn new(app: &App, parts: &Parts) -> Self {
+        let (house, status) = (app.house(), app.status());
+        let status = status.borrow();
+        Self {
+            t: Words::wanted(&parts.headers),
+            root: "../".repeat(parts.uri.path().matches('/').count().saturating_sub(1)),
+            version: env!("CARGO_PKG_VERSION"),
+            agent: house.config.mqtt.base_topic.clone(),
+            connected: status.connected,
+            other_agent: status.agent.other_agent.is_some(),
+            buses: house.config.buses.iter().map(|bus| bus.name.clone()).collect(),
+            may_all: parts.extensions.get() == Some(&May::All),
+            can_log_in: house.settings.password.is_some(),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Frame {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self::new(app, parts))
+    }
+}
+
+/// A page made of a template.
+pub(super) fn show(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => ([(header::VARY, "Accept-Language")], Html(html)).into_response(),
+        // a template only writes into a text
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,102 @@
+//! What `/api/v1` tells: meters, buses, the agent.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::house::App;
+use super::problem::Problem;
+use crate::config::{Config, Meter};
+use crate::mqtt::payload::{self, Serial};
+use crate::status::{AgentStatus, MeterStatus, Value};
+
+/// A meter in the list.
+#[derive(Serialize)]
+struct MeterJson<'a> {
+    name: &'a str,
+    title: Option<&'a str>,
+    bus: &'a str,
+    address: String,
+    interval_s: u64,
+    online: bool,
+    error: Option<&'a str>,
+    last_read: Option<&'a str>,
+    status: &'a [String],
+    values: std::collections::BTreeMap<&'a str, &'a Value>,
+}
+
+/// One meter, with the whole of its newest reading.
+#[derive(Serialize)]
+struct WholeMeter<'a> {
+    #[serde(flatten)]
+    meter: MeterJson<'a>,
+    reading: Option<Box<RawValue>>,
+}
+
+/// `GET meters`.
+pub(super) async fn meters(State(app): State<App>) -> Response {
+    let (house, status) = (app.house(), app.status());
+    let status = status.borrow();
+    let known = |meter: &Meter| status.meters.get(&meter.name).cloned().unwrap_or_default();
+    let known: Vec<(&Meter, MeterStatus)> = house.config.meters.iter().map(|meter| (meter, known(meter))).collect();
+    json(&known.iter().map(|(meter, known)| meter_json(&house.config, meter, known)).collect::<Vec<_>>())
+}
+
+/// `GET meters/<name>`.
+pub(super) async fn meter(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
+    let (house, status) = (app.house(), app.status());
+    let meter = house.config.meters.iter().find(|meter| meter.name == name).ok_or_else(|| no_meter(&name))?;
+    let status = status.borrow();
+    let known = status.meters.get(&name).cloned().unwrap_or_default();
+    let reading = reading(&status.agent, &known).and_then(|reading| RawValue::from_string(reading).ok());
+    Ok(json(&WholeMeter { meter: meter_json(&house.config, meter, &known), reading }))
+}
+
+/// `GET buses`.
+pub(super) async fn buses(State(app): State<App>) -> Response {
+    json(&app.status().borrow().agent.buses)
+}
+
+/// `GET info`: `bridge/info`, as of now.
+pub(super) async fn info(State(app): State<App>) -> Response {
+    let status = app.status();
+    let status = status.borrow();
+    as_json(payload::info(&status.agent, &status.meters))
+}
+
+pub(super) fn no_meter(name: &str) -> Problem {
+    Problem::not_found(format!("no such meter: {}", name.chars().take(60).collect::<String>()))
+}
+
+/// As `<meter>/reading` has it.
+pub(super) fn reading(agent: &AgentStatus, meter: &MeterStatus) -> Option<String> {
+    let newest = meter.newest.as_ref()?;
+    let serial = Serial { agent: &agent.agent, epoch: &agent.epoch, seq: newest.seq };
+    Some(payload::reading(newest.reading.as_ref()?, serial))
+}
+
+fn meter_json<'a>(config: &'a Config, meter: &'a Meter, known: &'a MeterStatus) -> MeterJson<'a> {
+    let newest = known.newest.as_deref();
+    MeterJson {
+        name: &meter.name,
+        title: meter.title.as_deref(),
+        bus: config.buses.get(meter.bus).map_or("", |bus| bus.name.as_str()),
+        address: meter.address.to_string(),
+        interval_s: meter.interval.as_secs(),
+        online: known.online,
+        error: known.error.as_deref(),
+        last_read: newest.map(|newest| newest.read_at.as_str()),
+        status: newest.map_or(&[], |newest| newest.status.as_slice()),
+        values: newest.into_iter().flat_map(|newest| &newest.values).map(|(k, v)| (k.as_str(), v)).collect(),
+    }
+}
+
+pub(super) fn json(value: &impl Serialize) -> Response {
+    as_json(serde_json::to_string(value).unwrap_or_default())
+}
+
+pub(super) fn as_json(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

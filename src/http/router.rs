@@ -1,0 +1,64 @@
+//! Every route, by what it needs.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+
+use super::house::App;
+use super::problem::Problem;
+use super::{assets, events, guard, health, metrics, pages, rest, wire, writes};
+
+/// Bytes of a body.
+const BODY: usize = 64 << 10;
+
+/// All of them, behind the guard.
+pub(super) fn router(app: App) -> Router {
+    let readers = Router::new()
+        .route("/", get(pages::meters::meters))
+        .route("/meter/{name}", get(pages::meter::meter))
+        .route("/bus/{name}", get(pages::bus::bus))
+        .route("/decode", get(pages::decode::decode).post(pages::decode::decode))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/meters", get(rest::meters))
+        .route("/api/v1/meters/{name}", get(rest::meter))
+        .route("/api/v1/buses", get(rest::buses))
+        .route("/api/v1/info", get(rest::info))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/decode", post(writes::decode))
+        .route_layer(from_fn_with_state(app.clone(), guard::readers));
+    let owners = Router::new()
+        .route("/login", get(|| async { Redirect::to("./") }))
+        .route("/doctor", get(pages::doctor::doctor).post(pages::doctor::look))
+        .route("/meter/{name}/read", post(pages::actions::read))
+        .route("/bus/{name}/scan", post(pages::actions::scan))
+        .route("/bus/{name}/end-scan", post(pages::actions::end_scan))
+        .route("/bus/{name}/power", post(pages::actions::power))
+        .route("/api/v1/meters/{name}/read", post(writes::read))
+        .route("/api/v1/buses/{bus}/wire", get(wire::wire))
+        .route("/api/v1/buses/{bus}/read", post(writes::read_at))
+        .route("/api/v1/buses/{bus}/scan", get(writes::scan_progress).post(writes::scan).delete(writes::end_scan))
+        .route("/api/v1/buses/{bus}/power", post(writes::power))
+        .route("/api/v1/reload", post(writes::reload))
+        .route_layer(from_fn_with_state(app.clone(), guard::owners));
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/assets/{name}", get(assets::asset))
+        .merge(readers)
+        .merge(owners)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found("there is nothing at this address")
+}
+
+async fn not_so() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method")
+}

@@ -1,0 +1,125 @@
+//! Connections: accepted, decrypted, limited in number and patience, and handed to the routes.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::uri::PathAndQuery;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutWriter;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::caller::Peers;
+use super::house::{App, House, Sources};
+use super::router::router;
+
+/// Connections at a time. More wait until one ends.
+const CONNECTIONS: usize = 64;
+/// How long a client may take to send the head of a request, or to take what it gets.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a head.
+const HEAD: usize = 16 << 10;
+/// Pause after the system could not accept a connection: it has no more descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the page until it is dropped.
+pub async fn serve(listener: TcpListener, sources: Sources) {
+    let house = sources.house.clone();
+    let app = App::new(sources);
+    let router = router(app.clone());
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    connections.spawn(app.keep_history());
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!("the page cannot accept a connection: {error}");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let tls = house.borrow().settings.tls.clone();
+        let routes = Routes { router: router.clone(), house: house.clone() };
+        connections.spawn(async move {
+            let carried = match tls {
+                None => carry_plain(stream, routes).await,
+                Some(tls) => carry_tls(stream, tls, routes).await,
+            };
+            if let Err(error) = carried {
+                tracing::debug!("a connection to the page ended: {error}");
+            }
+            drop(place);
+        });
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where the requests of a connection go.
+struct Routes {
+    router: Router,
+    house: watch::Receiver<Arc<House>>,
+}
+
+async fn carry_plain(stream: TcpStream, routes: Routes) -> Result<(), Failure> {
+    let peers = peers(&stream)?;
+    carry(stream, peers, routes).await
+}
+
+async fn carry_tls(stream: TcpStream, tls: TlsAcceptor, routes: Routes) -> Result<(), Failure> {
+    let peers = peers(&stream)?;
+    let stream = timeout(PATIENCE, tls.accept(stream)).await??;
+    carry(stream, peers, routes).await
+}
+
+fn peers(stream: &TcpStream) -> io::Result<Peers> {
+    stream.set_nodelay(true)?;
+    Ok(Peers { peer: stream.peer_addr()?.ip(), own: stream.local_addr()?.ip() })
+}
+
+async fn carry(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    peers: Peers,
+    Routes { router, house }: Routes,
+) -> Result<(), Failure> {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(PATIENCE));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(peers);
+        without_prefix(&mut request, &house.borrow().settings.http.path);
+        router.clone().oneshot(request)
+    });
+    let mut connection = http1::Builder::new();
+    connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
+    Ok(connection.serve_connection(TokioIo::new(Box::pin(stream)), service).await?)
+}
+
+/// Takes away what a proxy leaves before each path. A proxy that takes it away itself needs nothing.
+fn without_prefix(request: &mut Request, prefix: &str) {
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let Some(rest) = path.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/')) else {
+        return;
+    };
+    if let Ok(rest) = rest.parse() {
+        *request.uri_mut() = rest;
+    }
+}

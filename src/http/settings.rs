@@ -1,0 +1,131 @@
+//! `[http]` made ready: the port open, the password and the certificate read. All of it is read again at each
+//! reload, so that a renewed certificate needs no restart.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{Http, PasswordSource};
+
+/// Why the page cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// The port is taken, or the address is not this machine's.
+    #[error("[http] cannot listen on {listen}: {source}")]
+    Listen {
+        /// As configured.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The password cannot be read.
+    #[error("[http] cannot read password_file {}: {source}", file.display())]
+    Password {
+        /// As configured.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of TLS cannot be read.
+    #[error("[http] cannot use {what} {}: {source}", file.display())]
+    Pem {
+        /// Which key names it.
+        what: &'static str,
+        /// As configured.
+        file: PathBuf,
+        /// What is wrong.
+        source: pem::Error,
+    },
+    /// Certificate and key do not fit each other.
+    #[error("[http] cannot use cert and key: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What `[http]` says, with everything read that it names.
+pub struct Settings {
+    pub(super) http: Http,
+    pub(super) password: Option<String>,
+    /// Of this machine, in lower case.
+    pub(super) names: Vec<String>,
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.http.fmt(f)
+    }
+}
+
+/// Ready to be served.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it says.
+    pub settings: Settings,
+    /// The open port; `None`: it is open already.
+    pub listener: Option<TcpListener>,
+}
+
+impl Prepared {
+    /// Opens the port, unless it is the one that `is_open` already, and reads what the table names.
+    ///
+    /// # Errors
+    /// Where one of these cannot be done.
+    pub async fn new(http: &Http, is_open: Option<SocketAddr>) -> Result<Self, Unopened> {
+        let password = http.password.as_ref().map(password).transpose()?;
+        let tls = http.tls.as_ref().map(|(cert, key)| tls(cert, key)).transpose()?;
+        let listener = match is_open {
+            Some(open) if open == http.listen => None,
+            _ => {
+                let failed = |source| Unopened::Listen { listen: http.listen, source };
+                Some(TcpListener::bind(http.listen).await.map_err(failed)?)
+            }
+        };
+        Ok(Self { settings: Settings { http: http.clone(), password, names: names(), tls }, listener })
+    }
+}
+
+/// `pi` and `pi.local`.
+fn names() -> Vec<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
+    let short = name.split('.').next().unwrap_or_default();
+    let local = format!("{short}.local");
+    vec![short.to_owned(), local, name].into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+fn password(source: &PasswordSource) -> Result<String, Unopened> {
+    let file = match source {
+        PasswordSource::Inline(password) => return Ok(password.clone()),
+        PasswordSource::File(file) => file,
+    };
+    let failed = |source| Unopened::Password { file: file.clone(), source };
+    let text = std::fs::read_to_string(file).map_err(failed)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(failed(io::Error::other("it is empty")));
+    }
+    Ok(password.to_owned())
+}
+
+fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, Unopened> {
+    let failed = |what, file: &Path| {
+        let file = file.to_owned();
+        move |source| Unopened::Pem { what, file, source }
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(failed("cert", cert))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(failed("key", key))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,406 @@
+//! What the agent serves over HTTP, over real sockets: values as MQTT has them, and nothing to who may not see it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Folder, Subscriber, free_port};
+use crate::gateway::Gateway;
+use crate::tools::{optional_tool, tool};
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// Sends these bytes and reads until the other end closes.
+fn exchange(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    // it may have hung up before it has read everything
+    _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// `request` is `GET /path`, or with a body behind an empty line; `headers` come on top of Host.
+pub(crate) fn ask(port: u16, request: &str, headers: &[&str]) -> Answer {
+    let (line, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        head += &format!("Host: localhost:{port}\r\n");
+    }
+    headers.iter().for_each(|header| head += &format!("{header}\r\n"));
+    if line.starts_with("POST") && body.contains("hex=") && !headers.iter().any(|h| h.starts_with("Content-Type")) {
+        head += "Content-Type: application/x-www-form-urlencoded\r\n";
+    }
+    if line.starts_with("POST") {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    let answer = exchange(port, &format!("{head}\r\n{body}"));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+    let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_owned() };
+    Answer { status, head: head.to_owned(), body }
+}
+
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap_or_default();
+        whole += rest.get(..length).unwrap_or(rest);
+        body = rest.get(length + 2..).unwrap_or_default();
+    }
+    whole
+}
+
+/// A header that only a proxy adds: whoever is behind it is not on this machine.
+const FROM_AWAY: &str = "X-Forwarded-For: 203.0.113.9";
+
+/// A broker, meters and an agent with a page that has these lines.
+pub(crate) struct House {
+    pub(crate) port: u16,
+    pub(crate) broker: Broker,
+    pub(crate) gateway: Gateway,
+    pub(crate) agent: Agent,
+}
+
+impl House {
+    /// `None` where there is no mosquitto.
+    pub(crate) fn new(lines: &str) -> Option<Self> {
+        let (broker, gateway, port) = (Broker::start()?, Gateway::start(), free_port());
+        let subscriber = Subscriber::new(broker.port, "#")?;
+        let agent = Agent::start(broker.port, &Self::table(port, lines, &gateway));
+        subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/reading").expect("it reads");
+        Some(Self { port, broker, gateway, agent })
+    }
+
+    fn table(port: u16, lines: &str, gateway: &Gateway) -> String {
+        let meters = gateway.config("w", [7], "1h");
+        format!("[http]\nlisten = \"127.0.0.1:{port}\"\n{lines}\n{meters}")
+    }
+
+    /// Another configuration, taken over.
+    fn reload(&self, port: u16, lines: &str) {
+        let before = self.agent.log().matches("reloaded").count();
+        self.agent.configure(self.broker.port, &Self::table(port, lines, &self.gateway));
+        self.agent.hangup();
+        let end = Instant::now() + SOON;
+        while self.agent.log().matches("reloaded").count() == before {
+            assert!(Instant::now() < end, "{}", self.agent.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn ask(&self, request: &str, headers: &[&str]) -> Answer {
+        ask(self.port, request, headers)
+    }
+
+    /// Until it answers so; values are shown within a second.
+    fn until(&self, request: &str, wanted: &str) -> Answer {
+        let end = Instant::now() + SOON;
+        loop {
+            let answer = self.ask(request, &[]);
+            if answer.body.contains(wanted) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "{answer:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn values_are_told_as_mqtt_has_them() {
+    let Some(house) = House::new("") else { return };
+    let answer = house.until("GET /api/v1/meters/w_m7", r#""reading":{"#);
+    assert!(answer.head.contains("content-type: application/json"), "{answer:?}");
+    house.agent.hangup(); // a reload must not take the reading away
+    let told: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!((&told["name"], &told["online"]), (&"w_m7".into(), &true.into()), "{told}");
+    assert_eq!(told["reading"]["measurements"][0]["value"], told["values"]["volume"]["value"]);
+    assert_eq!((&told["values"]["volume"]["unit"], &told["error"]), (&"m³".into(), &serde_json::Value::Null));
+    let list: serde_json::Value = serde_json::from_str(&house.ask("GET /api/v1/meters", &[]).body).expect("JSON");
+    assert_eq!((list[0]["name"].as_str(), list.as_array().map(Vec::len)), (Some("w_m7"), Some(1)));
+    let info: serde_json::Value = serde_json::from_str(&house.ask("GET /api/v1/info", &[]).body).expect("JSON");
+    assert_eq!((info["agent"].as_str(), info["meters"]["w_m7"]["online"].as_bool()), (Some("mbushat"), Some(true)));
+    let buses = house.ask("GET /api/v1/buses", &[]).body;
+    assert!(buses.starts_with(r#"{"w":{"port":"tcp://127.0.0.1:"#), "{buses}");
+    assert_eq!(house.ask("GET /health", &[]).body, "ok\n");
+}
+
+#[test]
+fn what_is_not_there_is_a_problem_in_words() {
+    let Some(house) = House::new("") else { return };
+    for (request, status, words) in [
+        ("GET /api/v1/meters/nobody", 404, "no such meter: nobody"),
+        ("GET /nowhere", 404, "there is nothing at this address"),
+        ("GET /../../etc/passwd", 404, "there is nothing at this address"),
+        ("GET /api/v1/meters/..%2f..%2fetc%2fpasswd", 404, "no such meter: ../../etc/passwd"),
+        ("POST /api/v1/meters", 405, "another method"),
+    ] {
+        let answer = house.ask(request, &[]);
+        assert_eq!(answer.status, status, "{request} {answer:?}");
+        assert!(answer.body.contains(words), "{request} {answer:?}");
+        assert!(answer.head.contains("content-type: application/problem+json"), "{answer:?}");
+    }
+}
+
+#[test]
+fn pages_show_every_meter_and_take_no_html_from_names() {
+    let Some(house) = House::new("") else { return };
+    let page = house.until("GET /", "All meters answer");
+    for part in ["<a href=\"meter/w_m7\">W M7</a>", "<dt>Volume</dt>", "href=\"bus/w\"", "data-live"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    assert!(page.head.contains("content-type: text/html"), "{page:?}");
+    let meter = house.ask("GET /meter/w_m7", &[]);
+    for part in ["<td class=\"hex\">volume</td>", "00001007", "Telegram 1", "<td>long frame</td>", "Read now"] {
+        assert!(meter.body.contains(part), "{part}: {}", meter.body);
+    }
+    let bus = house.ask("GET /bus/w", &[]);
+    assert!(bus.body.contains("RSP_UD from 7") && bus.body.contains("REQ_UD2 to 7"), "{bus:?}");
+    let german = house.ask("GET /", &["Accept-Language: de-CH"]);
+    assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Alle Zähler antworten"), "{german:?}");
+    let nasty = house.ask("GET /meter/%3Cscript%3Ealert(1)%3C%2Fscript%3E", &["Accept: text/html"]);
+    assert_eq!(nasty.status, 404);
+    assert!(nasty.body.contains("no such meter") && !nasty.body.contains("<script>alert"), "{nasty:?}");
+    for asset in ["style.css", "live.js", "wire.js", "icon.svg"] {
+        assert_eq!(house.ask(&format!("GET /assets/{asset}"), &[]).status, 200, "{asset}");
+    }
+}
+
+#[test]
+fn who_may_only_read_sees_neither_wire_nor_telegrams_nor_doctor() {
+    let Some(house) = House::new("") else { return };
+    house.until("GET /", "All meters answer");
+    let of = |request: &str| house.ask(request, &[FROM_AWAY]);
+    let meter = of("GET /meter/w_m7");
+    assert!(meter.status == 200 && !meter.body.contains("long frame") && !meter.body.contains("Read now"), "{meter:?}");
+    assert!(!of("GET /bus/w").body.contains("RSP_UD"));
+    for request in [
+        "GET /doctor",
+        "POST /doctor",
+        "GET /api/v1/buses/w/wire",
+        "GET /login",
+        "POST /api/v1/meters/w_m7/read",
+        "POST /meter/w_m7/read",
+        "POST /api/v1/buses/w/scan",
+        "DELETE /api/v1/buses/w/scan",
+        "POST /api/v1/buses/w/power",
+        "POST /api/v1/reload",
+    ] {
+        let answer = of(request);
+        assert!(answer.status == 403 && answer.body.contains("only the machine itself may do this"), "{answer:?}");
+    }
+    assert_eq!(of("POST /decode\n\nhex=e5").status, 200, "that changes nothing");
+}
+
+const JSON: &str = "Content-Type: application/json";
+
+#[test]
+fn what_is_asked_for_is_done() {
+    let Some(house) = House::new("") else { return };
+    let read = house.ask("POST /api/v1/meters/w_m7/read", &[]);
+    assert!(read.status == 200 && read.body.starts_with(r#"{"meter":"w_m7","agent":"mbushat","#), "{read:?}");
+    let read_at = house.ask("POST /api/v1/buses/w/read\n\n{\"address\":77}", &[JSON]);
+    assert!(read_at.status == 200 && read_at.body.starts_with(r#"{"meter":null,"#), "{read_at:?}");
+    let pressed = house.ask("POST /meter/w_m7/read", &[]);
+    assert!(pressed.status == 303 && pressed.head.contains("location: ../w_m7"), "{pressed:?}");
+    assert_eq!(house.ask("POST /api/v1/reload", &[]).status, 204);
+    for (request, status, words) in [
+        ("POST /api/v1/meters/nobody/read", 404, "no such meter"),
+        ("POST /api/v1/buses/nowhere/scan", 404, "no such bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 502, "no Hat powers this bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
+        ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
+        ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
+        ("DELETE /api/v1/buses/w/scan", 502, "this bus is not being scanned"),
+    ] {
+        let answer = house.ask(request, &[JSON]);
+        assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
+    }
+    let form = house.ask("POST /api/v1/buses/w/read\n\n{\"address\":7}", &["Content-Type: text/plain"]);
+    assert_eq!(form.status, 415, "as a form of another site could send it");
+    let large = house.ask(&format!("POST /api/v1/decode\n\n{}", "x".repeat(70_000)), &[JSON]);
+    assert_eq!(large.status, 413);
+}
+
+#[test]
+fn a_scan_shows_what_it_finds_until_it_is_ended() {
+    let Some(house) = House::new("") else { return };
+    let started = house.ask("POST /api/v1/buses/w/scan", &[JSON]);
+    assert!(started.status == 202 && started.body.contains(r#""percent":"#), "{started:?}");
+    assert_eq!(house.ask("POST /api/v1/buses/w/scan", &[JSON]).status, 409, "one at a time");
+    house.until("GET /api/v1/buses/w/scan", r#""address":"7""#);
+    house.until("GET /bus/w", "<progress");
+    assert_eq!(house.ask("DELETE /api/v1/buses/w/scan", &[]).status, 200);
+    let over = house.ask("GET /api/v1/buses/w/scan", &[]);
+    assert!(over.body.contains(r#""scan":null"#) && over.body.contains("00001007"), "{over:?}");
+}
+
+#[test]
+fn a_telegram_is_explained_as_on_the_command_line() {
+    let Some(house) = House::new("") else { return };
+    let hex = "68 03 03 68 53 05 50 A8 16";
+    let told = house.ask(&format!("POST /api/v1/decode\n\n{{\"hex\":\"{hex}\"}}"), &[JSON]);
+    let output = Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["decode", "--format", "jsonl", hex]).output();
+    let printed = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    assert_eq!(told.body, printed.trim_end());
+    let page =
+        house.ask("POST /decode\n\nhex=68030368530550A816", &["Content-Type: application/x-www-form-urlencoded"]);
+    assert!(page.body.contains("<td>application reset</td>"), "{page:?}");
+}
+
+#[test]
+fn readings_arrive_as_they_are_taken() {
+    let Some(house) = House::new("") else { return };
+    let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+    let (mut heard, mut buffer) = (String::new(), [0; 4096]);
+    let mut until = |wanted: &str, heard: &mut String| {
+        while !heard.contains(wanted) {
+            let count = stream.read(&mut buffer).expect("more");
+            assert!(count > 0, "{heard}");
+            *heard += &String::from_utf8_lossy(&buffer[..count]);
+        }
+    };
+    until("event: info\ndata: {\"at\":", &mut heard);
+    assert!(heard.contains("content-type: text/event-stream"), "{heard}");
+    crate::broker::publish(house.broker.port, "mbushat/w_m7/read", "", false);
+    until("event: reading\ndata: {\"meter\":\"w_m7\",", &mut heard);
+}
+
+#[test]
+fn metrics_tell_every_number_in_both_formats() {
+    let Some(house) = House::new("") else { return };
+    let plain = house.until("GET /metrics", "mbushat_measurement{");
+    assert!(plain.head.contains("content-type: text/plain; version=0.0.4"), "{plain:?}");
+    for line in [
+        "mbushat_measurement{meter=\"w_m7\",key=\"volume\",unit=\"m³\"} ",
+        "mbushat_meter_up{meter=\"w_m7\"} 1\n",
+        "mbushat_bus_up{bus=\"w\"} 1\n",
+        "# TYPE mbushat_readings_delivered_total counter\n",
+        "mbushat_bus_errors_total{bus=\"w\",kind=\"silent\"} 0\n",
+        "mbushat_broker_connected 1\n",
+    ] {
+        assert!(plain.body.contains(line), "{line}: {}", plain.body);
+    }
+    assert!(!plain.body.contains("EOF"));
+    let open = house.ask("GET /metrics", &["Accept: application/openmetrics-text; version=1.0.0"]);
+    assert!(open.head.contains("application/openmetrics-text") && open.body.ends_with("# EOF\n"), "{open:?}");
+    let Some(promtool) = optional_tool("promtool") else { return };
+    let mut child = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    child.stdin.take().expect("a pipe").write_all(plain.body.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn who_is_elsewhere_needs_the_password_and_ten_wrong_ones_are_enough() {
+    let Some(house) = House::new("password = \"secret\"") else { return };
+    let (right, wrong) = ("Authorization: Basic dTpzZWNyZXQ=", "Authorization: Basic dTp3cm9uZw==");
+    let of = |path: &str, headers: &[&str]| house.ask(path, &[&[FROM_AWAY], headers].concat()).status;
+    assert_eq!(house.ask("GET /api/v1/info", &[]).status, 200, "this machine");
+    assert_eq!(of("GET /health", &[]), 200);
+    assert_eq!((of("GET /api/v1/info", &[]), of("GET /metrics", &[])), (401, 401));
+    assert_eq!(of("GET /api/v1/info", &[right]), 200);
+    let refused = house.ask("GET /api/v1/info", &[FROM_AWAY]);
+    assert!(refused.head.contains("www-authenticate: Basic realm"), "{refused:?}");
+    let tries: Vec<u16> = (0..12).map(|_| of("GET /api/v1/info", &[wrong])).collect();
+    assert_eq!(tries, [[401; 10].as_slice(), &[429, 429]].concat());
+    assert_eq!(of("GET /api/v1/info", &[right]), 429, "nor the right one, which would tell it from the wrong");
+    let log = house.agent.log();
+    assert!(!log.contains("secret") && !house.ask("GET /api/v1/info", &[]).body.contains("secret"), "{log}");
+}
+
+#[test]
+fn names_and_pages_of_others_are_refused() {
+    let Some(house) = House::new("hosts = [\"meters.example.org\"]") else { return };
+    for (host, status) in [("meters.example.org", 200), ("evil.example", 421), ("evil.example:80", 421)] {
+        assert_eq!(house.ask("GET /api/v1/info", &[&format!("Host: {host}")]).status, status, "{host}");
+    }
+    let cross = house.ask("POST /api/v1/reload", &["Origin: http://evil.example"]);
+    assert_eq!((cross.status, cross.body.contains("another site")), (403, true), "{cross:?}");
+    assert_eq!(house.ask("POST /api/v1/reload", &["Sec-Fetch-Site: cross-site"]).status, 403);
+    let careful = house.ask("GET /health", &[]);
+    assert!(careful.head.contains("content-security-policy: default-src 'self'"), "{careful:?}");
+}
+
+#[test]
+fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot() {
+    let Some(house) = House::new("") else { return };
+    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 200);
+    house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
+    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
+    assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
+    let other = free_port();
+    house.reload(other, "");
+    assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);
+    assert!(TcpStream::connect(("127.0.0.1", house.port)).is_err(), "the old port is closed");
+
+    house.agent.configure(house.broker.port, &House::table(house.broker.port, "", &house.gateway));
+    house.agent.hangup();
+    let end = Instant::now() + SOON;
+    while !house.agent.log().contains("nothing is changed: [http] cannot listen on 127.0.0.1:") {
+        assert!(Instant::now() < end, "{}", house.agent.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(ask(other, "GET /api/v1/info", &[]).status, 200);
+}
+
+#[test]
+fn a_certificate_is_shown_and_a_renewed_one_after_a_reload() {
+    let (Some(openssl), Some(curl)) = (tool("openssl"), optional_tool("curl")) else { return };
+    let folder = Folder::new();
+    let certificate = |name: &str| {
+        let made = Command::new(&openssl)
+            .args(format!("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout page.key -out page.pem -addext subjectAltName=DNS:localhost").split(' '))
+            .current_dir(folder.path())
+            .output();
+        assert!(made.expect("openssl runs").status.success());
+    };
+    certificate("first");
+    let files = ["page.pem", "page.key"].map(|name| folder.path().join(name));
+    let lines = format!("cert = {:?}\nkey = {:?}", files[0], files[1]);
+    let Some(house) = House::new(&lines) else { return };
+    let subject = || {
+        let url = format!("https://localhost:{}/health", house.port);
+        let output = Command::new(&curl).args(["-sv", "--cacert"]).arg(&files[0]).arg(url).output();
+        let output = output.expect("curl runs");
+        assert_eq!(output.stdout, b"ok\n", "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(subject().contains("CN=first"));
+    certificate("second");
+    house.reload(house.port, &lines);
+    assert!(subject().contains("CN=second"));
+}
+
+#[test]
+fn a_client_that_sends_half_a_head_or_an_endless_one_is_dropped() {
+    let Some(house) = House::new("") else { return };
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: lo").expect("sent");
+            stream
+        })
+        .collect();
+    let endless = exchange(house.port, &format!("GET /health HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000)));
+    assert!(endless.is_empty() || endless.starts_with("HTTP/1.1 431"), "{endless}");
+    assert_eq!(house.ask("GET /health", &[]).status, 200, "the slow ones have been dropped");
+    drop(slow);
+}

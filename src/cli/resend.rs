@@ -18,7 +18,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Command line of `mbushat resend`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Readings that a broker refused for good are kept in the store (set_aside in bridge/info).\nCorrect what it refused, such as a right or a size limit, then let them go again."
+    after_help = "Readings that a broker refused for good are kept in the store (set_aside in bridge/info).\nCorrect what it refused, such as a right or a size limit, then let them go again.\n\nExample:\n  mbushat resend"
 )]
 pub(crate) struct Args {}
 
@@ -38,9 +38,8 @@ pub(crate) fn run(_: &Args, config: &Path) -> Result<(), Failure> {
         (response.get("transaction")?.as_str()? == transaction).then_some(((), response))
     };
     let Some(answered) = run_until_interrupted(ask(&mqtt, &asked, ours))? else { return Ok(()) };
-    let mut answers = answered.map_err(|fault| {
-        Failure::new(format!("the agent cannot be asked: the broker {}:{} {fault}", mqtt.host, mqtt.port))
-    })?;
+    let mut answers = answered
+        .map_err(|(broker, fault)| Failure::new(format!("the agent cannot be asked: the broker {broker} {fault}")))?;
     let Some(response) = answers.remove(&()) else {
         return Err(Failure::new("the agent does not answer").hint("is it running? systemctl status mbushat"));
     };

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::config::{self, Config, changes};
-use crate::mqtt::link::{self, Credentials};
+use crate::mqtt::link::{self, Credentials, LinkCommand};
 use crate::mqtt::task::{Channels, OutboxTask, Reload};
 use crate::mqtt::topic::Topics;
 use crate::request::{AgentRequest, Answer, AskedOfAgent};
@@ -113,6 +113,8 @@ struct Agent {
     asked: mpsc::Receiver<AskedOfAgent>,
     ask: mpsc::Sender<AskedOfAgent>,
     reloads: mpsc::Sender<Reload>,
+    /// To the link, which has the outbox's orders from the same channel.
+    orders: mpsc::Sender<LinkCommand>,
 }
 
 impl Agent {
@@ -127,7 +129,16 @@ impl Agent {
         let mut buses = Buses::new(&config, events);
         let (health, desk) = (buses.health(), buses.desk(&config, ask.clone()));
         let log_level = log.watch();
-        let channels = Channels { happened, health, desk, orders, link: link_events, clock_synced, log_level, reload };
+        let channels = Channels {
+            happened,
+            health,
+            desk,
+            orders: orders.clone(),
+            link: link_events,
+            clock_synced,
+            log_level,
+            reload,
+        };
         let (mqtt, who) = (config.mqtt.clone(), credentials(&config));
         let task = OutboxTask::new(config.clone(), spool, who.clone(), channels);
         buses.start(&config, &task.last_good());
@@ -141,6 +152,7 @@ impl Agent {
             asked,
             ask,
             reloads,
+            orders,
         }
     }
 
@@ -178,14 +190,30 @@ impl Agent {
         None
     }
 
-    /// Reports that the agent makes progress, if the outbox task does. Bus tasks are not asked: each of
+    /// Reports that the agent makes progress, if the outbox task and the link do. Bus tasks are not asked: each of
     /// their waits has a time limit or is for the outbox, and one that never yields stops this function too.
     async fn feed_watchdog(&self) {
-        if self.outbox_answers().await {
-            system::notify_watchdog();
-        } else {
-            tracing::error!("the outbox task makes no progress");
+        match self.stuck().await {
+            None => system::notify_watchdog(),
+            Some(task) => tracing::error!("{task} makes no progress"),
         }
+    }
+
+    /// The task that does not answer.
+    async fn stuck(&self) -> Option<&'static str> {
+        if !self.outbox_answers().await {
+            return Some("the outbox task");
+        }
+        (!self.link_answers().await).then_some("the link to the broker")
+    }
+
+    async fn link_answers(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.orders.send(LinkCommand::Ping(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        timeout(ANSWERS_WITHIN, asked).await == Ok(Some(()))
     }
 
     async fn outbox_answers(&self) -> bool {
@@ -232,6 +260,8 @@ impl Agent {
     }
 
     async fn stop(self) {
+        // the link ends with the outbox, which has the other end of this
+        drop(self.orders);
         self.buses.stop().await;
         for (name, task, within) in
             [("the outbox", self.outbox, OUTBOX_ENDS_WITHIN), ("the link", self.link, LINK_ENDS_WITHIN)]
@@ -275,13 +305,13 @@ fn credentials(config: &Config) -> Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::{Agent, Buses, EVENTS, Reload};
+    use super::{Agent, Buses, EVENTS, LinkCommand, Reload};
     use crate::config;
     use tokio::sync::mpsc;
 
-    /// An agent whose buses have not been started, and whose outbox answers where `outbox`.
-    fn agent(outbox: bool) -> Agent {
-        let file = std::env::temp_dir().join(format!("mbushat-watchdog-{}-{outbox}", std::process::id()));
+    /// An agent whose buses have not been started, and whose outbox and link answer where they are to.
+    fn agent(outbox: bool, link: bool) -> Agent {
+        let file = std::env::temp_dir().join(format!("mbushat-watchdog-{}-{outbox}-{link}", std::process::id()));
         std::fs::write(&file, "[[bus]]\nname = \"cellar\"\nport = \"/dev/null\"\n").expect("a file");
         let config = config::load(&file).expect("a configuration");
         std::fs::remove_file(file).expect("a file");
@@ -294,23 +324,33 @@ mod tests {
                 }
             }
         };
+        let (orders, mut for_link) = mpsc::channel(1);
+        let of_link = async move {
+            while let Some(LinkCommand::Ping(reply)) = for_link.recv().await {
+                if link {
+                    reply.send(()).expect("it waits");
+                }
+            }
+        };
         let (ask, asked_of_agent) = mpsc::channel(1);
         Agent {
             buses: Buses::new(&config, events),
             config,
             file: None,
             outbox: tokio::spawn(answer),
-            link: tokio::spawn(std::future::pending()),
+            link: tokio::spawn(of_link),
             clock: tokio::spawn(std::future::pending()),
             asked: asked_of_agent,
             ask,
             reloads,
+            orders,
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_watchdog_is_fed_only_while_the_outbox_moves_on() {
-        assert!(agent(true).outbox_answers().await);
-        assert!(!agent(false).outbox_answers().await);
+    async fn the_watchdog_is_fed_only_while_outbox_and_link_move_on() {
+        assert_eq!(agent(true, true).stuck().await, None);
+        assert_eq!(agent(false, true).stuck().await, Some("the outbox task"));
+        assert_eq!(agent(true, false).stuck().await, Some("the link to the broker"));
     }
 }

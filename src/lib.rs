@@ -43,6 +43,7 @@
 //! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
 //! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio` |
 //! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `serde`, `serde_json`, `std::fs`, `std::net` |
+//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `request` | - |
 //! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request` | - |
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | - |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |
@@ -62,6 +63,7 @@
 //! | `tokio_serial` | `bus::line` |
 //! | `rumqttc3`, `rumqttc5`, `tokio_rustls`, `tokio_util` | `mqtt::link` |
 //! | `toml` | `config::file` |
+//! | `toml_edit` | `adopt::edit` |
 //! | `aes`, `cbc`, `cmac` | `mbus::application::security` |
 //! | `crc32fast` | `spool::line` |
 //!
@@ -96,6 +98,7 @@ pub mod sim;
 pub mod measure;
 pub mod config;
 pub mod request;
+pub mod adopt;
 pub mod bus;
 pub mod spool;
 pub mod homeassistant;

@@ -32,6 +32,43 @@ pub enum Request {
     Resend,
 }
 
+/// What an adopted meter is to be like; what is not said stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name, and so its topic.
+    pub name: Option<String>,
+    /// Shown in Home Assistant.
+    pub title: Option<String>,
+    /// Time between two reads, as a configuration spells it.
+    pub interval: Option<String>,
+    /// Its AES-128 key.
+    pub key: Option<KeyText>,
+}
+
+/// A key as a user spelled it. It is shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyText(String);
+
+impl KeyText {
+    /// Any text: whether it is a key is found out with the whole file.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// For the file alone.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyText(…)")
+    }
+}
+
 /// What the agent itself does on request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentRequest {

@@ -170,6 +170,15 @@ impl Line {
         }
     }
 
+    /// The longest silence inside a telegram of which more is to come; zero where the standard's holds.
+    #[must_use]
+    pub fn gap_timeout(&self) -> Duration {
+        match self {
+            Self::Serial(_) | Self::Sim(_) => Duration::ZERO,
+            Self::Tcp(_) => tcp::GAP_TIMEOUT,
+        }
+    }
+
     /// Throws unread input away, then hands `bytes` over; they may still be on their way when it returns.
     ///
     /// # Errors

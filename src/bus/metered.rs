@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::slow::{answers_slowly, enough};
 use crate::config::Meter;
+use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::readout::{LinkState, TurnOver};
 use crate::request::Reply;
 
@@ -20,6 +22,8 @@ pub struct Metered {
     pub(super) link: LinkState,
     /// Whether its last readout failed: only the first failure in a row is logged.
     failing: bool,
+    /// Whether it was said that it answers slowly.
+    slow: bool,
     /// Who wait for its next reading.
     asked: Vec<Reply>,
 }
@@ -28,7 +32,7 @@ impl Metered {
     /// One that has not been read since the start.
     #[must_use]
     pub fn new(meter: Meter, last_good: Option<Timestamp>) -> Self {
-        Self { meter, last_good, link: LinkState::default(), failing: false, asked: Vec::new() }
+        Self { meter, last_good, link: LinkState::default(), failing: false, slow: false, asked: Vec::new() }
     }
 
     /// Answers this with its next reading.
@@ -45,14 +49,18 @@ impl Metered {
         std::mem::take(&mut self.asked)
     }
 
-    /// Keeps what a turn left behind, and logs the first failure in a row.
-    pub(super) fn record(&mut self, over: &TurnOver) {
+    /// Keeps what a turn left behind, and logs the first failure in a row. `timing` is as configured.
+    pub(super) fn record(&mut self, over: &TurnOver, timing: LineTiming) {
         self.link = over.link;
         let meter = &self.meter.name;
         match &over.frames {
             Err(error) if !self.failing => tracing::warn!(meter, "no reading: {error}"),
             Ok(_) if self.failing => tracing::info!(meter, "answers again"),
             _ => {}
+        }
+        if let Some(slowly) = answers_slowly(over.response_time, timing).filter(|_| !self.slow) {
+            self.slow = true;
+            tracing::warn!(meter, "{slowly}: set {} in its [[meter]]", enough(over.response_time));
         }
         for ci in &over.unanswered {
             tracing::debug!(meter, "the extra request {ci:02X} was not answered");

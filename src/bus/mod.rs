@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod serve;
 pub mod session;
 mod slot;
+pub(crate) mod slow;
 pub mod task;
 
 use std::path::PathBuf;

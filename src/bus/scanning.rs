@@ -2,14 +2,13 @@
 //!
 //! Not here: what to probe next (`mbus::master::search`), when a readout is due (`task`).
 
-use std::time::Duration;
-
 use super::health::ScanProgress;
 use super::line::LineError;
 use super::session::{Session, character, response_timeout};
 use crate::config::Bus;
 use crate::mbus::address::PrimaryAddress;
 use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::search::{Found, Progress, Search};
 use crate::request::Scan;
 
@@ -23,9 +22,8 @@ pub(super) struct Scanning {
 
 impl Scanning {
     /// `None` never happens but where 0 and 250 are no addresses.
-    pub(super) fn new(scan: Scan, bus: &Bus, latency: Duration) -> Option<Self> {
-        let response_timeout = response_timeout(bus, None, bus.baud);
-        let timing = LineTiming { baud: bus.baud, response_timeout, latency, retries: 0 };
+    pub(super) fn new(scan: Scan, bus: &Bus, session: &Session) -> Option<Self> {
+        let timing = session.timing(bus.baud, response_timeout(bus, None, bus.baud), 0);
         let search = match scan {
             Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),
             Scan::Secondary(mask) => Search::secondary(vec![mask], timing),
@@ -46,8 +44,11 @@ impl Scanning {
         ScanProgress { percent, left: progress.time_left(self.timing), found: self.found.len() }
     }
 
-    /// What it found.
-    pub(super) fn found(self) -> Vec<Found> {
-        self.found
+    /// What it found; or why nothing could be asked.
+    pub(super) fn found(self) -> Result<Vec<Found>, String> {
+        if self.search.was_never_quiet() {
+            return Err(format!("{}: {FIND_THE_NOISE}", ExchangeError::NeverQuiet));
+        }
+        Ok(self.found)
     }
 }

@@ -22,6 +22,8 @@ use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
 #[derive(Debug)]
 pub struct Session {
     line: Line,
+    /// The longest silence inside a telegram, where the line may have longer ones than the standard.
+    gap_timeout: Duration,
     power: Option<BusPower>,
     hat: Option<Hat>,
 }
@@ -113,12 +115,13 @@ impl Session {
             None => None,
         };
         let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
-        let Some(switch) = bus.hat else { return Ok(Self { line, power: None, hat }) };
+        let gap_timeout = bus.gap_timeout.unwrap_or(line.gap_timeout());
+        let Some(switch) = bus.hat else { return Ok(Self { line, gap_timeout, power: None, hat }) };
         let power = BusPower::open(switch.power_gpio, powered, machine.open_pin)?;
         if powered {
             sleep(switch.power_settle).await;
         }
-        Ok(Self { line, power: Some(power), hat })
+        Ok(Self { line, gap_timeout, power: Some(power), hat })
     }
 
     /// The Hat that powers the bus.
@@ -138,12 +141,7 @@ impl Session {
     /// # Errors
     /// Where the line is gone. That a meter gave nothing is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
-        let timing = LineTiming {
-            baud: query.character.baud,
-            response_timeout: query.response_timeout,
-            latency: self.latency(),
-            retries: query.retries,
-        };
+        let timing = self.timing_of(&query);
         self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
     }
 
@@ -159,10 +157,15 @@ impl Session {
         drive(&mut self.line, character, conversation).await
     }
 
-    /// What the way to the segment adds to a meter's reply time.
+    /// The same for the turn of one meter.
+    pub(crate) fn timing_of(&self, query: &Query) -> LineTiming {
+        self.timing(query.character.baud, query.response_timeout, query.retries)
+    }
+
+    /// What a conversation must know of this line.
     #[must_use]
-    pub fn latency(&self) -> Duration {
-        self.line.latency()
+    pub fn timing(&self, baud: Baud, response_timeout: Duration, retries: u8) -> LineTiming {
+        LineTiming { baud, response_timeout, latency: self.line.latency(), gap_timeout: self.gap_timeout, retries }
     }
 
     /// Waits for the line's end. Bytes that come unasked are no answer and are thrown away.

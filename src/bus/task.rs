@@ -311,7 +311,7 @@ impl Running {
             BusRequest::ReadAt(address) => self.reads_at.push_back((address, reply)),
             BusRequest::Scan(_) if self.scan.is_some() => reply.refuse("this bus is being scanned already"),
             BusRequest::Scan(scan) => {
-                self.scan = Scanning::new(scan, &self.task.bus, session.latency()).map(|scanning| (scanning, reply));
+                self.scan = Scanning::new(scan, &self.task.bus, session).map(|scanning| (scanning, reply));
             }
         }
         Ok(())

@@ -4,7 +4,6 @@ mod json;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,13 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::exposed::exposed;
 use super::table::Table;
 use super::{Failure, print, unloadable};
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::bus::session::character;
 use crate::config::{
-    self, Bus, Config, LoadError, Meter, PasswordSource, Port, Replies, bus_load, duration, simulation, turn_time,
+    self, Adopted, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time,
 };
 use crate::mbus::address::MeterAddress;
 use crate::mbus::application::opener::Opener;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let file = args.file.as_deref().unwrap_or(config);
     let config = match load_all(file) {
         Err(LoadError::Bad(problems)) if args.format == Format::Json => {
-            print(json::bad(file, &problems.problems)?)?;
+            print(json::bad(file, &problems)?)?;
             return Err(Failure::said(EX_CONFIG));
         }
         Err(error) => return Err(unloadable(error)),
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let timezone = config.time_zone();
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     let learnt = Learnt::of(&config);
-    let warnings: Vec<String> =
-        warnings(&config, &learnt).into_iter().chain(readable_password(file, &config)).collect();
+    let all = warnings(&config, &learnt).into_iter().chain(exposed(file, &config));
+    let warnings: Vec<String> = all.chain(adopted(&config.adopted)).collect();
     if args.format == Format::Json {
         return print(json::good(file, &config, &learnt, &timezone, now, &warnings)?);
     }
@@ -88,6 +88,13 @@ fn load_all(file: &Path) -> Result<Config, LoadError> {
         }
     }
     Ok(config)
+}
+
+/// What keeps adopted meters from being read.
+fn adopted(adopted: &Adopted) -> impl Iterator<Item = String> {
+    let trouble = adopted.trouble.iter().map(|trouble| format!("no adopted meter is read: {trouble}"));
+    let left_out = adopted.left_out.iter().map(|(name, why)| format!("the adopted meter {name} is not read: {why}"));
+    trouble.chain(left_out)
 }
 
 /// What each meter answered when the agent read it.
@@ -128,6 +135,10 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
 
 fn no_meter(config: &Config) -> String {
     if config.disabled_meters.is_empty() {
+        if config.buses.iter().any(|bus| bus.discover) {
+            let file = config.adopted.file.display();
+            return format!("No [[meter]] is configured: the agent looks for meters and keeps them in {file}.\n");
+        }
         return "No meter is configured: add a [[meter]] with a name and an address.\n".to_owned();
     }
     let names = config.disabled_names().join(", ");
@@ -243,14 +254,6 @@ fn idle_rules(config: &Config, learnt: &Learnt) -> Vec<String> {
         idle.into_iter().map(say).collect::<Vec<_>>()
     };
     config.meters.iter().flat_map(of_meter).collect()
-}
-
-/// A file with a password in it should not be everybody's to read.
-fn readable_password(file: &Path, config: &Config) -> Option<String> {
-    let password = matches!(config.mqtt.password, Some(PasswordSource::Inline(_)));
-    let everybody = std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
-    (password && everybody)
-        .then(|| format!("{0} holds a password and every user can read it: chmod 640 {0}", file.display()))
 }
 
 /// A meter whose medium the configuration does not say may have a battery.

@@ -29,9 +29,9 @@ impl Failure {
     }
 
     /// The configuration is bad: exit code 78, EX_CONFIG of sysexits.h, on which the systemd unit
-    /// does not restart.
+    /// does not restart. Where only the disk fails it is 1, and the unit tries again.
     pub(crate) fn of_load(error: LoadError) -> Self {
-        Self { code: 78, ..Self::from(error) }
+        Self { code: if error.may_pass() { 1 } else { 78 }, ..Self::from(error) }
     }
 
     /// Adds the error and all its sources as reasons.

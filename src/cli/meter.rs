@@ -215,7 +215,7 @@ impl Patient {
     async fn give(&self, change: Change) -> Result<Effect, Failure> {
         let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
         let mut session = self.wire.open("change a meter", instead).await?;
-        let timing = self.wire.timing(self.baud, session.latency(), self.wire.bus.retries);
+        let timing = self.wire.timing(&session, self.baud, self.wire.bus.retries);
         let mut maintenance = Maintenance::new(self.target.address, change, timing);
         let outcome = session.converse(self.wire.character(self.baud), &mut maintenance).await?;
         outcome.map_err(|error| Failure::new(format!("the meter at {}: {error}", self.target.address)))

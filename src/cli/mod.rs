@@ -12,6 +12,7 @@ mod check;
 mod completions;
 mod decode;
 mod explain;
+mod exposed;
 mod demo;
 mod doctor;
 mod failure;

@@ -14,6 +14,7 @@ use super::wire::{Target, Wire, WireArgs};
 use super::{Failure, arguments, libmbus, log, print, style};
 use crate::bus::line::Character;
 use crate::bus::session::Session;
+use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Config, built_in_profiles};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::application::opener::{Buffers, Opener};
@@ -132,7 +133,11 @@ async fn read(
 ) -> Result<Result<Vec<Vec<u8>>, String>, Failure> {
     let mut query = wire.query(target, args.baud);
     query.retries = args.retries.unwrap_or(query.retries);
+    let timing = session.timing_of(&query);
     let over = session.read(query.clone(), LinkState::default()).await?;
+    if let Some(slowly) = answers_slowly(over.response_time, timing) {
+        eprintln!("warning: {}: {slowly}: set {} in its [[meter]]", target.name, enough(over.response_time));
+    }
     let alone = target.address == MeterAddress::Primary(PrimaryAddress::ONLY);
     Ok(match over.frames {
         Err(ReadoutError::NoAnswer(error)) if alone => {
@@ -140,7 +145,7 @@ async fn read(
         }
         Err(error) => Err(error.to_string()),
         Ok(frames) => {
-            let timing = LineTiming { retries: 0, ..wire.timing(query.character.baud, session.latency(), 0) };
+            let timing = wire.timing(session, query.character.baud, 0);
             if alone && several_answer(session, query.character, timing).await? {
                 eprintln!("warning: more than one meter answers to 254: `mbushat scan` finds their addresses");
             }
@@ -153,7 +158,7 @@ async fn read(
 async fn several_answer(session: &mut Session, character: Character, timing: LineTiming) -> Result<bool, Failure> {
     let mut reset = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
     reset.expect_several();
-    let Exchanged { reply, traffic } = session.converse(character, &mut reset).await?;
+    let Exchanged { reply, traffic, .. } = session.converse(character, &mut reset).await?;
     Ok(traffic.noise > 0 || !matches!(reply, Ok(_) | Err(ExchangeError::Silence)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::exposed::exposed;
 use super::{Failure, load, log};
 use crate::agent::{self, End};
 
@@ -17,6 +18,9 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args, file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
     let log = log::start(&config.log)?;
+    for warning in exposed(file, &config) {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(agent::run(config, Some(file.to_owned()), &log));
     // A blocking helper may still wait for the system: the process does not wait for it.

@@ -16,6 +16,7 @@ use super::{Failure, arguments, log, print};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::search::{Found, Progress, Search};
 use found::{FoundAt, json, table, toml};
 
@@ -134,17 +135,25 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), 
     let instead = format!("let the agent scan, the answer comes on {}:\n  {line}", topics.response("scan"));
     let mut session = wire.open("scan", &instead).await?;
     for baud in args.rates(wire) {
-        let (character, timing) = (wire.character(baud), wire.timing(baud, session.latency(), args.retries));
+        let (character, timing) = (wire.character(baud), wire.timing(&session, baud, args.retries));
         let mut search = args.search(timing);
         let mut meter = Display::start(args, wire, timing, search.progress());
         while !search.is_over() {
             let new = session.converse(character, &mut search).await?;
             // A meter that follows any rate is one meter.
             let new = new.into_iter().filter(|new| !found.iter().any(|old: &FoundAt| is_same(&old.what, new)));
-            found.extend(new.map(|what| FoundAt { what, baud }).collect::<Vec<_>>());
+            for what in new.collect::<Vec<_>>() {
+                meter.tell(&what);
+                found.push(FoundAt { what, baud });
+            }
             meter.show(search.progress(), found.len());
         }
         meter.clear();
+        if search.was_never_quiet() {
+            return Err(
+                Failure::new(format!("{}, so no meter can be asked", ExchangeError::NeverQuiet)).hint(FIND_THE_NOISE)
+            );
+        }
     }
     Ok(())
 }
@@ -208,6 +217,21 @@ impl Display {
             // Where stderr is closed there is no one to show it to.
             let _ = write!(std::io::stderr(), "\r\x1b[K{}", line(progress, self.timing, found));
         }
+    }
+
+    /// One find, at once: the whole may take long.
+    fn tell(&self, found: &Found) {
+        self.clear();
+        eprintln!(
+            "{}",
+            match found {
+                Found::Collision(address) => format!("collision at {address}"),
+                Found::Meter { address, identity, .. } => {
+                    let who = identity.map_or_else(|| "a meter".to_owned(), SecondaryAddress::in_words);
+                    format!("found at {address}: {who}")
+                }
+            }
+        );
     }
 
     fn clear(&self) {

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
         let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
         let mut session = wire.open("send", instead).await?;
         let baud = args.baud.unwrap_or(wire.bus.baud);
-        let mut raw = Raw::new(frame.clone(), wire.timing(baud, session.latency(), 0));
+        let mut raw = Raw::new(frame.clone(), wire.timing(&session, baud, 0));
         Ok::<_, Failure>(session.converse(wire.character(baud), &mut raw).await?)
     })?;
     let heard = heard.ok_or_else(|| Failure::new("interrupted"))??;

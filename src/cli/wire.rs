@@ -197,8 +197,8 @@ impl Wire {
     }
 
     /// How long to wait for whom at this rate.
-    pub(crate) fn timing(&self, baud: Baud, latency: Duration, retries: u8) -> LineTiming {
-        LineTiming { baud, response_timeout: self.response_timeout(&self.bus, None, baud), latency, retries }
+    pub(crate) fn timing(&self, session: &Session, baud: Baud, retries: u8) -> LineTiming {
+        session.timing(baud, self.response_timeout(&self.bus, None, baud), retries)
     }
 
     fn response_timeout(&self, bus: &Bus, meter: Option<&Meter>, baud: Baud) -> Duration {

@@ -108,11 +108,12 @@ mod tests {
         let surroundings = Surroundings {
             folder: Path::new("/etc"),
             password_credential: None,
+            variable: &|_| None,
             is_timezone: &|_| true,
             read: &|_| Err(std::io::ErrorKind::NotFound.into()),
             built_in: Vec::new(),
         };
-        parse(text, Path::new("t.toml"), &surroundings).unwrap_or_else(|problems| panic!("{problems}"))
+        parse(&[("t.toml".into(), text.to_owned())], &surroundings).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     const OLD: &str = "[[bus]]\nname = \"a\"\nport = \"/dev/a\"\n[[bus]]\nname = \"b\"\nport = \"/dev/b\"\n\

@@ -9,15 +9,35 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Problem};
+use super::problem::{LINE, Place, Problem};
 
 /// A TOML table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Table {
     /// Its header, or its opening brace.
     pub(super) at: Place,
     /// By key.
     pub(super) entries: BTreeMap<String, Entry>,
+}
+
+impl Table {
+    /// Adds what stands in another file: tables of which there may be several are put one after another, every other
+    /// key may stand once.
+    pub(super) fn add(&mut self, other: Table, problems: &mut Vec<Problem>) {
+        for (key, entry) in other.entries {
+            let Some(known) = self.entries.get_mut(&key) else {
+                self.entries.insert(key, entry);
+                continue;
+            };
+            match (&mut known.item.value, entry.item.value) {
+                (Value::Array(known), Value::Array(more)) => known.extend(more),
+                _ => {
+                    let what = format!("`{key}` stands in {LINE} too, and may stand in one file only");
+                    problems.push(Problem::beside(known.key_at, entry.key_at, what));
+                }
+            }
+        }
+    }
 }
 
 /// A key and its value.
@@ -73,7 +93,12 @@ impl Value {
 
 /// Reads TOML; syntax errors are problems, and what could be read around them is still returned.
 pub(super) fn read(text: &str) -> (Table, Vec<Problem>) {
-    let lines = Lines::new(text);
+    read_one_of(text, 0)
+}
+
+/// The same of one of several files: the number stands in each [`Place`].
+pub(super) fn read_one_of(text: &str, file: usize) -> (Table, Vec<Problem>) {
+    let lines = Lines::new(text, file);
     let (document, errors) = DeTable::parse_recoverable(text);
     let problems = errors.iter().map(|error| {
         let at = lines.place(error.span().map_or(0, |span| span.start));
@@ -110,21 +135,22 @@ fn item(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Item {
 
 /// Where each line of a text starts.
 struct Lines<'t> {
+    file: usize,
     text: &'t str,
     starts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Self {
+    fn new(text: &'t str, file: usize) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+        Self { file, text, starts }
     }
 
     fn place(&self, offset: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = line.checked_sub(1).and_then(|before| self.starts.get(before)).copied().unwrap_or(0);
         let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
-        Place { line, column }
+        Place { file: self.file, line, column }
     }
 }
 
@@ -137,15 +163,15 @@ mod tests {
     fn every_key_and_value_knows_its_place() {
         let (table, problems) = read("a = 1\n\n[[meter]]\n  \"größe\" = 0.1_0 # x\n[[meter]]\nb = 0x1_F\n");
         assert!(problems.is_empty());
-        assert_eq!(table.entries["a"].key_at, Place { line: 1, column: 1 });
-        assert_eq!(table.entries["a"].item.at, Place { line: 1, column: 5 });
+        assert_eq!(table.entries["a"].key_at, Place { file: 0, line: 1, column: 1 });
+        assert_eq!(table.entries["a"].item.at, Place { file: 0, line: 1, column: 5 });
         let Value::Array(meters) = &table.entries["meter"].item.value else { panic!("a list of tables") };
         let Value::Table(first) = &meters[0].value else { panic!("a table") };
-        assert_eq!(first.at, Place { line: 3, column: 1 });
-        assert_eq!(first.entries["größe"].item.at, Place { line: 4, column: 13 });
+        assert_eq!(first.at, Place { file: 0, line: 3, column: 1 });
+        assert_eq!(first.entries["größe"].item.at, Place { file: 0, line: 4, column: 13 });
         assert_eq!(first.entries["größe"].item.value, Value::Number("0.10".into()));
         let Value::Table(second) = &meters[1].value else { panic!("a table") };
-        assert_eq!(second.at, Place { line: 5, column: 1 });
+        assert_eq!(second.at, Place { file: 0, line: 5, column: 1 });
         assert_eq!(second.entries["b"].item.value, Value::Number("31".into()));
     }
 

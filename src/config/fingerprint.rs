@@ -10,7 +10,7 @@ use super::{Config, built_in_profiles};
 /// 16 hex digits.
 #[must_use]
 pub fn fingerprint(config: &Config) -> String {
-    let Config { timezone, mqtt, homeassistant, store, log, buses, meters, disabled_meters, profiles } = config;
+    let Config { timezone, mqtt, homeassistant, store, log, buses, meters, disabled_meters, profiles, .. } = config;
     let built_in: Vec<_> = built_in_profiles().into_iter().map(|(profile, _)| profile).collect();
     let own: Vec<_> = profiles.iter().filter(|profile| !built_in.contains(profile)).collect();
     let mut text = String::new();
@@ -37,11 +37,15 @@ mod tests {
         let surroundings = Surroundings {
             folder: Path::new("/etc"),
             password_credential: None,
+            variable: &|_| None,
             is_timezone: &|_| true,
             read: &|_| Err(std::io::ErrorKind::NotFound.into()),
             built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
         };
-        fingerprint(&parse(text, Path::new("t.toml"), &surroundings).unwrap_or_else(|problems| panic!("{problems}")))
+        fingerprint(
+            &parse(&[("t.toml".into(), text.to_owned())], &surroundings)
+                .unwrap_or_else(|problems| panic!("{problems}")),
+        )
     }
 
     fn with(password: &str, key: &str, more: &str) -> String {

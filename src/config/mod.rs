@@ -6,6 +6,7 @@
 
 mod problem;
 mod file;
+mod environment;
 mod spelling;
 mod reader;
 mod check;
@@ -16,7 +17,7 @@ mod changes;
 mod fingerprint;
 pub mod simulation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use jiff::tz::TimeZone;
 pub use changes::{Change, Changes, NeedsRestart, changes};
 pub use check::{bus_at, is_log_level};
 pub use fingerprint::fingerprint;
-pub use load::{LoadError, load};
+pub use load::{LoadError, load, load_with};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;
 pub use spelling::{duration, millis};
@@ -61,6 +62,27 @@ pub struct Config {
     pub disabled_meters: Vec<Meter>,
     /// `[[profile]]` of the file, then the built-in ones: the first that matches a meter is used.
     pub profiles: Vec<Profile>,
+    /// Every `key_file` that was read.
+    pub key_files: Vec<PathBuf>,
+    /// What the agent adopted itself, as far as it is not among the meters.
+    pub adopted: Adopted,
+    /// No `[[bus]]` is written, so the only one is that of a Hat, which may not be there.
+    pub assumed_bus: bool,
+}
+
+/// `[agent] meters_file`: the meters that the agent adopted. Its `[[meter]]`s are in [`Config`] like the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The file, which may not be there.
+    pub file: PathBuf,
+    /// Names of its meters that are in use, or would be were they enabled.
+    pub names: BTreeSet<String>,
+    /// Names of its other meters, and why they are not.
+    pub left_out: Vec<(String, String)>,
+    /// What no search adopts again: the name of a bus, and an address.
+    pub ignored: Vec<(String, MeterAddress)>,
+    /// What is wrong with the file: then nothing of it is in use.
+    pub trouble: Option<String>,
 }
 
 impl Config {
@@ -254,10 +276,14 @@ pub struct Bus {
     pub hat: Option<Hat>,
     /// First-byte timeout; `None`: by baud rate.
     pub response_timeout: Option<Duration>,
+    /// Longest silence inside a telegram; `None`: by line.
+    pub gap_timeout: Option<Duration>,
     /// Repeats of a request after the first.
     pub retries: u8,
     /// Pause between two meters.
     pub idle: Duration,
+    /// Whether the agent looks for its meters itself, and adopts them.
+    pub discover: bool,
 }
 
 /// Bus power through the Hat.

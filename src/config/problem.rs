@@ -1,11 +1,14 @@
 //! What is wrong with a configuration: where, what, and what was expected; all of it at once.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A place in a text file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Which of the files that were read together, from 0.
+    pub file: usize,
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
@@ -17,46 +20,79 @@ pub struct Place {
 pub struct Problem {
     /// Where.
     pub at: Place,
-    /// What is there and what was expected.
+    /// What is there and what was expected; [`LINE`] stands for the place `also`.
     pub what: String,
+    /// Another place that has to do with it.
+    pub also: Option<Place>,
+    /// The file may be right: another one that it names could not be read just now.
+    pub may_pass: bool,
 }
 
 impl Problem {
     pub(super) fn new(at: Place, what: impl Into<String>) -> Self {
-        Self { at, what: what.into() }
+        Self { at, what: what.into(), also: None, may_pass: false }
+    }
+
+    /// One that has to do with another place, whose [`LINE`] the text says.
+    pub(super) fn beside(also: Place, at: Place, what: impl Into<String>) -> Self {
+        Self { also: Some(also), ..Self::new(at, what) }
     }
 }
 
-/// Everything that is wrong with one file, in the order of its lines.
+/// Stands in a [`Problem::what`] for the line of the other place.
+pub(super) const LINE: &str = "{line}";
+
+/// Everything that is wrong with the files that were read together, in the order of files and lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// The file.
-    pub file: PathBuf,
+    /// The files; a [`Place`] says which of them is meant.
+    pub files: Vec<PathBuf>,
     /// At least one.
     pub problems: Vec<Problem>,
 }
 
 impl Problems {
-    pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(files: &[PathBuf], mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        Self { file: file.to_owned(), problems }
+        let mut all = Self { files: files.to_owned(), problems: Vec::new() };
+        for Problem { at, what, also, may_pass } in problems {
+            let line = |also: Place| match also.file == at.file {
+                true => format!("line {}", also.line),
+                false => format!("line {} of {}", also.line, all.file(also).display()),
+            };
+            let what = also.map_or(what.clone(), |also| what.replacen(LINE, &line(also), 1));
+            all.problems.push(Problem { at, what, also, may_pass });
+        }
+        all
+    }
+
+    /// The file of a place.
+    #[must_use]
+    pub fn file(&self, at: Place) -> &Path {
+        self.files.get(at.file).or(self.files.first()).map_or(Path::new(""), PathBuf::as_path)
     }
 }
 
 impl fmt::Display for Problems {
     /// A heading, then one `file:line:column: what` per problem, as compilers do and editors follow.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
+        let file = self.file(Place::default()).display();
         let plural = if self.problems.len() == 1 { "" } else { "s" };
         write!(f, "{file} has {} problem{plural}", self.problems.len())?;
-        self.problems
-            .iter()
-            .try_for_each(|Problem { at, what }| write!(f, "\n{file}:{}:{}: {what}", at.line, at.column))
+        self.problems.iter().try_for_each(|Problem { at, what, .. }| {
+            write!(f, "\n{}:{}:{}: {what}", self.file(*at).display(), at.line, at.column)
+        })
     }
 }
 
 impl std::error::Error for Problems {}
+
+/// Whether what the system said of a file may be otherwise at the next try, without anybody's doing.
+pub(super) fn may_pass(error: &io::Error) -> bool {
+    let is_lasting = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory);
+    error.raw_os_error().is_some() && !is_lasting
+}
 
 /// The one of `words` that was most likely meant: up to a third of its letters differ, some do not.
 pub(super) fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {

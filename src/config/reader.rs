@@ -4,10 +4,12 @@
 //! spelled ([`super::spelling`]).
 
 use std::fmt::Display;
+use std::io;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use super::file::{Item, Table, Value};
-use super::problem::{Place, Problem, nearest};
+use super::problem::{Place, Problem, may_pass, nearest};
 use super::spelling;
 use crate::mbus::link::timing::{Baud, Parity};
 
@@ -39,9 +41,20 @@ impl<'t, 'p> Reader<'t, 'p> {
         Self { kind, table, problems }
     }
 
+    /// What the table is called in messages.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// Notes a problem that does not belong to one value.
     pub(super) fn problem(&mut self, at: Place, what: impl Into<String>) {
         self.problems.push(Problem::new(at, what));
+    }
+
+    /// The file that a key names cannot be read.
+    pub(super) fn unreadable(&mut self, key: &str, file: &Path, error: &io::Error) {
+        let problem = Problem::new(self.at(key), format!("cannot read `{key}` {}: {error}", file.display()));
+        self.problems.push(Problem { may_pass: may_pass(error), ..problem });
     }
 
     /// Whether the key is there, well or badly written.

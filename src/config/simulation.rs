@@ -24,6 +24,8 @@ const FAULTS: Kind = Kind {
         "corrupt_per_mille",
         "drop_per_mille",
         "noise_per_mille",
+        "junk_per_mille",
+        "damaged_ack_per_mille",
         "late_per_mille",
         "late_by",
         "truncated_per_mille",
@@ -31,6 +33,9 @@ const FAULTS: Kind = Kind {
         "wrong_checksum_per_mille",
         "echo",
         "bunch",
+        "babble_per_second",
+        "dead_from",
+        "dead_for",
     ],
 };
 const METER: Kind = Kind {
@@ -43,6 +48,7 @@ const METER: Kind = Kind {
         "status",
         "delay",
         "silent",
+        "stays_selected",
         "fcb",
         "acknowledges_reset",
         "fabrication_number",
@@ -87,7 +93,7 @@ pub fn load(path: &Path) -> Result<SegmentPlan, LoadError> {
 fn parse(text: &str, path: &Path) -> Result<SegmentPlan, Problems> {
     let (table, mut problems) = file::read(text);
     let plan = segment(&table, &mut problems);
-    if problems.is_empty() { Ok(plan) } else { Err(Problems::new(path, problems)) }
+    if problems.is_empty() { Ok(plan) } else { Err(Problems::new(&[path.to_owned()], problems)) }
 }
 
 fn segment(table: &Table, problems: &mut Vec<Problem>) -> SegmentPlan {
@@ -131,11 +137,22 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
     let truncated_per_mille = per_mille("truncated_per_mille");
     let wrong_address_per_mille = per_mille("wrong_address_per_mille");
     let wrong_checksum_per_mille = per_mille("wrong_checksum_per_mille");
+    let junk_per_mille = per_mille("junk_per_mille");
+    let damaged_ack_per_mille = per_mille("damaged_ack_per_mille");
+    let babble_per_second = keys.whole("babble_per_second", 0..=1000).unwrap_or(0);
+    let day = 24 * 3_600_000;
+    let mut times = |key: &str| Duration::from_millis(keys.millis(key, 0..=day).unwrap_or(0).unsigned_abs());
+    let (dead_from, dead_for) = (times("dead_from"), times("dead_for"));
     let mut millis = |key: &str| Duration::from_millis(keys.millis(key, 0..=60_000).unwrap_or(0).unsigned_abs());
     Faults {
         corrupt_per_mille,
         drop_per_mille,
         noise_per_mille,
+        junk_per_mille,
+        damaged_ack_per_mille,
+        babble_per_second,
+        dead_from,
+        dead_for,
         late_per_mille,
         late_by: millis("late_by"),
         truncated_per_mille,
@@ -234,6 +251,7 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     meter.fcb = keys.word("fcb", &handling).unwrap_or(meter.fcb);
     meter.status = keys.whole("status", 0..=255).unwrap_or(meter.status);
     meter.silent = keys.boolean("silent").unwrap_or(meter.silent);
+    meter.stays_selected = keys.boolean("stays_selected").unwrap_or(meter.stays_selected);
     meter.acknowledges_reset = keys.boolean("acknowledges_reset").unwrap_or(meter.acknowledges_reset);
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
     if let Some(delay) = keys.millis("delay", 0..=10_000) {
@@ -241,10 +259,10 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     }
 }
 
-/// Eight digits as BCD.
+/// Eight digits as BCD; some meters have A to F among them.
 fn digits(keys: &mut Reader<'_, '_>, key: &str) -> Option<u32> {
     keys.parsed(key, "eight digits in quotes, such as \"30137315\"", |text| {
-        let digits = text.len() == 8 && text.bytes().all(|digit| digit.is_ascii_digit());
+        let digits = text.len() == 8 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
         digits.then(|| u32::from_str_radix(text, 16).ok())?
     })
 }

@@ -12,6 +12,7 @@ use crate::bus::device_tree;
 use crate::bus::hat::{BusPower, OpenPin, PowerError};
 use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
+use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Hat, Meter, Port};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::application::opener::{Buffers, Opener};
@@ -20,8 +21,8 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::exchange::{Exchange, Exchanged};
-use crate::mbus::master::readout::{LinkState, ReadoutError, Turn};
-use crate::mbus::master::reply::ExchangeError;
+use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::request::Request;
 use crate::measure::profile::Profile;
 use crate::measure::unnamed::unnamed;
@@ -166,14 +167,23 @@ impl Question<'_> {
     /// As configured; if that fails, at which rate or parity this one does, and who else answers.
     async fn ask(&self, session: &mut Session) -> Result<Answer, LineError> {
         let configured = character(self.bus, Some(self.meter));
-        let error = match self.read(session, configured, self.bus.retries).await? {
-            Ok(frames) => return Ok(Answer::Found(self.answered(configured, &frames))),
+        let timing = session.timing_of(&Query::new(self.bus, self.meter));
+        let over = self.read(session, configured, self.bus.retries).await?;
+        let error = match over.frames {
+            Ok(frames) => {
+                let finding = self.answered(configured, &frames);
+                return Ok(Answer::Found(with_slowness(finding, over.response_time, timing)));
+            }
             Err(error) => error,
         };
         if !matches!(error, ReadoutError::Silence | ReadoutError::NoAnswer(_)) {
             let found = format!("{} answers, but gives no reading: {error}", named(self.meter));
             let finding = Finding::failure(CHECK, found);
             return Ok(Answer::Found(finding.advise("Ask it again later; it may be busy or must be woken up.")));
+        }
+        if error == ReadoutError::NoAnswer(ExchangeError::NeverQuiet) {
+            let found = format!("{}: {error}, so it cannot be asked", named(self.meter));
+            return Ok(Answer::Silent(Finding::failure(CHECK, found).advise(FIND_THE_NOISE)));
         }
         if Instant::now() > self.until {
             let found = format!(
@@ -197,31 +207,25 @@ impl Question<'_> {
 
     /// Whether it gives a reading at the first try, or at the second where the first was damaged.
     async fn answers_at(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
-        Ok(match self.read(session, character, 0).await? {
+        Ok(match self.read(session, character, 0).await?.frames {
             Err(ReadoutError::Silence) => false,
-            Err(_) => self.read(session, character, 0).await?.is_ok(),
+            Err(_) => self.read(session, character, 0).await?.frames.is_ok(),
             Ok(_) => true,
         })
     }
 
-    /// The telegrams, or why there are none.
-    async fn read(
-        &self,
-        session: &mut Session,
-        character: Character,
-        retries: u8,
-    ) -> Result<Result<Vec<Vec<u8>>, ReadoutError>, LineError> {
+    /// Its turn, with characters like these.
+    async fn read(&self, session: &mut Session, character: Character, retries: u8) -> Result<TurnOver, LineError> {
         let mut query = Query::new(self.bus, self.meter);
         query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
         (query.character, query.retries) = (character, retries);
-        Ok(session.read(query, LinkState::default()).await?.frames)
+        session.read(query, LinkState::default()).await
     }
 
     /// Whether any meter acknowledges a reset of all, even if replies collide.
     async fn anybody(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
-        let (baud, latency) = (character.baud, session.latency());
-        let response_timeout = response_timeout(self.bus, Some(self.meter), baud);
-        let timing = LineTiming { baud, response_timeout, latency, retries: 1 };
+        let response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        let timing = session.timing(character.baud, response_timeout, 1);
         let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
         let Exchanged { reply, .. } = session.converse(character, &mut everybody).await?;
         Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
@@ -312,6 +316,14 @@ fn others(configured: Character) -> Vec<Character> {
     let rates = rates.map(|baud| Character { baud, parity: Parity::Even, ..configured });
     let parities = [Parity::Even, Parity::None, Parity::Odd].into_iter().filter(|p| *p != configured.parity);
     rates.chain(parities.map(|parity| Character { parity, ..configured })).collect()
+}
+
+/// The finding, and the setting for a meter that answers late.
+fn with_slowness(finding: Finding, response_time: Option<Duration>, timing: LineTiming) -> Finding {
+    match answers_slowly(response_time, timing) {
+        Some(slowly) => finding.fix(format!("But {slowly}. In its [[meter]]:"), [enough(response_time)]),
+        None => finding,
+    }
 }
 
 /// The finding, and what to do about values that nothing names.

@@ -21,7 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::{Broker, Mqtt};
@@ -101,6 +101,8 @@ pub enum LinkCommand {
         /// As whom.
         who: Credentials,
     },
+    /// Answer, to show that there is progress.
+    Ping(oneshot::Sender<()>),
     /// Say goodbye and end; everything ordered before is sent first.
     Disconnect,
 }
@@ -202,6 +204,7 @@ async fn next_command(orders: &mut mpsc::Receiver<LinkCommand>) -> End {
         match order {
             LinkCommand::Disconnect => break,
             LinkCommand::Reconnect { config, who } => return End::Again(config, who),
+            LinkCommand::Ping(reply) => _ = reply.send(()),
             LinkCommand::Subscribe { .. } | LinkCommand::Publish { .. } => {}
         }
     }

@@ -1,8 +1,11 @@
 //! Faults, drawn from a seeded generator.
 
-use crate::mbus::link::frame::Frame;
+use crate::mbus::link::frame::{ACK, Frame};
 use crate::sim::plan::Faults;
 use crate::sim::wire::{IDLE, character, decode};
+
+/// E5 with a bit turned, as people have met it.
+const DAMAGED_ACK: u8 = 0xA5;
 
 /// Draws the faults of one segment.
 #[derive(Clone, Debug)]
@@ -44,16 +47,23 @@ impl Misfortune {
                 intact = false;
             }
         }
+        if bytes == [ACK] && self.strikes(faults.damaged_ack_per_mille) {
+            bytes = vec![DAMAGED_ACK];
+            intact = false;
+        }
         if bytes.len() > 1 && self.strikes(faults.truncated_per_mille) {
             let keep = 1 + self.below(bytes.len() - 1);
             bytes.truncate(keep);
             intact = false;
         }
-        let characters: Vec<u16> = bytes.iter().map(|byte| self.character(*byte)).collect();
+        let mut characters: Vec<u16> = bytes.iter().map(|byte| self.character(*byte)).collect();
         let arrived: Vec<u8> = characters.iter().filter_map(|bits| decode(*bits)).collect();
         intact &= arrived == bytes;
         let undetectable = arrived != bytes && arrived.len() == bytes.len() && Frame::parse(&arrived).is_ok();
         let late = self.strikes(faults.late_per_mille);
+        if self.strikes(faults.junk_per_mille) {
+            characters.push(self.random_character());
+        }
         let noise = if self.strikes(faults.noise_per_mille) { self.noise() } else { Vec::new() };
         Answer { characters, intact, undetectable, late, noise }
     }
@@ -77,7 +87,12 @@ impl Misfortune {
             return [0x68, 0xF0, 0xF0, 0x68].map(character).to_vec();
         }
         let count = 1 + self.below(8);
-        (0..count).map(|_| character(self.next().to_le_bytes()[0])).collect()
+        (0..count).map(|_| self.random_character()).collect()
+    }
+
+    /// Any character, with the right parity.
+    pub(super) fn random_character(&mut self) -> u16 {
+        character(self.next().to_le_bytes()[0])
     }
 
     fn strikes(&mut self, per_mille: u16) -> bool {

@@ -123,10 +123,11 @@ impl Meter {
 
     fn select(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let (mask, rest) = data.split_first_chunk::<8>()?;
-        self.selected = SecondaryAddress::from_wire(*mask).matches(self.plan.identity) && self.is_fabricated(rest);
+        let meant = SecondaryAddress::from_wire(*mask).matches(self.plan.identity) && self.is_fabricated(rest);
+        self.selected = meant || (self.selected && self.plan.stays_selected);
         self.secondary = Memory::default();
         self.telegram = None;
-        self.selected.then(|| vec![ACK])
+        meant.then(|| vec![ACK])
     }
 
     /// The fabrication number of an enhanced selection: 0C 78 and eight BCD digits, F for any.

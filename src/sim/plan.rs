@@ -57,6 +57,8 @@ pub struct MeterPlan {
     pub acknowledges_reset: bool,
     /// Whether it answers at all.
     pub silent: bool,
+    /// Whether it stays selected when another meter is selected.
+    pub stays_selected: bool,
     /// What it answers to REQ_UD2.
     pub content: Content,
     /// Extra requests it knows: CI field and the records of the reply.
@@ -81,6 +83,7 @@ impl MeterPlan {
             fcb: FcbHandling::Strict,
             acknowledges_reset: true,
             silent: false,
+            stays_selected: false,
             content,
             requests: Vec::new(),
             key: None,
@@ -131,6 +134,10 @@ pub struct Faults {
     pub drop_per_mille: u16,
     /// Answers with 1 to 8 characters of noise before them.
     pub noise_per_mille: u16,
+    /// Answers with one character of noise right behind them.
+    pub junk_per_mille: u16,
+    /// Acknowledgements that arrive as A5.
+    pub damaged_ack_per_mille: u16,
     /// Answers that come `late_by` after their time.
     pub late_per_mille: u16,
     /// See `late_per_mille`.
@@ -145,4 +152,10 @@ pub struct Faults {
     pub echo: bool,
     /// Characters are handed on in bunches, at most this long after they came; zero: each at its time.
     pub bunch: Duration,
+    /// Characters of noise a second, without end.
+    pub babble_per_second: u16,
+    /// From when on, since the start, the bus is without power, and for how long: no meter hears anything.
+    pub dead_from: Duration,
+    /// See `dead_from`.
+    pub dead_for: Duration,
 }

@@ -15,7 +15,7 @@ use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{Conversation, Step};
 use crate::sim::fault::Misfortune;
 use crate::sim::meter::Meter;
-use crate::sim::plan::SegmentPlan;
+use crate::sim::plan::{Faults, SegmentPlan};
 pub use crate::sim::wire::Heard;
 use crate::sim::wire::{Transmission, character, listen_again, next_character};
 
@@ -43,6 +43,8 @@ pub struct Segment {
     listening: Instant,
     /// Read, but held back for a bunch.
     held: VecDeque<Heard>,
+    /// The next character of noise without end.
+    babble: Option<Instant>,
     counts: Counts,
     answers: VecDeque<Answered>,
 }
@@ -86,7 +88,6 @@ impl Segment {
             baud: plan.baud,
             meters: plan.meters.iter().map(|meter| Meter::new(meter.clone(), plan.baud)).collect(),
             misfortune: Misfortune::new(plan.faults, plan.seed),
-            plan,
             started: now,
             requests: VecDeque::new(),
             framer: Framer::default(),
@@ -94,8 +95,10 @@ impl Segment {
             senders: Vec::new(),
             listening: now,
             held: VecDeque::new(),
+            babble: (plan.faults.babble_per_second > 0).then_some(now),
             counts: Counts::default(),
             answers: VecDeque::new(),
+            plan,
         }
     }
 
@@ -117,6 +120,7 @@ impl Segment {
     /// The characters that the master's UART has read by `now`, in order.
     pub fn poll(&mut self, now: Instant) -> Vec<Heard> {
         let mut ready = Vec::new();
+        self.babble(now);
         loop {
             let request = self.requests.front().map(|(at, _)| *at).filter(|at| *at <= now);
             let character = next_character(&self.senders, self.listening, self.baud).filter(|heard| heard.at <= now);
@@ -143,7 +147,7 @@ impl Segment {
         let request = self.requests.front().map(|(at, _)| *at);
         let character = next_character(&self.senders, self.listening, self.baud).map(|heard| heard.at);
         let held = self.held.front().map(|heard| self.release(*heard));
-        [request, character, held].into_iter().flatten().min()
+        [request, character, held, self.babble].into_iter().flatten().min()
     }
 
     /// Runs a conversation to its end in virtual time; `now` moves on with it.
@@ -194,6 +198,19 @@ impl Segment {
         heard.at + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
     }
 
+    /// Noise that never ends, up to `now`; what was not listened to is cut to its last second.
+    fn babble(&mut self, now: Instant) {
+        let Some(mut at) = self.babble else { return };
+        let pause = Duration::from_secs(1) / u32::from(self.plan.faults.babble_per_second.max(1));
+        at = now.checked_sub(Duration::from_secs(1)).map_or(at, |second_ago| at.max(second_ago));
+        while at <= now {
+            let noise = self.misfortune.random_character();
+            self.send(at, vec![noise]);
+            at += pause;
+        }
+        self.babble = Some(at);
+    }
+
     /// One byte of the master reaches the meters.
     fn take_request_byte(&mut self) {
         let Some((at, byte)) = self.requests.pop_front() else { return };
@@ -218,6 +235,10 @@ impl Segment {
     fn deliver(&mut self, bytes: &[u8], at: Instant) {
         self.counts.requests += 1;
         let since = at.saturating_duration_since(self.started);
+        let Faults { dead_from, dead_for, .. } = self.plan.faults;
+        if since >= dead_from && since < dead_from + dead_for {
+            return;
+        }
         let clock = self.plan.clock + since.as_secs();
         let (baud, request) = (self.baud, bytes.len());
         let Ok(frame) = Frame::parse(bytes) else { return };

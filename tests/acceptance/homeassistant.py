@@ -101,7 +101,7 @@ def complaints():
     loud = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
     # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
     # counters begin anew when this script starts the simulator again
-    ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|"
+    ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|The client is not currently connected|"
                       rf"sensor\.({'|'.join(LIVE)})_\S+ from .* not strictly increasing")
     return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
 
@@ -553,6 +553,7 @@ def part_others():
 
 def part_moved():
     running()
+    ids = registry([component["uniq_id"] for value in documents().values() for component in value["cmps"].values()])
     for how, way in WAYS.items():
         if how == "without its store":
             continue  # nothing else knows where the agent was
@@ -567,6 +568,7 @@ def part_moved():
             until(f"{base}, {how}: its devices are there", lambda: any(f"{base.replace('/', '_')}_20000002" in key for key in ha.devices())
                   and not any(f"{former.replace('/', '_')}_20000002" in key for key in ha.devices()), 60)
     until("moved back: every meter has its values", all_right, 150)
+    check("moved back: no entity has another id", registry(ids) == ids, str(set(registry(ids).items()) ^ set(ids.items())))
 
 
 def run(command):
@@ -665,6 +667,8 @@ def part_keep():
         simulate(plan(number, kwh))
         if way:
             way(plan(number, kwh), rules)
+        read = lambda: json.loads(retained(f"mbushat/{name}/state").get(f"mbushat/{name}/state") or "{}").get("energy")
+        until(f"{what}: it is read", lambda: read() == kwh, 150)
         until(f"{what}: {shows} kWh are shown", lambda: is_shown(shows), 150)
         check(f"{what}: device and entity are the first meter's", (ha_id(name), ha.entities()[unique_id]["entity_id"]) == (device, entity))
 

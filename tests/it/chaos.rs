@@ -11,6 +11,7 @@
 mod agent_rows;
 mod broker_rows;
 mod clock_row;
+mod gateway_rows;
 mod load_rows;
 mod scene;
 mod store_rows;
@@ -32,6 +33,8 @@ struct Row {
     delivered: u64,
     lost: u64,
     duplicated: u64,
+    /// Of one meter, an older one after a newer one.
+    disordered: u64,
     remark: String,
     /// What was promised and is not so.
     broken: Vec<String>,
@@ -48,8 +51,9 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fault, times, taken, delivered, lost, duplicated, remark, broken } = self;
-        write!(f, "{fault:<44} | {times:>5} | {taken:>6} | {delivered:>9} | {lost:>4} | {duplicated:>10} | {remark}")?;
+        let Self { fault, times, taken, delivered, lost, duplicated, disordered, remark, broken } = self;
+        write!(f, "{fault:<44} | {times:>5} | {taken:>6} | {delivered:>9} | {lost:>4} | {duplicated:>10} | ")?;
+        write!(f, "{disordered:>12} | {remark}")?;
         broken.iter().try_for_each(|what| write!(f, "; BROKEN: {what}"))
     }
 }
@@ -57,12 +61,17 @@ impl fmt::Display for Row {
 /// A row's name for `MBUSHAT_CHAOS`, and what runs it: `None` where the machine lacks something.
 type Fault = (&'static str, fn() -> Option<Row>);
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 20] = [
     ("killed broker forgotten session", broker_rows::killed),
     ("killed broker persistent", broker_rows::killed_with_persistence),
     ("frozen broker", broker_rows::frozen),
     ("cut connection", broker_rows::connection_cut),
     ("refused topic", broker_rows::topic_refused),
+    ("hangs up at an announcement", broker_rows::hangs_up),
+    ("refuses for a moment", broker_rows::refuses_for_a_moment),
+    ("acknowledges nothing", broker_rows::mute),
+    ("gateway hangs up", gateway_rows::hangs_up),
+    ("removed store", store_rows::removed),
     ("killed agent always", agent_rows::killed_always),
     ("killed agent outage", agent_rows::killed_outage),
     ("full disk", store_rows::disk_full),
@@ -93,7 +102,7 @@ fn chaos() {
             Err(_) => failed.push(name),
         }
     }
-    println!("\n{:<44} | times |  taken | delivered | lost | duplicated | remark", "fault");
+    println!("\n{:<44} | times |  taken | delivered | lost | duplicated | out of order | remark", "fault");
     rows.iter().for_each(|row| println!("{row}"));
     println!("{} rows in {:.0?}", rows.len(), start.elapsed());
     assert!(failed.is_empty(), "these rows break their promise: {failed:?}");

@@ -85,6 +85,22 @@ fn what_is_no_text_is_said_where_and_a_device_is_not_read_for_ever() {
 }
 
 #[test]
+fn a_key_that_is_not_there_yet_may_come_and_a_pipe_is_no_file() {
+    let key = written("key-missing.toml", "[[meter]]\nname = \"a\"\naddress = 1\nkey_file = \"/nonexistent/key\"\n");
+    let output = check(&key);
+    assert_eq!(output.status.code(), Some(1), "systemd tries again");
+    assert!(text(&output.stderr).contains("key-missing.toml:4:12: cannot read `key_file` /nonexistent/key: No such"));
+    let both = written("key-missing-too.toml", &(fs::read_to_string(&key).expect("it is there") + "wrong = 1\n"));
+    assert_eq!(check(&both).status.code(), Some(78), "that does not pass");
+    let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipe.toml");
+    _ = fs::remove_file(&pipe);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
+    let output = check(&pipe);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("it is a pipe or a socket; name a file"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn ten_thousand_meters_with_one_name_and_address_are_told_once_each_and_soon() {
     let file = written("many.toml", &"[[meter]]\nname = \"a\"\naddress = 1\n".repeat(10_000));
     let start = std::time::Instant::now();

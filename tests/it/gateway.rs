@@ -15,8 +15,12 @@ pub(crate) struct Meters {
     pub(crate) served: BTreeMap<u8, u64>,
     /// When each of them was given, by address.
     pub(crate) times: BTreeMap<u8, Vec<Instant>>,
+    /// Connections taken.
+    pub(crate) connections: u64,
     /// Addresses that do not answer.
     pub(crate) silent: BTreeSet<u8>,
+    /// The gateway has another client: it takes connections and closes them.
+    pub(crate) hangs_up: bool,
     /// The next answers of this address say these litres instead.
     pub(crate) instead: BTreeMap<u8, Vec<u64>>,
 }
@@ -36,6 +40,12 @@ impl Gateway {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let meters = Arc::clone(&shared);
+                let mut known = meters.lock().expect("no thread panicked");
+                known.connections += 1;
+                if known.hangs_up {
+                    continue;
+                }
+                drop(known);
                 thread::spawn(move || serve(stream, &meters));
             }
         });
@@ -64,6 +74,9 @@ fn serve(mut stream: TcpStream, meters: &Mutex<Meters>) {
     while stream.read_exact(&mut request).is_ok() {
         let [_, control, address, ..] = request;
         let mut meters = meters.lock().expect("no thread panicked");
+        if meters.hangs_up {
+            return;
+        }
         if meters.silent.contains(&address) {
             continue;
         }

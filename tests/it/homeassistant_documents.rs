@@ -83,9 +83,11 @@ fn hat() -> Bus {
         parity: Parity::Even,
         stop_bits: 1,
         hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
+        gap_timeout: None,
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     }
 }
 

@@ -3,6 +3,7 @@
 // The protocol, in virtual time and without I/O.
 mod command; // changing a simulated meter: address, rate, clock
 mod endurance; // readouts through every kind of fault; the figures a master is judged by
+mod hard_lines; // damaged acknowledgements, late answers, pieces, endless noise
 mod link; // one meter's turn
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod mutations; // damaged telegrams never panic, loop or eat memory

@@ -1,5 +1,6 @@
 //! A proxy before the broker that reads along: a reading counts as delivered when the broker's
-//! PUBACK has passed. It can also cut a connection in the middle of a packet.
+//! PUBACK has passed. It can also cut a connection in the middle of a packet,
+//! and behave as a broker that refuses, hangs up or acknowledges nothing.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -33,6 +34,22 @@ pub(crate) struct Record {
     pub(crate) cuts: u64,
     /// Bytes that the next connections let through from the client before they are cut.
     pub(crate) budgets: Vec<usize>,
+    /// What the broker seems to do.
+    pub(crate) manner: Manner,
+}
+
+/// What this makes of the broker, for connections that are not cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Nothing else than it is.
+    #[default]
+    Honest,
+    /// It refuses readings with this reason code of MQTT 5.
+    Refuses(u8),
+    /// It ends the connection at each message on this topic.
+    HangsUpAt(String),
+    /// It takes messages and acknowledges none.
+    Mute,
 }
 
 /// The proxy.
@@ -77,33 +94,72 @@ fn connect(
     pending: &Pending,
 ) {
     let (back, forth) = (server.try_clone().expect("a handle"), client.try_clone().expect("a handle"));
+    let mut answers = client.try_clone().expect("a handle");
     let (published, known) = (Arc::clone(pending), Arc::clone(pending));
-    let (cut, acked) = (Arc::clone(record), Arc::clone(record));
+    let (from_client, from_broker) = (Arc::clone(record), Arc::clone(record));
     thread::spawn(move || {
         let was_cut = pump(client, server, budget, |packet| {
-            if let Some((id, reading)) = reading(packet) {
+            let manner = from_client.lock().expect("no thread panicked").manner.clone();
+            let reading = reading(packet);
+            match manner {
+                Manner::HangsUpAt(topic) if publish(packet).is_some_and(|(its, _)| its == topic.as_bytes()) => {
+                    return Pass::End;
+                }
+                Manner::Refuses(code) => {
+                    let Some((id, reading)) = reading else { return Pass::On };
+                    from_client.lock().expect("no thread panicked").refused.push(reading);
+                    let [high, low] = id.to_be_bytes();
+                    return if answers.write_all(&[0x40, 3, high, low, code]).is_ok() { Pass::Not } else { Pass::End };
+                }
+                _ => {}
+            }
+            if let Some((id, reading)) = reading {
                 published.lock().expect("no thread panicked").insert(id, reading);
             }
+            Pass::On
         });
-        cut.lock().expect("no thread panicked").cuts += u64::from(was_cut);
+        from_client.lock().expect("no thread panicked").cuts += u64::from(was_cut);
     });
     thread::spawn(move || {
         pump(back, forth, None, |packet| {
-            let [0x40, _, high, low, rest @ ..] = packet else { return };
+            let [0x40, _, high, low, rest @ ..] = packet else { return Pass::On };
+            let mut record = from_broker.lock().expect("no thread panicked");
+            if record.manner == Manner::Mute {
+                return Pass::Not;
+            }
             let id = u16::from_be_bytes([*high, *low]);
-            let Some(reading) = known.lock().expect("no thread panicked").remove(&id) else { return };
-            let mut record = acked.lock().expect("no thread panicked");
+            let Some(reading) = known.lock().expect("no thread panicked").remove(&id) else { return Pass::On };
             let refused = rest.first().is_some_and(|reason| *reason >= 0x80);
-            if refused { record.refused.push(reading) } else { record.delivered.push(reading) }
+            if refused {
+                record.refused.push(reading)
+            } else {
+                record.delivered.push(reading)
+            }
+            Pass::On
         });
     });
 }
 
-/// Copies until an end closes or the budget is used up, which is `true`; `see` gets each whole packet
-/// before it is passed on.
-fn pump(mut from: TcpStream, mut into: TcpStream, mut budget: Option<usize>, mut see: impl FnMut(&[u8])) -> bool {
+/// What becomes of a packet.
+#[derive(PartialEq, Eq)]
+enum Pass {
+    On,
+    Not,
+    /// The connection ends instead.
+    End,
+}
+
+/// Copies until an end closes or the budget is used up, which is `true`; `see` gets each whole packet,
+/// and says what becomes of it; a connection with a budget passes everything on.
+fn pump(
+    mut from: TcpStream,
+    mut into: TcpStream,
+    mut budget: Option<usize>,
+    mut see: impl FnMut(&[u8]) -> Pass,
+) -> bool {
     let mut buffer = Vec::new();
-    let cut = loop {
+    let has_budget = budget.is_some();
+    let cut = 'connection: loop {
         let most = budget.unwrap_or(4096).min(4096);
         if most == 0 {
             break true;
@@ -115,10 +171,13 @@ fn pump(mut from: TcpStream, mut into: TcpStream, mut budget: Option<usize>, mut
         buffer.extend_from_slice(&chunk);
         while let Some(length) = packet_length(&buffer) {
             let rest = buffer.split_off(length);
-            see(&buffer);
-            buffer = rest;
+            match see(&buffer) {
+                Pass::On if !has_budget && into.write_all(&buffer).is_err() => break 'connection false,
+                Pass::End => break 'connection false,
+                _ => buffer = rest,
+            }
         }
-        if into.write_all(&chunk).is_err() {
+        if has_budget && into.write_all(&chunk).is_err() {
             break false;
         }
     };
@@ -146,15 +205,20 @@ fn variable(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// The packet id and the reading of a PUBLISH with QoS 1 on a `reading` topic.
-fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
+/// The topic of a PUBLISH with QoS 1, and what follows it.
+fn publish(packet: &[u8]) -> Option<(&[u8], &[u8])> {
     if packet.first()? & 0xF6 != 0x32 {
         return None;
     }
     let (_, header) = variable(packet.get(1..)?)?;
     let body = packet.get(1 + header..)?;
     let [high, low, rest @ ..] = body else { return None };
-    let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))
+}
+
+/// The packet id and the reading of a PUBLISH with QoS 1 on a `reading` topic.
+fn reading(packet: &[u8]) -> Option<(u16, Delivered)> {
+    let (topic, rest) = publish(packet)?;
     let [high, low, rest @ ..] = rest else { return None };
     let id = u16::from_be_bytes([*high, *low]);
     // MQTT 3.1.1 has no properties before the payload

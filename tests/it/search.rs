@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mbushat::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use mbushat::mbus::link::timing::Baud;
 use mbushat::mbus::master::conversation::LineTiming;
+use mbushat::mbus::master::exchange::LATEST_ANSWER;
 use mbushat::mbus::master::readout::{LinkState, Readout, Turn};
 use mbushat::mbus::master::search::{Found, Search};
 use mbushat::sim::model::Model;
@@ -219,7 +220,8 @@ fn a_hint_spares_the_rest_of_the_tree() {
     let hint = vec![SecondaryAddress::parse("2023????").expect("a mask")];
     let (findings, took) = search(twenty(), Faults::default(), Search::secondary(hint, TIMING));
     assert_eq!(identities(&findings).len(), 3);
-    assert!(took < Duration::from_secs(30), "{took:?}");
+    // nine masks with one decimal digit more for each of two digits, twenty with A to E
+    assert!(took < Duration::from_secs(42), "{took:?}");
 }
 
 #[test]
@@ -236,7 +238,9 @@ fn every_primary_address_is_probed_once_and_shared_ones_are_named() {
         .collect();
     assert_eq!(addresses, ["1", "48", "77", "100", "200"]);
     let baud = Baud::DEFAULT;
-    let bound = (baud.characters(5) + TIMING.response_timeout) * 246
+    // the last one is waited for as long as the slowest meters take
+    let bound = (baud.characters(5) + TIMING.response_timeout) * 245
+        + LATEST_ANSWER
         + meters.iter().map(|meter| baud.characters(5 + 1 + 1) + meter.delay).sum::<Duration>();
     println!("primary scan of 251 addresses with 5 meters at 2400 baud: {took:?}, bound {bound:?}");
     assert!(took <= bound.mul_f64(1.05), "{took:?}, bound {bound:?}");

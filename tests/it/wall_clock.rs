@@ -84,9 +84,11 @@ async fn two_cycles(port: Port, baud: Baud, meters: u8) -> (Duration, usize) {
         parity: Parity::Even,
         stop_bits: 1,
         hat: None,
+        gap_timeout: None,
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     };
     let mut session = Session::open(&bus, &Machine::here(), true).await.expect("a line");
     let mut links = vec![LinkState::default(); usize::from(meters)];

@@ -27,6 +27,9 @@ const DRAINED_IN: usize = 100;
 /// What a gateway adds at least: it collects bytes before it sends a packet, and networks wobble.
 const LEAST_LATENCY: Duration = Duration::from_millis(100);
 
+/// How long a gateway may keep the next piece of a telegram back: some collect bytes for up to a second.
+pub(super) const GAP_TIMEOUT: Duration = Duration::from_millis(1500);
+
 const MOST_LATENCY: Duration = Duration::from_secs(2);
 
 /// An open connection.

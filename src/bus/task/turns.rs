@@ -24,6 +24,7 @@ impl Running {
         if !due.retry {
             query.retries = 0;
         }
+        let timing = session.timing_of(&query);
         let over = match self.converse(session, query, metered.link).await {
             Ok(over) => over,
             Err(interrupt) => {
@@ -35,7 +36,7 @@ impl Running {
         let (answered, alive) = (over.frames.is_ok(), is_alive(&over.frames));
         self.schedule.finished(due, answered, now());
         let Some(metered) = self.task.meters.get_mut(due.meter) else { return Ok(()) };
-        metered.record(&over);
+        metered.record(&over, timing);
         let asked = metered.take_asked();
         let meter = metered.meter.name.clone();
         self.task.health.send_modify(|health| {
@@ -116,7 +117,14 @@ impl Running {
         self.task.health.send_modify(|health| health.scan = progress);
         let over = self.scan.take_if(|_| !goes_on);
         let Some((scan, reply)) = over else { return Ok(self.emit(Happened::Scanning).await?) };
-        let found = scan.found();
+        let found = match scan.found() {
+            Ok(found) => found,
+            Err(why) => {
+                tracing::warn!(bus = self.task.bus.name, "the scan has ended early: {why}");
+                reply.refuse(why);
+                return Ok(self.emit(Happened::Scanned { found: Vec::new() }).await?);
+            }
+        };
         tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;
         reply.answer(Ok(Answer::Found(found)));

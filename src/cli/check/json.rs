@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Learnt, here, slots};
 use crate::bus::schedule::Now;
 use crate::bus::session::character;
-use crate::config::{Config, Problem, turn_time};
+use crate::config::{Config, Problem, Problems, turn_time};
 
 #[derive(Serialize)]
 struct Good<'a> {
@@ -71,6 +71,7 @@ struct Bad<'a> {
 
 #[derive(Serialize)]
 struct ProblemJson<'a> {
+    file: String,
     line: usize,
     column: usize,
     what: &'a str,
@@ -125,9 +126,15 @@ pub(super) fn good(
 }
 
 /// A bad file: every problem.
-pub(super) fn bad(file: &Path, problems: &[Problem]) -> Result<String, serde_json::Error> {
-    let problems = problems.iter().map(|Problem { at, what }| ProblemJson { line: at.line, column: at.column, what });
-    text(&Bad { file: file.display().to_string(), good: false, problems: problems.collect() })
+pub(super) fn bad(file: &Path, problems: &Problems) -> Result<String, serde_json::Error> {
+    let problems = problems.problems.iter().map(|Problem { at, what, .. }| ProblemJson {
+        file: problems.file(*at).display().to_string(),
+        line: at.line,
+        column: at.column,
+        what,
+    });
+    let problems = problems.collect();
+    text(&Bad { file: file.display().to_string(), good: false, problems })
 }
 
 fn text(value: &impl Serialize) -> Result<String, serde_json::Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Surroundings, reader};
 use crate::config::file::Table;
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::{Bus, Hat, Port};
@@ -23,8 +23,10 @@ pub(super) const BUS: Kind = Kind {
         "power_gpio",
         "power_settle",
         "response_timeout",
+        "gap_timeout",
         "retries",
         "idle",
+        "discover",
     ],
 };
 
@@ -43,8 +45,10 @@ fn hat_bus() -> Bus {
         stop_bits: 1,
         hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
         response_timeout: None,
+        gap_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        discover: false,
     }
 }
 
@@ -58,24 +62,29 @@ pub fn bus_at(port_text: &str) -> Option<Bus> {
     Some(Bus { name: port_text.to_owned(), port, hat: default.hat.filter(|_| on_pi), ..default })
 }
 
-/// All buses, at least one; as many as there are tables otherwise.
-pub(super) fn buses(tables: &[&Table], surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Vec<Bus> {
+/// All buses, at least one; as many as there are tables otherwise. `discover`: those that do not say otherwise.
+pub(super) fn buses(
+    tables: &[&Table],
+    discover: bool,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Bus> {
     if tables.is_empty() {
-        return vec![hat_bus()];
+        return vec![Bus { discover, ..hat_bus() }];
     }
     let mut buses: Vec<Found> = Vec::new();
     for table in tables {
-        let Found { bus, port_at, comparable } = bus(table, surroundings, problems);
+        let Found { bus, port_at, comparable } = bus(table, discover, surroundings, problems);
         for Found { bus: other, port_at: at, comparable: it_is } in &buses {
-            let clash = |what: &str| format!("{what} is that of bus \"{}\" of line {} too", other.name, at.line);
+            let clash = |what: &str| format!("{what} is that of bus \"{}\" of {LINE} too", other.name);
             if !bus.name.is_empty() && bus.name == other.name {
                 let name_at = table.entries.get("name").map_or(table.at, |entry| entry.item.at);
-                problems.push(Problem::new(name_at, clash(&format!("the name \"{}\"", bus.name))));
+                problems.push(Problem::beside(*at, name_at, clash(&format!("the name \"{}\"", bus.name))));
             }
             if comparable && *it_is && bus.port == other.port && !matches!(bus.port, Port::Sim(_)) {
-                problems.push(Problem::new(port_at, clash("the port")));
+                problems.push(Problem::beside(*at, port_at, clash("the port")));
             } else if bus.hat.is_some_and(|hat| other.hat.is_some_and(|its| its.power_gpio == hat.power_gpio)) {
-                problems.push(Problem::new(port_at, clash("the Hat's `power_gpio`")));
+                problems.push(Problem::beside(*at, port_at, clash("the Hat's `power_gpio`")));
             }
         }
         buses.push(Found { bus, port_at, comparable });
@@ -90,7 +99,7 @@ struct Found {
     comparable: bool,
 }
 
-fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Found {
+fn bus(table: &Table, discover: bool, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Found {
     let default = hat_bus();
     let mut keys = reader(&BUS, table, problems);
     let name = keys.parsed("name", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned()));
@@ -110,8 +119,10 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         stop_bits: keys.whole("stop_bits", 1..=2).unwrap_or(default.stop_bits),
         hat,
         response_timeout: keys.millis("response_timeout", TIMEOUT_MS).map(millis),
+        gap_timeout: keys.millis("gap_timeout", TIMEOUT_MS).map(millis),
         retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
+        discover: keys.boolean("discover").unwrap_or(discover),
     };
     let port_at = keys.at("port");
     Found { bus, port_at, comparable }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bus::{SLUG, TIMEOUT_MS, millis};
 use super::{Surroundings, instead, reader, record};
 use crate::config::file::{Table, Value};
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::config::turn;
@@ -95,7 +95,8 @@ pub(super) fn meters(
         let name = &meter.meter.name;
         match names.get(name) {
             Some(at) => {
-                keys.problem(name_at, format!("the name \"{name}\" is that of the meter of line {} too", at.line));
+                let what = format!("the name \"{name}\" is that of the meter of {LINE} too");
+                keys.problems.push(Problem::beside(*at, name_at, what));
             }
             None if name.is_empty() => {}
             None => _ = names.insert(name.clone(), name_at),
@@ -190,12 +191,16 @@ fn is_label(name: &str) -> bool {
     begins && name.bytes().all(letters) && !RESERVED_LABELS.contains(&name)
 }
 
-fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
+/// `address` or `secondary`, and where it stands.
+pub(super) fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<MeterAddress>, Place) {
     let at = keys.at(if keys.has("secondary") { "secondary" } else { "address" });
     match (keys.has("address"), keys.has("secondary")) {
         (true, true) => keys.problem(at, "both `address` and `secondary` are set; keep one"),
         (false, false) if keys.is_meant("address") || keys.is_meant("secondary") => {}
-        (false, false) => keys.problem(table_at, "this [[meter]] has neither `address` nor `secondary`: give one"),
+        (false, false) => {
+            let what = format!("this {} has neither `address` nor `secondary`: give one", keys.kind());
+            keys.problem(table_at, what);
+        }
         _ => {}
     }
     let primary = keys.whole("address", 0..=250).and_then(PrimaryAddress::new).map(MeterAddress::Primary);
@@ -258,12 +263,14 @@ fn key(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<Key
     let parse = |text: &str| spelling::hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Key::new);
     let key = keys.secret("key", EXPECTED, parse);
     let Some(path) = keys.parsed("key_file", "the path of a file", |text| surroundings.path(text)) else { return key };
-    let what = match (surroundings.read)(&path).map(|text| parse(&text)) {
+    match (surroundings.read)(&path).map(|text| parse(&text)) {
         Ok(Some(key)) => return Some(key),
-        Ok(None) => format!("`key_file` {} does not hold a key, expected {EXPECTED}", path.display()),
-        Err(error) => format!("cannot read `key_file` {}: {error}", path.display()),
-    };
-    keys.problem(keys.at("key_file"), what);
+        Ok(None) => {
+            let what = format!("`key_file` {} does not hold a key, expected {EXPECTED}", path.display());
+            keys.problem(keys.at("key_file"), what);
+        }
+        Err(error) => keys.unreadable("key_file", &path, &error),
+    }
     None
 }
 
@@ -289,20 +296,25 @@ fn expose(keys: &mut Reader<'_, '_>) -> Expose {
     keys.list("expose", format!("keys of measurements ({SLUG})"), slug).map_or(Expose::Sensible, Expose::Keys)
 }
 
+/// Whether meters at these addresses of one bus would both answer when one is asked.
+pub(super) fn both_answer(a: MeterAddress, b: MeterAddress) -> bool {
+    match (a, b) {
+        (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
+        (a, b) => a == b,
+    }
+}
+
 /// Two meters on a bus that would both answer when one is asked.
 fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
     for (place, later) in found.iter().enumerate() {
-        let both_answer = |earlier: &&Found| {
+        let clashes = |earlier: &&Found| {
             let here = earlier.meter.bus == later.meter.bus && earlier.comparable && later.comparable;
-            here && match (earlier.meter.address, later.meter.address) {
-                (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
-                (a, b) => a == b,
-            }
+            here && both_answer(earlier.meter.address, later.meter.address)
         };
-        if let Some(earlier) = found.iter().take(place).find(both_answer) {
-            let (name, line) = (&earlier.meter.name, earlier.address_at.line);
-            let what = format!("this address is also that of meter \"{name}\" of line {line}, on the same bus");
-            problems.push(Problem::new(later.address_at, what));
+        if let Some(earlier) = found.iter().take(place).find(clashes) {
+            let name = &earlier.meter.name;
+            let what = format!("this address is also that of meter \"{name}\" of {LINE}, on the same bus");
+            problems.push(Problem::beside(earlier.address_at, later.address_at, what));
         }
     }
 }

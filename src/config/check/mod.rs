@@ -5,6 +5,7 @@
 //! noted and its default taken instead, so that one mistake does not hide the next; with a problem
 //! noted nothing that is made here is used.
 
+pub(super) mod adopted;
 mod broker;
 mod bus;
 mod meter;
@@ -28,6 +29,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
     /// The systemd credential `mqtt-password`, where there is one.
     pub(super) password_credential: Option<PathBuf>,
+    /// A variable of the environment.
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Whether the machine knows a time zone of this name.
     pub(super) is_timezone: &'a dyn Fn(&str) -> bool,
     /// The text of a file, for `key_file`.
@@ -60,7 +63,7 @@ pub(super) const KINDS: &[&Kind] = &[
 
 const FILE: Kind =
     Kind { name: "the file", keys: &["agent", "mqtt", "homeassistant", "store", "log", "bus", "meter", "profile"] };
-const AGENT: Kind = Kind { name: "[agent]", keys: &["timezone"] };
+const AGENT: Kind = Kind { name: "[agent]", keys: &["timezone", "meters_file"] };
 const HOMEASSISTANT: Kind = Kind {
     name: "[homeassistant]",
     keys: &["enabled", "discovery_prefix", "status_topic", "status_payload", "version"],
@@ -80,22 +83,28 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let meters = tables.tables("meter", "meter");
     let profiles = tables.tables("profile", "profile");
 
-    let nothing = Table { at: Place { line: 1, column: 1 }, entries: Default::default() };
+    let nothing = Table { at: Place { file: 0, line: 1, column: 1 }, entries: Default::default() };
     let mut profiles = record::profiles(&profiles, problems);
     profiles.extend(surroundings.built_in.iter().cloned());
-    let buses = bus::buses(&buses, surroundings, problems);
+    let assumed_bus = buses.is_empty();
+    let buses = bus::buses(&buses, meters.is_empty(), surroundings, problems);
     let mut disabled_meters = Vec::new();
     let meters = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
+    let store = self::store(store.unwrap_or(&nothing), surroundings, problems);
+    let (timezone, meters_file) = self::agent(agent.unwrap_or(&nothing), surroundings, problems);
     Config {
-        timezone: timezone(agent.unwrap_or(&nothing), surroundings, problems),
+        timezone,
         mqtt: broker::mqtt(mqtt.unwrap_or(&nothing), surroundings, problems),
         homeassistant: self::homeassistant(homeassistant.unwrap_or(&nothing), problems),
-        store: self::store(store.unwrap_or(&nothing), surroundings, problems),
+        adopted: adopted::nothing(meters_file.unwrap_or_else(|| store.directory.join("meters.toml"))),
+        assumed_bus,
+        store,
         log: self::log(log.unwrap_or(&nothing), problems),
         buses,
         meters,
         disabled_meters,
         profiles,
+        key_files: Vec::new(),
     }
 }
 
@@ -109,10 +118,16 @@ fn reader<'t, 'p>(kind: &'static Kind, table: &'t Table, problems: &'p mut Vec<P
     Reader::new(kind, KINDS, table, problems)
 }
 
-fn timezone(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Option<String> {
+/// Time zone and meters file.
+fn agent(
+    table: &Table,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> (Option<String>, Option<PathBuf>) {
+    let mut keys = reader(&AGENT, table, problems);
     let expected = "a time zone that this machine knows, such as \"Europe/Zurich\"";
-    reader(&AGENT, table, problems)
-        .parsed("timezone", expected, |name| (surroundings.is_timezone)(name).then(|| name.to_owned()))
+    let timezone = keys.parsed("timezone", expected, |name| (surroundings.is_timezone)(name).then(|| name.to_owned()));
+    (timezone, keys.parsed("meters_file", "the path of a file", |text| surroundings.path(text)))
 }
 
 fn homeassistant(table: &Table, problems: &mut Vec<Problem>) -> HomeAssistant {

@@ -3,7 +3,7 @@
 use super::bus::SLUG;
 use super::reader;
 use crate::config::file::{Table, Value};
-use crate::config::problem::{Place, Problem};
+use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
 use crate::mbus::address::Manufacturer;
@@ -65,7 +65,8 @@ pub(super) fn profiles(tables: &[&Table], problems: &mut Vec<Problem>) -> Vec<Pr
         let profile = profile(&mut keys, table.at);
         let at = keys.at("name");
         if let Some((name, first)) = names.iter().find(|(name, _)| *name == profile.name && !name.is_empty()) {
-            keys.problem(at, format!("the name \"{name}\" is that of the profile of line {} too", first.line));
+            let what = format!("the name \"{name}\" is that of the profile of {LINE} too");
+            keys.problems.push(Problem::beside(*first, at, what));
         }
         names.push((profile.name.clone(), at));
         profiles.push(profile);

@@ -20,6 +20,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
     let surroundings = Surroundings {
         folder: Path::new("/etc"),
         password_credential: credential.map(PathBuf::from),
+        variable: &|_| None,
         is_timezone: &|name| name == "Europe/Zurich",
         read: &|path| match path.to_str() {
             Some("/etc/good.key") => Ok("000102030405060708090A0B0C0D0E0F\n".to_owned()),
@@ -28,7 +29,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
         },
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    parse(text, Path::new("t.toml"), &surroundings)
+    parse(&[("t.toml".into(), text.to_owned())], &surroundings)
 }
 
 fn config(text: &str) -> Config {

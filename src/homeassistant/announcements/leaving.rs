@@ -2,7 +2,7 @@
 //!
 //! Not here: devices taken back from a Home Assistant that is off (`farewell`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::discovery::Announced;
 use super::meter::Meter;
@@ -98,20 +98,23 @@ impl Announcements {
         self.held.extend(former.into_iter().filter(|(topic, _)| !is_announced(&self.meters, topic)));
     }
 
-    /// Takes everything back that is announced.
+    /// Takes everything back that is announced, from a Home Assistant too that is off just now.
     pub(super) fn withdraw_all(&mut self) {
-        let mut topics: BTreeSet<String> = std::mem::take(&mut self.held).into_keys().collect();
+        let mut all = std::mem::take(&mut self.held);
         for (name, meter) in &mut self.meters {
-            let former = meter.withdraw().into_keys();
-            let forgetting = self.forgetting.entry(name.clone()).or_default();
-            former.for_each(|topic| _ = (forgetting.insert(topic.clone()), topics.insert(topic)));
+            let former = meter.withdraw();
+            self.forgetting.entry(name.clone()).or_default().extend(former.keys().cloned());
+            all.extend(former);
         }
-        topics.iter().for_each(|topic| self.clear(topic));
+        all.iter().for_each(|(topic, announced)| self.retract(Of::Former, topic, announced));
         self.put_off.iter_mut().for_each(BTreeMap::clear);
-        self.agent_components.clear();
-        if let Some(topic) = self.agent_topic.take() {
-            self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());
-            self.document(Of::Agent, &topic, String::new(), true);
+        let Some(topic) = self.agent_topic.take() else { return };
+        self.forgetting.entry(AGENT.to_owned()).or_default().insert(topic.clone());
+        let components = std::mem::take(&mut self.agent_components);
+        let payload = self.agent.as_ref().map(|document| document.payload.as_bytes()).unwrap_or_default();
+        match self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) {
+            Some(agent) => self.retract(Of::Agent, &topic, &Announced { components, ..agent }),
+            None => self.document(Of::Agent, &topic, String::new(), true),
         }
     }
 }

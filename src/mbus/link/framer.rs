@@ -69,7 +69,13 @@ impl Framer {
         self.noise == 0 && self.bytes == [ACK]
     }
 
-    /// Whether a frame has been begun.
+    /// Whether what came last is the beginning of a long frame, as far as its first bytes tell.
+    #[must_use]
+    pub fn promises_more(&self) -> bool {
+        self.bytes.first() == Some(&LONG_START)
+    }
+
+    /// Whether no frame has been begun.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

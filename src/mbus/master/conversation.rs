@@ -109,6 +109,9 @@ pub struct LineTiming {
     pub response_timeout: Duration,
     /// What the way to the line adds (a TCP gateway); zero on a serial port.
     pub latency: Duration,
+    /// The longest silence inside a telegram whose length field says that more is coming, where that is
+    /// more than any line may show: a gateway hands a telegram on in pieces.
+    pub gap_timeout: Duration,
     /// Repeats of a request after the first.
     pub retries: u8,
 }
@@ -117,7 +120,8 @@ impl LineTiming {
     /// A serial port at `baud` with the defaults: three sends in all (EN 13757-2 clause 5.4).
     #[must_use]
     pub const fn new(baud: Baud) -> Self {
-        Self { baud, response_timeout: baud.response_timeout(), latency: Duration::ZERO, retries: 2 }
+        let (response_timeout, latency, gap_timeout) = (baud.response_timeout(), Duration::ZERO, Duration::ZERO);
+        Self { baud, response_timeout, latency, gap_timeout, retries: 2 }
     }
 }
 

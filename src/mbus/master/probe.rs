@@ -1,8 +1,8 @@
 //! Who is at an address, or behind a selection mask: no meter, one, or several. The step from
 //! which a search is made.
 //!
-//! Equal E5s of several meters look like one, so an acknowledgement proves nothing: only a clean
-//! telegram does. Silence costs one reply timeout, unless the caller has requests repeated that may
+//! Equal E5s of several meters look like one, and one meter's may arrive damaged, so an acknowledgement
+//! proves nothing: only a clean telegram does. Silence costs one reply timeout, unless the caller has requests repeated that may
 //! have been lost on a noisy line; else a request is repeated only after noise.
 //!
 //! A primary address is asked for its data at once (REQ_UD2). A reset (SND_NKE) before it would prove
@@ -11,12 +11,15 @@
 //!
 //! Not here: which addresses and masks to try (`search`).
 
-use crate::mbus::address::{BROADCAST, MeterAddress, SELECTED, SecondaryAddress};
+use crate::mbus::address::{BROADCAST, MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
 use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
-use crate::mbus::master::exchange::{Exchange, Exchanged};
+use crate::mbus::master::exchange::{Exchange, Exchanged, LATEST_ANSWER};
 use crate::mbus::master::reply::identity_of;
 use crate::mbus::master::reply::{ExchangeError, Reply};
 use crate::mbus::master::request::Request;
+
+/// Bytes of noise beside a whole telegram that are too few for another one: glitches of the line.
+const GLITCH: u64 = 3;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,10 @@ pub struct Probed {
     pub fabrication_number: Option<u32>,
     /// Who is there.
     pub sight: Sight,
+    /// Another meter answered: one that was asked before, late.
+    pub stray: Option<PrimaryAddress>,
+    /// A meter answered that was not selected: one that stays selected.
+    pub stays: bool,
     /// What it took.
     pub traffic: Traffic,
 }
@@ -40,6 +47,8 @@ pub enum Sight {
     One(Option<Vec<u8>>),
     /// Several meters at once, or a line too noisy to tell.
     Several,
+    /// The line never falls silent, so nothing can be asked.
+    Noise,
 }
 
 impl Sight {
@@ -65,6 +74,10 @@ pub struct Probe {
     repeated: bool,
     /// Whether an acknowledgement came, not only noise.
     acknowledged: bool,
+    stray: Option<PrimaryAddress>,
+    /// Whether all that is asked is who stays selected; and whether one does.
+    asks_who_stays: bool,
+    stays: bool,
     traffic: Traffic,
 }
 
@@ -89,10 +102,19 @@ impl Probe {
     #[must_use]
     pub fn new(target: MeterAddress, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
-        let (repeated, acknowledged, traffic) = (false, false, Traffic::default());
-        let stage = Stage::Ask;
-        let fabrication_number = None;
-        let mut probe = Self { target, fabrication_number, timing, stage, exchange, repeated, acknowledged, traffic };
+        let mut probe = Self {
+            target,
+            fabrication_number: None,
+            timing,
+            stage: Stage::Ask,
+            exchange,
+            repeated: false,
+            acknowledged: false,
+            stray: None,
+            asks_who_stays: false,
+            stays: false,
+            traffic: Traffic::default(),
+        };
         probe.enter(probe.first_stage());
         probe
     }
@@ -101,6 +123,18 @@ impl Probe {
     pub(super) fn with_fabrication_number(mut self, number: u32) -> Self {
         self.fabrication_number = Some(number);
         self.enter(self.first_stage());
+        self
+    }
+
+    /// A selection that no meter matches, and a request: who answers is still selected from before.
+    pub(super) fn who_stays(mut self) -> Self {
+        self.asks_who_stays = true;
+        self
+    }
+
+    /// Whoever is selected is reset first, for some stay selected otherwise.
+    pub(super) fn after_deselecting(mut self) -> Self {
+        self.enter(Stage::Deselect);
         self
     }
 
@@ -132,7 +166,12 @@ impl Probe {
             (Stage::Knock | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
         };
         let retries = if stage == self.first_stage() { self.timing.retries } else { 0 };
-        self.exchange = Exchange::new(request, LineTiming { retries, ..self.timing });
+        let mut timing = LineTiming { retries, ..self.timing };
+        if stage == Stage::Wake {
+            // No answer is expected, not even a late one.
+            timing.response_timeout = timing.baud.response_timeout();
+        }
+        self.exchange = Exchange::new(request, timing);
         if matches!(stage, Stage::Wake | Stage::Forget(Sight::Several)) {
             self.exchange.expect_several();
         }
@@ -151,18 +190,21 @@ impl Probe {
         let clean = exchanged.traffic.noise == 0;
         match (stage, exchanged.reply) {
             (Stage::Wake, _) => self.first_stage(),
+            (Stage::Knock | Stage::Ask, Err(ExchangeError::NeverQuiet)) => Stage::Over(Sight::Noise),
+            (Stage::Knock, _) if self.asks_who_stays => Stage::Ask,
+            (Stage::Ask, _) if self.asks_who_stays => Stage::Over(Sight::None),
             (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::None),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
                 Stage::Ask
             }
-            (Stage::Knock, Err(_)) => {
-                self.noise(if self.is_narrow() { Stage::Ask } else { Stage::Over(Sight::Several) })
-            }
+            (Stage::Knock, Err(_)) => Stage::Ask,
             (Stage::Deselect, _) => Stage::Knock,
             (Stage::Ask, Ok(Reply::Data(frame))) if clean => self.close(Sight::One(Some(frame))),
             (Stage::Ask, Ok(Reply::Data(frame))) => {
-                let sight = if self.is_narrow() { Sight::One(Some(frame)) } else { Sight::Several };
+                // Less than any telegram: no other meter's.
+                let glitch = exchanged.traffic.noise < GLITCH;
+                let sight = if self.is_narrow() || glitch { Sight::One(Some(frame)) } else { Sight::Several };
                 self.noise(Stage::Over(sight))
             }
             (Stage::Ask, Err(ExchangeError::WrongIdentity { .. })) if !self.repeated => {
@@ -180,6 +222,7 @@ impl Probe {
             (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
                 (true, true) => self.close(Sight::One(None)),
                 (true, false) => self.noise(Stage::Over(Sight::Several)),
+                (false, _) if self.first_stage() == Stage::Knock => self.noise(Stage::Over(Sight::None)),
                 (false, _) => Stage::Over(Sight::None),
             },
             (Stage::Ask, Err(_)) if self.is_narrow() => self.noise(Stage::Over(Sight::Several)),
@@ -214,8 +257,8 @@ impl Series for Probe {
 
     fn outcome(&mut self) -> Option<Probed> {
         let Stage::Over(sight) = &self.stage else { return None };
-        let Self { target, fabrication_number, traffic, .. } = *self;
-        Some(Probed { target, fabrication_number, sight: sight.clone(), traffic })
+        let Self { target, fabrication_number, stray, stays, traffic, .. } = *self;
+        Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, traffic })
     }
 
     fn part(&mut self) -> &mut Exchange {
@@ -224,6 +267,17 @@ impl Series for Probe {
 
     fn part_ended(&mut self, exchanged: Exchanged) {
         self.traffic += exchanged.traffic;
+        if let Err(ExchangeError::WrongAddress { got, .. }) = exchanged.reply {
+            self.stray = PrimaryAddress::new(got);
+        }
+        self.stays |= match exchanged.reply {
+            Err(ExchangeError::WrongIdentity { .. }) => true,
+            Err(ExchangeError::Silence) => false,
+            _ => self.asks_who_stays && self.stage == Stage::Ask,
+        };
+        if exchanged.response_time.is_some_and(|time| time > self.timing.response_timeout) {
+            self.timing.response_timeout = LATEST_ANSWER;
+        }
         let stage = core::mem::replace(&mut self.stage, Stage::Knock);
         let next = self.after(stage, exchanged);
         self.enter(next);

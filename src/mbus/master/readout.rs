@@ -7,16 +7,25 @@
 //! keeps it, and after anything doubtful the meter is reset (SND_NKE) before it is asked again. What
 //! must be remembered between two turns is [`LinkState`]; the caller keeps it, one for each meter.
 //!
+//! An acknowledgement only says that a request arrived, and is one byte without a checksum: where it comes
+//! damaged the data is requested all the same, and proves itself. Nor is one that comes late a reason to
+//! give up: the meter's first turn waits [`LATEST_ANSWER`], later ones as long as it has taken before.
+//!
 //! Not here: when a meter is read (`bus::schedule`), what its telegrams say (`telegram`).
 
-use core::fmt;
+mod error;
+mod link_state;
+
+use std::time::Duration;
+
+pub use error::ReadoutError;
+pub use link_state::LinkState;
 
 use crate::mbus::address::{MeterAddress, SELECTED};
 use crate::mbus::application::opener::Opener;
 use crate::mbus::application::security::Key;
-use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
-use crate::mbus::master::exchange::{Exchange, Exchanged};
+use crate::mbus::master::exchange::{Exchange, Exchanged, LATEST_ANSWER};
 use crate::mbus::master::reply::{ExchangeError, Reply};
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, Request};
 use crate::mbus::master::sequence::{Sequel, Sequence};
@@ -44,24 +53,6 @@ impl Turn {
     }
 }
 
-/// What a master remembers of a meter between two turns. The default is right for a meter never met.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkState {
-    /// The frame count bit of the next request; `None`: in doubt, the meter must be reset first.
-    next_fcb: Option<bool>,
-    /// Whether it acknowledges SND_NKE; some meters never do. `None`: not known yet.
-    acknowledges_reset: Option<bool>,
-    /// It sends its first telegram forever, whatever the frame count bit.
-    repeats_first: bool,
-}
-
-impl LinkState {
-    /// The meter may have been reset or asked by another: its next frame count bit is in doubt.
-    pub fn doubt(&mut self) {
-        self.next_fcb = None;
-    }
-}
-
 /// How a meter's turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnOver {
@@ -71,46 +62,11 @@ pub struct TurnOver {
     pub unanswered: Vec<u8>,
     /// For its next turn.
     pub link: LinkState,
+    /// The longest that it took to answer, as far as that is known.
+    pub response_time: Option<Duration>,
     /// What it took.
     pub traffic: Traffic,
 }
-
-/// Why a meter's turn gave no reading. The bus goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadoutError {
-    /// No byte came back in time, after every repeat.
-    Silence,
-    /// Something came back that does not answer; never [`ExchangeError::Silence`].
-    NoAnswer(ExchangeError),
-    /// The meter acknowledged, but has no data at the moment (E5 to REQ_UD2).
-    NoData,
-    /// The meter answered with an application error (EN 13757-3 clause 10).
-    Application(ApplicationError),
-}
-
-impl From<ExchangeError> for ReadoutError {
-    fn from(error: ExchangeError) -> Self {
-        match error {
-            ExchangeError::Silence => Self::Silence,
-            other => Self::NoAnswer(other),
-        }
-    }
-}
-
-impl fmt::Display for ReadoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silence => f.write_str("no answer"),
-            Self::NoAnswer(error) => error.fmt(f),
-            Self::NoData => {
-                f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment")
-            }
-            Self::Application(error) => write!(f, "the meter answered with {error}"),
-        }
-    }
-}
-
-impl core::error::Error for ReadoutError {}
 
 /// A meter's turn on its way.
 #[derive(Clone, Debug)]
@@ -125,6 +81,10 @@ pub struct Readout {
     unanswered: Vec<u8>,
     /// Late answers that were taken for new ones and asked again.
     stale: u8,
+    /// Selections that may still follow one whose meter gave no data, and whether the last was answered badly.
+    selections: u8,
+    selected_badly: bool,
+    response_time: Option<Duration>,
     traffic: Traffic,
 }
 
@@ -159,7 +119,8 @@ impl Readout {
     /// The turn of a meter that was left in state `link`. With `timing.retries` 0 a meter that was
     /// lost is asked once: silence then costs one reply timeout.
     #[must_use]
-    pub fn new(turn: Turn, link: LinkState, timing: LineTiming) -> Self {
+    pub fn new(turn: Turn, link: LinkState, mut timing: LineTiming) -> Self {
+        timing.response_timeout = link.response_timeout(timing.response_timeout);
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
         let mut opener = Opener::new(turn.key);
         opener.select(turn.address.mask());
@@ -173,6 +134,9 @@ impl Readout {
             sequence: Sequence::new(opener),
             unanswered: Vec::new(),
             stale: 0,
+            selections: timing.retries,
+            selected_badly: false,
+            response_time: None,
             traffic: Traffic::default(),
         };
         readout.enter(readout.first_stage());
@@ -229,6 +193,12 @@ impl Readout {
             Stage::Extra(index) => Request::by_ci(address, fcb, ci_of(index), identity),
         };
         self.exchange = Exchange::new(request, timing);
+        if stage == Stage::Select {
+            self.exchange.take_damage();
+            if self.may_wait_long() {
+                self.exchange.be_patient();
+            }
+        }
     }
 
     /// What follows an exchange.
@@ -240,15 +210,22 @@ impl Readout {
             (Stage::Reset, reply) => self.after_reset(reply),
             (Stage::Deselect, _) => Stage::Select,
             (Stage::Select, Err(ExchangeError::Silence)) => self.end(Some(ReadoutError::Silence)),
-            (Stage::Select, Ok(_)) => self.ready(),
-            (Stage::Application, Ok(_)) => {
+            (Stage::Select | Stage::Application, Err(error @ ExchangeError::NeverQuiet)) => {
+                self.close(Some(error.into()))
+            }
+            (Stage::Select, reply) => {
+                self.selected_badly = reply.is_err();
+                self.ready()
+            }
+            (Stage::Application, Ok(_) | Err(ExchangeError::Garbled { .. })) => {
                 self.link.next_fcb = Some(true);
                 Stage::Data
             }
             (_, Ok(Reply::Data(frame))) if self.is_stale(&frame) => self.stage,
             (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
             (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
-            (Stage::Select | Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
+            (Stage::Data, Err(error)) if self.may_select_again(error) => Stage::Deselect,
+            (Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
             (Stage::Extra(index) | Stage::ExtraData(index), Ok(Reply::Data(frame))) => {
                 self.frames.push(frame);
                 self.toggle();
@@ -262,7 +239,7 @@ impl Readout {
                 self.unanswered.extend(self.turn.requests.get(index));
                 self.extra(index + 1)
             }
-            (Stage::Release(error) | Stage::Over(error), _) => Stage::Over(error),
+            (Stage::Release(error) | Stage::Over(error), _) => self.end(error),
         }
     }
 
@@ -278,14 +255,37 @@ impl Readout {
                 self.end(Some(ReadoutError::Silence))
             }
             Err(ExchangeError::Silence) => {
-                // Most likely dead; if it is one of those that never acknowledge, one request shows it.
+                // Most likely dead; if it is one of those that never acknowledge, or slow, one request shows it.
                 if self.link.acknowledges_reset.is_none() {
+                    if self.may_wait_long() {
+                        self.timing.response_timeout = self.timing.response_timeout.max(LATEST_ANSWER);
+                    }
                     self.timing.retries = 0;
                 }
                 self.ready()
             }
-            Err(error) => self.end(Some(error.into())),
+            Err(error @ ExchangeError::NeverQuiet) => self.end(Some(error.into())),
+            // Something answered, if not well: the data shows who.
+            Err(_) => self.ready(),
         }
+    }
+
+    /// Whether to wait as long as the slowest meters take: once, until it has answered again.
+    fn may_wait_long(&mut self) -> bool {
+        self.timing.retries > 0 && !core::mem::replace(&mut self.link.waited_long, true)
+    }
+
+    /// The selected meter gave no data: the selection may not have arrived, or a meter that was selected
+    /// before stays so and speaks too. One that acknowledged well and is silent then is left alone.
+    fn may_select_again(&mut self, error: ExchangeError) -> bool {
+        let secondary = matches!(self.turn.address, MeterAddress::Secondary(_));
+        let hopeless = match error {
+            ExchangeError::Silence => !self.selected_badly,
+            other => other == ExchangeError::NeverQuiet,
+        };
+        let again = secondary && self.frames.is_empty() && self.selections > 0 && !hopeless;
+        self.selections -= u8::from(again);
+        again
     }
 
     /// Reset or selected: the next frame count bit is 1 (EN 13757-2 clause 5.7.5).
@@ -358,6 +358,8 @@ impl Readout {
             self.link.next_fcb = None;
         }
         self.link.repeats_first &= error.is_none();
+        self.link.waited_long &= error.is_some();
+        self.link.response_time = self.response_time.or(self.link.response_time);
         Stage::Over(error)
     }
 }
@@ -370,15 +372,21 @@ impl Series for Readout {
         let Stage::Over(error) = self.stage else { return None };
         let frames = error.map_or_else(|| Ok(core::mem::take(&mut self.frames)), Err);
         let unanswered = core::mem::take(&mut self.unanswered);
-        Some(TurnOver { frames, unanswered, link: self.link, traffic: self.traffic })
+        let Self { link, response_time, traffic, .. } = *self;
+        Some(TurnOver { frames, unanswered, link, response_time, traffic })
     }
 
     fn part(&mut self) -> &mut Exchange {
         &mut self.exchange
     }
 
-    fn part_ended(&mut self, Exchanged { reply, traffic }: Exchanged) {
+    fn part_ended(&mut self, Exchanged { reply, traffic, response_time }: Exchanged) {
         self.traffic += traffic;
+        self.response_time = self.response_time.max(response_time);
+        // Late for one request of the turn, late for the next ones.
+        if response_time.is_some_and(|time| time > self.timing.response_timeout) {
+            self.timing.response_timeout = LATEST_ANSWER.max(self.timing.response_timeout);
+        }
         let next = self.after(reply);
         self.enter(next);
     }

@@ -70,6 +70,10 @@ impl fmt::Display for ExchangeError {
     }
 }
 
+/// What helps where the line never falls silent.
+pub const FIND_THE_NOISE: &str = "something on the wire talks without end, a damaged meter or a short: unplug one half \
+    of the bus, then half of the half that talks, until one device is left";
+
 impl core::error::Error for ExchangeError {}
 
 /// Whether a whole frame answers the request.

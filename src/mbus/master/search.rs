@@ -22,29 +22,24 @@
 //! # Ok::<(), &str>(())
 //! ```
 //!
-//! The tree (EN 13757-3 clause 11.5): a mask that several meters match is divided by its next digit.
-//! Where all eight digits are equal, the device type, the version and the manufacturer divide it, and
-//! where these are equal too, the digits of the fabrication number (clause 11.4), of meters that have one.
-//! Digits A to E are tried only where 0 to 9 do not explain who answered.
-//!
-//! Not here: the probe itself (`probe`).
+//! Not here: the probe itself (`probe`), in which order addresses (`addresses`) and masks (`tree`) are tried.
+
+mod addresses;
+mod branch;
+mod tree;
 
 use std::time::{Duration, Instant};
 
-use crate::mbus::address::{Manufacturer, MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::mbus::maker;
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::master::conversation::{Conversation, LineTiming, Step};
 use crate::mbus::master::probe::{Probe, Probed, Sight};
+use addresses::Addresses;
+use tree::Tree;
 
 /// Bytes of a selection frame.
 const SELECTION_LEN: usize = 17;
-/// Device types that EN 13757-7 table 13 gives a meaning.
-const DEVICE_TYPES: u16 = 0x40;
-
-/// No meter's fabrication number. One that is selected by it does not look at that part of a selection.
-const NO_FABRICATION_NUMBER: u32 = 0xEEEE_EEEE;
-/// Any fabrication number.
-const ANY_FABRICATION_NUMBER: u32 = 0xFFFF_FFFF;
+/// So many probes in a row that the line never falls silent for: then it never will.
+const NEVER_QUIET: u8 = 3;
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,139 +87,74 @@ pub struct Search {
     /// The probe at work; between two of them there is none.
     probe: Option<Probe>,
     done: u32,
-    /// Makers of the meters found.
-    manufacturers: Vec<Manufacturer>,
+    /// Probes in a row for which the line never fell silent.
+    noisy: u8,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Primary {
-        next: u8,
-        last: u8,
-    },
-    /// Masks still to be tried whole, and the branches being divided, innermost last.
-    Secondary {
-        masks: Vec<SecondaryAddress>,
-        branches: Vec<Branch>,
-    },
-}
-
-/// A mask that several meters match, divided by one of its fields.
-#[derive(Clone, Debug)]
-struct Branch {
-    mask: SecondaryAddress,
-    fabrication_number: Option<u32>,
-    field: Field,
-    next: u16,
-    /// Children that are one meter, and children that are several.
-    single: u32,
-    several: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    /// A digit of the identification number; 0 is the first.
-    Digit(u32),
-    Medium,
-    Version,
-    Manufacturer,
-    /// A digit of the fabrication number; before the first one, a number that no meter has.
-    Fabrication(u32),
+    Primary(Addresses),
+    Secondary(Tree),
 }
 
 impl Search {
     /// All primary addresses from `first` to `last`. `timing.retries` is how often silence is not believed.
     #[must_use]
     pub fn primary(first: PrimaryAddress, last: PrimaryAddress, timing: LineTiming) -> Self {
-        Self::new(Kind::Primary { next: first.get(), last: last.get() }, timing)
+        Self::new(Kind::Primary(Addresses::new(first, last)), timing)
     }
 
     /// Every meter that one of `masks` matches; without masks, every meter.
     #[must_use]
     pub fn secondary(masks: Vec<SecondaryAddress>, timing: LineTiming) -> Self {
         let masks = if masks.is_empty() { vec![SecondaryAddress::ANY] } else { masks };
-        Self::new(Kind::Secondary { masks, branches: Vec::new() }, timing)
+        Self::new(Kind::Secondary(Tree::new(masks)), timing)
     }
 
     fn new(kind: Kind, timing: LineTiming) -> Self {
-        Self { kind, timing, probe: None, done: 0, manufacturers: Vec::new() }
+        Self { kind, timing, probe: None, done: 0, noisy: 0 }
     }
 
-    /// Whether nothing is left to try.
+    /// Whether nothing is left to try, or nothing can be tried.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.probe.is_none() && self.next_probe().is_none()
+        self.noisy >= NEVER_QUIET || (self.probe.is_none() && self.next_probe().is_none())
     }
 
-    /// The next probe; `None` at the end.
+    /// Whether the line did not fall silent to the end, so that meters were passed over.
+    #[must_use]
+    pub fn was_never_quiet(&self) -> bool {
+        self.noisy > 0
+    }
+
+    /// The next probe; `None` at the end. Some meters give no data before they were reset, which costs
+    /// nothing to do for all at once.
     fn next_probe(&self) -> Option<Probe> {
-        let timing = self.timing;
-        let (masks, branches) = match &self.kind {
-            Kind::Primary { next, last } if *next > *last => return None,
-            Kind::Primary { next, .. } => {
-                let probe = Probe::new(MeterAddress::Primary(PrimaryAddress::new(*next)?), timing);
-                return Some(if self.done == 0 { probe.after_waking_all() } else { probe });
+        match &self.kind {
+            Kind::Primary(addresses) => {
+                let probe = addresses.next_probe(self.timing)?;
+                Some(if self.done == 0 { probe.after_waking_all() } else { probe })
             }
-            Kind::Secondary { masks, branches } => (masks, branches),
-        };
-        let (mask, fabrication_number) = match branches.last() {
-            Some(branch) => branch.child(&self.manufacturers)?,
-            None => (*masks.last()?, None),
-        };
-        let probe = Probe::new(MeterAddress::Secondary(mask), timing);
-        Some(match fabrication_number {
-            Some(number) => probe.with_fabrication_number(number),
-            None => probe,
-        })
+            Kind::Secondary(tree) => tree.next_probe(self.timing),
+        }
     }
 
     /// What the probe has found.
     fn take(&mut self, probed: Probed) -> Vec<Found> {
         self.done += 1;
-        let maker = probed.sight.identity().map(SecondaryAddress::manufacturer);
-        self.manufacturers.extend(maker.filter(|maker| !self.manufacturers.contains(maker)));
-        let (masks, branches) = match &mut self.kind {
-            Kind::Primary { next, .. } => {
-                *next = next.saturating_add(1);
-                return report(probed).into_iter().collect();
-            }
-            Kind::Secondary { masks, branches } => (masks, branches),
-        };
-        match branches.last_mut() {
-            Some(branch) => branch.count(&probed.sight),
-            None => masks.truncate(masks.len().saturating_sub(1)),
+        self.noisy = if probed.sight == Sight::Noise { self.noisy.saturating_add(1) } else { 0 };
+        match &mut self.kind {
+            Kind::Primary(addresses) => addresses.take(probed),
+            Kind::Secondary(tree) => tree.take(probed),
         }
-        let real = probed.fabrication_number != Some(NO_FABRICATION_NUMBER);
-        let divided = match probed.target {
-            MeterAddress::Secondary(mask) if real && probed.sight == Sight::Several => {
-                Branch::of(mask, probed.fabrication_number)
-            }
-            _ => None,
-        };
-        let mut findings = Vec::new();
-        match divided {
-            Some(branch) => branches.push(branch),
-            None if real => findings.extend(report(probed)),
-            None => {}
-        }
-        while branches.last().is_some_and(|branch| branch.child(&self.manufacturers).is_none()) {
-            let Some(branch) = branches.pop() else { break };
-            // Several answered, and the values tried do not show them all.
-            let unexplained = branch.several == 0 && branch.single < 2 && !matches!(branch.field, Field::Digit(_));
-            findings.extend(unexplained.then_some(Found::Collision(MeterAddress::Secondary(branch.mask))));
-        }
-        findings
     }
 
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let left = match &self.kind {
-            Kind::Primary { next, last } => u32::from(last.saturating_add(1).saturating_sub(*next)),
-            Kind::Secondary { masks, branches } => {
-                let whole = u32::try_from(masks.len()).unwrap_or(u32::MAX);
-                whole + branches.iter().map(|branch| branch.left(&self.manufacturers)).sum::<u32>()
-            }
+            Kind::Primary(addresses) => addresses.left(),
+            Kind::Secondary(tree) => tree.left(),
         };
         Progress { done: self.done, left }
     }
@@ -263,6 +193,7 @@ impl Conversation for Search {
     }
 }
 
+/// What there is to say of a probe.
 fn report(probed: Probed) -> Option<Found> {
     let identity = probed.sight.identity();
     let address = match (probed.target, identity) {
@@ -270,95 +201,10 @@ fn report(probed: Probed) -> Option<Found> {
         (target, _) => target,
     };
     match probed.sight {
-        Sight::None => None,
+        Sight::None | Sight::Noise => None,
         Sight::One(frame) => {
             Some(Found::Meter { address, identity, fabrication_number: probed.fabrication_number, frame })
         }
         Sight::Several => Some(Found::Collision(address)),
-    }
-}
-
-/// Eight digits of which one is exchanged; 0 is the first.
-fn with_digit(digits: u32, index: u32, value: u16) -> u32 {
-    let shift = 28 - 4 * index;
-    (digits & !(0xF << shift)) | (u32::from(value & 0xF) << shift)
-}
-
-/// The makers that a selection tries where meters share identification number, type and version: those
-/// found on the segment, then the common ones. The field has no wildcard for a part of it.
-fn makers(found: &[Manufacturer]) -> impl Iterator<Item = Manufacturer> {
-    found.iter().copied().chain(maker::codes().filter(|maker| !found.contains(maker)))
-}
-
-impl Branch {
-    /// Divides `mask` by its first field that is a wildcard; `None`: there is none left.
-    fn of(mask: SecondaryAddress, fabrication_number: Option<u32>) -> Option<Self> {
-        let any_digit = |of: u32| (0..8).find(|digit| (of >> (28 - 4 * digit)) & 0xF == 0xF);
-        let digit = any_digit(mask.id()).map(Field::Digit);
-        let medium = (mask.medium() == 0xFF).then_some(Field::Medium);
-        let version = (mask.version() == 0xFF).then_some(Field::Version);
-        let manufacturer = (mask.manufacturer().0 == 0xFFFF).then_some(Field::Manufacturer);
-        let fabrication = any_digit(fabrication_number.unwrap_or(ANY_FABRICATION_NUMBER)).map(Field::Fabrication);
-        let field = digit.or(medium).or(version).or(manufacturer).or(fabrication)?;
-        Some(Self { mask, fabrication_number, field, next: 0, single: 0, several: 0 })
-    }
-
-    /// How many values its field is tried with.
-    fn values(&self, manufacturers: &[Manufacturer]) -> u16 {
-        match self.field {
-            // Several answered: one child that is several explains it, or two children.
-            Field::Digit(_) if self.several > 0 || self.single > 1 => 10,
-            Field::Digit(_) if self.next < 10 => 10,
-            Field::Digit(_) => 15,
-            Field::Medium => DEVICE_TYPES,
-            Field::Fabrication(0) => 11,
-            Field::Fabrication(_) => 10,
-            Field::Version => 0xFF,
-            Field::Manufacturer => u16::try_from(makers(manufacturers).count()).unwrap_or(u16::MAX),
-        }
-    }
-
-    fn left(&self, manufacturers: &[Manufacturer]) -> u32 {
-        u32::from(self.values(manufacturers).saturating_sub(self.next))
-    }
-
-    /// The mask to try next; `None`: the branch is done.
-    fn child(&self, manufacturers: &[Manufacturer]) -> Option<(SecondaryAddress, Option<u32>)> {
-        if self.next >= self.values(manufacturers) {
-            return None;
-        }
-        let [a, b, c, d, mut m, mut n, mut version, mut medium] = self.mask.to_wire();
-        let mut id = u32::from_le_bytes([a, b, c, d]);
-        let [value, _] = self.next.to_le_bytes();
-        match self.field {
-            Field::Digit(digit) => id = with_digit(id, digit, self.next),
-            Field::Fabrication(0) if self.next == 0 => return Some((self.mask, Some(NO_FABRICATION_NUMBER))),
-            Field::Fabrication(digit) => {
-                let number = self.fabrication_number.unwrap_or(ANY_FABRICATION_NUMBER);
-                let value = if digit == 0 { self.next - 1 } else { self.next };
-                return Some((self.mask, Some(with_digit(number, digit, value))));
-            }
-            Field::Medium => medium = value,
-            Field::Version => version = value,
-            Field::Manufacturer => {
-                [m, n] = makers(manufacturers).nth(usize::from(self.next))?.0.to_le_bytes();
-            }
-        }
-        let [a, b, c, d] = id.to_le_bytes();
-        Some((SecondaryAddress::from_wire([a, b, c, d, m, n, version, medium]), None))
-    }
-
-    fn count(&mut self, sight: &Sight) {
-        if self.field == Field::Fabrication(0) && self.next == 0 && *sight != Sight::None {
-            // They do not look at the number, so no number tells them apart.
-            self.next = 11;
-            return;
-        }
-        self.next += 1;
-        match sight {
-            Sight::None => {}
-            Sight::One(_) => self.single += 1,
-            Sight::Several => self.several += 1,
-        }
     }
 }

@@ -48,6 +48,7 @@ impl Book {
         const OVERHEAD_BYTES: usize = 10;
         match order {
             LinkCommand::Disconnect | LinkCommand::Reconnect { .. } => self.leave(client),
+            LinkCommand::Ping(reply) => _ = reply.send(()),
             LinkCommand::Subscribe { connection, filters } if connection == number => {
                 if client.subscribe(&filters) {
                     self.filters.push_back(filters);

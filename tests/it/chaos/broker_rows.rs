@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::scene::{Scene, buses};
 use super::{ANONYMOUS, OUTAGE, PERSISTENT, Row};
 use crate::broker::Broker;
-use crate::recorder::Record;
+use crate::recorder::{Manner, Record};
 
 /// The longest pause between two tries, and a moment to connect and to publish.
 const BACK_WITHIN: Duration = Duration::from_secs(6);
@@ -105,5 +105,70 @@ pub(super) fn topic_refused() -> Option<Row> {
         record.delivered.iter().filter(|reading| reading.meter == "a_m3").map(|reading| reading.litres).collect()
     };
     row.promise(of_it(&scene.recorder.record()).is_sorted(), "out of order");
+    Some(row)
+}
+
+/// For a time the broker behaves so, then it is honest again.
+fn for_a_time(scene: &mut Scene, manner: Manner, time: Duration) {
+    scene.recorder.record().manner = manner;
+    std::thread::sleep(time);
+    scene.recorder.record().manner = Manner::Honest;
+}
+
+pub(super) fn hangs_up() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    scene.pause(4000, 1);
+    // announced again as the broker comes back
+    scene.recorder.record().manner =
+        Manner::HangsUpAt("homeassistant/device/mbushat/mbushat_a_m3_SAM_01_07/config".to_owned());
+    scene.broker.kill();
+    scene.broker.run();
+    std::thread::sleep(Duration::from_secs(20));
+    let before = scene.delivered();
+    std::thread::sleep(Duration::from_secs(20));
+    let meanwhile = scene.delivered() - before;
+    scene.recorder.record().manner = Manner::Honest;
+    let (mut row, scene) = scene.settle("broker hangs up at one announcement, 40 s", 1);
+    nothing_lost(&mut row);
+    let said = scene.agent.log().matches("closes the connection at this message").count();
+    let connections = scene.recorder.record().connections;
+    row.remark = format!("{meanwhile} delivered in its last 20 s, {connections} connections, said {said} time(s)");
+    row.promise(meanwhile > 0, "one message stops the readings");
+    row.promise(said == 1, "not said once");
+    Some(row)
+}
+
+pub(super) fn refuses_for_a_moment() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    let codes = [0x97, 0x80, 0x83, 0x87, 0x99];
+    for code in codes {
+        scene.pause(2000, 1);
+        for_a_time(&mut scene, Manner::Refuses(code), Duration::from_secs(8));
+    }
+    // the longest pause that has grown by then
+    std::thread::sleep(Duration::from_secs(20));
+    let (mut row, scene) = scene.settle("broker refuses readings for 8 s, each code", 5);
+    let record = scene.recorder.record();
+    row.remark = format!("{} refused", record.refused.len());
+    nothing_lost(&mut row);
+    row.promise(record.refused.len() > codes.len(), "nothing was refused");
+    drop(record);
+    Some(row)
+}
+
+pub(super) fn mute() -> Option<Row> {
+    let config = |gateways: &_| format!("{OUTAGE}{}", buses(gateways, 10));
+    let mut scene = Scene::with(Broker::start_with(ANONYMOUS)?, &[], config);
+    scene.pause(3000, 1);
+    let before = scene.recorder.record().connections;
+    // the keep-alive is 30 s: one and a half of it, twice
+    for_a_time(&mut scene, Manner::Mute, Duration::from_secs(100));
+    let again = scene.recorder.record().connections - before;
+    std::thread::sleep(Duration::from_secs(50));
+    let (mut row, scene) = scene.settle("broker acknowledges nothing for 100 s", 1);
+    nothing_lost(&mut row);
+    let said = scene.agent.log().matches("does not acknowledge what it is sent").count();
+    row.remark = format!("connected again {again} times, said {said} time(s)");
+    row.promise(again >= 1 && said >= 1, "not noticed");
     Some(row)
 }

@@ -80,8 +80,17 @@ pub(super) fn thirty_days() -> Option<Row> {
     }
     let (taken, fault) = (SLOTS * METERS, "broker away 30 simulated days, 250 meters");
     let lost = taken - delivered - dropped;
-    let mut row =
-        Row { fault, times: 1, taken, delivered, lost, duplicated: 0, remark: String::new(), broken: Vec::new() };
+    let mut row = Row {
+        fault,
+        times: 1,
+        taken,
+        delivered,
+        lost,
+        duplicated: 0,
+        disordered: 0,
+        remark: String::new(),
+        broken: Vec::new(),
+    };
     let grown = memory.iter().max().expect("measured") - memory.iter().min().expect("measured");
     row.remark = format!("{dropped} dropped and counted, {} MiB on disk, memory +{grown} KiB", disk >> 20);
     row.promise(lost == 0, "readings are lost");

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::Row;
 use crate::agent::Agent;
-use crate::broker::Broker;
+use crate::broker::{Broker, retained};
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 
@@ -104,17 +104,39 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+        let sums = self.sums();
         let (_, took) = self.agent.end(Signal::TERM);
         let mut row = self.row(fault, times);
+        row.promise(row.disordered == 0, "out of order");
+        row.promise(sums.is_empty(), sums);
         row.promise(took < Duration::from_secs(3), format!("the agent took {took:?} to stop"));
         (row, self)
+    }
+
+    /// What does not add up in `bridge/info`: every reading taken is delivered, waits, is aside or was dropped.
+    fn sums(&self) -> String {
+        let info = retained(self.broker.port, "mbushat/bridge/info").pop();
+        let Some(info) = info.and_then(|m| serde_json::from_str::<serde_json::Value>(&m.payload).ok()) else {
+            return "no bridge/info".to_owned();
+        };
+        let of = |name: &str| info.pointer(&format!("/readings/{name}")).and_then(serde_json::Value::as_u64);
+        let became: Option<u64> = ["delivered", "waiting", "set_aside", "dropped"].into_iter().map(of).sum();
+        if of("taken").is_some() && of("taken") == became {
+            String::new()
+        } else {
+            format!("it does not add up: {info}")
+        }
     }
 
     fn row(&self, fault: &'static str, times: u64) -> Row {
         let record = self.recorder.record();
         let mut numbers: BTreeMap<u64, Answer> = BTreeMap::new();
-        let mut duplicated = 0;
+        let (mut duplicated, mut disordered) = (0, 0);
+        let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
         for reading in &record.delivered {
+            let last = newest.entry(&reading.meter).or_default();
+            disordered += u64::from(reading.seq < *last && !numbers.contains_key(&reading.seq));
+            *last = reading.seq.max(*last);
             let what = (reading.meter.clone(), reading.litres);
             if let Some(before) = numbers.insert(reading.seq, what.clone()) {
                 assert_eq!(before, what, "{fault}: number {} was given twice", reading.seq);
@@ -127,7 +149,7 @@ impl Scene {
         assert_eq!(delivered.len(), numbers.len(), "{fault}: a reading under two numbers");
         let (taken, delivered) = (count(served.len()), count(delivered.len()));
         let (lost, remark, broken) = (taken - delivered, String::new(), Vec::new());
-        Row { fault, times, taken, delivered, lost, duplicated, remark, broken }
+        Row { fault, times, taken, delivered, lost, duplicated, disordered, remark, broken }
     }
 
     /// Takes the answers out of the row's losses that were on the wire when the agent was killed:

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::scene::{Answer, Scene, buses, count};
-use super::{ALWAYS, ANONYMOUS, Row};
+use super::{ALWAYS, ANONYMOUS, OUTAGE, Row};
 use crate::broker::Broker;
 use crate::tools::missing;
 use mbushat::mbus::decimal::Decimal;
@@ -63,6 +63,27 @@ pub(super) fn full() -> Option<Row> {
     row.promise(row.lost == 0 && dropped > 0, "the count of the dropped is not what is missing");
     row.promise((first, said) == (1, 1), format!("said {first} and {said} times"));
     row.promise(disk <= 1 << 20, "more on disk than max_size");
+    Some(row)
+}
+
+/// Somebody removes the store while the broker is away.
+pub(super) fn removed() -> Option<Row> {
+    let mut scene = Scene::new(ANONYMOUS, OUTAGE)?;
+    scene.pause(3000, 1);
+    scene.broker.kill();
+    std::thread::sleep(Duration::from_secs(15));
+    std::fs::remove_dir_all(scene.agent.folder().join("store")).expect("it was there");
+    std::thread::sleep(Duration::from_secs(15));
+    scene.broker.run();
+    let (mut row, scene) = scene.settle("store removed while the broker is away", 1);
+    let info = crate::broker::retained(scene.broker.port, "mbushat/bridge/info").pop().expect("it was published");
+    let info: serde_json::Value = serde_json::from_str(&info.payload).expect("JSON");
+    let dropped = info.pointer("/readings/dropped").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let said = scene.agent.log().matches("the store was damaged").count();
+    row.remark = format!("{dropped} counted as dropped, said {said} time(s)");
+    row.lost = row.lost.abs_diff(dropped);
+    row.promise(row.lost == 0, "the count of the dropped is not what is missing");
+    row.promise(said >= 1 || dropped == 0, "not said");
     Some(row)
 }
 

@@ -76,3 +76,18 @@ fn what_was_found_under_an_old_base_topic_is_forgotten_and_not_taken_back() {
     bench.carry_out();
     assert!(bench.retained.contains_key(&topic(0x33)), "{:?}", bench.retained.keys());
 }
+
+#[test]
+fn what_another_base_topic_leaves_goes_from_a_home_assistant_that_was_off_too() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    let before = bench.devices.clone();
+    assert_eq!(before.len(), 2, "the meter and the agent");
+    bench.heard = None;
+    bench.announcements.configure(None, &[], configured(&["gas"]));
+    bench.carry_out();
+    assert_eq!((&bench.devices, bench.retained.len()), (&before, 0), "it is off and keeps them");
+    bench.birth();
+    assert!(bench.devices.is_empty(), "{:?}", bench.devices);
+    assert!(!bench.memos.keys().any(|(memo, _)| *memo == Memo::Farewell), "{:?}", bench.memos.keys());
+}

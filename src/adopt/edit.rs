@@ -1,0 +1,202 @@
+//! Changes to the text of the file of adopted meters: what a person wrote in it stays as it is, comments too.
+//!
+//! Each change can be made twice without harm, so that one that may not have reached the disk is made again.
+//!
+//! Not here: whether the outcome is a good file (`config`), writing it (`write`).
+
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::request::Wanted;
+
+/// At the top of a new file.
+const HEAD: &str = "\
+## The meters that mbushat found and adopted, in the form of its configuration (man mbushat.toml).
+## You may edit this file: `systemctl reload mbushat` takes it over. A meter that you write in
+## your own configuration goes before one of the same address here.
+";
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Adopts a meter, unless one has its address; it is ignored no more.
+    Add(Entry),
+    /// Changes what `wanted` names.
+    Change {
+        /// The meter's name so far.
+        name: String,
+        /// What is to be otherwise.
+        wanted: Wanted,
+    },
+    /// Takes a meter out of the file, and has searches ignore it.
+    Forget(Place),
+}
+
+/// A meter to be adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Shown in Home Assistant.
+    pub title: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its rate, where it is not that of its bus.
+    pub baud: Option<u32>,
+}
+
+/// Where a meter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The bus's name.
+    pub bus: String,
+    /// The address on it.
+    pub address: MeterAddress,
+}
+
+/// The text with these changes made, one after the other.
+///
+/// # Errors
+/// Where the text is no TOML, or not written as a meters file is.
+pub fn apply<'e>(text: &str, edits: impl IntoIterator<Item = &'e Edit>) -> Result<String, String> {
+    // Not the error's own text: it quotes the line, which may hold a key.
+    let mut file: DocumentMut = text.parse().map_err(|_| "it is not valid TOML".to_owned())?;
+    if file.is_empty() && text.trim().is_empty() {
+        file.set_trailing(HEAD);
+    }
+    for edit in edits {
+        match edit {
+            Edit::Add(entry) => add(&mut file, entry)?,
+            Edit::Change { name, wanted } => {
+                if let Some(meter) = tables(&mut file, "meter")?.iter_mut().find(|meter| is_named(meter, name)) {
+                    change(meter, wanted);
+                }
+            }
+            Edit::Forget(place) => {
+                remove(&mut file, "meter", place)?;
+                if !tables(&mut file, "ignore")?.iter().any(|ignored| is_at(ignored, place)) {
+                    push(&mut file, "ignore", at(place))?;
+                }
+            }
+        }
+    }
+    for key in ["meter", "ignore"] {
+        if tables(&mut file, key)?.is_empty() {
+            file.remove(key);
+        }
+    }
+    Ok(file.to_string())
+}
+
+fn add(file: &mut DocumentMut, entry: &Entry) -> Result<(), String> {
+    remove(file, "ignore", &entry.place)?;
+    if tables(file, "meter")?.iter().any(|meter| is_at(meter, &entry.place)) {
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.insert("name", value(&entry.name));
+    table.insert("title", value(&entry.title));
+    table.extend(at(&entry.place));
+    if let Some(baud) = entry.baud {
+        table.insert("baud", value(i64::from(baud)));
+    }
+    push(file, "meter", table)
+}
+
+fn change(meter: &mut Table, wanted: &Wanted) {
+    let Wanted { name, title, interval, key } = wanted;
+    let key = key.as_ref().map(|key| key.reveal());
+    let all = [("title", title.as_deref()), ("interval", interval.as_deref()), ("key", key), ("name", name.as_deref())];
+    for (key, text) in all.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+        match meter.get_mut(key).and_then(Item::as_value_mut) {
+            // what stands behind it on its line stays
+            Some(old) => {
+                let decor = old.decor().clone();
+                *old = text.into();
+                *old.decor_mut() = decor;
+            }
+            None => _ = meter.insert(key, value(text)),
+        }
+        if key == "key" {
+            meter.remove("key_file");
+        }
+    }
+}
+
+/// The keys that say where a meter is.
+fn at(place: &Place) -> Table {
+    let mut table = Table::new();
+    table.insert("bus", value(&place.bus));
+    match place.address {
+        MeterAddress::Primary(address) => table.insert("address", value(i64::from(address.get()))),
+        MeterAddress::Secondary(address) => table.insert("secondary", value(address.to_string())),
+    };
+    table
+}
+
+fn is_named(meter: &Table, name: &str) -> bool {
+    meter.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// Whether a table says this place; a person may have spelled the address otherwise, or left it open in part.
+fn is_at(table: &Table, place: &Place) -> bool {
+    if table.get("bus").and_then(Item::as_str).is_some_and(|bus| bus != place.bus) {
+        return false;
+    }
+    match place.address {
+        MeterAddress::Primary(address) => {
+            table.get("address").and_then(Item::as_integer) == Some(i64::from(address.get()))
+        }
+        MeterAddress::Secondary(address) => {
+            let written = table.get("secondary").and_then(Item::as_str);
+            written.and_then(|text| SecondaryAddress::parse(text).ok()).is_some_and(|mask| mask.matches(address))
+        }
+    }
+}
+
+/// `[[key]]`, which may be empty.
+fn tables<'f>(file: &'f mut DocumentMut, key: &str) -> Result<&'f mut ArrayOfTables, String> {
+    let item = file.entry(key).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    item.as_array_of_tables_mut().ok_or_else(|| format!("it does not write each {key} as a table [[{key}]]"))
+}
+
+/// Adds a table at the end, with an empty line before it.
+fn push(file: &mut DocumentMut, key: &str, mut table: Table) -> Result<(), String> {
+    // What stands in a file without tables, or below the last one, stays above the new one.
+    let above = file.trailing().as_str().unwrap_or_default().to_owned();
+    file.set_trailing("");
+    let gap = if above.is_empty() || above.ends_with('\n') { "\n" } else { "\n\n" };
+    table.decor_mut().set_prefix(above + gap);
+    tables(file, key)?.push(table);
+    Ok(())
+}
+
+/// Removes the tables at this place, and the comments that stand right above them; not what an empty line
+/// parts from them.
+fn remove(file: &mut DocumentMut, key: &str, place: &Place) -> Result<(), String> {
+    loop {
+        let all = tables(file, key)?;
+        let Some(index) = all.iter().position(|table| is_at(table, place)) else { return Ok(()) };
+        let above = all.get(index).map(prefix).unwrap_or_default();
+        let kept = above.rfind("\n\n").and_then(|end| above.get(..end + 1)).unwrap_or_default();
+        let kept = if kept.trim().is_empty() { String::new() } else { kept.to_owned() };
+        all.remove(index);
+        match all.get_mut(index) {
+            Some(next) => {
+                let below = prefix(next);
+                next.decor_mut().set_prefix(kept + &below);
+            }
+            None => {
+                let below = file.trailing().as_str().unwrap_or_default().to_owned();
+                file.set_trailing(kept + &below);
+            }
+        }
+    }
+}
+
+fn prefix(table: &Table) -> String {
+    table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use super::{Edit, Entry, HEAD, Place, apply};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::request::{KeyText, Wanted};
+
+fn place(address: &str) -> Place {
+    let primary = address.parse().ok().and_then(PrimaryAddress::new).map(MeterAddress::Primary);
+    let secondary = || MeterAddress::Secondary(SecondaryAddress::parse(address).expect("an address"));
+    Place { bus: "hat".to_owned(), address: primary.unwrap_or_else(secondary) }
+}
+
+fn add(name: &str, address: &str) -> Edit {
+    Edit::Add(Entry { name: name.to_owned(), title: name.to_uppercase(), place: place(address), baud: None })
+}
+
+fn edited(text: &str, edits: &[Edit]) -> String {
+    apply(text, edits).expect("a file")
+}
+
+const A: &str = "67200512KAM1D04";
+const ONE: &str = "
+[[meter]]
+name = \"a\"
+title = \"A\"
+bus = \"hat\"
+secondary = \"672005122D2C1D04\"
+";
+
+#[test]
+fn a_meter_is_added_once_in_the_form_of_the_configuration() {
+    let one = edited("", &[add("a", A)]);
+    assert_eq!(one, format!("{HEAD}{ONE}"));
+    assert_eq!(edited(&one, &[add("other", A), add("a", "672005122D2C1D04")]), one);
+    let two =
+        edited(&one, &[Edit::Add(Entry { name: "b".into(), title: "B".into(), place: place("5"), baud: Some(300) })]);
+    let second = "\n[[meter]]\nname = \"b\"\ntitle = \"B\"\nbus = \"hat\"\naddress = 5\nbaud = 300\n";
+    assert_eq!(two, format!("{HEAD}{ONE}{second}"));
+}
+
+/// As a person leaves it.
+const BY_HAND: &str = "\
+# All of flat 3
+
+# the old one
+[[meter]]
+name = \"a\" # not b
+bus = \"hat\"
+secondary = \"6720051?\"
+interval = \"1h\"   # saves its battery
+
+# the new one
+  [[meter]]
+  name = \"b\"
+  bus = \"hat\"
+  address = 5
+  key_file = \"k\"
+# the end
+";
+
+#[test]
+fn what_a_person_wrote_stays_where_something_else_changes() {
+    let wanted = Wanted { name: Some("c".into()), interval: Some("30m".into()), ..Wanted::default() };
+    let changed = edited(BY_HAND, &[Edit::Change { name: "a".into(), wanted }]);
+    assert_eq!(changed, BY_HAND.replace("\"a\" #", "\"c\" #").replace("\"1h\" ", "\"30m\" "));
+    assert_eq!(edited(BY_HAND, &[add("x", A)]), BY_HAND, "its mask has it");
+    let added = edited(BY_HAND, &[add("x", "6")]);
+    let new = "\n[[meter]]\nname = \"x\"\ntitle = \"X\"\nbus = \"hat\"\naddress = 6\n";
+    assert_eq!(added, format!("{BY_HAND}{new}"));
+}
+
+#[test]
+fn a_key_takes_the_place_of_its_file_and_is_shown_in_the_file_alone() {
+    let key = KeyText::new("00112233445566778899AABBCCDDEEFF".to_owned());
+    let edit = Edit::Change { name: "b".into(), wanted: Wanted { key: Some(key), ..Wanted::default() } };
+    assert!(!format!("{edit:?}").contains("0011"), "{edit:?}");
+    let changed = edited(BY_HAND, &[edit]);
+    assert!(
+        changed.contains("key = \"00112233445566778899AABBCCDDEEFF\"") && !changed.contains("key_file"),
+        "{changed}"
+    );
+}
+
+#[test]
+fn a_forgotten_meter_is_ignored_until_it_is_adopted_again() {
+    let forget = Edit::Forget(place(A));
+    let forgotten = edited(BY_HAND, std::slice::from_ref(&forget));
+    assert!(forgotten.starts_with("# All of flat 3\n\n# the new one\n  [[meter]]\n"), "{forgotten}");
+    let ignored = "\n[[ignore]]\nbus = \"hat\"\nsecondary = \"672005122D2C1D04\"\n";
+    assert!(forgotten.ends_with(&format!("# the end\n{ignored}")), "{forgotten}");
+    assert_eq!(edited(&forgotten, &[forget]), forgotten);
+    let again = edited(&forgotten, &[add("a", A)]);
+    assert!(!again.contains("[[ignore]]") && again.contains("name = \"a\"") && again.contains("# the end"), "{again}");
+}
+
+#[test]
+fn the_last_meter_leaves_the_head_behind() {
+    let one = edited("", &[add("a", A)]);
+    let none = edited(&one, &[Edit::Forget(place(A)), add("a", A), Edit::Forget(place(A))]);
+    assert_eq!(none, format!("{HEAD}\n[[ignore]]\nbus = \"hat\"\nsecondary = \"672005122D2C1D04\"\n"));
+}
+
+#[test]
+fn what_is_not_written_as_tables_is_said_and_no_line_is_quoted() {
+    let inline = apply("meter = [{ name = \"a\" }]\n", &[add("b", "5")]);
+    assert_eq!(inline, Err("it does not write each meter as a table [[meter]]".to_owned()));
+    assert_eq!(apply("key = 0011\n[", &[add("b", "5")]), Err("it is not valid TOML".to_owned()));
+}

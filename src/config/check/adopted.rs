@@ -1,0 +1,83 @@
+//! The file of adopted meters: `[[meter]]` as in the user's file, and `[[ignore]]`.
+//!
+//! A meter of the user's file wins over one of the same name or address here.
+//!
+//! Not here: writing it (`adopt`).
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::bus::SLUG;
+use super::{Surroundings, meter, reader};
+use crate::config::file::{Table, Value};
+use crate::config::problem::Problem;
+use crate::config::reader::Kind;
+use crate::config::{Adopted, Bus, Config, Meter, spelling};
+use crate::mbus::address::MeterAddress;
+
+const ADOPTED: Kind = Kind { name: "the file of adopted meters", keys: &["meter", "ignore"] };
+const IGNORE: Kind = Kind { name: "[[ignore]]", keys: &["bus", "address", "secondary"] };
+
+/// Before the file was read.
+pub(super) fn nothing(file: PathBuf) -> Adopted {
+    Adopted { file, names: BTreeSet::new(), left_out: Vec::new(), ignored: Vec::new(), trouble: None }
+}
+
+/// Adds what stands in the file to the user's configuration; only of use where `problems` stays empty.
+pub(in crate::config) fn add(
+    file: &Table,
+    config: &mut Config,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut keys = reader(&ADOPTED, file, problems);
+    let (tables, ignored) = (keys.tables("meter", "meter"), keys.tables("ignore", "ignore"));
+    let (here, elsewhere): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| is_here(table, &config.buses));
+    let mut disabled = Vec::new();
+    let enabled = meter::meters(&here, &config.buses, &config.profiles, surroundings, problems, &mut disabled);
+    config.adopted.ignored = ignored.into_iter().filter_map(|table| self::ignored(table, problems)).collect();
+    for table in elsewhere {
+        let [name, bus] = ["name", "bus"].map(|key| text(table, key).unwrap_or_default().to_owned());
+        config.adopted.left_out.push((name, format!("there is no bus \"{bus}\"")));
+    }
+    let users: Vec<Meter> = config.all_meters().map(|(meter, _)| meter.clone()).collect();
+    let all = enabled.into_iter().map(|meter| (meter, true)).chain(disabled.into_iter().map(|meter| (meter, false)));
+    for (meter, is_enabled) in all {
+        if let Some(why) = users.iter().find_map(|user| wins(user, &meter)) {
+            config.adopted.left_out.push((meter.name, why));
+            continue;
+        }
+        config.adopted.names.insert(meter.name.clone());
+        if is_enabled { config.meters.push(meter) } else { config.disabled_meters.push(meter) }
+    }
+}
+
+/// Why a meter of the user's takes the place of an adopted one.
+fn wins(user: &Meter, adopted: &Meter) -> Option<String> {
+    if user.bus == adopted.bus && meter::both_answer(user.address, adopted.address) {
+        return Some(format!("your own file has it, as \"{}\"", user.name));
+    }
+    (user.name == adopted.name).then(|| "your own file gives this name to another meter".to_owned())
+}
+
+/// Whether the bus of a meter exists. One that is badly written is a problem that is noted elsewhere.
+fn is_here(table: &Table, buses: &[Bus]) -> bool {
+    text(table, "bus").is_none_or(|name| !spelling::is_slug(name) || buses.iter().any(|bus| bus.name == name))
+}
+
+fn text<'t>(table: &'t Table, key: &str) -> Option<&'t str> {
+    match table.entries.get(key).map(|entry| &entry.item.value) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// A bus, which may be gone, and an address.
+fn ignored(table: &Table, problems: &mut Vec<Problem>) -> Option<(String, MeterAddress)> {
+    let mut keys = reader(&IGNORE, table, problems);
+    if !keys.is_meant("bus") {
+        keys.problem(table.at, "this [[ignore]] does not say its `bus`");
+    }
+    let bus = keys.parsed("bus", SLUG, |text| spelling::is_slug(text).then(|| text.to_owned()));
+    bus.zip(meter::address(&mut keys, table.at).0)
+}

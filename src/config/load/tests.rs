@@ -1,0 +1,143 @@
+use super::{load, load_with};
+use crate::config::Config;
+use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A configuration and a file of adopted meters, in a folder of their own; removed at the end.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(name: &str, users: &str, adopted: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("mbushat-load-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let store = format!("[store]\ndirectory = {:?}\n{users}", folder.join("store"));
+        fs::write(folder.join("mbushat.toml"), store).expect("a file");
+        fs::create_dir_all(folder.join("store")).expect("a folder");
+        fs::write(folder.join("store/meters.toml"), adopted).expect("a file");
+        Self(folder)
+    }
+
+    fn load(&self) -> Config {
+        load(&self.file()).expect("a good configuration")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("mbushat.toml")
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.all_meters().map(|(meter, _)| meter.name.as_str()).collect()
+}
+
+const ADOPTED: &str = "\
+[[meter]]
+name = \"kam_67200512\"
+bus = \"hat\"
+secondary = \"672005122D2C1D04\"
+[[meter]]
+name = \"kam_67200513\"
+bus = \"hat\"
+address = 13
+enabled = false
+[[ignore]]
+bus = \"hat\"
+address = 7
+";
+
+#[test]
+fn adopted_meters_stand_beside_the_users_and_an_empty_file_looks_for_more() {
+    let config = Files::new("empty", "", ADOPTED).load();
+    assert_eq!(names(&config), ["kam_67200512", "kam_67200513"]);
+    assert!(config.assumed_bus && config.buses.iter().all(|bus| bus.discover));
+    let seven = PrimaryAddress::new(7).map(MeterAddress::Primary).expect("an address");
+    assert_eq!(config.adopted.ignored, [("hat".to_owned(), seven)]);
+    let own = Files::new("own", "[[meter]]\nname = \"a\"\naddress = 1\nenabled = false\n", ADOPTED).load();
+    assert_eq!(names(&own).len(), 3);
+    assert!(own.buses.iter().all(|bus| !bus.discover), "a meter that is not enabled counts");
+}
+
+#[test]
+fn a_meter_of_the_users_file_wins_by_its_address_and_by_its_name() {
+    let users =
+        "[[meter]]\nname = \"heat\"\nsecondary = \"67200512\"\n[[meter]]\nname = \"kam_67200513\"\naddress = 3\n";
+    let config = Files::new("wins", users, ADOPTED).load();
+    assert_eq!(names(&config), ["heat", "kam_67200513"]);
+    let left_out: Vec<&str> = config.adopted.left_out.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((left_out, config.adopted.names.len()), (vec!["kam_67200512", "kam_67200513"], 0));
+    assert!(config.adopted.left_out[0].1.contains("as \"heat\""), "{:?}", config.adopted);
+}
+
+#[test]
+fn a_broken_file_of_adopted_meters_costs_only_its_own() {
+    let users = "[[meter]]\nname = \"a\"\naddress = 1\n";
+    for (broken, said) in [
+        (ADOPTED.replace("address = 13", "address = 13\nkey = \"00\""), "meters.toml:9:7: `key` cannot be used"),
+        (ADOPTED.replace("[[ignore]]", "[[ignored]]"), "did you mean `ignore`?"),
+        (format!("{ADOPTED}["), "not valid TOML"),
+        (ADOPTED.replace("bus = \"hat\"\naddress = 7", "address = 7"), "does not say its `bus`"),
+    ] {
+        let config = Files::new("broken", users, &broken).load();
+        assert_eq!(names(&config), ["a"]);
+        let trouble = config.adopted.trouble.expect("trouble");
+        assert!(trouble.contains(said), "{trouble}");
+    }
+}
+
+#[test]
+fn adopted_meters_of_a_bus_that_is_gone_are_left_out_and_the_others_read() {
+    let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\ndiscover = true\n";
+    let more = "[[meter]]\nname = \"b\"\nbus = \"usb\"\naddress = 1\n";
+    let config = Files::new("gone", users, &format!("{ADOPTED}{more}")).load();
+    assert_eq!((names(&config), config.adopted.left_out.len()), (vec!["b"], 2));
+    assert_eq!(config.adopted.trouble, None);
+}
+
+#[test]
+fn the_file_may_be_missing_or_elsewhere_or_as_it_is_going_to_be() {
+    let files = Files::new("elsewhere", "", ADOPTED);
+    fs::remove_file(files.0.join("store/meters.toml")).expect("a file");
+    assert_eq!(names(&files.load()), [""; 0]);
+    let changed = load_with(&files.file(), &|text| format!("{text}{ADOPTED}")).expect("good");
+    assert_eq!(names(&changed).len(), 2);
+    fs::write(files.file(), "agent.meters_file = \"mine.toml\"\n").expect("a file");
+    assert_eq!(files.load().adopted.file, files.0.join("mine.toml"));
+    fs::write(files.file(), "").expect("a file");
+    assert_eq!(files.load().adopted.file, Path::new("/var/lib/mbushat/meters.toml"));
+}
+
+#[test]
+fn files_of_the_folder_beside_it_add_buses_and_meters_and_name_themselves_in_what_is_wrong() {
+    let files = Files::new("folder", "[[meter]]\nname = \"a\"\naddress = 1\n", "");
+    let folder = files.0.join("mbushat.d");
+    fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file");
+    write("10-b.toml", "[mqtt]\nbase_topic = \"house\"\n[[meter]]\nname = \"b\"\naddress = 2\n");
+    write("20-c.toml", "[[meter]]\nname = \"c\"\naddress = 3\n");
+    write("30-notes.txt", "no TOML\n");
+    write(".30-hidden.toml", "no TOML\n");
+    let config = files.load();
+    assert_eq!((names(&config), config.mqtt.base_topic.as_str()), (vec!["a", "b", "c"], "house"));
+    write("20-c.toml", "[mqtt]\nretain_state = false\n[[meter]]\nname = \"b\"\naddress = 1\nwrong = 1\n");
+    let said = load(&files.file()).expect_err("three problems").to_string();
+    let place = |name: &str| folder.join(name).display().to_string();
+    let (first, second, main) = (place("10-b.toml"), place("20-c.toml"), files.file().display().to_string());
+    for expected in [
+        format!("{main} has 4 problems"),
+        format!("{second}:1:2: `mqtt` stands in line 1 of {first} too"),
+        format!("{second}:4:8: the name \"b\" is that of the meter of line 4 of {first} too"),
+        format!("{second}:5:11: this address is also that of meter \"a\" of line 5 of {main}, on the same bus"),
+        format!("{second}:6:1: unknown key `wrong`"),
+    ] {
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    write("20-c.toml", "broken = \n");
+    assert!(load(&files.file()).expect_err("no TOML").to_string().contains(&format!("{second}:1:")));
+}

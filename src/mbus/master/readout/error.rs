@@ -1,0 +1,43 @@
+//! Why a meter's turn gave no reading.
+
+use core::fmt;
+
+use crate::mbus::application::telegram::ApplicationError;
+use crate::mbus::master::reply::ExchangeError;
+
+/// Why a meter's turn gave no reading. The bus goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadoutError {
+    /// No byte came back in time, after every repeat.
+    Silence,
+    /// Something came back that does not answer; never [`ExchangeError::Silence`].
+    NoAnswer(ExchangeError),
+    /// The meter acknowledged, but has no data at the moment (E5 to REQ_UD2).
+    NoData,
+    /// The meter answered with an application error (EN 13757-3 clause 10).
+    Application(ApplicationError),
+}
+
+impl From<ExchangeError> for ReadoutError {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Silence => Self::Silence,
+            other => Self::NoAnswer(other),
+        }
+    }
+}
+
+impl fmt::Display for ReadoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silence => f.write_str("no answer"),
+            Self::NoAnswer(error) => error.fmt(f),
+            Self::NoData => {
+                f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment")
+            }
+            Self::Application(error) => write!(f, "the meter answered with {error}"),
+        }
+    }
+}
+
+impl core::error::Error for ReadoutError {}

@@ -1,0 +1,228 @@
+//! A search down the tree of secondary addresses (EN 13757-3 clause 11.5), in this order:
+//!
+//! 1. A mask that several meters match is divided by its next digit, to the last digit. Digits A to E are
+//!    tried where 0 to 9 do not explain who answered.
+//! 2. Where several answered a mask, A to E are tried for each digit alone: meters with decimal numbers
+//!    beside them may have explained the answers before.
+//! 3. Meters that share all eight digits are told apart by manufacturer, device type and version, and where
+//!    these are equal too, by the digits of the fabrication number (clause 11.4), if they have one.
+//!
+//! Some meters stay selected whatever is selected next. After the first mask that several match, none is
+//! selected: who answers all the same stays so, and then each selection follows a reset of whoever is selected.
+
+use std::collections::VecDeque;
+
+use super::branch::{Branch, Field, Selection};
+use super::{Found, report};
+use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::exchange::LATEST_ANSWER;
+use crate::mbus::master::probe::{Probe, Probed, Sight};
+
+/// No meter's identity.
+const NOBODY: SecondaryAddress = SecondaryAddress::from_wire([0xEE, 0xEE, 0xEE, 0xEE, 0xFE, 0xFE, 0xFE, 0xFE]);
+
+/// What is left to try.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    /// To be tried whole, the next one last.
+    masks: Vec<SecondaryAddress>,
+    /// Being divided, the innermost last.
+    branches: Vec<Branch>,
+    /// With A to E for one digit, the next one last.
+    hexadecimal: Vec<Selection>,
+    /// Several seemed to answer, and only one was found: to be tried once more, the next one last.
+    doubtful: Vec<Selection>,
+    /// Several meters with one number.
+    groups: VecDeque<(Selection, Field)>,
+    /// Identities of the meters found, and the masks reported as collisions.
+    found: Vec<SecondaryAddress>,
+    collisions: Vec<SecondaryAddress>,
+    stays: Stays,
+    /// Whether the mask that is tried whole was silent before: once more, for meters that answer late.
+    patient: bool,
+    /// Whether a meter may be selected now.
+    selected: bool,
+}
+
+/// Whether there are meters that stay selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stays {
+    Unknown,
+    /// Several are selected: the moment to ask.
+    Asking,
+    No,
+    Yes,
+}
+
+impl Tree {
+    pub(super) fn new(masks: Vec<SecondaryAddress>) -> Self {
+        Self {
+            masks,
+            branches: Vec::new(),
+            hexadecimal: Vec::new(),
+            doubtful: Vec::new(),
+            groups: VecDeque::new(),
+            found: Vec::new(),
+            collisions: Vec::new(),
+            stays: Stays::Unknown,
+            patient: false,
+            selected: false,
+        }
+    }
+
+    /// The next probe; `None` at the end.
+    pub(super) fn next_probe(&self, mut timing: LineTiming) -> Option<Probe> {
+        if self.patient {
+            timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
+        }
+        if self.stays == Stays::Asking {
+            return Some(Probe::new(MeterAddress::Secondary(NOBODY), timing).who_stays());
+        }
+        let Selection { mask, fabrication_number } = match self.branches.last() {
+            Some(branch) => branch.child()?,
+            None => self.whole()?,
+        };
+        let mut probe = Probe::new(MeterAddress::Secondary(mask), timing);
+        if let Some(number) = fabrication_number {
+            probe = probe.with_fabrication_number(number);
+        }
+        Some(if self.selected && self.stays == Stays::Yes { probe.after_deselecting() } else { probe })
+    }
+
+    /// The selection to try next where none is being divided.
+    fn whole(&self) -> Option<Selection> {
+        let mask = self.masks.last().copied().map(Selection::from);
+        self.doubtful.last().copied().or(mask).or(self.hexadecimal.last().copied())
+    }
+
+    pub(super) fn take(&mut self, probed: Probed) -> Vec<Found> {
+        if self.stays == Stays::Asking {
+            self.stays = if probed.stays { Stays::Yes } else { Stays::No };
+            return Vec::new();
+        }
+        if probed.stays {
+            self.stays = Stays::Yes;
+        }
+        self.selected = !matches!(probed.sight, Sight::None | Sight::Noise);
+        let MeterAddress::Secondary(mask) = probed.target else { return Vec::new() };
+        let selection = Selection { mask, fabrication_number: probed.fabrication_number };
+        let mut findings = Vec::new();
+        let mut is_doubtful = false;
+        match self.branches.last_mut() {
+            Some(branch) => branch.count(&probed.sight),
+            None => is_doubtful = self.take_whole(selection, &probed.sight),
+        }
+        match probed.sight {
+            _ if selection.is_a_test() => {}
+            // Not a moment of noise: a number with F in it, which no mask asks for.
+            Sight::Several if is_doubtful => {
+                self.groups.extend(selection.open_field(Field::Manufacturer).map(|field| (selection, field)));
+            }
+            Sight::Several => self.divide(selection, &mut findings),
+            _ => findings.extend(report(probed)),
+        }
+        self.go_on(&mut findings);
+        findings.retain(|found| self.is_new(found));
+        findings
+    }
+
+    /// What follows a mask that was tried whole; whether it was tried before.
+    fn take_whole(&mut self, whole: Selection, sight: &Sight) -> bool {
+        if self.doubtful.pop().is_some() {
+            return true;
+        }
+        if self.masks.is_empty() {
+            self.hexadecimal.pop();
+            return false;
+        }
+        self.patient = *sight == Sight::None && !self.patient;
+        if self.patient {
+            return false;
+        }
+        self.masks.pop();
+        if *sight == Sight::Several {
+            if self.stays == Stays::Unknown {
+                self.stays = Stays::Asking;
+            }
+            let open = (0..8).filter(|digit| (whole.mask.id() >> (28 - 4 * digit)) & 0xF == 0xF);
+            let hexadecimal = open.flat_map(|digit| (10..15).map(move |value| whole.with_digit(digit, value)));
+            self.hexadecimal.extend(hexadecimal);
+        }
+        false
+    }
+
+    /// Several meters answer this selection.
+    fn divide(&mut self, selection: Selection, findings: &mut Vec<Found>) {
+        let group = self.branches.last().map(|branch| branch.field).filter(|field| !matches!(field, Field::Digit(_)));
+        let field = selection.open_field(group.unwrap_or(Field::Manufacturer));
+        match (group, selection.open_digit(), field) {
+            (None, Some(digit), _) => self.branches.push(Branch::new(selection, digit, &self.found)),
+            (None, None, Some(field)) => self.groups.push_back((selection, field)),
+            (Some(_), _, Some(field)) => self.branches.push(Branch::new(selection, field, &self.found)),
+            (_, _, None) => findings.push(Found::Collision(MeterAddress::Secondary(selection.mask))),
+        }
+    }
+
+    /// Leaves the branches that are done, and takes up the next group where nothing else is left.
+    fn go_on(&mut self, findings: &mut Vec<Found>) {
+        loop {
+            while self.branches.last().is_some_and(|branch| branch.child().is_none()) {
+                let Some(done) = self.branches.pop() else { break };
+                self.leave(&done, findings);
+            }
+            if !self.branches.is_empty() || self.whole().is_some() {
+                return;
+            }
+            let Some((selection, field)) = self.groups.pop_front() else { return };
+            self.branches.push(Branch::new(selection, field, &self.found));
+        }
+    }
+
+    /// Where the values of a field do not show several meters, the next field may.
+    fn leave(&mut self, done: &Branch, findings: &mut Vec<Found>) {
+        let whole = done.whole;
+        if done.is_explained() {
+            return;
+        }
+        match (done.field, whole.open_field(after(done.field))) {
+            (Field::Digit(_), _) => self.doubtful.extend((done.single > 0).then_some(whole)),
+            (Field::Fabrication(_), _) | (_, None) => {
+                findings.push(Found::Collision(MeterAddress::Secondary(whole.mask)));
+            }
+            (_, Some(field)) => self.branches.push(Branch::new(whole, field, &self.found)),
+        }
+    }
+
+    /// Whether this was not found before; a meter with two of the digits A to E is met twice.
+    fn is_new(&mut self, found: &Found) -> bool {
+        let (known, address) = match found {
+            Found::Meter { fabrication_number: Some(_), .. } => return true,
+            Found::Meter { identity: Some(identity), .. } => (&mut self.found, *identity),
+            Found::Collision(MeterAddress::Secondary(mask)) => (&mut self.collisions, *mask),
+            _ => return true,
+        };
+        let new = !known.contains(&address);
+        known.extend(new.then_some(address));
+        new
+    }
+
+    pub(super) fn left(&self) -> u32 {
+        let whole =
+            self.doubtful.len() + self.masks.len() + self.hexadecimal.len() + usize::from(self.stays == Stays::Asking);
+        let groups: u32 =
+            self.groups.iter().map(|(whole, field)| Branch::new(*whole, *field, &self.found).left()).sum();
+        let branches: u32 = self.branches.iter().map(Branch::left).sum();
+        u32::try_from(whole).unwrap_or(u32::MAX) + groups + branches
+    }
+}
+
+/// The field that is tried where this one does not help.
+fn after(field: Field) -> Field {
+    match field {
+        Field::Digit(_) => Field::Manufacturer,
+        Field::Manufacturer => Field::Medium,
+        Field::Medium => Field::Version,
+        Field::Version | Field::Fabrication(_) => Field::Fabrication(0),
+    }
+}

@@ -1,0 +1,182 @@
+//! What cellars do to a bus: damaged acknowledgements, late answers, telegrams in pieces, noise without
+//! end. A readout and both kinds of search see the same meters, in virtual time.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::address::MeterAddress;
+use mbushat::mbus::link::timing::Baud;
+use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
+use mbushat::mbus::master::exchange::Exchange;
+use mbushat::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::master::reply::{ExchangeError, Reply};
+use mbushat::mbus::master::request::Request;
+use mbushat::mbus::master::search::{Found, Search};
+use mbushat::sim::plan::{Faults, FcbHandling, MeterPlan, SegmentPlan};
+use mbushat::sim::segment::Segment;
+
+use crate::link::{at, heat};
+
+const TIMING: LineTiming = LineTiming::new(Baud::DEFAULT);
+
+struct Bench {
+    segment: Segment,
+    now: Instant,
+    links: HashMap<MeterAddress, LinkState>,
+}
+
+impl Bench {
+    fn new(meters: Vec<MeterPlan>, faults: Faults) -> Self {
+        let now = Instant::now();
+        let segment = Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now);
+        Self { segment, now, links: HashMap::new() }
+    }
+
+    fn read(&mut self, address: MeterAddress, timing: LineTiming) -> TurnOver {
+        let link = self.links.get(&address).copied().unwrap_or_default();
+        let over = self.segment.converse(&mut Readout::new(Turn::new(address), link, timing), &mut self.now);
+        self.links.insert(address, over.link);
+        self.now += Duration::from_secs(10);
+        over
+    }
+
+    /// Addresses of the meters that a search finds.
+    fn search(&mut self, mut search: Search) -> Vec<String> {
+        let mut found = Vec::new();
+        while !search.is_over() {
+            for new in self.segment.converse(&mut search, &mut self.now) {
+                match new {
+                    Found::Meter { address, frame: Some(_), .. } => found.push(address.to_string()),
+                    other => found.push(format!("{other:?}")),
+                }
+            }
+        }
+        self.now += Duration::from_secs(10);
+        found
+    }
+}
+
+/// A meter at address 2 is read in each of three turns by both addresses, and found by both searches.
+fn is_seen_by_all(name: &str, meter: &MeterPlan, faults: Faults) {
+    let one_probe = LineTiming { retries: 0, ..TIMING };
+    let secondary = MeterAddress::Secondary(meter.identity);
+    let primary = MeterAddress::Primary(at(2));
+    for target in [primary, secondary] {
+        let mut bench = Bench::new(vec![meter.clone()], faults);
+        for turn in 0..3 {
+            let over = bench.read(target, TIMING);
+            assert_eq!(over.frames.as_ref().map(Vec::len), Ok(1), "{name}: turn {turn} of {target}: {over:?}");
+        }
+    }
+    let mut bench = Bench::new(vec![meter.clone()], faults);
+    for last in [2, 6] {
+        let found = bench.search(Search::primary(at(0), at(last), one_probe));
+        assert_eq!(found, ["2"], "{name}: addresses to {last}");
+    }
+    assert_eq!(bench.search(Search::secondary(Vec::new(), one_probe)), [secondary.to_string()], "{name}");
+}
+
+#[test]
+fn a_damaged_acknowledgement_is_no_worse_than_none() {
+    let none = Faults::default();
+    is_seen_by_all("A5 for E5", &heat(2), Faults { damaged_ack_per_mille: 1000, ..none });
+    is_seen_by_all("junk behind each answer", &heat(2), Faults { junk_per_mille: 1000, ..none });
+    let mute = MeterPlan { acknowledges_reset: false, ..heat(2) };
+    is_seen_by_all("junk, no acknowledgement of a reset", &mute, Faults { junk_per_mille: 1000, ..none });
+    let simple = MeterPlan { fcb: FcbHandling::Ignored, ..heat(2) };
+    let both = Faults { damaged_ack_per_mille: 1000, junk_per_mille: 1000, ..none };
+    is_seen_by_all("both, no frame count bit", &simple, both);
+}
+
+#[test]
+fn a_late_answer_is_waited_for() {
+    for millis in [400, 700, 900, 1200, 1700, 2500] {
+        let late = MeterPlan { delay: Duration::from_millis(millis), ..heat(2) };
+        is_seen_by_all(&format!("{millis} ms"), &late, Faults::default());
+        let mute = MeterPlan { acknowledges_reset: false, ..late };
+        is_seen_by_all(&format!("{millis} ms, no acknowledgement of a reset"), &mute, Faults::default());
+    }
+}
+
+#[test]
+fn how_late_an_answer_was_is_known_and_the_next_turn_waits_so_long() {
+    for millis in [900, 1200] {
+        let mut bench =
+            Bench::new(vec![MeterPlan { delay: Duration::from_millis(millis), ..heat(2) }], Faults::default());
+        let primary = MeterAddress::Primary(at(2));
+        let first = bench.read(primary, TIMING).response_time.expect("it answered");
+        assert!(first.abs_diff(Duration::from_millis(millis)) < Duration::from_millis(60), "{first:?}");
+        let second = bench.read(primary, TIMING);
+        assert_eq!((second.traffic.sends, second.traffic.retries), (1, 0), "{second:?}");
+    }
+}
+
+#[test]
+fn a_neighbour_does_not_hide_a_late_meter_from_a_scan() {
+    let late = MeterPlan { delay: Duration::from_millis(900), ..heat(2) };
+    for neighbours in [vec![3], vec![1, 3], vec![3, 4, 5]] {
+        let meters = neighbours.iter().map(|address| heat(*address)).chain([late.clone()]).collect();
+        let one_probe = LineTiming { retries: 0, ..TIMING };
+        let mut found = Bench::new(meters, Faults::default()).search(Search::primary(at(0), at(8), one_probe));
+        found.sort();
+        let mut all: Vec<String> = neighbours.iter().chain(&[2]).map(u8::to_string).collect();
+        all.sort();
+        assert_eq!(found, all);
+    }
+}
+
+/// What comes of a request for data whose answer is handed on in pieces with pauses between them.
+fn in_pieces(piece: usize, pause: Duration, timing: LineTiming) -> Result<Reply, ExchangeError> {
+    let mut bench = Bench::new(vec![heat(2)], Faults::default());
+    let frame = bench.read(MeterAddress::Primary(at(2)), TIMING).frames.expect("an answer").remove(0);
+    let request = Request::req_ud2(2, true, mbushat::mbus::address::SecondaryAddress::ANY);
+    let (mut exchange, mut now) = (Exchange::new(request, timing), bench.now);
+    let mut pieces = frame.chunks(piece).collect::<std::collections::VecDeque<_>>();
+    let mut at = None;
+    loop {
+        match exchange.poll(now) {
+            Step::Transmit(_) => at = at.or(Some(now + Duration::from_millis(80))),
+            Step::WaitUntil(until) => {
+                now = at.filter(|_| !pieces.is_empty()).map_or(until, |at: Instant| at.min(until)).max(now);
+                if at.is_some_and(|at| at <= now) && !pieces.is_empty() {
+                    exchange.receive(pieces.pop_front().expect("not empty"), now);
+                    at = Some(now + pause);
+                }
+            }
+            Step::SetBaud(baud) => panic!("a change to {baud}"),
+            Step::Done(outcome) => return outcome.reply,
+        }
+    }
+}
+
+#[test]
+fn a_telegram_in_pieces_is_waited_for_where_its_length_says_that_more_is_coming() {
+    let once = LineTiming { retries: 0, ..TIMING };
+    let gateway = LineTiming { gap_timeout: Duration::from_millis(1500), latency: Duration::from_millis(100), ..once };
+    for millis in [50, 200, 300, 700, 1000] {
+        for piece in [4, 8, 24, 60] {
+            let reply = in_pieces(piece, Duration::from_millis(millis), gateway);
+            assert!(matches!(reply, Ok(Reply::Data(_))), "{piece} bytes every {millis} ms: {reply:?}");
+        }
+    }
+    let reply = in_pieces(24, Duration::from_millis(300), once);
+    assert!(
+        matches!(reply, Err(ExchangeError::Garbled { .. })),
+        "on a serial line the standard's 33 bits hold: {reply:?}"
+    );
+}
+
+#[test]
+fn noise_that_never_ends_ends_a_search_at_the_third_probe_and_a_turn() {
+    let noise = Faults { babble_per_second: 100, ..Faults::default() };
+    let mut bench = Bench::new(vec![heat(2)], noise);
+    let started = bench.now;
+    let mut search = Search::primary(at(0), at(250), LineTiming { retries: 0, ..TIMING });
+    while !search.is_over() {
+        assert_eq!(bench.segment.converse(&mut search, &mut bench.now), []);
+    }
+    assert!(search.was_never_quiet() && search.progress().done == 3, "{:?}", search.progress());
+    assert!(bench.now - started < Duration::from_secs(20), "{:?}", bench.now - started);
+    let over = bench.read(MeterAddress::Primary(at(2)), TIMING);
+    assert_eq!(over.frames, Err(ReadoutError::NoAnswer(ExchangeError::NeverQuiet)));
+}

@@ -74,11 +74,13 @@ impl BackOff {
 pub(super) struct Dialect {
     protocol: Protocol,
     fell_back: Option<Instant>,
+    /// MQTT 5 was the last that worked: a broker that is silent now is not an old one, but frozen.
+    spoke_5: bool,
 }
 
 impl Dialect {
     pub(super) fn new(protocol: Protocol) -> Self {
-        Self { protocol, fell_back: None }
+        Self { protocol, fell_back: None, spoke_5: false }
     }
 
     /// The version of the next CONNECT.
@@ -95,7 +97,7 @@ impl Dialect {
 
     /// Whether to try 3.1.1 at once after `tried` failed in a way that an old broker's does.
     pub(super) fn may_fall_back(&self, tried: Version) -> bool {
-        self.protocol == Protocol::Auto && tried == Version::V5
+        self.protocol == Protocol::Auto && tried == Version::V5 && !self.spoke_5
     }
 
     /// A CONNACK came: the version that got it is kept.
@@ -104,11 +106,13 @@ impl Dialect {
             Version::V5 => self.fell_back = None,
             Version::V3 => _ = self.fell_back.get_or_insert(now),
         }
+        self.spoke_5 = version == Version::V5;
     }
 
     /// The kept version does not work any more either: both are tried again.
     pub(super) fn failed(&mut self) {
         self.fell_back = None;
+        self.spoke_5 = false;
     }
 }
 
@@ -177,6 +181,15 @@ mod tests {
         assert_eq!(dialect.first(start + Duration::from_secs(3600)), Version::V3);
         dialect.succeeded(Version::V3, start + Duration::from_secs(3600));
         assert_eq!(dialect.first(start + Duration::from_secs(24 * 3600)), Version::V5);
+    }
+
+    #[test]
+    fn who_spoke_version_5_is_taken_for_an_old_broker_only_at_the_second_failure() {
+        let mut dialect = Dialect::new(Protocol::Auto);
+        dialect.succeeded(Version::V5, Instant::now());
+        assert!(!dialect.may_fall_back(Version::V5));
+        dialect.failed();
+        assert!(dialect.may_fall_back(Version::V5), "it may have been replaced by an older one");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
     let tls = if mqtt.tls.is_some() { " with TLS" } else { "" };
     let announced = if config.homeassistant.enabled { ", announced to Home Assistant" } else { "" };
     let base = &mqtt.base_topic;
-    let mut text = format!("Publishes {base}/# to {} port {}{tls}{announced}.\n\n", mqtt.host, mqtt.port);
+    let mut text = format!("Publishes {base}/# to {}{tls}{announced}.\n\n", mqtt.places());
     let _ = write!(text, "{}", buses(config, learnt));
     if config.meters.is_empty() {
         text += "\n";
@@ -322,7 +322,7 @@ mod tests {
         let learnt = Learnt([("heat".to_owned(), Replies { telegrams: 2, characters: 162 })].into());
         let report = report(&config("plan", TWO_BUSES), &learnt, &TimeZone::UTC, now);
         let expected = "\
-Publishes mbushat/# to localhost port 1883, announced to Home Assistant.
+Publishes mbushat/# to localhost:1883, announced to Home Assistant.
 
 BUS     PORT                  LINE      POWER         METERS    LOAD
 hat     /dev/ttyAMA0          2400 8E1  Hat, GPIO 26       2   0.2 %

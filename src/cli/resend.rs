@@ -38,9 +38,8 @@ pub(crate) fn run(_: &Args, config: &Path) -> Result<(), Failure> {
         (response.get("transaction")?.as_str()? == transaction).then_some(((), response))
     };
     let Some(answered) = run_until_interrupted(ask(&mqtt, &asked, ours))? else { return Ok(()) };
-    let mut answers = answered.map_err(|fault| {
-        Failure::new(format!("the agent cannot be asked: the broker {}:{} {fault}", mqtt.host, mqtt.port))
-    })?;
+    let mut answers = answered
+        .map_err(|(broker, fault)| Failure::new(format!("the agent cannot be asked: the broker {broker} {fault}")))?;
     let Some(response) = answers.remove(&()) else {
         return Err(Failure::new("the agent does not answer").hint("is it running? systemctl status mbushat"));
     };

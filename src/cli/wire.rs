@@ -10,7 +10,7 @@ use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::hat::PowerError;
 use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Query, Session, character, response_timeout};
-use crate::config::{Bus, Config, Meter, Mqtt, Port, bus_at};
+use crate::config::{Broker, Bus, Config, Meter, Mqtt, Port, bus_at};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
@@ -226,11 +226,12 @@ impl Wire {
 /// The broker as options of mosquitto's programs; the password is left to be filled in.
 fn way_to(mqtt: &Mqtt) -> String {
     let mut way = String::new();
-    if mqtt.host != "localhost" {
-        way += &format!(" -h {}", mqtt.host);
+    let Broker { host, port } = mqtt.brokers.first().cloned().unwrap_or_default();
+    if host != "localhost" {
+        way += &format!(" -h {host}");
     }
-    if mqtt.port != 1883 {
-        way += &format!(" -p {}", mqtt.port);
+    if port != 1883 {
+        way += &format!(" -p {port}");
     }
     if let Some(user) = &mqtt.username {
         way += &format!(" -u {user} -P PASSWORD");

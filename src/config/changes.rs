@@ -162,6 +162,9 @@ mod tests {
         let with = |password: &str| config(&format!("[mqtt]\nurl = \"mqtt://u:{password}@h\"\n"));
         assert_eq!(changes(&with("a"), &with("b")), Ok(Changes { mqtt: true, ..Changes::default() }));
         assert_eq!(changes(&with("a"), &with("a")), Ok(Changes::default()));
+        let list = |url: &str| config(&format!("[mqtt]\nurl = {url}\n"));
+        let (one, two) = (list("[\"mqtt://h\"]"), list("[\"mqtt://h\", \"mqtt://i\"]"));
+        assert_eq!(changes(&one, &two), Ok(Changes { mqtt: true, ..Changes::default() }));
     }
 
     #[test]

@@ -67,6 +67,9 @@ mod tests {
             plain,
             with("secret", KEY, "[[profile]]\nname = \"mine\"\n[[profile.record]]\nindex = 0\nhide = true\n")
         );
+        let brokers = |list: &str| of(&format!("[mqtt]\nurl = {list}\n"));
+        assert_eq!(brokers("[\"mqtt://a\"]"), brokers("\"mqtt://a:1883\""));
+        assert_ne!(brokers("[\"mqtt://a\"]"), brokers("[\"mqtt://a\", \"mqtt://b\"]"));
         assert!(plain.len() == 16 && plain.bytes().all(|digit| digit.is_ascii_hexdigit()), "{plain}");
     }
 

@@ -113,10 +113,8 @@ impl Config {
 /// How to reach the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mqtt {
-    /// Host name or address, without brackets for IPv6.
-    pub host: String,
-    /// TCP port; 1883, or 8883 for `mqtts://`, unless the URL says otherwise.
-    pub port: u16,
+    /// One at least; they are tried in turn.
+    pub brokers: Vec<Broker>,
     /// `mqtts://`.
     pub tls: Option<Tls>,
     /// User name.
@@ -135,6 +133,40 @@ pub struct Mqtt {
     pub retain_state: bool,
     /// Whether each value is published on a topic of its own too.
     pub value_topics: bool,
+}
+
+impl Mqtt {
+    /// Its brokers as messages name them: `node1:1883 or node2:1883`.
+    #[must_use]
+    pub fn places(&self) -> String {
+        self.brokers.iter().map(Broker::to_string).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// Where a broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Host name or address, without brackets for IPv6.
+    pub host: String,
+    /// TCP port; 1883, or 8883 for `mqtts://`, unless the URL says otherwise.
+    pub port: u16,
+}
+
+impl Default for Broker {
+    /// On this machine.
+    fn default() -> Self {
+        Self { host: "localhost".to_owned(), port: 1883 }
+    }
+}
+
+impl fmt::Display for Broker {
+    /// As a configuration writes it; an IPv6 address stands in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// TLS files; all PEM.

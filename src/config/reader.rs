@@ -91,7 +91,35 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// Like [`read`](Self::read), but the message does not repeat the value.
     pub(super) fn secret<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let item = self.item(key)?;
+        self.secret_of(self.item(key)?, key, expected, parse)
+    }
+
+    /// Like [`secret`](Self::secret), of a text or of each of a list, with its place.
+    pub(super) fn secrets<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<(Place, T)> {
+        let Some(item) = self.item(key) else { return Vec::new() };
+        let items = match &item.value {
+            Value::Array(items) if items.is_empty() => {
+                self.problem(item.at, format!("`{key}` is an empty list, expected {expected}"));
+                return Vec::new();
+            }
+            Value::Array(items) => items.as_slice(),
+            _ => std::slice::from_ref(item),
+        };
+        items.iter().filter_map(|item| Some((item.at, self.secret_of(item, key, expected, &parse)?))).collect()
+    }
+
+    fn secret_of<T>(
+        &mut self,
+        item: &Item,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let value = text_of(&item.value).and_then(parse);
         if value.is_none() {
             self.problem(item.at, format!("`{key}` cannot be used, expected {expected} (its value is not shown here)"));

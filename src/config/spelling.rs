@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::Broker;
+
 /// A sign, digits and a unit (`"500ms" "-30s" "15m" "1h" "1d"`) in milliseconds; `None`
 /// where it is spelled otherwise.
 #[must_use]
@@ -73,18 +75,17 @@ pub(super) fn is_topic(text: &str) -> bool {
     text.len() <= 1024 && !text.starts_with('$') && text.split('/').all(level)
 }
 
-/// A broker as a URL names it.
+/// What the URL of a broker says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Broker {
+pub(super) struct BrokerUrl {
     pub(super) tls: bool,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) broker: Broker,
 }
 
 /// `mqtt[s]://[user[:password]@]host[:port][/]`, user and password percent-encoded.
-pub(super) fn broker(url: &str) -> Option<Broker> {
+pub(super) fn broker_url(url: &str) -> Option<BrokerUrl> {
     let (scheme, rest) = url.split_once("://")?;
     let tls = match scheme {
         "mqtt" => false,
@@ -102,7 +103,8 @@ pub(super) fn broker(url: &str) -> Option<Broker> {
         return None;
     }
     let (host, port) = host_and_port(place)?;
-    Some(Broker { tls, username, password, host, port: port.unwrap_or(if tls { 8883 } else { 1883 }) })
+    let port = port.unwrap_or(if tls { 8883 } else { 1883 });
+    Some(BrokerUrl { tls, username, password, broker: Broker { host, port } })
 }
 
 /// `host`, `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`; the brackets are left out.
@@ -145,7 +147,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broker, broker, bytes, duration, hex, host_and_port, is_slug, is_topic, millis, slug};
+    use super::{Broker, BrokerUrl, broker_url, bytes, duration, hex, host_and_port, is_slug, is_topic, millis, slug};
 
     #[test]
     fn durations() {
@@ -179,18 +181,18 @@ mod tests {
 
     #[test]
     fn brokers() {
-        let plain = |host: &str, port| Broker { tls: false, username: None, password: None, host: host.into(), port };
-        assert_eq!(broker("mqtt://homeassistant.local"), Some(plain("homeassistant.local", 1883)));
-        assert_eq!(broker("mqtt://[2001:db8::1]:1884/"), Some(plain("2001:db8::1", 1884)));
-        assert_eq!(broker("mqtt://[fe80::1%eth0]"), Some(plain("fe80::1%eth0", 1883)));
+        let at = |host: &str, port| Broker { host: host.into(), port };
+        let plain = |host, port| BrokerUrl { tls: false, username: None, password: None, broker: at(host, port) };
+        assert_eq!(broker_url("mqtt://homeassistant.local"), Some(plain("homeassistant.local", 1883)));
+        assert_eq!(broker_url("mqtt://[2001:db8::1]:1884/"), Some(plain("2001:db8::1", 1884)));
+        assert_eq!(broker_url("mqtt://[fe80::1%eth0]"), Some(plain("fe80::1%eth0", 1883)));
         assert_eq!(
-            broker("mqtts://us%40er:p%3Ass:w@10.0.0.1"),
-            Some(Broker {
+            broker_url("mqtts://us%40er:p%3Ass:w@10.0.0.1"),
+            Some(BrokerUrl {
                 tls: true,
                 username: Some("us@er".into()),
                 password: Some("p:ss:w".into()),
-                host: "10.0.0.1".into(),
-                port: 8883
+                broker: at("10.0.0.1", 8883)
             })
         );
         for wrong in [
@@ -210,7 +212,7 @@ mod tests {
             "mqtt://%zz@a",
             "mqtt://%é@a",
         ] {
-            assert_eq!(broker(wrong), None, "{wrong}");
+            assert_eq!(broker_url(wrong), None, "{wrong}");
         }
         assert_eq!(host_and_port("gateway:10001"), Some(("gateway".into(), Some(10001))));
     }

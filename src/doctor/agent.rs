@@ -8,7 +8,7 @@ use super::finding::{Finding, Report};
 use super::meter::{CHECK, named, with_unnamed};
 use super::{Patient, selected};
 use crate::bus::session::{Query, character};
-use crate::config::{Config, Meter};
+use crate::config::{Broker, Config, Meter};
 use crate::mqtt::link::Fault;
 use crate::mqtt::link::probe::{Asked, ask};
 use crate::mqtt::topic::Topics;
@@ -30,7 +30,10 @@ pub(super) async fn examine(config: &Config, buses: &[usize], patient: &Patient,
     let requests = meters.iter().map(|meter| json!({ "meter": meter.name })).collect();
     let answers = match read(config, requests, within).await {
         Ok(answers) => answers,
-        Err(fault) => return report(Finding::failure(CHECK, format!("the agent cannot be asked: the broker {fault}"))),
+        Err((broker, fault)) => {
+            let found = format!("the agent cannot be asked: the broker {broker} {fault}");
+            return report(Finding::failure(CHECK, found));
+        }
     };
     for (meter, answer) in meters.iter().zip(answers) {
         let silent = answer.as_ref().is_some_and(|answer| answer.get("error").is_some_and(Value::is_string));
@@ -57,7 +60,11 @@ async fn on_other_bus(config: &Config, meter: &Meter, others: &[usize], within: 
 }
 
 /// The agent's answers to these read requests, `None` where none came in time.
-async fn read(config: &Config, mut requests: Vec<Value>, within: Duration) -> Result<Vec<Option<Value>>, Fault> {
+async fn read(
+    config: &Config,
+    mut requests: Vec<Value>,
+    within: Duration,
+) -> Result<Vec<Option<Value>>, (Broker, Fault)> {
     for (number, request) in requests.iter_mut().enumerate() {
         request["transaction"] = transaction(number).into();
     }

@@ -1,23 +1,23 @@
-//! The way to the broker, step by step: name, port, TLS, login, rights; then who listens there: Home
+//! The way to each broker, step by step: name, port, TLS, login, rights; then who listens there: Home
 //! Assistant and, where it runs, the agent.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Report, Verdict};
 use super::root::Root;
 use super::{Patient, others, selected};
-use crate::config::{Config, Mqtt, PasswordSource};
+use crate::config::{Broker, Config, Mqtt, PasswordSource};
 use crate::homeassistant::discovery::agent_id;
-use crate::mqtt::link::probe::{Questions, Receipt, Visit, visit};
+use crate::mqtt::link::probe::{Questions, Receipt, Visit, reach, visit};
 use crate::mqtt::link::{Fault, Version};
 use crate::mqtt::payload::ONLINE;
 use crate::mqtt::topic::Topics;
 
-/// A name or a connection that takes longer will not do for telemetry either.
+/// A name that takes longer will not do for telemetry either.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const NAME: &str = "broker name";
@@ -27,36 +27,60 @@ const LOGIN: &str = "broker login";
 const RIGHTS: &str = "broker rights";
 const HOME_ASSISTANT: &str = "Home Assistant";
 
-/// Looks at each step; whether an agent is online there.
+/// Looks at each broker, then at who listens there; whether an agent is online.
 pub(super) async fn examine(config: &Config, patient: &Patient, report: Report<'_>) -> bool {
-    let root = &patient.root;
+    let topics = Topics::new(&config.mqtt.base_topic);
+    let brokers = &config.mqtt.brokers;
+    let (mut findings, mut visits) = (Vec::new(), Vec::new());
+    for broker in brokers {
+        let place = findings.len();
+        visits.extend(look_at(config, broker, &patient.root, &topics, &mut |finding| findings.push(finding)).await);
+        // The first two say which one it is as they are.
+        let unnamed = |finding: &&mut Finding| brokers.len() > 1 && ![NAME, PORT].contains(&finding.check);
+        for finding in findings.iter_mut().skip(place).filter(unnamed) {
+            finding.found = format!("{broker}: {}", finding.found);
+        }
+    }
+    // Where one broker does, readings come.
+    let is_reachable = |finding: &Finding| finding.check == RIGHTS && finding.verdict == Verdict::Ok;
+    if findings.iter().any(is_reachable) {
+        findings.iter_mut().for_each(|finding| finding.verdict = finding.verdict.min(Verdict::Warning));
+    }
+    findings.into_iter().for_each(&mut *report);
+    let is_online =
+        |visit: &&Visit| visit.retained.get(&topics.bridge_state()).is_some_and(|state| state == ONLINE.as_bytes());
+    let Some(visit) = visits.iter().find(is_online).or(visits.first()) else { return false };
+    if config.homeassistant.enabled {
+        report(home_assistant(config, visit));
+    }
+    report(agent(config, patient, &topics, visit));
+    others::examine(config, &patient.root, &topics, visit).into_iter().for_each(&mut *report);
+    is_online(&visit)
+}
+
+/// Looks at each step of the way to this broker.
+async fn look_at(config: &Config, broker: &Broker, root: &Root, topics: &Topics, report: Report<'_>) -> Option<Visit> {
     let mqtt = &config.mqtt;
-    for step in [resolve(mqtt).await, connect(mqtt).await] {
+    for step in [resolve(broker).await, connect(broker).await] {
         let failed = step.is_err();
         report(step.unwrap_or_else(|finding| finding));
         if failed {
             report(Finding::skipped(LOGIN, "not tried: the broker cannot be reached"));
-            return false;
+            return None;
         }
     }
-    let topics = Topics::new(&mqtt.base_topic);
-    match visit(mqtt, &questions(config, &topics)).await {
+    match visit(mqtt, broker, &questions(config, topics)).await {
         Err(fault) => {
-            report(refused(mqtt, &fault, root));
-            false
+            report(refused(mqtt, broker, &fault, root));
+            None
         }
         Ok(visit) => {
             if mqtt.tls.is_some() {
                 report(Finding::ok(TLS, "its certificate is good"));
             }
             report(logged_in(mqtt, &visit));
-            report(rights(config, &topics, &visit));
-            if config.homeassistant.enabled {
-                report(home_assistant(config, &visit));
-            }
-            report(agent(config, patient, &topics, &visit));
-            others::examine(config, root, &topics, &visit).into_iter().for_each(&mut *report);
-            visit.retained.get(&topics.bridge_state()).is_some_and(|state| state == ONLINE.as_bytes())
+            report(rights(config, topics, &visit));
+            Some(visit)
         }
     }
 }
@@ -81,12 +105,12 @@ fn questions(config: &Config, topics: &Topics) -> Questions {
     }
 }
 
-async fn resolve(mqtt: &Mqtt) -> Result<Finding, Finding> {
-    let host = &mqtt.host;
+async fn resolve(broker: &Broker) -> Result<Finding, Finding> {
+    let Broker { host, port } = broker;
     if host.parse::<IpAddr>().is_ok() {
         return Ok(Finding::ok(NAME, format!("{host} is an address, no name to look up")));
     }
-    let looked_up = timeout(PATIENCE, lookup_host((host.as_str(), mqtt.port))).await;
+    let looked_up = timeout(PATIENCE, lookup_host((host.as_str(), *port))).await;
     let first = looked_up.map(|found| found.ok().and_then(|mut addresses| addresses.next()));
     let why = match first {
         Ok(Some(address)) => return Ok(Finding::ok(NAME, format!("{host} is {}", address.ip()))),
@@ -103,17 +127,14 @@ async fn resolve(mqtt: &Mqtt) -> Result<Finding, Finding> {
     Err(finding.fix("Or give the broker's address in [mqtt] of /etc/mbushat.toml:", ["url = \"mqtt://192.168.1.10\""]))
 }
 
-async fn connect(mqtt: &Mqtt) -> Result<Finding, Finding> {
-    let Mqtt { host, port, .. } = mqtt;
-    let error = match timeout(PATIENCE, TcpStream::connect((host.as_str(), *port))).await {
-        Ok(Ok(_)) => return Ok(Finding::ok(PORT, format!("{host} port {port} accepts connections"))),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "connection refused: nothing listens there".to_owned()
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s: the host is off, or a firewall is in between", PATIENCE.as_secs()),
+async fn connect(broker: &Broker) -> Result<Finding, Finding> {
+    let Broker { host, port } = broker;
+    let why = match reach(broker).await {
+        Ok(()) => return Ok(Finding::ok(PORT, format!("{host} port {port} accepts connections"))),
+        Err(Fault::Unreachable(why)) => why,
+        Err(fault) => fault.to_string(),
     };
-    let finding = Finding::failure(PORT, format!("{host} port {port}: {error}"));
+    let finding = Finding::failure(PORT, format!("{host} port {port}: {why}"));
     if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
         return Err(finding
             .fix(
@@ -132,7 +153,7 @@ async fn connect(mqtt: &Mqtt) -> Result<Finding, Finding> {
 }
 
 /// The broker did not let us in.
-fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
+fn refused(mqtt: &Mqtt, broker: &Broker, fault: &Fault, root: &Root) -> Finding {
     let words = root.localise(&fault.to_string());
     // A fault is said as "what; what to do": here the second half is a remedy of its own.
     let (what, advice) = words.split_once("; ").map_or((words.as_str(), None), |(what, advice)| (what, Some(advice)));
@@ -159,7 +180,7 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
                     "Home Assistant's own broker (the Mosquitto add-on) knows the users of Home Assistant: add one \
                      named {user} there, in Settings, People, Users; it needs no administrator's rights.",
                 ));
-            if is_home_assistants(&mqtt.host) {
+            if is_home_assistants(&broker.host) {
                 return finding;
             }
             finding.fix(
@@ -171,11 +192,10 @@ fn refused(mqtt: &Mqtt, fault: &Fault, root: &Root) -> Finding {
             )
         }
         Fault::Certificate(_) => {
-            let (host, port) = (&mqtt.host, mqtt.port);
             let finding = advice.into_iter().fold(finding, |finding, advice| finding.advise(sentence(advice)));
             finding.fix(
                 "Or trust exactly the certificate that the broker shows now, if it is really yours: fetch it once …",
-                [format!("openssl s_client -connect {host}:{port} </dev/null | openssl x509 -out /etc/mbushat-broker.pem")],
+                [format!("openssl s_client -connect {broker} </dev/null | openssl x509 -out /etc/mbushat-broker.pem")],
             )
             .fix("… and name it in [mqtt] of /etc/mbushat.toml:", ["ca_file = \"/etc/mbushat-broker.pem\""])
         }

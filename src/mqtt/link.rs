@@ -1,4 +1,5 @@
-//! The link task: keeps one connection to the broker, forever, and carries messages over it.
+//! The link task: keeps one connection, forever, and carries messages over it; to the next broker of the
+//! list where one fails.
 //!
 //! rumqttc is only the wire. What is published, and published again after a loss, is decided by
 //! `outbox`; the link says which message the broker has acknowledged. An order carries the number
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::config::Mqtt;
+use crate::config::{Broker, Mqtt};
 use book::Book;
 use connection::{Client, Event, Identity, Wire};
 pub use fault::Fault;
@@ -117,6 +118,8 @@ pub enum LinkEvent {
         version: Version,
         /// Whether it keeps what is to be retained.
         retains: bool,
+        /// Who it is to.
+        broker: Broker,
     },
     /// The broker has this message.
     Acked(u64),
@@ -132,7 +135,12 @@ pub enum LinkEvent {
         retain: bool,
     },
     /// There is no connection, or it could not be made; sent at every failed try.
-    Down(Fault),
+    Down {
+        /// Who it was to.
+        broker: Broker,
+        /// Why.
+        fault: Fault,
+    },
 }
 
 /// Who we are for the broker.
@@ -173,8 +181,9 @@ pub async fn run(
         };
         let next = match end {
             End::Fault(fault) => {
-                let wait = link.back_off.next(fault.is_refusal());
-                if events.send(LinkEvent::Down(fault)).await.is_err() {
+                let wait = link.back_off.next(fault.is_refusal(), link.config.brokers.len());
+                let broker = link.turn();
+                if events.send(LinkEvent::Down { broker, fault }).await.is_err() {
                     return;
                 }
                 timeout(wait, next_command(&mut orders)).await.ok()
@@ -203,6 +212,7 @@ async fn next_command(orders: &mut mpsc::Receiver<LinkCommand>) -> End {
 }
 
 struct Link {
+    /// The broker whose turn it is stands first in it.
     config: Mqtt,
     who: Credentials,
     back_off: BackOff,
@@ -211,8 +221,22 @@ struct Link {
 }
 
 impl Link {
-    /// Everything that was learnt of the old broker is forgotten.
-    fn renew(&mut self, config: Mqtt, who: Credentials) {
+    /// It is the next broker's turn; which one it was.
+    fn turn(&mut self) -> Broker {
+        let broker = self.broker();
+        let several = self.config.brokers.len() > 1;
+        self.config.brokers.rotate_left(several.into());
+        broker
+    }
+
+    fn broker(&self) -> Broker {
+        self.config.brokers.first().cloned().unwrap_or_default()
+    }
+
+    /// What was learnt of the old brokers is forgotten, but it starts with the one whose turn it is.
+    fn renew(&mut self, mut config: Mqtt, who: Credentials) {
+        let known = config.brokers.iter().position(|broker| *broker == self.broker());
+        config.brokers.rotate_left(known.unwrap_or(0));
         self.back_off.reset();
         self.dialect = Dialect::new(config.protocol);
         self.config = config;
@@ -240,21 +264,23 @@ impl Link {
 
     async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
         let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
-        let (client, mut wire) = connection::open(&self.config, &identity, version).await?;
-        let Event::Connected(broker) = wire.poll().await? else {
+        let broker = self.broker();
+        let (client, mut wire) = connection::open(&self.config, &broker, &identity, version).await?;
+        let Event::Connected(abilities) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
-        if !broker.acknowledges {
+        if !abilities.acknowledges {
             return Err(Fault::NoAcknowledgements);
         }
         self.connections += 1;
         Ok(Connection {
             number: self.connections,
             version,
-            retains: broker.retains,
+            retains: abilities.retains,
+            broker,
             client,
             wire,
-            book: Book::of(broker),
+            book: Book::of(abilities),
         })
     }
 }
@@ -264,6 +290,7 @@ struct Connection {
     number: u64,
     version: Version,
     retains: bool,
+    broker: Broker,
     client: Client,
     wire: Wire,
     book: Book,
@@ -281,8 +308,8 @@ enum End {
 impl Connection {
     /// Carries messages until the connection breaks or the orders end.
     async fn serve(self, orders: &mut mpsc::Receiver<LinkCommand>, events: &mpsc::Sender<LinkEvent>) -> End {
-        let Self { number, version, retains, client, mut wire, mut book } = self;
-        if events.send(LinkEvent::Up { connection: number, version, retains }).await.is_err() {
+        let Self { number, version, retains, broker, client, mut wire, mut book } = self;
+        if events.send(LinkEvent::Up { connection: number, version, retains, broker }).await.is_err() {
             return End::Asked;
         }
         // A ping goes out every keep-alive, so a living broker is never silent for longer.

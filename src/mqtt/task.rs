@@ -27,7 +27,7 @@ use super::publisher::Publisher;
 use super::publisher::delivery::Offer;
 use crate::bus::health::Health;
 use crate::bus::{BusEvent, Happened};
-use crate::config::{Config, Mqtt};
+use crate::config::{Broker, Config};
 use crate::request::Desk;
 use crate::spool::{DiskDone, Spool};
 use crate::status::{AdoptionStatus, News, Status};
@@ -97,8 +97,8 @@ pub struct OutboxTask {
     who: Credentials,
     other: OtherAgent,
     namesake: Namesake,
-    /// Why there is no connection, each reason once: logged already.
-    faults: Vec<Fault>,
+    /// Why there is no connection, each reason of each broker once: logged already.
+    faults: Vec<(Broker, Fault)>,
     flapping: Flapping,
     /// What the blocking pool does for the spool.
     disk_work: Option<JoinHandle<DiskDone>>,
@@ -277,8 +277,8 @@ impl OutboxTask {
     fn linked(&mut self, event: LinkEvent) {
         self.turn();
         match event {
-            LinkEvent::Up { connection, version, retains } => self.up(connection, version, retains),
-            LinkEvent::Down(fault) => self.down(fault),
+            LinkEvent::Up { connection, version, retains, broker } => self.up(connection, version, retains, &broker),
+            LinkEvent::Down { broker, fault } => self.down(broker, fault),
             LinkEvent::Acked(id) => {
                 if let Some(delivered) = self.publisher.outbox.acked(id) {
                     self.publisher.delivered(delivered);
@@ -293,14 +293,13 @@ impl OutboxTask {
         }
     }
 
-    fn up(&mut self, connection: u64, version: Version, retains: bool) {
-        let mqtt = &self.publisher.config.mqtt;
+    fn up(&mut self, connection: u64, version: Version, retains: bool, broker: &Broker) {
         let version = match version {
             Version::V5 => "5",
             Version::V3 => "3.1.1",
         };
         if self.flapping.change(self.publisher.now) {
-            tracing::info!("connected to the broker {}:{} with MQTT {version}", mqtt.host, mqtt.port);
+            tracing::info!("connected to the broker {broker} with MQTT {version}");
             if !retains {
                 tracing::warn!(
                     "this broker keeps no messages (Retain Available 0): who subscribes later sees nothing before the \
@@ -315,7 +314,7 @@ impl OutboxTask {
         self.display.info_now(self.publisher.now);
     }
 
-    fn down(&mut self, fault: Fault) {
+    fn down(&mut self, broker: Broker, fault: Fault) {
         self.ended(&fault);
         let was_up = self.connection.take().is_some();
         self.publisher.go_offline();
@@ -324,22 +323,23 @@ impl OutboxTask {
             self.obey(&verdict);
         }
         let has_line = if was_up { self.flapping.change(self.publisher.now) } else { !self.flapping.is_counting() };
-        if has_line && !self.faults.contains(&fault) && self.faults.len() < FAULTS {
-            let mqtt = &self.publisher.config.mqtt;
+        let new = (broker, fault);
+        if has_line && !self.faults.contains(&new) && self.faults.len() < FAULTS {
+            let (broker, fault) = &new;
             let words = fault.to_string();
             // who was let in has the right port
             let words = words.split("; if").next().filter(|_| was_up).unwrap_or(&words);
-            tracing::warn!("the broker {}:{} {words}", mqtt.host, mqtt.port);
-            self.faults.push(fault);
+            tracing::warn!("the broker {broker} {words}");
+            self.faults.push(new);
         }
     }
 
     /// Says how often the broker came and went, where that has no line of its own any more.
     fn summarise(&mut self, now: Instant) {
         if let Some(changes) = self.flapping.summary(now) {
-            let Mqtt { host, port, .. } = &self.publisher.config.mqtt;
+            let brokers = self.publisher.config.mqtt.places();
             let is_now = if self.connection.is_some() { "connected" } else { "not connected" };
-            tracing::warn!(changes, "the connection to the broker {host}:{port} comes and goes; now it is {is_now}");
+            tracing::warn!(changes, "the connection to the broker {brokers} comes and goes; now it is {is_now}");
         }
     }
 

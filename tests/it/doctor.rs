@@ -136,6 +136,17 @@ fn a_broker_that_is_not_there_is_told() {
 }
 
 #[test]
+fn one_broker_of_two_that_is_not_there_is_a_warning() {
+    let Some(ward) = Ward::new(&Pi::three()) else { return };
+    // a port that nobody can have
+    ward.append(
+        &format!("\"mqtt://127.0.0.1:{}\"", ward.port()),
+        &format!("[\"mqtt://127.0.0.1:1\", \"mqtt://127.0.0.1:{}\"]", ward.port()),
+    );
+    assert_eq!(ward.examine("one_of_two_brokers"), 0);
+}
+
+#[test]
 fn a_bad_password_is_told() {
     let Some(broker) = guarded("user mbushat\ntopic readwrite #\n") else { return };
     let Some(ward) = Ward::with_broker(&Pi::three(), broker) else { return };
@@ -553,6 +564,7 @@ impl Ward {
         // a port alone could be part of a meter's id
         let text = text
             .replace(&format!("port {}", self.port()), "port PPPPP")
+            .replace(&format!("127.0.0.1:{}", self.port()), "127.0.0.1:PPPPP")
             .replace(&format!("listener {}", self.port()), "listener PPPPP")
             .replace(&*self.folder.path().to_string_lossy(), "");
         for line in text.lines() {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use mbushat::config::{Mqtt, PasswordSource, Protocol};
+use mbushat::config::{self, Mqtt, PasswordSource, Protocol};
 use mbushat::mqtt::link::{self, Credentials, Fault, LinkCommand, LinkEvent, Publish, Refusal, Version};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
@@ -15,8 +15,7 @@ use crate::tools::skipped;
 
 pub(crate) fn config(port: u16) -> Mqtt {
     Mqtt {
-        host: "127.0.0.1".to_owned(),
-        port,
+        brokers: vec![config::Broker { host: "127.0.0.1".to_owned(), port }],
         tls: None,
         username: None,
         password: None,
@@ -27,6 +26,11 @@ pub(crate) fn config(port: u16) -> Mqtt {
         retain_state: true,
         value_topics: false,
     }
+}
+
+/// The same at another host.
+pub(crate) fn at(host: &str, port: u16) -> Mqtt {
+    Mqtt { brokers: vec![config::Broker { host: host.to_owned(), port }], ..config(port) }
 }
 
 /// A link that runs, with both ends in the test's hands.
@@ -55,7 +59,7 @@ impl Running {
         while faults.len() < 8 {
             match self.next().await {
                 LinkEvent::Up { connection, version, .. } => return (connection, version),
-                LinkEvent::Down(fault) => faults.push(fault),
+                LinkEvent::Down { fault, .. } => faults.push(fault),
                 _ => {}
             }
         }
@@ -64,15 +68,19 @@ impl Running {
 
     pub(crate) async fn down(&mut self) -> Fault {
         loop {
-            if let LinkEvent::Down(fault) = self.next().await {
+            if let LinkEvent::Down { fault, .. } = self.next().await {
                 return fault;
             }
         }
     }
 
+    pub(crate) async fn order(&self, order: LinkCommand) {
+        self.orders.send(order).await.expect("the link runs");
+    }
+
     pub(crate) async fn publish(&self, connection: u64, id: u64, topic: &str, payload: Vec<u8>, retain: bool) {
         let message = Publish { id, topic: topic.to_owned(), payload, retain };
-        self.orders.send(LinkCommand::Publish { connection, message }).await.expect("the link runs");
+        self.order(LinkCommand::Publish { connection, message }).await;
     }
 }
 
@@ -233,7 +241,7 @@ async fn a_wrong_password_is_named_and_the_file_is_read_again() {
 
 #[tokio::test]
 async fn an_unknown_name_and_a_closed_port_are_told_apart() {
-    let mut link = Running::start(Mqtt { host: "no-such-host.invalid".to_owned(), ..config(1883) });
+    let mut link = Running::start(at("no-such-host.invalid", 1883));
     assert_eq!(link.down().await, Fault::NameNotFound);
     let mut link = Running::start(config(free_port()));
     assert!(matches!(link.down().await, Fault::Unreachable(_)));
@@ -254,7 +262,7 @@ async fn an_ipv6_address_is_connected_to() {
     let second = std::fs::read_to_string(&path).expect("its config");
     broker.port = second.lines().last().and_then(|l| l.split(' ').nth(1)).and_then(|p| p.parse().ok()).expect("a port");
     broker.run();
-    let mut link = Running::start(Mqtt { host: "::1".to_owned(), ..config(port) });
+    let mut link = Running::start(at("::1", port));
     assert_eq!(link.up().await.1, Version::V5);
 }
 
@@ -273,7 +281,7 @@ async fn a_connection_cut_in_the_middle_of_packets_comes_back_every_time() {
                     link.publish(connection, id, "t", vec![b'x'; 100], false).await;
                 }
             }
-            LinkEvent::Down(fault) => assert_eq!(fault, Fault::Closed),
+            LinkEvent::Down { fault, .. } => assert_eq!(fault, Fault::Closed),
             LinkEvent::Acked(4) => break,
             _ => {}
         }

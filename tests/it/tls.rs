@@ -7,7 +7,7 @@ use mbushat::config::{Mqtt, Tls};
 use mbushat::mqtt::link::{Fault, Version};
 
 use crate::broker::{Broker, Folder, free_port};
-use crate::mqtt::{Running, config};
+use crate::mqtt::{Running, at, config};
 use crate::tools::{skipped, tool};
 
 /// Two authorities and what they have signed, in a folder.
@@ -69,7 +69,7 @@ impl Certificates {
 }
 
 fn with(host: &str, port: u16, tls: &Tls) -> Mqtt {
-    Mqtt { host: host.to_owned(), tls: Some(tls.clone()), ..config(port) }
+    Mqtt { tls: Some(tls.clone()), ..at(host, port) }
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn tls_works_with_the_right_authority_name_and_client_certificate_only() {
         let fault = Running::start(with(host, broker.port, tls)).down().await;
         assert!(fault.to_string().contains(words), "{words}: {fault:?}");
     }
-    let fault = Running::start(Mqtt { host: "localhost".to_owned(), ..config(broker.port) }).down().await;
+    let fault = Running::start(at("localhost", broker.port)).down().await;
     assert!(fault.to_string().contains("mqtts://"), "{fault:?}");
 }
 

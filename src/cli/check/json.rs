@@ -26,10 +26,15 @@ struct Good<'a> {
 
 #[derive(Serialize)]
 struct MqttJson<'a> {
-    host: &'a str,
-    port: u16,
+    brokers: Vec<BrokerJson<'a>>,
     tls: bool,
     base_topic: &'a str,
+}
+
+#[derive(Serialize)]
+struct BrokerJson<'a> {
+    host: &'a str,
+    port: u16,
 }
 
 #[derive(Serialize)]
@@ -107,10 +112,11 @@ pub(super) fn good(
         })
     });
     let mqtt = &config.mqtt;
+    let brokers = mqtt.brokers.iter().map(|broker| BrokerJson { host: &broker.host, port: broker.port });
     text(&Good {
         file: file.display().to_string(),
         good: true,
-        mqtt: MqttJson { host: &mqtt.host, port: mqtt.port, tls: mqtt.tls.is_some(), base_topic: &mqtt.base_topic },
+        mqtt: MqttJson { brokers: brokers.collect(), tls: mqtt.tls.is_some(), base_topic: &mqtt.base_topic },
         homeassistant: config.homeassistant.enabled,
         buses: buses.collect(),
         meters: meters.collect(),

@@ -6,8 +6,8 @@ use super::{Surroundings, TOPIC, reader};
 use crate::config::file::{Table, Value};
 use crate::config::problem::Problem;
 use crate::config::reader::{Kind, Reader};
-use crate::config::spelling;
-use crate::config::{Mqtt, PasswordSource, Protocol, Tls};
+use crate::config::spelling::{self, BrokerUrl};
+use crate::config::{Broker, Mqtt, PasswordSource, Protocol, Tls};
 
 pub(super) const MQTT: Kind = Kind {
     name: "[mqtt]",
@@ -28,29 +28,27 @@ pub(super) const MQTT: Kind = Kind {
     ],
 };
 
-const URL: &str = "\"mqtt://host\", \"mqtts://host:port\" or \"mqtt://user:password@host\", an IPv6 address in [ ]";
+const URL: &str = "\"mqtt://host\", \"mqtts://host:port\" or \"mqtt://user:password@host\", an IPv6 address in [ ]; \
+                   or a list of such, without users";
 
 pub(super) fn mqtt(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Mqtt {
     let mut keys = reader(&MQTT, table, problems);
-    // A URL may hold a password, so a wrong one is not repeated.
-    let broker = keys.secret("url", URL, spelling::broker).unwrap_or_else(|| spelling::Broker {
-        tls: keys.has("url"), // a bad URL gives no reason to complain of TLS keys without mqtts://
-        username: None,
-        password: None,
-        host: "localhost".to_owned(),
-        port: 1883,
-    });
-    let username = username(&mut keys, broker.username);
-    let password = password(&mut keys, broker.password, username.is_some(), surroundings);
+    let urls = urls(&mut keys);
+    // A bad URL gives no reason to complain of TLS keys without mqtts://.
+    let wants_tls = urls.first().map_or(keys.has("url"), |url| url.tls);
+    let brokers: Vec<Broker> = urls.iter().map(|url| url.broker.clone()).collect();
+    let (in_url, password_in_url) =
+        urls.into_iter().next().map_or((None, None), |first| (first.username, first.password));
+    let username = username(&mut keys, in_url);
+    let password = password(&mut keys, password_in_url, username.is_some(), surroundings);
     let topic = keys.parsed("base_topic", TOPIC, |text| spelling::is_topic(text).then(|| text.to_owned()));
     let client_id = keys.parsed("client_id", "1 to 256 printable characters", |text| {
         ((1..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control)).then(|| text.to_owned())
     });
     let keep_alive = keys.millis("keep_alive", 5_000..=3_600_000).unwrap_or(30_000);
     Mqtt {
-        host: broker.host,
-        port: broker.port,
-        tls: tls(&mut keys, broker.tls, surroundings),
+        brokers: if brokers.is_empty() { vec![Broker::default()] } else { brokers },
+        tls: tls(&mut keys, wants_tls, surroundings),
         username,
         password,
         client_id,
@@ -60,6 +58,23 @@ pub(super) fn mqtt(table: &Table, surroundings: &Surroundings<'_>, problems: &mu
         retain_state: keys.boolean("retain_state").unwrap_or(true),
         value_topics: keys.boolean("value_topics").unwrap_or(false),
     }
+}
+
+/// The brokers of a list are asked as one user and with one set of TLS files.
+fn urls(keys: &mut Reader<'_, '_>) -> Vec<BrokerUrl> {
+    // A URL may hold a password, so a wrong one is not repeated.
+    let mut urls = keys.secrets("url", URL, spelling::broker_url);
+    let (is_list, tls) = (urls.len() > 1, urls.first().is_some_and(|(_, first)| first.tls));
+    for (at, url) in &mut urls {
+        if url.tls != tls {
+            keys.problem(*at, "`url` mixes mqtt:// and mqtts://; use one of them for all brokers of the list");
+        }
+        if is_list && url.username.take().is_some() {
+            url.password = None;
+            keys.problem(*at, "a user in a list of brokers; use `username` and `password`, which are for all of them");
+        }
+    }
+    urls.into_iter().map(|(_, url)| url).collect()
 }
 
 fn protocol(value: &Value) -> Option<Protocol> {

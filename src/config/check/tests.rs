@@ -45,7 +45,7 @@ fn problems(text: &str) -> Vec<String> {
 fn five_lines_are_enough() {
     let config =
         config("[mqtt]\nurl = \"mqtt://homeassistant.local\"\n\n[[meter]]\nname = \"cold_water\"\naddress = 48\n");
-    assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("homeassistant.local", 1883));
+    assert_eq!(config.mqtt.places(), "homeassistant.local:1883");
     let [bus] = config.buses.as_slice() else { panic!("one bus") };
     assert_eq!((bus.name.as_str(), &bus.port), ("hat", &Port::Serial("/dev/ttyAMA0".into())));
     assert_eq!((bus.baud, bus.parity, bus.stop_bits), (Baud::DEFAULT, Parity::Even, 1));
@@ -96,7 +96,7 @@ fn every_value_arrives_as_it_is_meant() {
         icon = "mdi:water-pump"
         "#,
     );
-    assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("2001:db8::1", 8883));
+    assert_eq!(config.mqtt.places(), "[2001:db8::1]:8883");
     let Some(PasswordSource::File(password)) = &config.mqtt.password else { panic!("a file") };
     assert_eq!(password, Path::new("/etc/secret"));
     assert_eq!(config.mqtt.tls.and_then(|tls| tls.client), Some(("/c.pem".into(), "/etc/k.pem".into())));
@@ -127,6 +127,10 @@ fn each_mistake_is_named_with_its_place() {
         ("meter = [1]\n", "1:10", "contains 1, expected tables [[meter]]"),
         ("agent.timezone = \"Mars\"\n", "1:18", "`timezone` is \"Mars\""),
         ("[mqtt]\nurl = \"tcp://x\"\n", "2:7", "expected \"mqtt://host\""),
+        ("[mqtt]\nurl = []\n", "2:7", "`url` is an empty list"),
+        ("[mqtt]\nurl = [\"mqtt://x\", 1]\n", "2:20", "expected \"mqtt://host\""),
+        ("[mqtt]\nurl = [\"mqtt://x\", \"mqtts://y\"]\n", "2:20", "mixes mqtt:// and mqtts://"),
+        ("[mqtt]\nurl = [\"mqtt://x\", \"mqtt://a:b@y\"]\n", "2:20", "use `username` and `password`"),
         ("[mqtt]\nurl = \"mqtt://a:b@x\"\nusername = \"a\"\n", "3:12", "also in `url`"),
         ("[mqtt]\npassword = \"p\"\n", "2:12", "set `username` too"),
         ("[mqtt]\nusername = \"u\"\npassword = \"p\"\npassword_file = \"f\"\n", "3:12", "one password too many"),

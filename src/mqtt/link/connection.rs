@@ -16,7 +16,7 @@ use tokio_util::io::InspectReader;
 
 use super::stream::{self, Stream};
 use super::{Fault, Refusal, Version};
-use crate::config::{Mqtt, PasswordSource};
+use crate::config::{Broker, Mqtt, PasswordSource};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
 pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
@@ -26,6 +26,8 @@ const REQUESTS: usize = 512;
 const IN_FLIGHT: u16 = 256;
 /// Read at a time: of more, those before a fault would be lost with it, and an acknowledgement is worth having.
 const ONE_PACKET: usize = 1;
+/// rumqttc wants a host, which it does not look up: it is given a stream.
+const PLACE: &str = "the broker";
 /// CONNACK must come within this.
 const CONNACK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -92,9 +94,14 @@ impl Event {
 }
 
 /// A client and its event loop on a new stream: the first poll sends CONNECT.
-pub(super) async fn open(config: &Mqtt, identity: &Identity<'_>, version: Version) -> Result<(Client, Wire), Fault> {
+pub(super) async fn open(
+    config: &Mqtt,
+    broker: &Broker,
+    identity: &Identity<'_>,
+    version: Version,
+) -> Result<(Client, Wire), Fault> {
     let password = password(config)?;
-    let stream = stream::open(&config.host, config.port, config.tls.as_ref()).await?;
+    let stream = stream::open(broker, config.tls.as_ref()).await?;
     Ok(match version {
         Version::V5 => open_5(config, identity, password, stream),
         Version::V3 => open_3(config, identity, password, stream),
@@ -108,7 +115,7 @@ fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stre
         let before = last_four.load(Ordering::Relaxed);
         last_four.store(bytes.iter().fold(before, |four, byte| four << 8 | u32::from(*byte)), Ordering::Relaxed);
     });
-    let mut options = rumqttc5::MqttOptions::new(identity.client_id, config.host.as_str());
+    let mut options = rumqttc5::MqttOptions::new(identity.client_id, PLACE);
     options.set_socket_connector(handing_over(stream));
     options.set_keep_alive(seconds(config.keep_alive));
     options.set_clean_start(true);
@@ -127,7 +134,7 @@ fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stre
 }
 
 fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stream: Stream) -> (Client, Wire) {
-    let mut options = rumqttc3::MqttOptions::new(identity.client_id, config.host.as_str());
+    let mut options = rumqttc3::MqttOptions::new(identity.client_id, PLACE);
     options.set_socket_connector(handing_over(stream));
     options.set_keep_alive(seconds(config.keep_alive));
     options.set_clean_session(true);
@@ -281,10 +288,9 @@ fn event_3(event: rumqttc3::Event) -> Event {
 mod tests {
     use super::*;
 
-    fn config(host: &str, password: Option<PasswordSource>) -> Mqtt {
+    fn config(password: Option<PasswordSource>) -> Mqtt {
         Mqtt {
-            host: host.to_owned(),
-            port: 1883,
+            brokers: vec![Broker::default()],
             tls: None,
             username: None,
             password,
@@ -302,9 +308,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("mbushat-password-{}", std::process::id()));
         std::fs::write(&path, " p w \r\n").expect("a temporary file");
         let file = Some(PasswordSource::File(path.clone()));
-        assert_eq!(password(&config("h", file.clone())).expect("readable").as_deref(), Some(" p w "));
+        assert_eq!(password(&config(file.clone())).expect("readable").as_deref(), Some(" p w "));
         std::fs::remove_file(&path).expect("still there");
-        let fault = password(&config("h", file)).expect_err("gone");
+        let fault = password(&config(file)).expect_err("gone");
         assert!(fault.to_string().contains("mbushat-password"), "{fault}");
     }
 }

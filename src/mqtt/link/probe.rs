@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::connection::{self, Client, Event, Identity, Wire};
-use super::{Fault, Refusal, Version};
-use crate::config::{Mqtt, Protocol};
+use super::{Fault, Refusal, Version, stream};
+use crate::config::{Broker, Mqtt, Protocol};
 
 /// How long the broker may take for all answers once it has let us in.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -62,12 +62,20 @@ pub struct Visit {
     pub cut: Option<Fault>,
 }
 
+/// Whether one of the broker's addresses takes a connection.
+///
+/// # Errors
+/// [`Fault`] where none does.
+pub async fn reach(broker: &Broker) -> Result<(), Fault> {
+    stream::tcp(broker).await.map(drop)
+}
+
 /// Visits the broker; as the agent would, in MQTT 5 and where that fails perhaps in 3.1.1.
 ///
 /// # Errors
 /// [`Fault`] where it does not let us in.
-pub async fn visit(config: &Mqtt, questions: &Questions) -> Result<Visit, Fault> {
-    let (version, client, wire) = connect_as(config, &questions.client_id).await?;
+pub async fn visit(config: &Mqtt, broker: &Broker, questions: &Questions) -> Result<Visit, Fault> {
+    let (version, client, wire) = connect_as(config, broker, &questions.client_id).await?;
     let visit = Visit {
         version,
         subscribed: None,
@@ -80,20 +88,26 @@ pub async fn visit(config: &Mqtt, questions: &Questions) -> Result<Visit, Fault>
     Ok(Asking { questions, client, wire, visit, sent: Vec::new() }.ask().await)
 }
 
-async fn connect_as(config: &Mqtt, client_id: &str) -> Result<(Version, Client, Wire), Fault> {
+async fn connect_as(config: &Mqtt, broker: &Broker, client_id: &str) -> Result<(Version, Client, Wire), Fault> {
+    let connect = |version| connect(config, broker, client_id, version);
     match config.protocol {
-        Protocol::V5 => connect(config, client_id, Version::V5).await,
-        Protocol::V3 => connect(config, client_id, Version::V3).await,
-        Protocol::Auto => match connect(config, client_id, Version::V5).await {
-            Err(fault) if fault.may_be_an_old_broker() => connect(config, client_id, Version::V3).await,
+        Protocol::V5 => connect(Version::V5).await,
+        Protocol::V3 => connect(Version::V3).await,
+        Protocol::Auto => match connect(Version::V5).await {
+            Err(fault) if fault.may_be_an_old_broker() => connect(Version::V3).await,
             other => other,
         },
     }
 }
 
-async fn connect(config: &Mqtt, client_id: &str, version: Version) -> Result<(Version, Client, Wire), Fault> {
+async fn connect(
+    config: &Mqtt,
+    broker: &Broker,
+    client_id: &str,
+    version: Version,
+) -> Result<(Version, Client, Wire), Fault> {
     let identity = Identity { client_id, will: None };
-    let (client, mut wire) = connection::open(config, &identity, version).await?;
+    let (client, mut wire) = connection::open(config, broker, &identity, version).await?;
     match wire.poll().await? {
         Event::Connected(broker) if broker.acknowledges => Ok((version, client, wire)),
         Event::Connected(_) => Err(Fault::NoAcknowledgements),
@@ -117,16 +131,33 @@ pub struct Asked {
 }
 
 /// Makes requests and collects the responses that come in time; `read` takes the transaction out of
-/// one, `None` of a response to somebody else.
+/// one, `None` of a response to somebody else. Where there are several brokers, the agent may be at any.
 ///
 /// # Errors
-/// [`Fault`] where the broker does not let us in, or throws us out.
+/// The last broker and its [`Fault`] where none lets us in, or throws us out.
 pub async fn ask<K: Ord, V>(
     config: &Mqtt,
     asked: &Asked,
     read: impl Fn(&[u8]) -> Option<(K, V)>,
+) -> Result<BTreeMap<K, V>, (Broker, Fault)> {
+    let (mut is_asked, mut last) = (false, None);
+    for broker in &config.brokers {
+        match ask_at(config, broker, asked, &read).await {
+            Ok(responses) if !responses.is_empty() => return Ok(responses),
+            Ok(_) => is_asked = true,
+            Err(fault) => last = Some((broker.clone(), fault)),
+        }
+    }
+    last.filter(|_| !is_asked).map_or_else(|| Ok(BTreeMap::new()), Err)
+}
+
+async fn ask_at<K: Ord, V>(
+    config: &Mqtt,
+    broker: &Broker,
+    asked: &Asked,
+    read: impl Fn(&[u8]) -> Option<(K, V)>,
 ) -> Result<BTreeMap<K, V>, Fault> {
-    let (_, client, mut wire) = connect_as(config, &asked.client_id).await?;
+    let (_, client, mut wire) = connect_as(config, broker, &asked.client_id).await?;
     let (mut responses, mut waiting, mut subscribed) = (BTreeMap::new(), asked.requests.iter().peekable(), false);
     client.subscribe(std::slice::from_ref(&asked.response_topic));
     let collect = async {
@@ -136,6 +167,8 @@ pub async fn ask<K: Ord, V>(
                 Event::Message { topic, payload, retain: false } if topic == asked.response_topic => {
                     responses.extend(read(&payload));
                 }
+                // The agent is not here.
+                Event::Unheard(_) => break,
                 _ => {}
             }
             // As many as the client takes at a time.

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::{Fault, tls};
-use crate::config::Tls;
+use crate::config::{Broker, Tls};
 
 /// The name service must answer within this.
 const NAME_WITHIN: Duration = Duration::from_secs(10);
@@ -29,21 +29,26 @@ const TLS_WITHIN: Duration = Duration::from_secs(10);
 /// TCP, or TLS on it.
 pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// Connects to the first address of `host` that answers.
-pub(super) async fn open(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Fault> {
+/// Connects to the broker, over TLS where it is wanted.
+pub(super) async fn open(broker: &Broker, tls: Option<&Tls>) -> Result<Stream, Fault> {
     // First: with files that cannot be read there is no need to ask the broker.
     let tls = tls.map(tls::configuration).transpose()?;
-    let tcp = first_to_answer(addresses(host, port).await?, TcpStream::connect).await?;
+    let tcp = tcp(broker).await?;
     // A packet is written at once, so waiting for more bytes only delays it.
     tcp.set_nodelay(true).map_err(|error| Fault::of_io(&error))?;
     match tls {
         None => Ok(Stream::Left(tcp)),
-        Some(tls) => handshake(host, tcp, tls).await.map(Stream::Right),
+        Some(tls) => handshake(&broker.host, tcp, tls).await.map(Stream::Right),
     }
 }
 
-async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
-    match timeout(NAME_WITHIN, lookup_host((host, port))).await {
+/// To the first address of the broker's name that answers.
+pub(super) async fn tcp(broker: &Broker) -> Result<TcpStream, Fault> {
+    first_to_answer(addresses(broker).await?, TcpStream::connect).await
+}
+
+async fn addresses(broker: &Broker) -> Result<Vec<SocketAddr>, Fault> {
+    match timeout(NAME_WITHIN, lookup_host((broker.host.as_str(), broker.port))).await {
         Ok(Ok(found)) => Ok(found.collect()),
         Ok(Err(_)) => Err(Fault::NameNotFound),
         Err(_) => Err(Fault::Unreachable("the name service does not answer".to_owned())),
@@ -61,8 +66,13 @@ where
     for address in addresses {
         let reason = match timeout(TCP_WITHIN, connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "connection refused: nothing listens there".to_owned()
+            }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", TCP_WITHIN.as_secs()),
+            Err(_) => {
+                format!("no answer within {} s: the host is off, or a firewall is in between", TCP_WITHIN.as_secs())
+            }
         };
         if !reasons.contains(&reason) {
             reasons.push(reason);
@@ -110,10 +120,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_reason_is_said_once_where_no_address_answers() {
         let said = first_to_answer(addresses(2), connect).await.expect_err("neither answers");
-        assert_eq!(said, Fault::Unreachable("no answer within 4 s, then connection refused".to_owned()));
+        let (silence, refusal) = ("no answer within 4 s: the host is off", "connection refused: nothing listens there");
+        assert!(
+            matches!(&said, Fault::Unreachable(why) if why.starts_with(silence) && why.ends_with(refusal)),
+            "{said}"
+        );
         let twice = [addresses(1), addresses(1)].concat();
-        let said = first_to_answer(twice, connect).await.expect_err("it is silent");
-        assert_eq!(said, Fault::Unreachable("no answer within 4 s".to_owned()));
+        let said = first_to_answer(twice, connect).await.expect_err("it is silent").to_string();
+        assert_eq!(said.matches("no answer").count(), 1, "{said}");
         assert_eq!(first_to_answer(Vec::new(), connect).await.expect_err("no address"), Fault::NameNotFound);
     }
 

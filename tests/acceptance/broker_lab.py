@@ -322,15 +322,17 @@ BROKERS = {"mosquitto": Mosquitto, "rabbitmq": RabbitMQ, "nats": Nats, "ejabberd
 class Agent:
     """`mbushat run` with meters on a simulated bus. Every reading goes to disk, so that numbers have no gap."""
 
-    def __init__(self, program, name, urls, base=None, meters=2, interval="2s", login=(None, None), protocol="auto", more=""):
+    def __init__(self, program, name, urls, base=None, meters=2, interval="2s", login=(None, None), protocol="auto", more="",
+                 client_id=True):
         self.program, self.name, self.base, self.process = program, name, base or name, None
         bus = "".join(f'[[meter]]\nmodel = "cold_water"\naddress = {place}\nid = "{os.urandom(4).hex().translate(DIGITS)}"\n'
                       for place in range(1, meters + 1))
         self.bus = write(f"{name}/bus.toml", f"baud = 38400\n{bus}")
         user = f'username = "{login[0]}"\npassword = "{login[1]}"\n' if login[0] else ""
+        own_id = f'client_id = "{name}"\n' if client_id else ""
         url = json.dumps(urls if len(urls) > 1 else urls[0])
         self.config = write(f"{name}/mbushat.toml", f'[mqtt]\nurl = {url}\nbase_topic = "{self.base}"\n{user}'
-                            f'protocol = {protocol if protocol != "auto" else json.dumps(protocol)}\nclient_id = "{name}"\n'
+                            f'protocol = {protocol if protocol != "auto" else json.dumps(protocol)}\n{own_id}'
                             f'[store]\ndirectory = "{lab}/{name}/store"\ndurability = "always"\n{more}'
                             f'[[bus]]\nname = "wire"\nport = "sim:{self.bus}"\nbaud = 38400\n'
                             + "".join(f'[[meter]]\nname = "m{place}"\naddress = {place}\ninterval = "{interval}"\n'

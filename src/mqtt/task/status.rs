@@ -16,7 +16,7 @@ use crate::adopt::hunt::Progress;
 use crate::adopt::story;
 use crate::bus::health::Health;
 use crate::config::{Bus, Config, fingerprint};
-use crate::status::{AdoptionStatus, AgentStatus, BusStatus, MeterStatus, ScanStatus, SearchStatus, Status};
+use crate::status::{AgentStatus, BusStatus, MeterStatus, ScanStatus, SearchStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -145,10 +145,7 @@ impl OutboxTask {
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
             readings,
-            adoption: AdoptionStatus {
-                trouble: self.publisher.config.adopted.trouble.clone(),
-                ..self.channels.adoption.borrow().clone()
-            },
+            adoption: self.channels.adoption.borrow().clone(),
             buses: buses.map(|(bus, health)| (bus.name.clone(), bus_status(bus, &health.borrow()))).collect(),
         }
     }

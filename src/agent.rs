@@ -21,9 +21,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
-use crate::adopt::edit::{self, Edit};
+use crate::adopt::edit::Edit;
+use crate::adopt::keeping;
 use crate::adopt::task::AdoptTask;
-use crate::config::{self, Config, changes};
+use crate::config::{Config, changes};
 use crate::mqtt::link::{self, Credentials, LinkCommand};
 use crate::mqtt::task::{Channels, OutboxTask, Reload};
 use crate::mqtt::topic::Topics;
@@ -296,7 +297,7 @@ impl Agent {
             return Err("there is no configuration file to read again".to_owned());
         };
         let pending = self.pending.borrow().clone();
-        let new = config::load_with(file, &|text| edit::apply(&text, &pending).unwrap_or(text)).map_err(|error| {
+        let new = keeping::load(file, &pending).map_err(|error| {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             format!("{error}{why}")
         })?;

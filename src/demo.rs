@@ -59,8 +59,8 @@ pub enum DemoError {
 pub struct Demo {
     listener: TcpListener,
     port: u16,
-    config: Config,
     file: PathBuf,
+    config: Config,
     /// Removed at the end.
     _folder: Folder,
 }
@@ -71,14 +71,26 @@ impl Demo {
     /// # Errors
     /// Where the system gives no port or folder.
     pub fn new() -> Result<Self, DemoError> {
+        Self::with(bus(Zoned::now().datetime()), "warn", meters())
+    }
+
+    /// The same with a bus of eight meters and none in the configuration.
+    ///
+    /// # Errors
+    /// Where the system gives no port or folder.
+    pub fn empty() -> Result<Self, DemoError> {
+        Self::with(unknown_meters(), "warn,mbushat::adopt=info", String::new())
+    }
+
+    fn with(bus: String, log: &str, meters: String) -> Result<Self, DemoError> {
         let folder = Folder::new()?;
-        std::fs::write(folder.0.join("bus.toml"), bus(Zoned::now().datetime()))?;
+        std::fs::write(folder.0.join("bus.toml"), bus)?;
         let listener = listen()?;
         let port = listener.local_addr()?.port();
         let file = folder.0.join("mbushat.toml");
-        std::fs::write(&file, configuration(port, page_port()?, &folder.0))?;
+        std::fs::write(&file, configuration(port, page_port()?, &folder.0, log) + &meters)?;
         let config = config::load(&file)?;
-        Ok(Self { listener, port, config, file, _folder: folder })
+        Ok(Self { listener, port, file, config, _folder: folder })
     }
 
     /// The port on 127.0.0.1.
@@ -104,7 +116,7 @@ impl Demo {
     /// # Errors
     /// Where the agent fails.
     pub async fn run(self, log: &LogLevel, mut show: impl FnMut(String)) -> Result<(), DemoError> {
-        let Self { listener, config, file, _folder, .. } = self;
+        let Self { listener, file, config, _folder, .. } = self;
         let mut broker = Broker::default();
         let mut readings = subscribe(&mut broker, format!("{}/+/reading", config.mqtt.base_topic));
         let mut serving = pin!(broker.serve(tokio::net::TcpListener::from_std(listener)?));
@@ -158,20 +170,41 @@ fn page_port() -> std::io::Result<u16> {
     Ok(free(PAGE_PORT).or_else(|_| free(0))?.port())
 }
 
-fn configuration(port: u16, page_port: u16, folder: &Path) -> String {
+fn configuration(port: u16, page_port: u16, folder: &Path, log: &str) -> String {
     let store = folder.join("store");
     let mut text = format!(
         "[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[store]\ndirectory = {store:?}\n[log]\nlevel = \
-         \"warn,rumqttc=off\"\n[[bus]]\nname = \"demo\"\nport = \"sim:bus.toml\"\n"
+         \"{log},rumqttc=off\"\n[[bus]]\nname = \"demo\"\nport = \"sim:bus.toml\"\n"
     );
     if cfg!(feature = "http") {
         text += &format!("[http]\nlisten = \"127.0.0.1:{page_port}\"\n");
     }
-    for (name, title, address) in METERS {
-        text +=
-            &format!("[[meter]]\nname = \"{name}\"\ntitle = \"{title}\"\naddress = {address}\ninterval = \"10s\"\n");
-    }
     text
+}
+
+fn meters() -> String {
+    let meter = |(name, title, address)| {
+        format!("[[meter]]\nname = \"{name}\"\ntitle = \"{title}\"\naddress = {address}\ninterval = \"10s\"\n")
+    };
+    METERS.map(meter).concat()
+}
+
+/// A simulated bus as a house has it: some meters have no address of their own.
+fn unknown_meters() -> String {
+    let models = [
+        ("heat", 0),
+        ("heat", 0),
+        ("cold_water", 0),
+        ("cold_water", 7),
+        ("warm_water", 8),
+        ("electricity", 20),
+        ("gas", 21),
+        ("room_sensor", 22),
+    ];
+    let meter = |(number, (model, address))| {
+        format!("[[meter]]\nmodel = \"{model}\"\naddress = {address}\nid = \"{:08}\"\n", 21_880_341 + number * 7_919)
+    };
+    (0_u32..).zip(models).map(meter).collect()
 }
 
 /// One line of a `reading` message.

@@ -8,9 +8,11 @@
 //!
 //! Not here: what is asked on the wire (`mbus::master`), when (`bus::task`), reading the file (`config`).
 
+pub mod choice;
 pub mod edit;
 pub mod find;
 pub mod hunt;
+pub mod keeping;
 pub mod kept;
 pub mod story;
 pub mod task;

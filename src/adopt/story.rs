@@ -15,6 +15,23 @@ pub fn doing(progress: &Progress) -> Option<String> {
     Some(format!("looking at {baud} baud {what}"))
 }
 
+/// `3 found, 40 % done, about 2 min left`.
+#[must_use]
+pub fn so_far(progress: &Progress) -> String {
+    let Progress { percent, left, found, .. } = progress;
+    let left = match left.as_secs() {
+        seconds @ 0..90 => format!("{seconds} s"),
+        seconds => format!("{} min", (seconds + 30) / 60),
+    };
+    format!("{found} found, {percent} % done, about {left} left")
+}
+
+/// Which fifth of the whole it is in: the log tells of each.
+#[must_use]
+pub const fn fifth(progress: &Progress) -> u32 {
+    progress.percent / 20
+}
+
 /// Who it is, why it cannot be adopted, and what to do.
 #[must_use]
 pub fn advice(trouble: Trouble) -> String {
@@ -40,7 +57,7 @@ pub fn advice(trouble: Trouble) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{advice, doing};
+    use super::{advice, doing, so_far};
     use crate::adopt::hunt::{Progress, Stage, Trouble};
     use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
     use crate::mbus::link::timing::Baud;
@@ -54,6 +71,8 @@ mod tests {
         assert_eq!(words(Stage::Primary(7)), "looking at 2400 baud at primary addresses");
         assert_eq!(words(Stage::Only), "looking at 2400 baud for a meter that is alone");
         assert_eq!(doing(&Progress { stage: None, ..at(Stage::Only) }), None);
+        let half = Progress { percent: 40, left: Duration::from_secs(118), found: 3, ..at(Stage::Only) };
+        assert_eq!(so_far(&half), "3 found, 40 % done, about 2 min left");
         let five = PrimaryAddress::new(5).map(MeterAddress::Primary).expect("an address");
         let any = SecondaryAddress::ANY;
         for trouble in

@@ -6,7 +6,6 @@
 //! Not here: how the file is changed (`edit`, `write`), who is found (`hunt`), the requests' JSON (`mqtt`).
 
 mod asked;
-mod keeping;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,14 +15,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::edit::{Edit, Entry, Place};
+use super::choice::new_finds;
+use super::edit::{Edit, Entry};
 use super::find::Find;
-use super::hunt::Progress;
+use super::hunt::{Hunt, Progress};
+use super::keeping::{self, Kept, keep};
 use super::{Sighting, kept, story};
 use crate::config::{self, Config};
 use crate::request::{AgentRequest, AskedOfAgent, AskedToAdopt, reply};
 use crate::status::AdoptionStatus;
-use keeping::{Kept, keep};
 
 /// How long what could not be done waits until it is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -52,16 +52,26 @@ pub struct AdoptTask {
 struct Memory {
     /// The newest sighting of each bus.
     seen: BTreeMap<String, Sighting>,
-    /// When the finds are to be looked at again, because something was in the way.
+    /// What is in the way of adopting who was found: said once.
+    in_the_way: Option<String>,
+    /// When that is to be tried again.
     again_at: Option<Instant>,
     /// When the progress of the hunts is to be written.
     save_at: Option<Instant>,
+}
+
+impl Memory {
+    /// Who was found, by bus.
+    fn finds(&self) -> BTreeMap<String, Vec<Find>> {
+        self.seen.iter().map(|(bus, sighting)| (bus.clone(), sighting.saved.finds())).collect()
+    }
 }
 
 impl AdoptTask {
     /// Runs until the agent ends.
     pub async fn run(mut self) {
         let mut memory = self.remember().await;
+        self.show_troubles(&memory);
         self.adopt_all(&mut memory).await;
         loop {
             let wake = memory.again_at.into_iter().chain(memory.save_at).min();
@@ -70,6 +80,7 @@ impl AdoptTask {
                 Some(asked) = self.asked.recv() => {
                     let outcome = self.obey(&memory, &asked.what).await;
                     asked.reply.answer(outcome);
+                    self.write_later(&mut memory);
                 }
                 () = until(wake) => self.wake(&mut memory).await,
                 else => return,
@@ -83,10 +94,8 @@ impl AdoptTask {
         let kept = kept::read(&config.adopted.file);
         let sighting = |bus: &config::Bus| {
             let (saved, progress) = (kept.hunt(bus), Progress::default());
-            (
-                bus.name.clone(),
-                Sighting { bus: bus.name.clone(), saved, progress, troubles: Vec::new(), scanned: false },
-            )
+            let troubles = Hunt::new(Vec::new(), &saved).troubles().collect();
+            (bus.name.clone(), Sighting { bus: bus.name.clone(), saved, progress, troubles, scanned: false })
         };
         let seen = config.buses.iter().filter(|bus| bus.discover).map(sighting).collect();
         Memory { seen, ..Memory::default() }
@@ -98,7 +107,7 @@ impl AdoptTask {
         let news = before.is_none_or(|before| before.saved.finds() != sighting.saved.finds());
         let (scanned, over) = (sighting.scanned, sighting.saved.is_over());
         memory.seen.insert(sighting.bus.clone(), sighting);
-        if scanned || (news && memory.again_at.is_none()) {
+        if scanned || news {
             self.adopt_all(memory).await;
         }
         // A find that was adopted is not looked for again: the file may go ahead of the progress, never behind.
@@ -124,7 +133,8 @@ impl AdoptTask {
     async fn adopt_all(&mut self, memory: &mut Memory) {
         let outcome = match self.config().await {
             Ok(config) => {
-                let edits = new_finds(&config, &memory.seen);
+                self.shown.send_modify(|shown| shown.trouble.clone_from(&config.adopted.trouble));
+                let edits = new_finds(&config, |bus| bus.discover, &memory.finds());
                 if edits.is_empty() && self.pending.borrow().is_empty() {
                     return;
                 }
@@ -132,11 +142,21 @@ impl AdoptTask {
             }
             Err(why) => Err(why),
         };
-        if let Err(why) = &outcome {
-            tracing::warn!("what was found cannot be adopted yet: {why}");
+        let in_the_way = outcome.err();
+        if let Some(why) = &in_the_way {
+            if memory.in_the_way.as_ref() != Some(why) {
+                tracing::warn!("what was found cannot be adopted yet: {why}");
+            }
+            memory.again_at.get_or_insert(Instant::now() + AGAIN_AFTER);
         }
-        if outcome.as_ref().map_or(true, |kept| !kept) {
-            memory.again_at = Some(Instant::now() + AGAIN_AFTER);
+        memory.in_the_way = in_the_way;
+        self.write_later(memory);
+    }
+
+    /// Has what is not in the file tried again.
+    fn write_later(&self, memory: &mut Memory) {
+        if !self.pending.borrow().is_empty() {
+            memory.again_at.get_or_insert(Instant::now() + AGAIN_AFTER);
         }
     }
 
@@ -145,34 +165,47 @@ impl AdoptTask {
         let (file, pending) = (self.file.clone(), self.pending.borrow().clone());
         let new = edits.clone();
         let kept = spawn_blocking(move || keep(&file, &pending, &new)).await.map_err(|error| error.to_string())??;
-        let trouble = match kept {
-            Kept::InFile => {
-                self.pending.send_replace(Vec::new());
-                None
-            }
-            Kept::Not(why) => {
-                if self.shown.borrow().not_kept.is_none() {
-                    tracing::error!("adopted meters are not kept, only read: {why}");
-                }
-                self.pending.send_modify(|pending| pending.extend(edits.iter().cloned()));
-                Some(why)
-            }
-        };
-        self.show(trouble.clone());
+        let not_kept = self.note(kept, &edits);
+        let is_kept = not_kept.is_none();
+        self.shown.send_modify(|shown| shown.not_kept = not_kept);
+        if edits.is_empty() {
+            return Ok(is_kept);
+        }
         for edit in &edits {
             tracing::info!("{}", in_words(edit));
         }
         let (reply, response) = reply();
         let asked = AskedOfAgent { what: AgentRequest::Reload, reply };
         self.agent.send(asked).await.map_err(|_| "the agent ends".to_owned())?;
-        response.await.map(|_| trouble.is_none())
+        response.await.map(|_| is_kept)
+    }
+
+    /// Remembers what is not in the file; why it is not.
+    fn note(&self, kept: Kept, edits: &[Edit]) -> Option<String> {
+        let was_kept = self.pending.borrow().is_empty();
+        match kept {
+            Kept::InFile => {
+                if !was_kept {
+                    tracing::info!("what was adopted is in the file now");
+                    self.pending.send_replace(Vec::new());
+                }
+                None
+            }
+            Kept::Not(why) => {
+                if was_kept {
+                    tracing::error!("what is adopted is not kept, only read: {why}");
+                }
+                self.pending.send_modify(|pending| pending.extend(edits.iter().cloned()));
+                Some(why)
+            }
+        }
     }
 
     /// The configuration as it is, with what is not in the file yet.
     async fn config(&self) -> Result<Config, String> {
         let (file, pending) = (self.file.clone(), self.pending.borrow().clone());
         let loaded = spawn_blocking(move || keeping::load(&file, &pending)).await;
-        loaded.map_err(|error| error.to_string()).and_then(|loaded| loaded)
+        loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Writes how far the hunts are.
@@ -193,10 +226,6 @@ impl AdoptTask {
         }
     }
 
-    fn show(&self, not_kept: Option<String>) {
-        self.shown.send_modify(|shown| shown.not_kept = not_kept);
-    }
-
     fn show_troubles(&self, memory: &Memory) {
         let all = memory.seen.values().map(|sighting| {
             let advice = sighting.troubles.iter().map(|trouble| story::advice(*trouble)).collect::<Vec<_>>();
@@ -211,48 +240,17 @@ impl AdoptTask {
     }
 }
 
-/// Who is to be adopted.
-fn new_finds(config: &Config, seen: &BTreeMap<String, Sighting>) -> Vec<Edit> {
-    let mut taken = config.all_meters().map(|(meter, _)| meter.name.clone()).collect();
-    let mut edits = Vec::new();
-    for (index, bus) in config.buses.iter().enumerate().filter(|(_, bus)| bus.discover) {
-        let finds = seen.get(&bus.name).map(|sighting| sighting.saved.finds()).unwrap_or_default();
-        for find in &finds {
-            if is_known(config, index, find) || is_ignored(config, &bus.name, find) {
-                continue;
-            }
-            let name = find.name(&taken);
-            taken.insert(name.clone());
-            edits.push(Edit::Add(entry(name, bus, find)));
-        }
-    }
-    edits
-}
-
-fn entry(name: String, bus: &config::Bus, find: &Find) -> Entry {
-    let baud = Some(find.baud.bits_per_second()).filter(|_| find.baud != bus.baud);
-    Entry { name, title: find.title(), place: Place { bus: bus.name.clone(), address: find.address }, baud }
-}
-
-/// Whether a meter of the configuration is this one.
-fn is_known(config: &Config, bus: usize, find: &Find) -> bool {
-    config.all_meters().any(|(meter, _)| meter.bus == bus && find.is_at(meter.address))
-}
-
-fn is_ignored(config: &Config, bus: &str, find: &Find) -> bool {
-    config.adopted.ignored.iter().any(|(ignored, address)| ignored == bus && find.is_at(*address))
-}
-
 /// Tells the story of a hunt in the log.
 fn tell(before: Option<&Sighting>, now: &Sighting) {
     let bus = &now.bus;
-    let (old, new) = (before.and_then(|before| story::doing(&before.progress)), story::doing(&now.progress));
+    let old =
+        before.and_then(|before| story::doing(&before.progress).map(|doing| (doing, story::fifth(&before.progress))));
+    let new = story::doing(&now.progress).map(|doing| (doing, story::fifth(&now.progress)));
     if old == new {
         return;
     }
-    let left = now.progress.left.as_secs().div_ceil(60);
     match new {
-        Some(doing) => tracing::info!(bus, "{doing}; {} found so far, about {left} min left", now.progress.found),
+        Some((doing, _)) => tracing::info!(bus, "{doing}: {}", story::so_far(&now.progress)),
         None => {
             tracing::info!(bus, "the search for meters is over: {} found", now.progress.found);
             for trouble in &now.troubles {

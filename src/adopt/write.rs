@@ -3,9 +3,9 @@
 //!
 //! Not here: what stands in it (`edit`).
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// The file may hold keys.
@@ -31,6 +31,7 @@ pub fn replace(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = beside(&path);
+    DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     write_whole(&beside, &path, folder, new)?;
     if read(&path)? != old {
         fs::remove_file(&beside)?;
@@ -84,17 +85,17 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_only_its_group_may_read_it() {
-        let folder = folder("whole");
+        let folder = folder("whole").join("new");
         let file = folder.join("meters.toml");
         assert_eq!(read(&file).expect("nothing yet"), "");
+        assert!(replace(&file, "", "a = 1\n").expect("written"));
         // left behind by a power cut
         fs::write(folder.join("meters.toml.new"), "half").expect("a file");
-        assert!(replace(&file, "", "a = 1\n").expect("written"));
         assert!(replace(&file, "a = 1\n", "b = 1\n").expect("written"));
         assert_eq!(read(&file).expect("a file"), "b = 1\n");
         assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
-        fs::remove_dir_all(folder).expect("ours");
+        fs::remove_dir_all(folder.parent().expect("ours")).expect("ours");
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(crate) fn rates(bus: &Bus) -> Vec<Baud> {
 }
 
 /// What a hunt must know of the line, which may not be open yet.
-fn timings(bus: &Bus, session: Option<&Session>) -> Vec<LineTiming> {
+pub(crate) fn timings(bus: &Bus, session: Option<&Session>) -> Vec<LineTiming> {
     let timing = |baud| {
         let response_timeout = response_timeout(bus, None, baud);
         match session {

@@ -5,17 +5,21 @@ use crate::demo::Demo;
 
 /// Arguments of `mbushat demo`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mbushat demo")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:\n  mbushat demo\n  mbushat demo --empty")]
+pub(crate) struct Args {
+    /// A bus with eight meters that nobody wrote down: the agent finds and adopts them
+    #[arg(long)]
+    empty: bool,
+}
 
 /// Runs until Ctrl-C.
-pub(crate) fn run(_: &Args) -> Result<(), Failure> {
-    let demo = Demo::new()?;
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let demo = if args.empty { Demo::empty()? } else { Demo::new()? };
     let log = log::start(&demo.config().log)?;
     if let Some(page) = demo.page() {
         print(format_args!("Open {page} in a browser on this machine.\n\n"))?;
     }
-    print(greeting(demo.port(), &demo.config().mqtt.base_topic))?;
+    print(greeting(args.empty, demo.port(), &demo.config().mqtt.base_topic))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut closed = Ok(());
     let outcome = runtime.block_on(demo.run(&log, |line| {
@@ -28,10 +32,17 @@ pub(crate) fn run(_: &Args) -> Result<(), Failure> {
     closed
 }
 
-fn greeting(port: u16, base: &str) -> String {
-    format!(
+fn greeting(empty: bool, port: u16, base: &str) -> String {
+    let what = if empty {
+        "Eight meters are on a simulated bus at 2400 baud, and none is configured: they\n\
+         are looked for, adopted, read every 15 minutes and published to an MQTT broker\n\
+         in this program, on 127.0.0.1 port"
+    } else {
         "Four simulated meters are read over a simulated bus at 2400 baud, every 10\n\
-         seconds, and published to an MQTT broker in this program, on 127.0.0.1 port\n\
+         seconds, and published to an MQTT broker in this program, on 127.0.0.1 port"
+    };
+    format!(
+        "{what}\n\
          {port}.\n\
          To see every message, paste this into another terminal:\n\n  \
          mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#' -t 'homeassistant/#'\n\n\

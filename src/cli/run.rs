@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::exposed::exposed;
-use super::{Failure, load, log};
+use super::{Failure, log, unloadable};
+use crate::adopt::keeping;
 use crate::agent::{self, End};
 
 /// EX_TEMPFAIL of sysexits.h: whoever started the agent is to start it again, as it was asked to.
@@ -16,7 +17,7 @@ pub(crate) struct Args {}
 
 /// Runs until it is told to stop.
 pub(crate) fn run(_: &Args, file: &Path) -> Result<(), Failure> {
-    let config = load(file)?;
+    let config = keeping::load(file, &[]).map_err(unloadable)?;
     let log = log::start(&config.log)?;
     for warning in exposed(file, &config) {
         tracing::warn!("{warning}");

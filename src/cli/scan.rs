@@ -2,6 +2,7 @@
 //!
 //! What a scan asks is decided in `mbus::master::search`; here it is driven, shown and made ready to paste.
 
+mod adopt;
 mod found;
 
 use std::io::{IsTerminal, Write};
@@ -14,6 +15,7 @@ use super::runtime::run_until_interrupted;
 use super::wire::{Wire, WireArgs};
 use super::{Failure, arguments, log, print};
 use crate::bus::hunting::{HAT_RATE, LIKELY};
+use crate::bus::session::Session;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
@@ -29,6 +31,7 @@ use found::{FoundAt, json, table, toml};
 Examples:
   mbushat scan
   mbushat scan --toml >> /etc/mbushat.toml
+  mbushat scan --adopt
   mbushat scan --secondary 3013???? --baud all
   mbushat scan --port /dev/ttyUSB0 --to 20 --format json
 
@@ -73,6 +76,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "format")]
     toml: bool,
 
+    /// Look for meters as the agent does where no [[meter]] is written, at every rate, and add those that are new
+    /// to the file of adopted meters
+    #[arg(long, conflicts_with_all = ["how", "from", "to", "baud", "retries", "format", "toml", "port"])]
+    adopt: bool,
+
     #[command(flatten)]
     wire: WireArgs,
 }
@@ -112,6 +120,9 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--from {} is greater than --to {}", args.from, args.to)));
     }
     let wire = args.wire.choose(file)?;
+    if args.adopt {
+        return adopt::run(&wire, file);
+    }
     let mut found = Vec::new();
     let ended = run_until_interrupted(scan(args, &wire, &mut found))?;
     print(match args.format {
@@ -130,11 +141,16 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     }
 }
 
-async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
+/// Opens the bus; where the agent has it, the user is told how to let that scan.
+async fn open(wire: &Wire) -> Result<Session, Failure> {
     let (topics, payload) = (wire.topics(), format!(r#"{{"bus":"{}"}}"#, wire.bus.name));
     let line = wire.publish(&topics.request("scan"), Some(&payload));
     let instead = format!("let the agent scan, the answer comes on {}:\n  {line}", topics.response("scan"));
-    let mut session = wire.open("scan", &instead).await?;
+    wire.open("scan", &instead).await
+}
+
+async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
+    let mut session = open(wire).await?;
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(&session, baud, args.retries));
         let mut search = args.search(timing);

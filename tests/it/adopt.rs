@@ -1,13 +1,16 @@
 //! Meters that nobody wrote down: found, adopted, changed and forgotten, with a mosquitto and as files.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, SOON};
-use crate::broker::{Broker, Subscriber, publish, retained};
+use crate::broker::{Broker, Folder, Subscriber, publish, retained, signal};
 
 /// A simulated bus on which three meters answer at once: the rate is high and the search soon over.
 const BUS: &str = "[[bus]]\nname = \"b\"\nport = \"sim:bus.toml\"\nbaud = 9600\nresponse_timeout = \"60ms\"\n";
@@ -170,6 +173,91 @@ fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
     assert!(!retained.iter().any(|m| m.topic.starts_with("mbushat/sim_67200512/")), "{retained:?}");
     let refused = asked(&broker, &subscriber, "forget", &json!({"meter": "mine"}));
     assert!(refused["error"].to_string().contains("stands in your own configuration"), "{refused}");
+}
+
+#[test]
+fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let mut agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    file_beside_with(&agent, "67200512");
+    let mine = "[[meter]]\nname = \"mine\"\naddress = 5\n";
+    agent.configure(broker.port, &format!("{BUS}discover = true\n{mine}"));
+    agent.restart();
+    all_read(&subscriber, &["mine"]);
+    assert!(agent.log().contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{}", agent.log());
+    assert!(!agent.log().contains("sim_67200512_2"), "{}", agent.log());
+}
+
+/// Waits until the progress of the search is written with this in it.
+fn file_beside_with(agent: &Agent, text: &str) {
+    let (file, end) = (agent.folder().join("store/meters.toml.search"), Instant::now() + SOON);
+    while !fs::read_to_string(&file).unwrap_or_default().contains(text) {
+        assert!(Instant::now() < end, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn finds_that_cannot_be_written_are_read_and_said_not_to_be_kept() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let mut agent = empty(&broker, "[agent]\nmeters_file = \"/proc/meters.toml\"\n");
+    all_read(&subscriber, &ALL);
+    let not_kept = |m: &crate::broker::Received| m.payload.contains("\"not_kept\":\"cannot write /proc/meters.toml");
+    assert!(subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && not_kept(m)).is_some());
+    let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": ALL[0], "name": "heat"}));
+    assert_eq!(renamed["data"], json!({"meter": "heat", "kept": false}), "{renamed}");
+    all_read(&subscriber, &["heat"]);
+    assert_eq!(agent.log().matches("is not kept, only read").count(), 1, "{}", agent.log());
+    agent.kill();
+}
+
+#[test]
+fn a_broken_file_takes_no_device_from_home_assistant() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
+    let mut agent = empty(&broker, "");
+    all_read(&subscriber, &ALL);
+    subscriber.until_quiet(Duration::from_secs(2));
+    let devices = || retained(broker.port, "homeassistant/#").len();
+    let before = devices();
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    fs::write(meters_file(&agent), file.clone() + "[").expect("a file");
+    agent.restart();
+    subscriber
+        .wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML"))
+        .expect("said");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(devices(), before, "{}", agent.log());
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file.clone() + "[");
+    fs::write(meters_file(&agent), file).expect("a file");
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(devices(), before, "{}", agent.log());
+}
+
+#[test]
+fn a_scan_on_the_command_line_adopts_what_it_found_also_where_it_is_interrupted() {
+    let folder = Folder::new();
+    folder.write("bus.toml", METERS);
+    let store = folder.path().join("store");
+    let file = folder.write("mbushat.toml", &format!("{BUS}[store]\ndirectory = {store:?}\n"));
+    let scan = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mbushat"));
+        command.args(["scan", "--adopt", "--config"]).arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let said = BufReader::new(child.stderr.take().expect("a pipe"));
+        said.lines().map_while(Result::ok).find(|line| line.contains("at primary addresses")).expect("it goes on");
+        signal(&child, Signal::INT);
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, adopted) = scan();
+    assert!(ALL.iter().all(|name| adopted.contains(name)) && code == Some(1), "{adopted}");
+    assert_eq!(fs::read_to_string(store.join("meters.toml")).expect("a file").matches("[[meter]]").count(), 3);
+    assert_eq!(scan().1, "3 found, none of them new.\n");
 }
 
 #[test]

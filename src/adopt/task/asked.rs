@@ -1,6 +1,7 @@
 //! What people ask of the adopt task: a find adopted, an adopted meter changed or forgotten.
 
-use super::{AdoptTask, Memory, entry};
+use super::{AdoptTask, Memory};
+use crate::adopt::choice::{entry, names_taken};
 use crate::adopt::edit::{Edit, Entry, Place};
 use crate::adopt::find::Find;
 use crate::config::{Bus, Config, Meter};
@@ -74,8 +75,7 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
     if let Some(meter) = known {
         return Err(format!("the meter at {address} is read already, as {}", meter.name));
     }
-    let taken = config.all_meters().map(|(meter, _)| meter.name.clone()).collect();
-    Ok(entry(find.name(&taken), bus, &find))
+    Ok(entry(find.name(&names_taken(config)), bus, &find))
 }
 
 /// What is known of a meter that is ignored.

@@ -14,7 +14,7 @@ use crate::adopt::hunt::Progress;
 use crate::adopt::story;
 use crate::bus::health::Health;
 use crate::config::{Bus, Config, fingerprint};
-use crate::status::{AdoptionStatus, AgentStatus, BusStatus, ScanStatus, SearchStatus, Status};
+use crate::status::{AgentStatus, BusStatus, ScanStatus, SearchStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -119,10 +119,7 @@ impl OutboxTask {
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
             readings,
-            adoption: AdoptionStatus {
-                trouble: self.publisher.config.adopted.trouble.clone(),
-                ..self.channels.adoption.borrow().clone()
-            },
+            adoption: self.channels.adoption.borrow().clone(),
             buses: buses.map(|(bus, health)| (bus.name.clone(), bus_status(bus, &health.borrow()))).collect(),
         }
     }

@@ -1,11 +1,13 @@
 //! One change of the file: tried on the whole configuration first, then written.
+//!
+//! Not here: what is changed (`choice`, `task::asked`).
 
 use std::io;
 use std::path::Path;
 
-use crate::adopt::edit::{Edit, apply};
-use crate::adopt::write;
-use crate::config::{self, Config};
+use super::edit::{Edit, apply};
+use super::{choice, write};
+use crate::config::{self, Config, LoadError};
 
 /// How often somebody may write the file at the same moment.
 const TRIES: usize = 5;
@@ -19,21 +21,25 @@ pub(crate) enum Kept {
 }
 
 /// The configuration as it is with these changes.
-pub(crate) fn load(file: &Path, edits: &[Edit]) -> Result<Config, String> {
+///
+/// # Errors
+/// Where the user's own is not good.
+pub fn load(file: &Path, edits: &[Edit]) -> Result<Config, LoadError> {
     let changed = |text: String| apply(&text, edits).unwrap_or(text);
-    config::load_with(file, &changed).map_err(|error| error.to_string())
+    config::load_with(file, &changed).map(choice::without_doubles)
 }
 
 /// Makes changes, after those that are pending. One that is not good changes nothing.
 pub(crate) fn keep(file: &Path, pending: &[Edit], new: &[Edit]) -> Result<Kept, String> {
     // A file that is broken is said, never overwritten.
-    let before = load(file, pending)?;
+    let load = |edits: &[Edit]| load(file, edits).map_err(|error| error.to_string());
+    let before = load(pending)?;
     let meters_file = &before.adopted.file;
     if let Some(trouble) = before.adopted.trouble {
         return Err(format!("the file of adopted meters is broken, and left as it is: {trouble}"));
     }
     let all = [pending, new].concat();
-    if let Some(trouble) = load(file, &all)?.adopted.trouble {
+    if let Some(trouble) = load(&all)?.adopted.trouble {
         return Err(trouble);
     }
     match write(meters_file, &all) {

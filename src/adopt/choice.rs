@@ -1,0 +1,105 @@
+//! Which finds are adopted, and which adopted meter a user's own takes the place of.
+//!
+//! Not here: changing the file (`edit`), what people ask for (`task::asked`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::edit::{Edit, Entry, Place};
+use super::find::Find;
+use super::kept;
+use crate::config::{Bus, Config};
+use crate::mbus::address::MeterAddress;
+
+/// Adopts who was found on these buses, and is neither known nor ignored.
+#[must_use]
+pub fn new_finds(config: &Config, on: impl Fn(&Bus) -> bool, finds: &BTreeMap<String, Vec<Find>>) -> Vec<Edit> {
+    let mut taken = names_taken(config);
+    let mut edits = Vec::new();
+    for (index, bus) in config.buses.iter().enumerate().filter(|(_, bus)| on(bus)) {
+        let finds = finds.get(&bus.name).map(Vec::as_slice).unwrap_or_default();
+        let here: Vec<MeterAddress> =
+            config.all_meters().filter(|(meter, _)| meter.bus == index).map(|(meter, _)| meter.address).collect();
+        let ignored = config.adopted.ignored.iter().filter(|(name, _)| *name == bus.name).map(|(_, address)| *address);
+        let known: Vec<MeterAddress> = here.into_iter().chain(ignored).collect();
+        for find in finds.iter().filter(|find| !known.iter().any(|address| is_that(find, finds, *address))) {
+            let name = find.name(&taken);
+            taken.insert(name.clone());
+            edits.push(Edit::Add(entry(name, bus, find)));
+        }
+    }
+    edits
+}
+
+/// Names that no other meter may have.
+pub(super) fn names_taken(config: &Config) -> BTreeSet<String> {
+    let left_out = config.adopted.left_out.iter().map(|(name, _)| name.clone());
+    config.all_meters().map(|(meter, _)| meter.name.clone()).chain(left_out).collect()
+}
+
+/// A find as it stands in the file.
+pub(super) fn entry(name: String, bus: &Bus, find: &Find) -> Entry {
+    let baud = Some(find.baud.bits_per_second()).filter(|_| find.baud != bus.baud);
+    Entry { name, title: find.title(), place: Place { bus: bus.name.clone(), address: find.address }, baud }
+}
+
+/// Whether a meter that is read by this address is the find. A primary address that several have says nothing of
+/// one that is read by its secondary address.
+fn is_that(find: &Find, finds: &[Find], address: MeterAddress) -> bool {
+    let of_one = |at: u8| finds.iter().filter(|find| find.primary == Some(at)).count() == 1;
+    match address {
+        MeterAddress::Primary(at) if find.address != address => find.is_at(address) && of_one(at.get()),
+        _ => find.is_at(address),
+    }
+}
+
+/// The configuration without adopted meters that the user's file has under their other address: what a search
+/// found tells that both are one.
+#[must_use]
+pub(super) fn without_doubles(mut config: Config) -> Config {
+    if config.adopted.names.is_empty() || config.adopted.names.len() == config.all_meters().count() {
+        return config;
+    }
+    let kept = kept::read(&config.adopted.file);
+    let finds: Vec<Vec<Find>> = config.buses.iter().map(|bus| kept.hunt(bus).finds()).collect();
+    let mut doubles = Vec::new();
+    for (adopted, _) in config.all_meters().filter(|(meter, _)| config.adopted.names.contains(&meter.name)) {
+        let finds = finds.get(adopted.bus).map(Vec::as_slice).unwrap_or_default();
+        let Some(find) = finds.iter().find(|find| find.is_at(adopted.address)) else { continue };
+        let users = config.all_meters().map(|(meter, _)| meter).filter(|user| user.bus == adopted.bus);
+        let mut users = users.filter(|user| !config.adopted.names.contains(&user.name));
+        if let Some(user) = users.find(|user| is_that(find, finds, user.address)) {
+            doubles.push((adopted.name.clone(), format!("your own file has it, as \"{}\"", user.name)));
+        }
+    }
+    let stays = |name: &String| !doubles.iter().any(|(double, _)| double == name);
+    config.meters.retain(|meter| stays(&meter.name));
+    config.disabled_meters.retain(|meter| stays(&meter.name));
+    config.adopted.names.retain(stays);
+    config.adopted.left_out.extend(doubles);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_that;
+    use crate::adopt::find::Find;
+    use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+    use crate::mbus::link::timing::Baud;
+
+    fn find(id: &str, primary: u8) -> Find {
+        let address = MeterAddress::Secondary(SecondaryAddress::parse(id).expect("an address"));
+        Find { primary: Some(primary), ..Find::known(address, Baud::DEFAULT) }
+    }
+
+    #[test]
+    fn a_primary_address_that_several_have_is_that_of_none() {
+        let (a, b, c) = (find("67200512KAM1D04", 0), find("67200513KAM1D04", 0), find("67200514KAM1D04", 5));
+        let finds = [a.clone(), b, c.clone()];
+        let at = |address| MeterAddress::Primary(PrimaryAddress::new(address).expect("an address"));
+        assert!(!is_that(&a, &finds, at(0)) && is_that(&c, &finds, at(5)) && !is_that(&c, &finds, at(0)));
+        let primary = Find { address: at(0), ..a.clone() };
+        assert!(is_that(&primary, &finds, at(0)), "one that is read by it");
+        let mask = MeterAddress::Secondary(SecondaryAddress::parse("6720051?").expect("a mask"));
+        assert!(is_that(&a, &finds, mask));
+    }
+}

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Machine;
 use super::device_tree::{self, Hat, NoHat};
@@ -24,6 +24,8 @@ pub struct Session {
     line: Line,
     /// The longest silence inside a telegram, where the line may have longer ones than the standard.
     gap_timeout: Duration,
+    /// Since when the line has been silent; `None`: not known.
+    quiet_since: Option<Instant>,
     power: Option<BusPower>,
     hat: Option<Hat>,
 }
@@ -116,12 +118,12 @@ impl Session {
         };
         let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
         let gap_timeout = bus.gap_timeout.unwrap_or(line.gap_timeout());
-        let Some(switch) = bus.hat else { return Ok(Self { line, gap_timeout, power: None, hat }) };
+        let Some(switch) = bus.hat else { return Ok(Self { line, gap_timeout, quiet_since: None, power: None, hat }) };
         let power = BusPower::open(switch.power_gpio, powered, machine.open_pin)?;
         if powered {
             sleep(switch.power_settle).await;
         }
-        Ok(Self { line, gap_timeout, power: Some(power), hat })
+        Ok(Self { line, gap_timeout, quiet_since: None, power: Some(power), hat })
     }
 
     /// The Hat that powers the bus.
@@ -154,7 +156,7 @@ impl Session {
         character: Character,
         conversation: &mut C,
     ) -> Result<C::Outcome, LineError> {
-        drive(&mut self.line, character, conversation).await
+        drive(&mut self.line, character, conversation, &mut self.quiet_since).await
     }
 
     /// The same for the turn of one meter.

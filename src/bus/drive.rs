@@ -14,7 +14,8 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 /// More than any telegram, so that one read takes all there is.
 const BUFFER: usize = 512;
 
-/// Runs a conversation to its end, with characters like these to start with.
+/// Runs a conversation to its end, with characters like these to start with. `quiet_since` is when the line
+/// was last busy, before and after: the pause between two meters begins there.
 ///
 /// # Errors
 /// [`LineError`] where the line is gone; what went wrong on a line that works is in the outcome.
@@ -23,17 +24,31 @@ pub(super) async fn drive<C: Conversation>(
     character: Character,
     conversation: &mut C,
     frames: &mut Frames,
+    quiet_since: &mut Option<Instant>,
 ) -> Result<C::Outcome, LineError> {
     line.set_character(character)?;
     let mut buffer = [0; BUFFER];
+    tokio::select! {
+        biased;
+        unasked = line.read(&mut buffer) => {
+            unasked?;
+            *quiet_since = None;
+        }
+        () = std::future::ready(()) => {}
+    }
+    if let Some(since) = *quiet_since {
+        conversation.quiet_since(since.into_std());
+    }
     loop {
         match conversation.poll(Instant::now().into_std()) {
             Step::Transmit(bytes) => {
                 frames.sent(&bytes);
+                *quiet_since = None;
                 timeout(WRITTEN_WITHIN, line.transmit(&bytes)).await.unwrap_or_else(|_| Err(LineError::stuck()))?;
             }
             Step::WaitUntil(until) => {
                 let Ok(arrived) = timeout_at(until.into(), line.read(&mut buffer)).await else { continue };
+                *quiet_since = Some(Instant::now());
                 let now = Instant::now().into_std();
                 match arrived? {
                     Arrived::Bytes(count) => {

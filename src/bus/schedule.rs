@@ -1,27 +1,30 @@
 //! When each meter of a bus is read next: a pure computation, `now` is passed.
 //!
 //! A slot is a point of a meter's grid: every `interval` from local midnight, shifted by `offset`, or
-//! from the first read where the meter is not aligned. After a read that started at `t`, the next one
-//! is due at the slot nearest to `t + interval` on the monotonic clock. So two reads are never less
-//! than 0.5 or more than 1.5 intervals apart, whatever the wall clock does, and a missed slot is not
-//! made up.
+//! from the first read where the meter is not aligned. After the read of a slot, the next one is due at the
+//! slot nearest to one interval later on the monotonic clock, but half an interval after the read at the
+//! soonest. So a bus that is busy all the time reads each slot, if late, and two reads are never less than
+//! 0.5 or, where there is time, more than 1.5 intervals apart, whatever the wall clock does. A missed slot
+//! is not made up.
+//!
+//! A silent meter is asked less and less often. Where all of a bus are silent, one of them in turn is
+//! asked at the shortest interval; the first answer after that, and all are due at once.
 //!
 //! Not here: where slots lie in a time zone (`slot`), reading, or what a reading says.
+
+mod entry;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-use super::slot::{rounding, slot_distance};
 use crate::config::Meter;
+use entry::{Entry, Slot, shift};
 
-/// The longest gap between two tries of a silent meter with a short interval.
-const LONGEST_SILENT_GAP: Duration = Duration::from_secs(15 * 60);
-
-/// A step of the wall clock against the monotonic one that moves the slots.
-const CLOCK_STEP: Duration = Duration::from_secs(1);
+/// So many failed readouts in a row, and the next answer may be the end of an outage.
+const OUTAGE: usize = 2;
 
 /// So often a slot's read may be cut short by a lost line while others are not.
 const INTERRUPTED: u32 = 3;
@@ -89,53 +92,17 @@ pub struct Schedule {
     meters: Vec<Entry>,
     /// Meters to read on demand, first come first served, each once.
     soon: VecDeque<usize>,
+    /// Failed readouts in a row, of whatever meters.
+    failures: usize,
     timezone: TimeZone,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    plan: Plan,
-    due: Slot,
-    /// Start of the last scheduled read, or of one that ended a silence.
-    last: Instant,
-    /// Failed readouts in a row.
-    failures: u32,
-    /// How often the line was lost in the middle of its read.
-    interrupted: u32,
-    /// Whether another read came to its end since the first time.
-    others_end: bool,
-}
-
-/// A slot on both clocks, as seen when it was planned.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    monotonic: Instant,
-    wall: Timestamp,
 }
 
 impl Schedule {
     /// A meter is due at once, unless its last good reading is younger than its interval.
     #[must_use]
     pub fn new(plans: Vec<Plan>, timezone: TimeZone, now: Now) -> Self {
-        let entry = |plan: Plan| {
-            let age = plan.last_good.and_then(|good| Duration::try_from(now.wall.duration_since(good)).ok());
-            let at_once = Slot { monotonic: now.monotonic, wall: now.wall };
-            let last = age.filter(|age| *age < plan.interval).and_then(|age| now.monotonic.checked_sub(age));
-            let mut entry = Entry {
-                due: at_once,
-                last: last.unwrap_or(now.monotonic),
-                failures: 0,
-                interrupted: 0,
-                others_end: false,
-                plan,
-            };
-            if last.is_some() {
-                entry.plan_next(now, &timezone);
-            }
-            entry
-        };
-        let meters = plans.into_iter().map(entry).collect();
-        Self { meters, soon: VecDeque::new(), timezone }
+        let meters = plans.into_iter().map(|plan| Entry::new(plan, now, &timezone)).collect();
+        Self { meters, soon: VecDeque::new(), failures: 0, timezone }
     }
 
     /// The same for other meters: each with the index that it had here, where its reads go on as they were.
@@ -167,18 +134,20 @@ impl Schedule {
         for entry in &mut self.meters {
             entry.follow_clock(now, &self.timezone);
         }
-        let order = |entry: &Entry| match entry.due.monotonic {
+        let order = |entry: &Entry| match entry.ready_at() {
             due if due <= now.monotonic => (entry.interrupted, due),
             due => (u32::MAX, due),
         };
         let Some((meter, entry)) = self.meters.iter_mut().enumerate().min_by_key(|(_, entry)| order(entry)) else {
             return Next::Idle;
         };
-        if entry.due.monotonic > now.monotonic {
-            let look_at = now.monotonic.checked_add(LOOK_EVERY).unwrap_or(entry.due.monotonic);
-            return Next::WaitUntil(entry.due.monotonic.min(look_at));
+        let ready_at = entry.ready_at();
+        if ready_at > now.monotonic {
+            return Next::WaitUntil(now.monotonic.checked_add(LOOK_EVERY).map_or(ready_at, |look| ready_at.min(look)));
         }
         let due = Due { meter, due_at: Some(entry.slot_before(now, &self.timezone)), retry: !entry.is_silent() };
+        let in_time = !entry.woken && now.monotonic - entry.due.monotonic < entry.plan.interval;
+        entry.last_slot = if in_time { entry.due.monotonic } else { now.monotonic };
         entry.last = now.monotonic;
         entry.plan_next(now, &self.timezone);
         Next::Read(due)
@@ -197,12 +166,14 @@ impl Schedule {
         entry.interrupted += 1;
         if entry.interrupted < INTERRUPTED || !entry.others_end {
             entry.due = Slot { monotonic: shift(now.monotonic, wall.duration_since(now.wall)), wall };
+            entry.earliest = now.monotonic;
         } else {
             (entry.interrupted, entry.others_end) = (0, false);
         }
     }
 
-    /// Says how a read ended: the gap of a silent meter grows, one that answers is silent no more.
+    /// Says how a read ended: the gap of a silent meter grows, one that answers is silent no more, and after
+    /// a silence of the bus neither are the others.
     pub fn finished(&mut self, due: Due, answered: bool, now: Now) {
         let Some(entry) = self.meters.get_mut(due.meter) else { return };
         (entry.interrupted, entry.others_end) = (0, false);
@@ -214,79 +185,37 @@ impl Schedule {
             entry.failures = entry.failures.saturating_add(1);
         }
         if back {
-            entry.last = now.monotonic;
+            (entry.last, entry.last_slot) = (now.monotonic, now.monotonic);
         }
         if back || !on_demand {
             entry.plan_next(now, &self.timezone);
         }
         self.meters.iter_mut().for_each(|entry| entry.others_end |= entry.interrupted > 0);
-    }
-}
-
-impl Entry {
-    fn is_silent(&self) -> bool {
-        self.failures >= u32::from(self.plan.offline_after.max(1))
-    }
-
-    /// One interval; for a silent meter doubled with each try, up to the longer of its interval and 15 min.
-    fn gap(&self) -> Duration {
-        let tries = self.failures.saturating_sub(u32::from(self.plan.offline_after.max(1)));
-        let doubled = self.plan.interval.saturating_mul(2_u32.saturating_pow(tries));
-        doubled.min(self.plan.interval.max(LONGEST_SILENT_GAP))
-    }
-
-    /// Plans the slot nearest to one gap after the last read, as the clocks stand now.
-    fn plan_next(&mut self, now: Now, timezone: &TimeZone) {
-        let target = self.last.checked_add(self.gap()).unwrap_or(self.last);
-        self.due = self.slot_near(target, now, timezone);
-    }
-
-    /// Plans again where the wall clock was set since. A slot that is due by then is read at once all
-    /// the same, for the nearest one of the clock as it stands now.
-    fn follow_clock(&mut self, now: Now, timezone: &TimeZone) {
-        let planned = self.due.wall.duration_since(now.wall);
-        let step = planned - signed_difference(self.due.monotonic, now.monotonic);
-        if step.unsigned_abs() < CLOCK_STEP {
-            return;
-        }
-        if self.due.monotonic > now.monotonic {
-            self.plan_next(now, timezone);
+        if answered {
+            if core::mem::take(&mut self.failures) >= OUTAGE {
+                self.meters
+                    .iter_mut()
+                    .filter(|entry| entry.is_silent())
+                    .for_each(|entry| entry.wake(now.monotonic, now));
+            }
         } else {
-            self.due.wall = self.slot_near(self.due.monotonic, now, timezone).wall;
+            self.failures = self.failures.saturating_add(1);
+            self.watch_silent_bus(now);
         }
     }
 
-    /// The slot that a read now is for: the one that is due, or after a long outage the latest.
-    fn slot_before(&self, now: Now, timezone: &TimeZone) -> Timestamp {
-        if now.monotonic.duration_since(self.due.monotonic) < self.plan.interval {
-            return self.due.wall;
+    /// Where all meters are silent, the one that was not tried for longest is due at the shortest interval.
+    fn watch_silent_bus(&mut self, now: Now) {
+        let shortest = self.meters.iter().map(|entry| entry.plan.interval).min();
+        let last = self.meters.iter().map(|entry| entry.last).max();
+        let (Some(shortest), Some(last)) = (shortest, last) else { return };
+        let at = last.checked_add(shortest).unwrap_or(last);
+        if self.meters.iter().all(Entry::is_silent) && self.meters.iter().all(|entry| entry.ready_at() > at) {
+            if let Some(entry) = self.meters.iter_mut().min_by_key(|entry| entry.last) {
+                entry.wake(at, now);
+            }
         }
-        let half_ago = now.monotonic.checked_sub(self.plan.interval / 2).unwrap_or(now.monotonic);
-        self.slot_near(half_ago, now, timezone).wall
     }
-
-    /// The slot nearest to `target`, or `target` itself where none is within half an interval of it.
-    fn slot_near(&self, target: Instant, now: Now, timezone: &TimeZone) -> Slot {
-        let ahead = signed_difference(target, now.monotonic);
-        let wall = now.wall.saturating_add(ahead).unwrap_or(now.wall);
-        let by = match self.plan.aligned_offset_ms {
-            Some(offset_ms) => slot_distance(wall, self.plan.interval, offset_ms, timezone),
-            None => rounding(signed_difference(target, self.due.monotonic), self.plan.interval),
-        };
-        Slot { monotonic: shift(target, by), wall: wall.saturating_add(by).unwrap_or(wall) }
-    }
-}
-
-/// `a - b`.
-fn signed_difference(a: Instant, b: Instant) -> SignedDuration {
-    let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
-    if a >= b { signed(a - b) } else { -signed(b - a) }
-}
-
-fn shift(instant: Instant, by: SignedDuration) -> Instant {
-    let shifted =
-        if by.is_negative() { instant.checked_sub(by.unsigned_abs()) } else { instant.checked_add(by.unsigned_abs()) };
-    shifted.unwrap_or(instant)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Machine;
 use super::device_tree::{self, Hat, NoHat};
@@ -27,6 +27,8 @@ pub struct Session {
     line: Line,
     /// The longest silence inside a telegram, where the line may have longer ones than the standard.
     gap_timeout: Duration,
+    /// Since when the line has been silent; `None`: not known.
+    quiet_since: Option<Instant>,
     power: Option<BusPower>,
     hat: Option<Hat>,
     frames: Frames,
@@ -121,13 +123,13 @@ impl Session {
         let line = Line::open(&bus.port, character(bus, None), &machine.device_tree).await?;
         let gap_timeout = bus.gap_timeout.unwrap_or(line.gap_timeout());
         let Some(switch) = bus.hat else {
-            return Ok(Self { line, gap_timeout, power: None, hat, frames: Frames::default() });
+            return Ok(Self { line, gap_timeout, quiet_since: None, power: None, hat, frames: Frames::default() });
         };
         let power = BusPower::open(switch.power_gpio, powered, machine.open_pin)?;
         if powered {
             sleep(switch.power_settle).await;
         }
-        Ok(Self { line, gap_timeout, power: Some(power), hat, frames: Frames::default() })
+        Ok(Self { line, gap_timeout, quiet_since: None, power: Some(power), hat, frames: Frames::default() })
     }
 
     /// Records what goes over the line.
@@ -165,7 +167,7 @@ impl Session {
         character: Character,
         conversation: &mut C,
     ) -> Result<C::Outcome, LineError> {
-        drive(&mut self.line, character, conversation, &mut self.frames).await
+        drive(&mut self.line, character, conversation, &mut self.frames, &mut self.quiet_since).await
     }
 
     /// The same for the turn of one meter.

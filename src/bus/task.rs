@@ -395,6 +395,11 @@ impl Running {
 
     /// Ends early, with an error, where the task is stopped.
     async fn pause(&mut self, pause: Duration) -> Result<(), Stop> {
+        if pause.is_zero() {
+            // Not even a tick of a timer: it would be the pause between two meters.
+            let stops = *self.task.stop.borrow() || self.task.stop.has_changed().is_err();
+            return if stops { Err(Stop) } else { Ok(()) };
+        }
         tokio::select! {
             biased;
             () = stopped(&mut self.task.stop) => Err(Stop),

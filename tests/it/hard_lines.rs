@@ -180,3 +180,26 @@ fn noise_that_never_ends_ends_a_search_at_the_third_probe_and_a_turn() {
     let over = bench.read(MeterAddress::Primary(at(2)), TIMING);
     assert_eq!(over.frames, Err(ReadoutError::NoAnswer(ExchangeError::NeverQuiet)));
 }
+
+#[test]
+fn the_pause_between_two_meters_begins_with_the_last_byte_of_the_first() {
+    let eleven_bits = Baud::DEFAULT.bits(11);
+    let request = || Request::req_ud2(2, true, mbushat::mbus::address::SecondaryAddress::ANY);
+    let start = Instant::now();
+    let waits = |busy: Option<Duration>| {
+        let mut exchange = Exchange::new(request(), TIMING);
+        let now = start + Duration::from_secs(1);
+        if let Some(busy) = busy {
+            exchange.quiet_since(now.checked_sub(busy).expect("after the start"));
+        }
+        match exchange.poll(now) {
+            Step::WaitUntil(until) => until - now,
+            Step::Transmit(_) => Duration::ZERO,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(waits(None), eleven_bits, "not known: it waits");
+    assert_eq!(waits(Some(Duration::ZERO)), eleven_bits);
+    assert_eq!(waits(Some(Duration::from_millis(3))), eleven_bits - Duration::from_millis(3));
+    assert_eq!(waits(Some(Duration::from_millis(5))), Duration::ZERO);
+}

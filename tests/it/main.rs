@@ -13,6 +13,8 @@ mod pitfalls; // what other decoders get wrong
 mod records; // what holds of every record, whatever its bytes
 mod rules; // what a rule makes of a record, up to Home Assistant
 mod search; // finding the meters of a segment
+#[expect(clippy::indexing_slicing, reason = "a table of the test")]
+mod search_table; // segments that are hard to search
 mod telegrams; // the golden files of tests/telegrams
 
 // The bus on real ports.

@@ -16,7 +16,8 @@ use mbushat::config::{Bus, Port};
 use mbushat::mbus::address::MeterAddress;
 use mbushat::mbus::link::timing::{Baud, Parity};
 use mbushat::mbus::master::readout::{LinkState, Turn};
-use mbushat::sim::plan::SegmentPlan;
+use mbushat::sim::model::Model;
+use mbushat::sim::plan::{MeterPlan, SegmentPlan};
 use mbushat::sim::segment::Segment;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
@@ -37,8 +38,13 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+/// Meters of every kind, whose telegrams have as many lengths.
 fn plan(baud: Baud, meters: u8) -> SegmentPlan {
-    SegmentPlan { baud, ..SegmentPlan::new((1..=meters).map(heat).collect()) }
+    let kinds = Model::ALL.iter().cycle();
+    let meter = |(address, (_, model)): (u8, &(&str, Model))| {
+        MeterPlan::live(*model, at(address), 0x1000_0000 + u32::from(address))
+    };
+    SegmentPlan { baud, ..SegmentPlan::new((1..=meters).zip(kinds).map(meter).collect()) }
 }
 
 /// The TCP ports of that many segments, served forever by a thread of their own.

@@ -145,14 +145,17 @@ fn on_demand_comes_first_once_and_leaves_the_slots_alone() {
 #[test]
 fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
     let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
-    let mut schedule = Schedule::new(vec![plan(MINUTE)], berlin(), clocks.0);
+    // the other one answers, so the bus is not silent
+    let mut schedule = Schedule::new(vec![plan(MINUTE), plan(24 * 60 * MINUTE)], berlin(), clocks.0);
     let mut last = clocks.0.monotonic;
     let mut gaps = Vec::new();
-    for _ in 0..8 {
+    while gaps.len() < 8 {
         let due = clocks.next_read(&mut schedule);
-        gaps.push(((clocks.0.monotonic - last).as_secs() / 60, due.retry));
-        last = clocks.0.monotonic;
-        schedule.finished(due, false, clocks.0);
+        if due.meter == 0 {
+            gaps.push(((clocks.0.monotonic - last).as_secs() / 60, due.retry));
+            last = clocks.0.monotonic;
+        }
+        schedule.finished(due, due.meter == 1, clocks.0);
     }
     let want = [(0, true), (1, true), (1, false), (2, false), (4, false), (8, false), (15, false), (15, false)];
     assert_eq!(gaps, want);
@@ -161,6 +164,57 @@ fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
     schedule.finished(due, true, clocks.0);
     let back = clocks.next_read(&mut schedule);
     assert_eq!((clocks.0.monotonic - last, back.retry), (MINUTE, true));
+}
+
+#[test]
+fn a_silent_bus_is_asked_at_its_shortest_interval_one_meter_after_the_other_until_one_answers() {
+    let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
+    let plans = [MINUTE, 15 * MINUTE, 60 * MINUTE].map(plan).to_vec();
+    let mut schedule = Schedule::new(plans, berlin(), clocks.0);
+    let (start, mut asked) = (clocks.0.monotonic, Vec::new());
+    while clocks.0.monotonic - start < 10 * 60 * MINUTE {
+        let due = clocks.next_read(&mut schedule);
+        schedule.finished(due, false, clocks.0);
+        asked.push((clocks.0.monotonic - start, due.meter));
+    }
+    let late: Vec<_> = asked.iter().filter(|(at, _)| *at > 5 * 60 * MINUTE).collect();
+    assert!(late.windows(2).all(|two| two[1].0 - two[0].0 <= MINUTE), "{late:?}");
+    for meter in 0..3 {
+        assert!(late.iter().filter(|(_, asked)| *asked == meter).count() > 50, "each in turn, one may be broken");
+    }
+    let first = clocks.next_read(&mut schedule);
+    assert!(!first.retry && first.due_at.expect("a slot") <= clocks.0.wall, "{first:?}");
+    schedule.finished(first, true, clocks.0);
+    let back = clocks.0.monotonic;
+    for _ in 0..2 {
+        let due = clocks.next_read(&mut schedule);
+        assert!(due.meter != first.meter && due.due_at.expect("a slot") <= clocks.0.wall, "{due:?}");
+        schedule.finished(due, true, clocks.0);
+    }
+    assert_eq!(clocks.0.monotonic, back, "all at once");
+    clocks.next_read(&mut schedule);
+    assert!(clocks.0.monotonic > back, "and each once");
+}
+
+#[test]
+fn a_bus_that_is_busy_nearly_all_the_time_reads_every_slot() {
+    for (count, interval) in [(20, 10_000), (60, 30_000)] {
+        let mut clocks = Clocks::at("2026-11-22T22:00:03.7+01:00");
+        let interval = Duration::from_millis(interval);
+        let mut schedule = Schedule::new(vec![plan(interval); count], berlin(), clocks.0);
+        let turn = interval * 97 / 100 / u32::try_from(count).expect("few");
+        let mut slots = vec![Vec::new(); count];
+        while slots[0].len() < 100 {
+            let due = clocks.next_read(&mut schedule);
+            slots[due.meter].extend(due.due_at);
+            clocks.advance(turn);
+            schedule.finished(due, true, clocks.0);
+        }
+        let apart = |two: &[Timestamp]| two[1].duration_since(two[0]).unsigned_abs();
+        // the first ones are those of the start
+        let missed = slots.iter().flat_map(|slots| slots[2..].windows(2)).filter(|two| apart(two) > interval).count();
+        assert_eq!(missed, 0, "of {} slots of {count} meters", 98 * count);
+    }
 }
 
 #[test]

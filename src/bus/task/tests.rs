@@ -45,6 +45,31 @@ async fn a_silent_meter_is_asked_less_often_up_to_fifteen_minutes_and_at_its_int
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_outage_every_meter_is_read_within_the_shortest_interval_and_one_cycle() {
+    for (interval, minutes) in [(10, 3), (10, 10), (60, 10), (60, 60)] {
+        let segment: String = (1..=10).map(at).collect();
+        let faults = format!("[faults]\ndead_from = \"95s\"\ndead_for = \"{minutes}m\"\n{segment}");
+        let meters: String = (1..=10).map(|n| meter(&format!("m{n}"), n, &format!("{interval}s"), "")).collect();
+        let mut bus = Bench::start(&faults, "", &meters);
+        let (outage_began, back) = (95.0, 95.0 + f64::from(minutes) * 60.0);
+        let (mut first, mut last) = (BTreeMap::new(), 0.0);
+        while first.len() < 10 {
+            let (readout, at) = bus.readout().await;
+            if readout.frames.is_ok() && at > outage_began + 30.0 {
+                first.entry(readout.meter).or_insert(at - back);
+                last = at - back;
+            }
+        }
+        let soonest = first.values().copied().fold(f64::MAX, f64::min);
+        println!(
+            "every {interval} s, {minutes} min without power: first read {soonest:.1} s, last {last:.1} s after it"
+        );
+        assert!(soonest > 0.0 && last < f64::from(interval) + 15.0, "{first:?}");
+        bus.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_meter_shifts_no_slot_of_the_others() {
     let others: String = (5..9).map(|n| meter(&format!("m{n}"), n, "10s", "")).collect();
     let segment: String = (5..9).map(at).collect();

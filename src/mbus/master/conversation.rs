@@ -71,6 +71,8 @@ pub trait Conversation {
     /// A character arrived that the UART marked (parity, framing, break); its value is worth nothing.
     /// Lines that do not know never call this, and the checksum is all there is.
     fn receive_damaged(&mut self, now: Instant);
+    /// Before the first poll: the line has been silent since then. What is not told that waits for silence itself.
+    fn quiet_since(&mut self, _since: Instant) {}
 }
 
 /// A conversation made of others, one after the other.
@@ -110,6 +112,10 @@ impl<S: Series> Conversation for S {
 
     fn receive_damaged(&mut self, now: Instant) {
         self.part().receive_damaged(now);
+    }
+
+    fn quiet_since(&mut self, since: Instant) {
+        self.part().quiet_since(since);
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Exchange {
     patient: bool,
     /// Whatever comes back ends it: no repeat after a damaged answer.
     takes_damage: bool,
+    /// Since when the line has been silent, where that is known before the first send.
+    quiet_since: Option<Instant>,
     /// When each send had left the line.
     ends: Vec<Instant>,
     response_time: Option<Duration>,
@@ -108,6 +110,7 @@ impl Exchange {
             sets_baud: false,
             patient: false,
             takes_damage: false,
+            quiet_since: None,
             ends: Vec::new(),
             response_time: None,
         }
@@ -167,7 +170,8 @@ impl Conversation for Exchange {
             self.state = match core::mem::replace(&mut self.state, State::Start) {
                 State::Start if core::mem::take(&mut self.sets_baud) => return Step::SetBaud(self.timing.baud),
                 State::Start => {
-                    State::Pause { until: now + self.timing.baud.characters(1), give_up: now + self.longest() }
+                    let since = self.quiet_since.map_or(now, |since| since.min(now));
+                    State::Pause { until: since + self.timing.baud.bits(11), give_up: now + self.longest() }
                 }
                 State::Pause { until, give_up } if now < until && now < give_up => {
                     self.state = State::Pause { until, give_up };
@@ -210,6 +214,10 @@ impl Conversation for Exchange {
 
     fn receive_damaged(&mut self, now: Instant) {
         self.hear(None, now);
+    }
+
+    fn quiet_since(&mut self, since: Instant) {
+        self.quiet_since = Some(since);
     }
 }
 

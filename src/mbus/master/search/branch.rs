@@ -36,9 +36,9 @@ pub(super) enum Field {
 pub(super) struct Branch {
     pub(super) whole: Selection,
     pub(super) field: Field,
-    /// Still to be tried, the next one last; and those that follow where the former do not explain who answered.
+    /// Still to be tried, the next one last; and those that are less likely to be answered.
     children: Vec<Selection>,
-    further: Vec<Selection>,
+    unlikely: Vec<Selection>,
     /// Children that are one meter, and children that are several.
     pub(super) single: u32,
     several: u32,
@@ -114,19 +114,19 @@ impl Branch {
     /// Divides `whole` by `field`; first by the values that meters of this segment have.
     pub(super) fn new(whole: Selection, field: Field, found: &[SecondaryAddress]) -> Self {
         let values = |values: Vec<u8>| values.into_iter().map(|value| whole.with(field, value)).collect::<Vec<_>>();
-        let (mut children, mut further) = match field {
+        let (mut children, mut unlikely) = match field {
             Field::Digit(_) => (values((0..10).collect()), values((10..15).collect())),
             Field::Manufacturer => {
-                let known = found.iter().map(|found| found.manufacturer()).chain(maker::codes());
-                (distinct(known).into_iter().map(|maker| whole.made_by(maker)).collect(), Vec::new())
+                let (known, rest) = split(found.iter().map(|found| found.manufacturer()), maker::codes());
+                let of = |makers: Vec<Manufacturer>| makers.into_iter().map(|maker| whole.made_by(maker)).collect();
+                (of(known), of(rest))
             }
             Field::Medium => {
-                let known = found.iter().map(|found| found.medium()).chain(0..DEVICE_TYPES);
-                (values(distinct(known)), Vec::new())
+                let (known, rest) = split(found.iter().map(|found| found.medium()), 0..DEVICE_TYPES);
+                (values(known), values(rest))
             }
             Field::Version => {
-                let known = distinct(found.iter().map(|found| found.version()));
-                let rest = (0..0xFF).filter(|version| !known.contains(version)).collect();
+                let (known, rest) = split(found.iter().map(|found| found.version()), 0..0xFF);
                 (values(known), values(rest))
             }
             Field::Fabrication(0) => {
@@ -136,19 +136,20 @@ impl Branch {
             Field::Fabrication(_) => (values((0..10).collect()), Vec::new()),
         };
         children.reverse();
-        further.reverse();
-        Self { whole, field, children, further, single: 0, several: 0 }
+        unlikely.reverse();
+        let mut branch = Self { whole, field, children, unlikely, single: 0, several: 0 };
+        branch.widen();
+        branch
     }
 
     /// The selection to try next; `None`: the branch is done.
     pub(super) fn child(&self) -> Option<Selection> {
-        let further = self.further.last().filter(|_| !self.is_explained());
-        self.children.last().or(further).copied()
+        self.children.last().copied()
     }
 
     /// Takes who answered the child.
     pub(super) fn count(&mut self, sight: &Sight) {
-        let child = self.children.pop().or_else(|| self.further.pop());
+        let child = self.children.pop();
         if child.is_some_and(Selection::is_a_test) {
             if *sight != Sight::None {
                 // They do not look at the number, so no number tells them apart.
@@ -161,6 +162,22 @@ impl Branch {
             Sight::One(_) => self.single += 1,
             Sight::Several => self.several += 1,
         }
+        self.widen();
+    }
+
+    /// Where the likely values do not explain who answered, the others are tried too.
+    fn widen(&mut self) {
+        if self.children.is_empty() && !self.is_explained() {
+            self.children = core::mem::take(&mut self.unlikely);
+        }
+    }
+
+    /// Done, though meters with unlikely values may be left beside those that were found: the branch with
+    /// these values. Not of digits, which are tried otherwise, nor of the many versions.
+    pub(super) fn rest(mut self) -> Option<Self> {
+        let worth_it = matches!(self.field, Field::Manufacturer | Field::Medium);
+        self.children = core::mem::take(&mut self.unlikely);
+        Some(self).filter(|rest| worth_it && !rest.children.is_empty())
     }
 
     /// Several answered the whole: one child that is several explains it, or two children.
@@ -173,8 +190,8 @@ impl Branch {
         if matches!(self.field, Field::Fabrication(_)) {
             return vec![self.whole.mask]; // no mask holds a fabrication number
         }
-        let further = self.further.iter().filter(|_| !self.is_explained());
-        further.chain(&self.children).map(|selection| selection.mask).collect()
+        let unlikely = self.unlikely.iter().filter(|_| !self.is_explained());
+        unlikely.chain(&self.children).map(|selection| selection.mask).collect()
     }
 
     pub(super) fn left(&self) -> u32 {
@@ -193,12 +210,14 @@ fn with_digit(digits: u32, index: u32, value: u8) -> u32 {
     (digits & !(0xF << shift)) | (u32::from(value & 0xF) << shift)
 }
 
-/// Each value once, in the order of its first place.
-fn distinct<T: PartialEq + Copy>(values: impl Iterator<Item = T>) -> Vec<T> {
-    values.fold(Vec::new(), |mut known, value| {
-        if !known.contains(&value) {
-            known.push(value);
+/// The known values, each once, and the others.
+fn split<T: PartialEq + Copy>(known: impl Iterator<Item = T>, all: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
+    let mut distinct = Vec::new();
+    for value in known {
+        if !distinct.contains(&value) {
+            distinct.push(value);
         }
-        known
-    })
+    }
+    let others = all.filter(|value| !distinct.contains(value)).collect();
+    (distinct, others)
 }

@@ -5,7 +5,9 @@
 //! 2. Where several answered a mask, A to E are tried for each digit alone: meters with decimal numbers
 //!    beside them may have explained the answers before.
 //! 3. Meters that share all eight digits are told apart by manufacturer, device type and version, and where
-//!    these are equal too, by the digits of the fabrication number (clause 11.4), if they have one.
+//!    these are equal too, by the digits of the fabrication number (clause 11.4), if they have one. Values of
+//!    meters found before are tried first.
+//! 4. Where these were enough to tell several apart, the other makers and device types are tried at the end.
 //!
 //! Some meters stay selected whatever is selected next. After the first mask that several match, none is
 //! selected: who answers all the same stays so, and then each selection follows a reset of whoever is selected.
@@ -33,8 +35,10 @@ pub(super) struct Tree {
     hexadecimal: Vec<Selection>,
     /// Several seemed to answer, and only one was found: to be tried once more, the next one last.
     doubtful: Vec<Selection>,
-    /// Several meters with one number.
+    /// Several meters with one number; and those of which the likely values have shown several, but not all
+    /// values were tried.
     groups: VecDeque<(Selection, Field)>,
+    rests: Vec<Branch>,
     /// Identities of the meters found, and the masks reported as collisions.
     found: Vec<SecondaryAddress>,
     collisions: Vec<SecondaryAddress>,
@@ -63,6 +67,7 @@ impl Tree {
             hexadecimal: Vec::new(),
             doubtful: Vec::new(),
             groups: VecDeque::new(),
+            rests: Vec::new(),
             found: Vec::new(),
             collisions: Vec::new(),
             stays: Stays::Unknown,
@@ -122,8 +127,11 @@ impl Tree {
             Sight::Several => self.divide(selection, &mut findings),
             _ => findings.extend(report(probed)),
         }
-        self.go_on(&mut findings);
-        findings.retain(|found| self.is_new(found));
+        findings.retain(|found| self.is_new(found)); // the next branch begins with what is known of them
+        let mut left = Vec::new();
+        self.go_on(&mut left);
+        left.retain(|found| self.is_new(found));
+        findings.extend(left);
         findings
     }
 
@@ -169,20 +177,22 @@ impl Tree {
         loop {
             while self.branches.last().is_some_and(|branch| branch.child().is_none()) {
                 let Some(done) = self.branches.pop() else { break };
-                self.leave(&done, findings);
+                self.leave(done, findings);
             }
             if !self.branches.is_empty() || self.whole().is_some() {
                 return;
             }
-            let Some((selection, field)) = self.groups.pop_front() else { return };
-            self.branches.push(Branch::new(selection, field, &self.found));
+            let group = self.groups.pop_front().map(|(selection, field)| Branch::new(selection, field, &self.found));
+            let Some(next) = group.or_else(|| self.rests.pop()) else { return };
+            self.branches.push(next);
         }
     }
 
     /// Where the values of a field do not show several meters, the next field may.
-    fn leave(&mut self, done: &Branch, findings: &mut Vec<Found>) {
+    fn leave(&mut self, done: Branch, findings: &mut Vec<Found>) {
         let whole = done.whole;
         if done.is_explained() {
+            self.rests.extend(done.rest());
             return;
         }
         match (done.field, whole.open_field(after(done.field))) {
@@ -210,7 +220,8 @@ impl Tree {
     /// What another search must be given to go on, the next one last. A group is told apart from the start again,
     /// and what is only doubtful is not looked at once more.
     pub(super) fn masks_left(&self) -> Vec<SecondaryAddress> {
-        let groups = self.groups.iter().rev().map(|(whole, _)| whole.mask);
+        let rests = self.rests.iter().flat_map(Branch::masks_left);
+        let groups = rests.chain(self.groups.iter().rev().map(|(whole, _)| whole.mask));
         // one that was silent once is only asked for latecomers
         let whole = self.masks.len().saturating_sub(usize::from(self.patient));
         let masks = self.masks.iter().take(whole).copied();
@@ -226,7 +237,7 @@ impl Tree {
             self.doubtful.len() + self.masks.len() + self.hexadecimal.len() + usize::from(self.stays == Stays::Asking);
         let groups: u32 =
             self.groups.iter().map(|(whole, field)| Branch::new(*whole, *field, &self.found).left()).sum();
-        let branches: u32 = self.branches.iter().map(Branch::left).sum();
+        let branches: u32 = self.branches.iter().chain(&self.rests).map(Branch::left).sum();
         u32::try_from(whole).unwrap_or(u32::MAX) + groups + branches
     }
 }

@@ -16,6 +16,7 @@ pack_tarball() {
   cp "$PROGRAM" "$ABOUT/copyright" "$SRC"/{README.md,CONTRIBUTING.md,CHANGELOG.md,LICENSE-MIT,LICENSE-APACHE} "$folder"
   cp "$HERE/install.sh" "$HERE"/mbushat.{service,sysusers,udev.rules} "$folder/packaging"
   cp "$SRC"/config/{mbushat.toml,node-red-flow.json,simulated-bus.toml} "$folder/config"
+  cp -r "$SRC/config/acl" "$folder/config"
   cp "$SRC"/docs/*.{svg,png,md} "$folder/docs"
   cp "$ABOUT"/mbushat{.8,.toml.5}.gz "$folder/man"
   cp "$ABOUT"/{mbushat,_mbushat,mbushat.fish} "$folder/completions"

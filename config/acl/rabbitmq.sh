@@ -1,8 +1,8 @@
 #!/bin/sh
 # Access rules for RabbitMQ with its plugin rabbitmq_mqtt: every agent has a user of its own, who may use its own
 # topics and no others. Run it on a node of the broker, once for each new user:
-#     rabbitmqctl add_user house7 && rabbitmq.sh house7
-#     rabbitmqctl add_user homeassistant && rabbitmq.sh --reader homeassistant
+#     rabbitmqctl add_user house7 && sh rabbitmq.sh house7
+#     rabbitmqctl add_user homeassistant && sh rabbitmq.sh --reader homeassistant
 #
 # The agent of user house7 has `base_topic = "mbushat/house7"`, `username = "house7"` and no `client_id` of its own.
 # Names of letters, digits and hyphens only. --reader is for Home Assistant, and others who read all meters and may

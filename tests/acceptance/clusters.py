@@ -3,11 +3,12 @@
 
 CLUSTER: rabbitmq (its default queues), rabbitmq-quorum, nats; all unless said. Three agents with two meters each reach
 it through haproxy, with --list by the three nodes as a list in `url`. One node after another gets SIGKILL and starts
-again 6 s later, 20 times. A subscriber, through haproxy, keeps its session. For each cluster: readings taken by the
-agents, delivered to the subscriber, lost, twice; the seconds (half of them, all of them) from a kill until the cluster
-serves again, which is when a client that comes new each time has a message acknowledged and the subscriber is back, and
-from then to each agent's next reading at the subscriber. Needs root (see broker_lab.py). Exits 1 where a reading is
-lost, an agent is left `offline`, or an agent takes more than 5 s."""
+again 6 s later, 20 times. A subscriber, through haproxy, keeps its session. Shown for each cluster: readings that the
+agents took, that came to the subscriber, that wait, were lost, came twice; seconds (half of them, all of them) from a
+kill until the cluster serves again, and from then to each agent's next reading at the subscriber. It serves again when
+a client that comes new each time has a subscription and two messages acknowledged, one of them retained, and the
+subscriber is back. Needs root (see broker_lab.py). Exits 1 where a reading is lost, an agent is left `offline`, or an
+agent takes more than 5 s; what was read last may still wait, and is counted."""
 import argparse
 import sys
 import threading
@@ -16,7 +17,7 @@ import time
 import broker_lab as lab
 from mqtt_client import Client
 
-AGENTS, DOWN_S, SETTLE_S, BACK_S = 3, 6, 5, 5
+AGENTS, DOWN_S, SETTLE_S, BACK_S, WAITING = 3, 6, 5, 5, 6
 HAPROXY = """defaults
   mode tcp
   timeout connect 1s
@@ -85,7 +86,7 @@ def under_fire(nodes, count):
 
 
 class Probe(threading.Thread):
-    """When the cluster acknowledged a message of a new client, as (asked, answered)."""
+    """When the cluster served a new client, as (connected, served): a subscription, a retained message and another."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -94,9 +95,19 @@ class Probe(threading.Thread):
 
     def run(self):
         while True:
-            asked = time.time()
-            if lab.answers(self.port, publish=True):
-                self.served.append((asked, time.time()))
+            client, end = Client(self.port, ["probe/#"], clean=True), time.time() + 6
+            sent, connected = None, None
+            while time.time() < end and not (sent and sent <= client.acks):
+                if client.up_since not in (None, connected):
+                    connected = client.up_since
+                    try:
+                        sent = {client.publish("probe/retained", "-", True), client.publish("probe/other", "-")}
+                    except OSError:
+                        sent = None
+                time.sleep(0.02)
+            if sent and sent <= client.acks:
+                self.served.append((connected, time.time()))
+            client.stop()
             time.sleep(0.2)
 
 
@@ -104,7 +115,7 @@ def delays(subscriber, probe, bases, kills):
     """From each kill until the cluster serves again, and from then to each agent's next reading."""
     cluster, agents = [], []
     for killed in kills:
-        served = next(answered for asked, answered in probe.served if asked > killed)
+        served = next(served for connected, served in probe.served if connected > killed)
         cluster.append(served - killed)
         for base in bases:
             came = [at for at, topic, _, payload in subscriber.of("/reading", killed)
@@ -137,7 +148,7 @@ def trial(program, name, args):
         taken, waiting = taken + all_of_it, waiting + all_of_it - cursor
     came = [(base, number) for base in bases for number in lab.readings(subscriber, base)]
     lost, (cluster, back) = taken - waiting - len(set(came)), delays(subscriber, probe, bases, kills)
-    good = lost == 0 and waiting == 0 and back[-1] < BACK_S and set(states.values()) == {b"online"}
+    good = lost == 0 and waiting <= WAITING and back[-1] < BACK_S and set(states.values()) == {b"online"}
     print(f"{name:<15} | {len(kills):5} | {taken:5} | {len(set(came)):9} | {waiting:7} | {lost:4} | {len(came) - len(set(came)):5} | "
           f"{cluster[len(cluster) // 2]:5.1f} {cluster[-1]:5.1f} | {back[len(back) // 2]:5.1f} {back[-1]:5.1f} | {'ok' if good else f'FAIL {states}'}", flush=True)
     subscriber.stop()

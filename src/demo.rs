@@ -88,7 +88,7 @@ impl Demo {
         let listener = listen()?;
         let port = listener.local_addr()?.port();
         let file = folder.0.join("mbushat.toml");
-        std::fs::write(&file, configuration(port, page_port()?, &folder.0, log) + &meters)?;
+        std::fs::write(&file, configuration(port, page_port(port)?, &folder.0, log) + &meters)?;
         let config = config::load(&file)?;
         Ok(Self { listener, port, file, config, _folder: folder })
     }
@@ -164,10 +164,11 @@ fn subscribe(broker: &mut Broker, filter: String) -> mpsc::Receiver<Answer> {
     received
 }
 
-/// The usual port of the page, or any where that is taken.
-fn page_port() -> std::io::Result<u16> {
+/// The usual port of the page for the demo that has the usual port of the broker, if it is free; else any.
+fn page_port(port: u16) -> std::io::Result<u16> {
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|free| free.local_addr());
-    Ok(free(PAGE_PORT).or_else(|_| free(0))?.port())
+    let usual = if port == PORT { free(PAGE_PORT) } else { free(0) };
+    Ok(usual.or_else(|_| free(0))?.port())
 }
 
 fn configuration(port: u16, page_port: u16, folder: &Path, log: &str) -> String {

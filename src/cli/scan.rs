@@ -76,7 +76,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "format")]
     toml: bool,
 
-    /// Look for meters as the agent does where no [[meter]] is written, at every rate, and add those that are new
+    /// Look for meters as the agent does where no meter is written, at every rate, and add those that are new
     /// to the file of adopted meters
     #[arg(long, conflicts_with_all = ["how", "from", "to", "baud", "retries", "format", "toml", "port"])]
     adopt: bool,

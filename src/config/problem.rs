@@ -20,7 +20,7 @@ pub struct Place {
 pub struct Problem {
     /// Where.
     pub at: Place,
-    /// What is there and what was expected; [`LINE`] stands for the place `also`.
+    /// What is there and what was expected; `LINE` stands for the place `also`.
     pub what: String,
     /// Another place that has to do with it.
     pub also: Option<Place>,
@@ -33,7 +33,7 @@ impl Problem {
         Self { at, what: what.into(), also: None, may_pass: false }
     }
 
-    /// One that has to do with another place, whose [`LINE`] the text says.
+    /// One that has to do with another place, whose `LINE` the text says.
     pub(super) fn beside(also: Place, at: Place, what: impl Into<String>) -> Self {
         Self { also: Some(also), ..Self::new(at, what) }
     }

@@ -263,6 +263,8 @@ pub struct Http {
     pub path: String,
     /// Certificate chain and key, PEM; `None`: plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where other machines find it: without a slash at its end; `None`: it listens for this one only.
+    pub url: Option<String>,
 }
 
 /// `[log]`.

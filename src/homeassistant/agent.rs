@@ -45,6 +45,7 @@ impl Announcer {
                 hw: None,
                 sn: None,
                 sa: None,
+                cu: self.page.as_ref().map(|page| format!("{page}/")),
                 via_device: None,
             },
             o: Origin::default(),

@@ -47,6 +47,8 @@ pub struct Announcer {
     prefix: String,
     release: (u16, u8),
     pub(super) topics: AgentTopics,
+    /// The address of the agent's own page, where Home Assistant's users reach it.
+    pub(super) page: Option<String>,
 }
 
 /// Topics of the agent itself.
@@ -139,15 +141,16 @@ pub fn agent_id(base_topic: &str) -> String {
 }
 
 impl Announcer {
-    /// `topics` are those of the agent below `base_topic`.
+    /// `topics` are those of the agent below `base_topic`, `page` the address of its own page.
     #[must_use]
-    pub fn new(config: &HomeAssistant, base_topic: &str, topics: AgentTopics) -> Self {
+    pub fn new(config: &HomeAssistant, base_topic: &str, topics: AgentTopics, page: Option<String>) -> Self {
         Self {
             base: agent_id(base_topic),
             base_topic: base_topic.to_owned(),
             prefix: config.discovery_prefix.clone(),
             release: config.version,
             topics,
+            page,
         }
     }
 
@@ -192,7 +195,7 @@ impl Announcer {
         let titled: BTreeSet<&str> = titled.map(|measurement| measurement.key.as_str()).collect();
         leave_names_to_classes(&mut components, &titled);
         let root = Root {
-            dev: device::of_meter(meter, id.clone(), self.bridge_id()),
+            dev: device::of_meter(meter, id.clone(), self.bridge_id(), self.page.as_deref()),
             o: Origin::default(),
             stat_t: Some(meter.state_topic),
             avty: vec![Availability { t: &self.topics.state }, Availability { t: meter.availability_topic }],

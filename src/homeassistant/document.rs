@@ -39,6 +39,9 @@ pub(super) struct Device {
     pub(super) sn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sa: Option<String>,
+    /// A page about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cu: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) via_device: Option<String>,
 }

@@ -71,7 +71,7 @@ fn announcer(base: &str) -> Announcer {
         log_level: topics.request("log_level"),
         power: topics.request("power"),
     };
-    Announcer::new(&config, base, own)
+    Announcer::new(&config, base, own, None)
 }
 
 /// The bus that a config without `[[bus]]` has.

@@ -42,16 +42,33 @@ pub(super) fn http(table: &Table, surroundings: &Surroundings<'_>, problems: &mu
     if username.is_some() && !keys.has("password") && !keys.has("password_file") {
         keys.problem(keys.at("username"), "`username` without a password; set `password` or `password_file` too");
     }
+    let listen = listen.unwrap_or_else(|| SocketAddr::from(LISTEN));
+    let hosts = keys.list("hosts", "names such as \"meters.example.org\", without a port", host).unwrap_or_default();
+    let path = keys.parsed("path", "a path such as \"/mbus\", without a slash at its end", path).unwrap_or_default();
+    let tls = tls(&mut keys, surroundings);
+    let named =
+        hosts.first().cloned().or_else(|| (surroundings.variable)("HOSTNAME").map(|name| format!("{name}.local")));
+    let scheme = if tls.is_some() { "https" } else { "http" };
     Http {
-        listen: listen.unwrap_or_else(|| SocketAddr::from(LISTEN)),
+        url: address_for_others(listen, named).map(|address| format!("{scheme}://{address}{path}")),
+        listen,
         username,
         password,
         public: keys.boolean("public").unwrap_or(false),
         trusted: addresses(&mut keys, "trusted"),
         proxies: addresses(&mut keys, "proxies"),
-        hosts: keys.list("hosts", "names such as \"meters.example.org\", without a port", host).unwrap_or_default(),
-        path: keys.parsed("path", "a path such as \"/mbus\", without a slash at its end", path).unwrap_or_default(),
-        tls: tls(&mut keys, surroundings),
+        hosts,
+        path,
+        tls,
+    }
+}
+
+/// Address and port by which another machine reaches what listens here.
+fn address_for_others(listen: SocketAddr, named: Option<String>) -> Option<String> {
+    match listen.ip() {
+        ip if ip.is_loopback() => None,
+        ip if ip.is_unspecified() => named.map(|name| format!("{name}:{}", listen.port())),
+        _ => Some(listen.to_string()),
     }
 }
 

@@ -20,7 +20,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
     let surroundings = Surroundings {
         folder: Path::new("/etc"),
         password_credential: credential.map(PathBuf::from),
-        variable: &|_| None,
+        variable: &|name| (name == "HOSTNAME").then(|| "pi".to_owned()),
         is_timezone: &|name| name == "Europe/Zurich",
         read: &|path| match path.to_str() {
             Some("/etc/good.key") => Ok("000102030405060708090A0B0C0D0E0F\n".to_owned()),
@@ -407,5 +407,22 @@ fn no_mangled_file_makes_it_panic_and_every_place_lies_in_the_file() {
             assert!(!found.problems.is_empty());
             assert!(found.problems.iter().all(|p| (1..=lines).contains(&p.at.line) && p.at.column >= 1), "{found}");
         }
+    }
+}
+
+#[test]
+fn the_page_is_found_by_others_only_where_it_listens_for_them() {
+    for (keys, url) in [
+        ("", None),
+        ("listen = \"[::1]:80\"", None),
+        ("listen = \"0.0.0.0:6287\"", Some("http://pi.local:6287")),
+        (
+            "listen = \"[::]:80\"\npath = \"/mbus\"\nhosts = [\"Meters.example.org\"]",
+            Some("http://meters.example.org:80/mbus"),
+        ),
+        ("listen = \"192.0.2.7:443\"\ncert = \"c\"\nkey = \"k\"", Some("https://192.0.2.7:443")),
+    ] {
+        let http = config(&format!("[http]\n{keys}\n{METER}")).http.expect("a page");
+        assert_eq!(http.url.as_deref(), url, "{keys}");
     }
 }

@@ -322,3 +322,15 @@ fn nothing_is_announced_and_everything_taken_back_without_an_announcer() {
         assert!(bench.memos.contains_key(&(Memo::Announcement, "gas".to_owned())));
     }
 }
+
+#[test]
+fn each_device_links_to_its_own_page() {
+    let mut bench = Bench::new(&["gas"]);
+    bench.read("gas", 0x11, NONE, &["volume"]);
+    let pages = bench.retained.values().map(|document| {
+        let document: serde_json::Value = serde_json::from_str(document).expect("JSON");
+        document["dev"]["cu"].as_str().unwrap_or_default().to_owned()
+    });
+    let pages: Vec<String> = pages.collect();
+    assert_eq!(pages, ["http://pi.local:6287/meter/gas", "http://pi.local:6287/"]);
+}

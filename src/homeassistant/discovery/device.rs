@@ -29,7 +29,7 @@ pub(in crate::homeassistant) fn retitled(payload: &str, name: &str, title: Optio
 }
 
 /// Maker and model are what the meter says, else its profile, else the code of the maker and the medium.
-pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String) -> Device {
+pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String, page: Option<&str>) -> Device {
     let identity = meter.identity;
     let named = |text: &String| text.chars().any(char::is_alphabetic);
     let product = |field: fn(&Product) -> &Option<String>| meter.product.and_then(|product| field(product).clone());
@@ -48,6 +48,7 @@ pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String) -> D
         hw: said(meter, Known::HardwareVersion),
         sn: identity.map(|i| format!("{:08X}", i.id())),
         sa: meter.area.map(str::to_owned),
+        cu: page.map(|page| format!("{page}/meter/{}", meter.name)),
         via_device: Some(bridge),
     }
 }

@@ -88,7 +88,8 @@ pub(super) fn announcer(config: &Config, topics: &Topics) -> Option<Announcer> {
         log_level: topics.request("log_level"),
         power: topics.request("power"),
     };
-    config.homeassistant.enabled.then(|| Announcer::new(&config.homeassistant, topics.base(), own))
+    let page = config.http.as_ref().filter(|_| cfg!(feature = "http")).and_then(|http| http.url.clone());
+    config.homeassistant.enabled.then(|| Announcer::new(&config.homeassistant, topics.base(), own, page))
 }
 
 /// What the announcements must know of each configured meter.

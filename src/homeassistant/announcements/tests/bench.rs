@@ -198,7 +198,7 @@ pub(super) fn announcer_at(prefix: &str) -> Announcer {
         log_level: of("request/log_level"),
         power: of("request/power"),
     };
-    Announcer::new(&config, "mbushat", topics)
+    Announcer::new(&config, "mbushat", topics, Some("http://pi.local:6287".to_owned()))
 }
 
 pub(super) fn configured(names: &[&str]) -> BTreeMap<String, Configured> {

@@ -46,7 +46,7 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
         Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
         Ok(Answer::Found(found)) => RawValue::from_string(payload::json(&scan_result(found))).ok(),
         Ok(Answer::Resent(readings)) => RawValue::from_string(json!({ "readings": readings }).to_string()).ok(),
-        Ok(Answer::Done) | Err(_) => None,
+        Ok(Answer::Done | Answer::Telegrams(_)) | Err(_) => None,
     };
     let status = if outcome.is_ok() { "ok" } else { "error" };
     let data = data.as_deref().map_or(Data::Empty {}, Data::Some);
@@ -179,6 +179,7 @@ pub(crate) fn scan_result(found: &[Found]) -> ScanResult {
 
 /// Who answered a scan.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub(crate) struct ScanResult {
     pub(crate) meters: Vec<Value>,
     pub(crate) collisions: Vec<String>,

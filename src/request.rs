@@ -125,6 +125,8 @@ pub enum BusRequest {
     },
     /// Read whatever meter is at this address. The reading is in the answer and nowhere else.
     ReadAt(MeterAddress),
+    /// The telegrams of whatever meter is at this address, as they come.
+    TelegramsAt(MeterAddress),
     /// Look for meters; one scan at a time.
     Scan(Scan),
     /// End the scan that goes on; who asked for it gets what it has found.
@@ -149,6 +151,8 @@ pub enum Answer {
     Done,
     /// The reading, as JSON.
     Reading(String),
+    /// Whole frames.
+    Telegrams(Vec<Vec<u8>>),
     /// Who answered the scan.
     Found(Vec<Found>),
     /// So many readings are sent again.

@@ -24,6 +24,7 @@ pub struct Status {
 
 /// The agent itself: most of `bridge/info`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct AgentStatus {
     /// Of this program.
     pub version: &'static str,
@@ -54,6 +55,7 @@ pub struct AgentStatus {
 }
 
 /// What keeps meters from being adopted.
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AdoptionStatus {
     /// What is wrong with the file of adopted meters; `None`: nothing.
@@ -67,6 +69,7 @@ pub struct AdoptionStatus {
 /// What became of the readings since the start. At any moment
 /// `taken = delivered + waiting + dropped + set_aside`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Readings {
     /// Taken since the start, and those of earlier runs that waited in the store then.
     pub taken: u64,
@@ -84,6 +87,7 @@ pub struct Readings {
 
 /// One bus.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct BusStatus {
     /// As configured.
     pub port: String,
@@ -110,6 +114,7 @@ pub struct BusStatus {
 }
 
 /// A search for meters that nobody wrote down.
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SearchStatus {
     /// In words.
@@ -124,6 +129,7 @@ pub struct SearchStatus {
 
 /// A scan that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct ScanStatus {
     /// Percent done; a collision makes it more to do.
     pub percent: u32,
@@ -172,8 +178,10 @@ pub struct Newest {
 
 /// One value.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Value {
     /// As in `state`: an exact number, a text, or null where the meter says that it has none.
+    #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]
     pub value: Box<RawValue>,
     /// Its unit; `None`: not known until the meter was read since the start.
     pub unit: Option<&'static str>,
@@ -181,6 +189,7 @@ pub struct Value {
 
 /// `bridge/info`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Info<'a> {
     /// When this was made: RFC 3339 in UTC.
     pub at: String,
@@ -192,6 +201,7 @@ pub struct Info<'a> {
 
 /// When a meter was last read well, and whether it counts as there.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 struct Seen<'a> {
     last_read: Option<&'a str>,
     online: bool,

@@ -98,7 +98,7 @@ def renders(what, options, expected, hat=True):
         check(f"{what}: nobody else may read it", stat.S_IMODE(os.stat(rendered).st_mode) == 0o600)
         with open(rendered, "rb") as f:
             text = f.read().decode()
-        got, expected = tomllib.loads(text), {"store": {"directory": "/data"}, "log": {}, "bus": [{"name": "hat"}], **expected}
+        got, expected = tomllib.loads(text), {"store": {"directory": "/data"}, "http": HTTP, "log": {}, "bus": [{"name": "hat"}], **expected}
         check(f"{what}: it says what the options say", got == expected, f"{got}\n{expected}")
         if MBUSHAT:
             done = subprocess.run([MBUSHAT, "check", rendered], capture_output=True, text=True, timeout=30)
@@ -130,6 +130,7 @@ def refuses(what, options, said, hat=True):
         check(f"{what}: exit 1, and what to do", done.returncode == 1 and rendered is None and said in done.stderr, done.stderr)
 
 
+HTTP = {"listen": "0.0.0.0:6287", "trusted": ["172.30.32.2"]}
 WATER = {"name": "cold_water", "address": 48}
 # every option there is, as the Supervisor hands it over
 METER = {"name": "heat", "title": 'Heat "ground\nfloor"', "secondary": "30137315ATS0104", "bus": "hat", "interval": "1h", "offset": "-30s",

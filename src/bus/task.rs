@@ -116,12 +116,20 @@ struct Running {
     /// A search that goes on while nothing is due, and who asked for it.
     scan: Option<(Scanning, Reply)>,
     /// Addresses to read once, first come first served.
-    reads_at: VecDeque<(MeterAddress, Reply)>,
+    reads_at: VecDeque<ReadAt>,
     /// How often in a row the line was lost before a turn came to its end.
     losses: u32,
     /// When it was opened last.
     opened: Instant,
     shown: Shown,
+}
+
+/// An address to read for who asked.
+struct ReadAt {
+    address: MeterAddress,
+    /// Whether only the telegrams are wanted, not what they mean.
+    plain: bool,
+    reply: Reply,
 }
 
 /// What others know of the bus: a line that comes and goes is not news each time.
@@ -252,7 +260,7 @@ impl Running {
     /// Answers every request that waits: it will not be done.
     fn give_up(&mut self, why: &str) {
         let reads = self.task.meters.iter_mut().flat_map(Metered::take_asked);
-        let reads_at = self.reads_at.drain(..).map(|(_, reply)| reply);
+        let reads_at = self.reads_at.drain(..).map(|read| read.reply);
         let scan = self.scan.take().map(|(_, reply)| reply);
         self.task.health.send_modify(|health| health.scan = None);
         reads.chain(reads_at).chain(scan).for_each(|reply| reply.refuse(why));
@@ -272,8 +280,8 @@ impl Running {
                 self.obey(asked, session).await?;
             }
             // One between two scheduled readouts, so that neither kind waits for all of the other.
-            if let Some((address, _)) = self.reads_at.front() {
-                self.read_at(session, *address).await?;
+            if let Some(address) = self.reads_at.front().map(|read| read.address) {
+                self.read_at(session, address).await?;
                 self.pause(self.task.bus.idle).await?;
             }
             let until = match self.next() {
@@ -350,10 +358,11 @@ impl Running {
                 metered.ask(reply);
                 self.schedule.read_soon(index);
             }
-            BusRequest::ReadAt(_) if self.reads_at.len() >= READS_AT => {
+            BusRequest::ReadAt(_) | BusRequest::TelegramsAt(_) if self.reads_at.len() >= READS_AT => {
                 reply.refuse("too many requests wait for this bus");
             }
-            BusRequest::ReadAt(address) => self.reads_at.push_back((address, reply)),
+            BusRequest::ReadAt(address) => self.reads_at.push_back(ReadAt { address, plain: false, reply }),
+            BusRequest::TelegramsAt(address) => self.reads_at.push_back(ReadAt { address, plain: true, reply }),
             BusRequest::EndScan => self.end_scan(reply).await?,
             BusRequest::Scan(_) if self.scan.is_some() => reply.refuse("this bus is being scanned already"),
             BusRequest::Scan(scan) => {

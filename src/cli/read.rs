@@ -15,9 +15,9 @@ use crate::bus::line::Character;
 use crate::bus::session::Session;
 use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Config, built_in_profiles};
-use crate::explain::{Memory, explain, libmbus};
+use crate::explain::{Memory, libmbus};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
-use crate::mbus::application::opener::{Buffers, Opener};
+use crate::mbus::application::opener::Opener;
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::Baud;
@@ -219,20 +219,8 @@ pub(super) fn key(target: &Target) -> Option<Key> {
 
 /// Prints one document of all telegrams, as libmbus' mbus-serial-request-data does.
 fn xml(target: &Target, frames: &[Vec<u8>]) -> Result<Option<String>, Failure> {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut document = libmbus::Document::new(frames.len() > 1, Some(now));
-    let (key, mut memory, mut error) = (key(target), Memory::default(), None);
-    for frame in frames {
-        let mut buffers = Buffers::default();
-        match explain(frame, key.as_ref(), &mut memory, &mut buffers) {
-            Ok(explained) => {
-                document.push(frame, &explained);
-                error = error.or(explained.error);
-            }
-            Err(faulty) => error = error.or(faulty.error),
-        }
-    }
-    print(document.finish())?;
+    let (document, error) = libmbus::document(frames, key(target).as_ref(), Timestamp::now());
+    print(document)?;
     Ok(error)
 }
 

@@ -22,11 +22,15 @@ mod units;
 
 use std::fmt::Write;
 
-use super::{Explained, Header};
+use jiff::Timestamp;
+
+use super::{Explained, Header, Memory, explain};
 use crate::mbus::application::calendar::Time;
 use crate::mbus::application::dib::{Coding, IDLE_FILLER, MANUFACTURER_DATA};
+use crate::mbus::application::opener::Buffers;
 use crate::mbus::application::quantity::Function;
 use crate::mbus::application::record::DataRecord;
+use crate::mbus::application::security::Key;
 use crate::mbus::application::telegram::Content;
 use crate::mbus::application::value::Value;
 use crate::mbus::application::vif::Kind;
@@ -35,6 +39,24 @@ use products::product;
 /// Unit of the fixed structure's data behind its two unit bytes, and the bits of its status.
 const FIXED_STORED: u8 = 0x40;
 const FIXED_BINARY: u8 = 0x80;
+
+/// All telegrams of a readout in one document, and what of them could not be decoded.
+pub(crate) fn document(frames: &[Vec<u8>], key: Option<&Key>, at: Timestamp) -> (String, Option<String>) {
+    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut document = Document::new(frames.len() > 1, Some(at));
+    let (mut memory, mut error) = (Memory::default(), None);
+    for frame in frames {
+        let mut buffers = Buffers::default();
+        match explain(frame, key, &mut memory, &mut buffers) {
+            Ok(explained) => {
+                document.push(frame, &explained);
+                error = error.or(explained.error);
+            }
+            Err(faulty) => error = error.or(faulty.error),
+        }
+    }
+    (document.finish(), error)
+}
 
 /// One document: the telegrams of one readout.
 #[derive(Debug)]

@@ -30,6 +30,8 @@ mod chart;
 mod words;
 mod pages;
 mod assets;
+mod openapi;
+mod httpd;
 mod router;
 mod server;
 

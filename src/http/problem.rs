@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::rights::Refusal;
 
 /// A problem with a request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Problem {
     #[serde(serialize_with = "number")]
+    #[schema(value_type = u16)]
     pub(super) status: StatusCode,
     pub(super) title: &'static str,
     pub(super) detail: String,

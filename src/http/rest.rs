@@ -1,5 +1,7 @@
 //! What `/api/v1` tells: meters, buses, the agent.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -9,12 +11,12 @@ use serde_json::value::RawValue;
 use super::house::App;
 use super::problem::Problem;
 use crate::config::{Config, Meter};
-use crate::mqtt::payload::{self, Serial};
+use crate::mqtt::payload::{self, ReadingJson, Serial};
 use crate::status::{AgentStatus, MeterStatus, Value};
 
 /// A meter in the list.
-#[derive(Serialize)]
-struct MeterJson<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct MeterJson<'a> {
     name: &'a str,
     title: Option<&'a str>,
     bus: &'a str,
@@ -24,14 +26,16 @@ struct MeterJson<'a> {
     error: Option<&'a str>,
     last_read: Option<&'a str>,
     status: &'a [String],
-    values: std::collections::BTreeMap<&'a str, &'a Value>,
+    #[schema(value_type = BTreeMap<String, Value>)]
+    values: BTreeMap<&'a str, &'a Value>,
 }
 
 /// One meter, with the whole of its newest reading.
-#[derive(Serialize)]
-struct WholeMeter<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct WholeMeter<'a> {
     #[serde(flatten)]
     meter: MeterJson<'a>,
+    #[schema(value_type = Option<ReadingJson>)]
     reading: Option<Box<RawValue>>,
 }
 

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use super::house::App;
 use super::problem::Problem;
-use super::{assets, events, guard, health, metrics, pages, rest, wire, writes};
+use super::{assets, events, guard, health, httpd, metrics, openapi, pages, rest, wire, writes};
 
 /// Bytes of a body.
 const BODY: usize = 64 << 10;
@@ -21,7 +21,11 @@ pub(super) fn router(app: App) -> Router {
         .route("/meter/{name}", get(pages::meter::meter))
         .route("/bus/{name}", get(pages::bus::bus))
         .route("/decode", get(pages::decode::decode).post(pages::decode::decode))
+        .route("/assets/{name}", get(assets::asset))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::metrics))
+        .route("/mbus/api", get(httpd::api))
+        .route("/mbus/hat", get(httpd::hat))
         .route("/api/v1/meters", get(rest::meters))
         .route("/api/v1/meters/{name}", get(rest::meter))
         .route("/api/v1/buses", get(rest::buses))
@@ -42,10 +46,14 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/v1/buses/{bus}/scan", get(writes::scan_progress).post(writes::scan).delete(writes::end_scan))
         .route("/api/v1/buses/{bus}/power", post(writes::power))
         .route("/api/v1/reload", post(writes::reload))
+        .route("/mbus/hat/on", post(httpd::on))
+        .route("/mbus/hat/off", post(httpd::off))
+        .route("/mbus/scan/{device}/{baud}", post(httpd::scan))
+        .route("/mbus/get/{device}/{baud}/{address}", post(httpd::get))
+        .route("/mbus/getMulti/{device}/{baud}/{address}/{frames}", post(httpd::get_multi))
         .route_layer(from_fn_with_state(app.clone(), guard::owners));
     Router::new()
         .route("/health", get(health::health))
-        .route("/assets/{name}", get(assets::asset))
         .merge(readers)
         .merge(owners)
         .fallback(nothing_here)

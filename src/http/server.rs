@@ -1,5 +1,6 @@
 //! Connections: accepted, decrypted, limited in number and patience, and handed to the routes.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
+use axum::response::{IntoResponse, Redirect, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -105,12 +107,20 @@ async fn carry(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(peers);
-        without_prefix(&mut request, &house.borrow().settings.http.path);
-        router.clone().oneshot(request)
+        answer(request, house.borrow().settings.http.path.clone(), router.clone())
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
     Ok(connection.serve_connection(TokioIo::new(Box::pin(stream)), service).await?)
+}
+
+async fn answer(mut request: Request, prefix: String, router: Router) -> Result<Response, Infallible> {
+    if !prefix.is_empty() && request.uri().path() == prefix {
+        // the links of a page start at the folder that it is in
+        return Ok(Redirect::permanent(&format!("{prefix}/")).into_response());
+    }
+    without_prefix(&mut request, &prefix);
+    router.oneshot(request).await
 }
 
 /// Takes away what a proxy leaves before each path. A proxy that takes it away itself needs nothing.

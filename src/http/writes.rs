@@ -75,9 +75,9 @@ pub(super) async fn reload(State(app): State<App>) -> Result<StatusCode, Problem
 }
 
 /// A telegram and its key.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Telegram {
+pub(super) struct Telegram {
     hex: String,
     key: Option<String>,
 }
@@ -94,14 +94,14 @@ pub(super) async fn decode(Body(body): Body) -> Result<Response, Problem> {
     Ok(as_json(explain::json::line(&explained)))
 }
 
-#[derive(Serialize)]
-struct Progress {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Progress {
     scan: Option<Step>,
     #[serde(flatten)]
     result: ScanResult,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Step {
     percent: u32,
     seconds_left: u64,

@@ -226,7 +226,8 @@ impl Serialize for Number {
 }
 
 #[derive(Serialize)]
-struct ReadingJson<'a> {
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub(crate) struct ReadingJson<'a> {
     meter: Option<&'a str>,
     agent: Option<&'a str>,
     epoch: Option<&'a str>,
@@ -248,6 +249,7 @@ struct ReadingJson<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 struct DeviceJson<'a> {
     id: Option<String>,
     manufacturer: Option<String>,
@@ -259,11 +261,14 @@ struct DeviceJson<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 struct MeasurementJson<'a> {
     key: &'a str,
     quantity: String,
+    #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]
     value: ValueJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]
     held: Option<Number>,
     unit: &'static str,
     function: &'static str,
@@ -284,6 +289,7 @@ enum ValueJson<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 struct FaultJson<'a> {
     index: usize,
     dib: String,

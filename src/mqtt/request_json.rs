@@ -49,7 +49,7 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
         Ok(Answer::Adopted { meter, kept }) => {
             RawValue::from_string(json!({ "meter": meter, "kept": kept }).to_string()).ok()
         }
-        Ok(Answer::Done) | Err(_) => None,
+        Ok(Answer::Done | Answer::Telegrams(_)) | Err(_) => None,
     };
     let status = if outcome.is_ok() { "ok" } else { "error" };
     let data = data.as_deref().map_or(Data::Empty {}, Data::Some);
@@ -220,6 +220,7 @@ pub(crate) fn scan_result(found: &[Found]) -> ScanResult {
 
 /// Who answered a scan.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub(crate) struct ScanResult {
     pub(crate) meters: Vec<Value>,
     pub(crate) collisions: Vec<String>,

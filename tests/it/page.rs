@@ -346,6 +346,8 @@ fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot
     house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
     assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
     assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
+    let folder = house.ask("GET /mbus", &[]);
+    assert!(folder.status == 308 && folder.head.contains("location: /mbus/"), "{folder:?}");
     let other = free_port();
     house.reload(other, "");
     assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);
@@ -390,6 +392,18 @@ fn a_certificate_is_shown_and_a_renewed_one_after_a_reload() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_dropped() {
+    let Some(house) = House::new("") else { return };
+    let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
+    stream.set_write_timeout(Some(SOON)).expect("a socket");
+    let end = Instant::now() + 2 * SOON;
+    // answers pile up until the socket takes no more, then requests do
+    while stream.write_all(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok() {
+        assert!(Instant::now() < end, "it is still served");
+    }
+}
+
+#[test]
 fn a_client_that_sends_half_a_head_or_an_endless_one_is_dropped() {
     let Some(house) = House::new("") else { return };
     let slow: Vec<TcpStream> = (0..100)
@@ -403,4 +417,52 @@ fn a_client_that_sends_half_a_head_or_an_endless_one_is_dropped() {
     assert!(endless.is_empty() || endless.starts_with("HTTP/1.1 431"), "{endless}");
     assert_eq!(house.ask("GET /health", &[]).status, 200, "the slow ones have been dropped");
     drop(slow);
+}
+
+#[test]
+fn what_was_made_for_mbus_httpd_finds_its_routes() {
+    let Some(house) = House::new("") else { return };
+    for (request, status, kind, words) in [
+        ("GET /mbus/api", 200, "text/x-yaml", "/mbus/getMulti/{device}/{baudrate}/{address}/{maxframes}:"),
+        ("POST /mbus/get/w/2400/77", 200, "application/xml", "<Id>1077</Id>"),
+        ("POST /mbus/getMulti/w/2400/77/5", 200, "application/xml", "<MBusData>"),
+        ("POST /mbus/getMulti/w/2400/77/251", 400, "text/plain", "maxframes"),
+        ("POST /mbus/get/w/2400/xyz", 400, "text/plain", "Not a valid primary or secondary address"),
+        ("POST /mbus/get/w/1234/7", 400, "text/plain", "Not a baud rate"),
+        ("POST /mbus/get/nowhere/2400/7", 404, "text/plain", "No bus of the configuration"),
+        ("POST /mbus/get/w/9600/7", 404, "text/plain", "Bus w runs at 2400 baud"),
+        ("POST /mbus/hat/on", 404, "text/plain", "M-Bus Master Hat not installed"),
+        ("GET /mbus/hat", 404, "text/plain", "Hat not present"),
+    ] {
+        let answer = house.ask(request, &[]);
+        assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
+        assert!(answer.head.contains(&format!("content-type: {kind}")), "{request}: {answer:?}");
+        assert!(answer.head.contains("x-span-id: "), "{request}: {answer:?}");
+    }
+    assert_eq!(house.ask("GET /mbus/hat/on", &[]).status, 405);
+    assert_eq!(house.ask("GET /mbus/nothing", &[]).status, 404);
+}
+
+#[test]
+fn every_described_route_is_there_and_every_route_is_described() {
+    let Some(house) = House::new("") else { return };
+    let description = house.ask("GET /api/v1/openapi.json", &[]);
+    let description: serde_json::Value = serde_json::from_str(&description.body).expect("JSON");
+    let paths = description["paths"].as_object().expect("paths");
+    for (path, methods) in paths.iter().filter(|(path, _)| !path.ends_with("/events") && !path.ends_with("/wire")) {
+        for method in methods.as_object().expect("methods").keys() {
+            let place = path.replace("{name}", "w_m7").replace("{bus}", "w");
+            let answer = house.ask(&format!("{} {place}", method.to_uppercase()), &[JSON]);
+            let known = methods[method]["responses"].get(answer.status.to_string());
+            assert!(known.is_some(), "{method} {place}: {answer:?}");
+            let content = known.and_then(|known| known["content"].as_object()).into_iter().flatten();
+            let kinds: Vec<&String> = content.map(|(kind, _)| kind).collect();
+            let fits = |kind: &&&String| answer.head.contains(&format!("content-type: {kind}"));
+            assert!(kinds.is_empty() || kinds.iter().any(|kind| fits(&kind)), "{method} {place}: {answer:?}");
+        }
+    }
+    let router = include_str!("../../src/http/router.rs");
+    let routes = router.split("\"/api/v1").skip(1).filter_map(|rest| rest.split('"').next());
+    let missing: Vec<&str> = routes.filter(|route| !paths.contains_key(&format!("/api/v1{route}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -14,6 +14,10 @@ def sets($keys): . as $table | $keys[] as $key | $table[$key] | if $key == "baud
     ($o | sets(["base_topic", "value_topics"])),
     "[store]",
     ("/data" | set("directory")),
+    # only Home Assistant's ingress reaches it, and has asked for the password
+    "[http]",
+    ("0.0.0.0:6287" | set("listen")),
+    (["172.30.32.2"] | set("trusted")),
     "[log]",
     ($o.log_level | set("level")),
     "[[bus]]",

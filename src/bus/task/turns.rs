@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{BusTask, FINISH_WITHIN, Interrupt, Running, Stop, now, stopped_for};
+use super::{BusTask, FINISH_WITHIN, Interrupt, ReadAt, Running, Stop, now, stopped_for};
 use crate::bus::last_resort::OFF_FOR;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
@@ -77,8 +77,12 @@ impl Running {
         if is_alive(&over.frames) {
             _ = self.power.after(true, Instant::now().into_std());
         }
-        let Some((_, reply)) = self.reads_at.pop_front() else { return Ok(()) };
+        let Some(ReadAt { plain, reply, .. }) = self.reads_at.pop_front() else { return Ok(()) };
         match over.frames {
+            Ok(frames) if plain => {
+                reply.answer(Ok(Answer::Telegrams(frames)));
+                Ok(())
+            }
             Ok(frames) => Ok(self.emit(Happened::ReadAt { meter, read_at: SystemTime::now(), frames, reply }).await?),
             Err(error) => {
                 reply.refuse(error.to_string());

@@ -12,6 +12,7 @@ use super::values::{self, Shown};
 use super::when::When;
 use crate::bus::health::{Health, ScanProgress};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::mbus::link::frame as link;
 use crate::mbus::master::search::Found;
 use crate::mbus::{maker, medium};
 
@@ -100,7 +101,7 @@ fn find(house: &House, bus: usize, found: &Found, t: super::super::words::Words)
                 who: identity.map(who).unwrap_or_default(),
                 values: values.into_iter().filter(|value| value.is_main).take(VALUES).collect(),
                 is_collision: false,
-                known: known(house, bus, *address, *identity),
+                known: known(house, bus, *address, *identity, frame.as_deref()),
             }
         }
     }
@@ -114,10 +115,21 @@ fn who(identity: SecondaryAddress) -> String {
 }
 
 /// The configured meter that this is, if it is one.
-fn known(house: &House, bus: usize, at: MeterAddress, identity: Option<SecondaryAddress>) -> Option<String> {
+fn known(
+    house: &House,
+    bus: usize,
+    at: MeterAddress,
+    identity: Option<SecondaryAddress>,
+    frame: Option<&[u8]>,
+) -> Option<String> {
+    // its A field is its primary address, however it was found
+    let primary = match frame.map(link::Frame::parse) {
+        Some(Ok(link::Frame::Long { a, .. })) => Some(a),
+        _ => None,
+    };
     let is_it = |address: &MeterAddress| match address {
         MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
-        MeterAddress::Primary(_) => *address == at,
+        MeterAddress::Primary(own) => *address == at || Some(own.get()) == primary,
     };
     let mut meters = house.config.meters.iter().filter(|meter| meter.bus == bus);
     meters.find(|meter| is_it(&meter.address)).map(|meter| meter.name.clone())

@@ -1,0 +1,197 @@
+//! The routes of mbus-httpd 0.3.5, for programs that were made for it: the same paths, codes and media types, and the
+//! XML of libmbus. The bus does each between two readings, so that "in use" is never the answer.
+//!
+//! `device` is the port of a configured bus, as it is called in `/dev`, or the name of a bus.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::house::{App, House};
+use crate::bus::Machine;
+use crate::bus::device_tree::{Hat, mbus_master_hat};
+use crate::config::{Bus, Port};
+use crate::explain::libmbus::document;
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::master::search::Found;
+use crate::request::{Answer, BusRequest, Request, Scan};
+
+const RATES: [&str; 6] = ["300", "600", "1200", "2400", "4800", "9600"];
+const NO_ADDRESS: &str = "Not a valid primary or secondary address";
+
+/// An answer with the number that mbus-httpd gives each.
+struct Answered(StatusCode, &'static str, String);
+
+impl IntoResponse for Answered {
+    fn into_response(self) -> Response {
+        static SPAN: AtomicU64 = AtomicU64::new(1);
+        let span = format!("{:016x}", SPAN.fetch_add(1, Ordering::Relaxed));
+        let headers = [(header::CONTENT_TYPE, self.1.to_owned()), (HeaderName::from_static("x-span-id"), span)];
+        (self.0, headers, self.2).into_response()
+    }
+}
+
+fn ok(kind: &'static str, text: String) -> Answered {
+    Answered(StatusCode::OK, kind, text)
+}
+
+/// The shortest way out: what mbus-httpd says in plain text.
+fn refused(status: StatusCode, why: impl Into<String>) -> Answered {
+    Answered(status, "text/plain", why.into())
+}
+
+fn missing(why: impl Into<String>) -> Answered {
+    refused(StatusCode::NOT_FOUND, why)
+}
+
+/// `GET /mbus/api`.
+pub(super) async fn api() -> Response {
+    ok("text/x-yaml", include_str!("assets/mbus-httpd.yaml").to_owned()).into_response()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HatJson {
+    product: String,
+    product_id: String,
+    product_ver: String,
+    uuid: String,
+    vendor: String,
+}
+
+/// `GET /mbus/hat`.
+pub(super) async fn hat() -> Response {
+    match mbus_master_hat(&Machine::here().device_tree) {
+        Err(_) => missing("Hat not present").into_response(),
+        Ok(Hat { vendor, product, product_id, product_ver, uuid }) => {
+            let hat = HatJson { product, product_id, product_ver, uuid, vendor };
+            ok("application/json", serde_json::to_string(&hat).unwrap_or_default()).into_response()
+        }
+    }
+}
+
+/// `POST /mbus/hat/on`.
+pub(super) async fn on(State(app): State<App>) -> Response {
+    power(&app, true).await
+}
+
+/// `POST /mbus/hat/off`.
+pub(super) async fn off(State(app): State<App>) -> Response {
+    power(&app, false).await
+}
+
+async fn power(app: &App, on: bool) -> Response {
+    let house = app.house();
+    let Some(bus) = house.config.buses.iter().find(|bus| bus.hat.is_some()) else {
+        return missing("M-Bus Master Hat not installed").into_response();
+    };
+    match ask(&house, bus, BusRequest::Power(on)).await {
+        Ok(_) => ok("text/plain", String::new()).into_response(),
+        Err(why) => missing(why).into_response(),
+    }
+}
+
+/// `POST /mbus/scan/{device}/{baud}`: as libmbus' mbus-serial-scan prints it.
+pub(super) async fn scan(State(app): State<App>, Path((device, baud)): Path<(String, String)>) -> Response {
+    let house = app.house();
+    let bus = match bus(&house, &device, &baud) {
+        Ok(bus) => bus,
+        Err(answered) => return answered.into_response(),
+    };
+    let line = |found: &Found| match found {
+        Found::Meter { address, .. } => format!("Found a M-Bus device at address {address}\n"),
+        Found::Collision(address) => format!("Collision at address {address}\n"),
+    };
+    match ask(&house, bus, BusRequest::Scan(Scan::Primary)).await {
+        Ok(Answer::Found(found)) => ok("text/plain", found.iter().map(line).collect()).into_response(),
+        Ok(_) => missing("Internal error").into_response(),
+        Err(why) => missing(format!("Failed to scan M-Bus: {why}")).into_response(),
+    }
+}
+
+/// `POST /mbus/get/{device}/{baud}/{address}`: the first telegram.
+pub(super) async fn get(
+    State(app): State<App>,
+    Path((device, baud, address)): Path<(String, String, String)>,
+) -> Response {
+    read(&app, &device, &baud, &address, 1).await.into_response()
+}
+
+/// `POST /mbus/getMulti/{device}/{baud}/{address}/{frames}`: so many at most.
+pub(super) async fn get_multi(
+    State(app): State<App>,
+    Path((device, baud, address, frames)): Path<(String, String, String, String)>,
+) -> Response {
+    match frames.parse().ok().filter(|frames| (1..=250).contains(frames)) {
+        Some(frames) => read(&app, &device, &baud, &address, frames).await.into_response(),
+        None => refused(StatusCode::BAD_REQUEST, "maxframes is not a number from 1 to 250").into_response(),
+    }
+}
+
+async fn read(app: &App, device: &str, baud: &str, address: &str, most: usize) -> Answered {
+    let Some(address) = meter_address(address) else { return refused(StatusCode::BAD_REQUEST, NO_ADDRESS) };
+    let house = app.house();
+    let bus = match bus(&house, device, baud) {
+        Ok(bus) => bus,
+        Err(answered) => return answered,
+    };
+    match ask(&house, bus, BusRequest::TelegramsAt(address)).await {
+        Ok(Answer::Telegrams(mut frames)) => {
+            frames.truncate(most);
+            let known = house.config.meters.iter().find(|meter| meter.address == address);
+            let key = known.and_then(|meter| meter.key);
+            ok("application/xml", document(&frames, key.as_ref(), Timestamp::now()).0)
+        }
+        Ok(_) => missing("Internal error"),
+        Err(why) => missing(format!("Failed to query M-Bus: {why}")),
+    }
+}
+
+/// 0 to 255 in up to three digits, or 16 hex digits. No meter has 251 to 255.
+fn meter_address(text: &str) -> Option<MeterAddress> {
+    if text.len() == 16 {
+        return SecondaryAddress::parse(text).ok().map(MeterAddress::Secondary);
+    }
+    let digits = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).and_then(PrimaryAddress::new).map(MeterAddress::Primary)
+}
+
+fn bus<'a>(house: &'a House, device: &str, baud: &str) -> Result<&'a Bus, Answered> {
+    if !RATES.contains(&baud) {
+        return Err(refused(StatusCode::BAD_REQUEST, format!("Not a baud rate: {}", RATES.join(", "))));
+    }
+    let is_meant = |bus: &&Bus| match &bus.port {
+        Port::Serial(path) => path.strip_prefix("/dev").is_ok_and(|name| name.as_os_str() == device),
+        _ => false,
+    };
+    let bus = house.config.buses.iter().find(is_meant).or(house.config.buses.iter().find(|bus| bus.name == device));
+    let bus = bus.ok_or_else(|| missing("No bus of the configuration has this device"))?;
+    if bus.baud.bits_per_second().to_string() == baud {
+        Ok(bus)
+    } else {
+        Err(missing(format!("Bus {} runs at {} baud", bus.name, bus.baud)))
+    }
+}
+
+async fn ask(house: &House, bus: &Bus, what: BusRequest) -> Result<Answer, String> {
+    house.desk.ask(Request::Bus { name: Some(bus.name.clone()), what }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meter_address;
+
+    #[test]
+    fn an_address_is_up_to_three_digits_or_sixteen() {
+        for good in ["0", "048", "250", "3013731593060104", "30137315FFFFFFFF"] {
+            assert!(meter_address(good).is_some(), "{good}");
+        }
+        for bad in ["", "251", "1000", "-1", "+5", "30137315", "xyz", "30137315ATS0104"] {
+            assert!(meter_address(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `GET openapi.json`: what `/api/v1` takes and gives, described from the types themselves.
+//!
+//! Each function here stands for a route and is never called; a test holds them to the router.
+
+#![expect(dead_code, reason = "it is described, not called")]
+
+use axum::response::Response;
+use utoipa::{OpenApi, ToSchema};
+
+use super::problem::Problem;
+use super::rest::{MeterJson, WholeMeter, as_json};
+use super::writes::{Progress, Telegram};
+use crate::mqtt::payload::ReadingJson;
+use crate::status::{BusStatus, Info};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "mbushat", description = "Reads M-Bus meters. Numbers have the digits of the meter: read them as decimals."),
+    servers((url = "../..")),
+    paths(
+        meters, meter, read, buses, read_at, wire, scan_progress, scan, end_scan, power, info, events, decode, reload,
+        openapi, health, metrics
+    ),
+    security(("password" = []), ()),
+    modifiers(&Password)
+)]
+struct Description;
+
+/// HTTP Basic, which who is on the same machine does not need.
+struct Password;
+
+impl utoipa::Modify for Password {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
+        openapi.components.get_or_insert_default().add_security_scheme("password", basic);
+    }
+}
+
+/// The description.
+pub(super) async fn document() -> Response {
+    as_json(Description::openapi().to_json().unwrap_or_default())
+}
+
+/// What no route asks for by name: refused, or broken.
+#[derive(utoipa::IntoResponses)]
+enum Refused {
+    /// It needs the password.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Password(#[to_schema] Problem),
+    /// Not from there: another site's page, or elsewhere than on this machine.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
+    /// Sent to a name that is not this agent's.
+    #[response(status = 421, content_type = "application/problem+json")]
+    Misdirected(#[to_schema] Problem),
+    /// Too many wrong passwords.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Wait(#[to_schema] Problem),
+}
+
+/// What else a request can end with that a bus does.
+#[derive(utoipa::IntoResponses)]
+enum Undone {
+    /// No such meter or bus.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(#[to_schema] Problem),
+    /// The bus could not do it, or the meter did not answer: why.
+    #[response(status = 502, content_type = "application/problem+json")]
+    Failed(#[to_schema] Problem),
+}
+
+/// A body that cannot be used.
+#[derive(utoipa::IntoResponses)]
+enum Unusable {
+    /// More than 64 KiB.
+    #[response(status = 413, content_type = "application/problem+json")]
+    Large(#[to_schema] Problem),
+    /// Not `application/json`.
+    #[response(status = 415, content_type = "application/problem+json")]
+    Kind(#[to_schema] Problem),
+    /// What is wrong with it.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Content(#[to_schema] Problem),
+}
+
+/// At which address.
+#[derive(ToSchema)]
+struct At {
+    /// 0 to 250, or a secondary address.
+    #[schema(value_type = String, example = "30137315")]
+    address: (),
+}
+
+/// Which meters.
+#[derive(ToSchema)]
+struct Search {
+    /// By secondary address, among those that this mask matches; absent: every primary address.
+    #[schema(example = "3013????")]
+    secondary: Option<String>,
+}
+
+/// Bus power.
+#[derive(ToSchema)]
+struct Power {
+    on: bool,
+}
+
+/// Every meter with its newest values.
+#[utoipa::path(get, path = "/api/v1/meters", responses((status = 200, body = [MeterJson]), Refused))]
+const fn meters() {}
+
+/// One meter with the whole of its newest reading.
+#[utoipa::path(get, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 200, body = WholeMeter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+const fn meter() {}
+
+/// Reads a meter now.
+#[utoipa::path(post, path = "/api/v1/meters/{name}/read", params(("name" = String, Path)), responses((status = 200, body = ReadingJson), Undone, Refused))]
+const fn read() {}
+
+/// The buses by name.
+#[utoipa::path(get, path = "/api/v1/buses", responses((status = 200, body = std::collections::BTreeMap<String, BusStatus>), Refused))]
+const fn buses() {}
+
+/// Reads whatever meter is at an address; the reading is neither stored nor published.
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/read", params(("bus" = String, Path)), request_body = At, responses((status = 200, body = ReadingJson), Undone, Unusable, Refused))]
+const fn read_at() {}
+
+/// The last 200 frames, then each as it comes.
+#[utoipa::path(get, path = "/api/v1/buses/{bus}/wire", params(("bus" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+const fn wire() {}
+
+/// How far the search is, and what it has found; or the last one.
+#[utoipa::path(get, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+const fn scan_progress() {}
+
+/// Starts a search. The readings go on.
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), request_body = Option<Search>, responses((status = 202, body = Progress), (status = 409, description = "One goes on already", body = Problem, content_type = "application/problem+json"), Undone, Unusable, Refused))]
+const fn scan() {}
+
+/// Ends the search.
+#[utoipa::path(delete, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), Undone, Refused))]
+const fn end_scan() {}
+
+/// Switches bus power.
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/power", params(("bus" = String, Path)), request_body = Power, responses((status = 204), Undone, Unusable, Refused))]
+const fn power() {}
+
+/// What `bridge/info` says.
+#[utoipa::path(get, path = "/api/v1/info", responses((status = 200, body = Info), Refused))]
+const fn info() {}
+
+/// Readings (`reading`), events (`event`) and changes (`info`) as they happen.
+#[utoipa::path(get, path = "/api/v1/events", responses((status = 200, content_type = "text/event-stream", body = String), Refused))]
+const fn events() {}
+
+/// Explains a telegram.
+#[utoipa::path(post, path = "/api/v1/decode", request_body = Telegram, responses((status = 200, body = Object), Unusable, Refused))]
+const fn decode() {}
+
+/// Reads the configuration again.
+#[utoipa::path(post, path = "/api/v1/reload", responses((status = 204), (status = 422, description = "It is bad: nothing is changed", body = Problem, content_type = "application/problem+json"), Refused))]
+const fn reload() {}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, body = Object)))]
+const fn openapi() {}
+
+/// Whether the agent makes progress.
+#[utoipa::path(get, path = "/health", responses((status = 200, content_type = "text/plain", body = String), (status = 503, body = Problem, content_type = "application/problem+json")))]
+const fn health() {}
+
+/// For Prometheus.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, content_type = "text/plain", body = String), Refused))]
+const fn metrics() {}

@@ -21,7 +21,8 @@ struct Demo {
     temporary: Folder,
     /// Its broker's.
     port: u16,
-    /// The first line that it printed.
+    /// The first line that it printed: where the page is.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     first: String,
 }
 

@@ -285,13 +285,17 @@ impl Announcements {
         self.document(Of::Agent, &topic, payload, true);
     }
 
-    /// Announces a meter where that may say something new, and every other one whose id it shares.
+    /// Announces a meter where that may say something new, and every other one that shares its id and was
+    /// announced as if it did not. They are counted afresh each time, and nothing more: thousands may share an
+    /// id that is of no use.
     fn announce(&mut self, name: &str) {
         let identity = self.identity(name);
         let same = |meter: &Meter| identity.is_some() && meter.identity == identity && meter.doubt == Doubt::Nothing;
-        let mut names: BTreeSet<String> =
-            self.meters.iter().filter(|(_, meter)| same(meter)).map(|(name, _)| name.clone()).collect();
-        let shared = names.len() > 1 || self.are_its_entities_kept_elsewhere(name);
+        let several = self.meters.values().filter(|meter| same(meter)).nth(1).is_some();
+        let shared = several || self.are_its_entities_kept_elsewhere(name);
+        let otherwise = |meter: &Meter| meter.is_read && meter.shares_identity != Some(shared);
+        let others = self.meters.iter().filter(|(_, meter)| same(meter) && otherwise(meter));
+        let mut names: BTreeSet<String> = others.map(|(name, _)| name.clone()).collect();
         names.insert(name.to_owned());
         names.iter().for_each(|name| self.announce_one(name, shared));
     }
@@ -301,6 +305,7 @@ impl Announcements {
         if !meter.is_read {
             return;
         }
+        meter.shares_identity = Some(shares_identity);
         let state_topic = Some(meter.configured.state_topic.clone());
         let put_off = self.put_off.iter().flatten().map(|(_, found)| found);
         let mut put_off = put_off.filter(|found| found.state_topic == state_topic).peekable();

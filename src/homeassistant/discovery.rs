@@ -261,12 +261,8 @@ impl Announcer {
 
     pub(super) fn document(&self, id: &str, mut root: Root<'_>) -> Document {
         let mut payload = text(&root);
-        let mut left_out = 0;
-        while payload.len() > MAX_BYTES {
-            let disabled = root.cmps.iter().rev().find(|(_, component)| component.en == Some(false));
-            let Some(key) = disabled.or(root.cmps.iter().next_back()).map(|(key, _)| key.clone()) else { break };
-            root.cmps.remove(&key);
-            left_out += 1;
+        let left_out = give_up(&mut root, payload.len());
+        if left_out > 0 {
             payload = text(&root);
         }
         let components = root.cmps.iter().map(|(key, component)| (key.clone(), sorted(component))).collect();
@@ -297,6 +293,27 @@ impl Announcer {
             ..Component::of("sensor")
         }
     }
+}
+
+/// Takes components out of a document of so many bytes until it is small enough, the last ones first, and
+/// before all others those that start disabled; how many.
+fn give_up(root: &mut Root<'_>, mut bytes: usize) -> usize {
+    if bytes <= MAX_BYTES {
+        return 0;
+    }
+    let (disabled, others): (Vec<_>, Vec<_>) =
+        root.cmps.iter().rev().partition(|(_, component)| component.en == Some(false));
+    let order: Vec<String> = disabled.into_iter().chain(others).map(|(key, _)| key.clone()).collect();
+    let whole = order.len();
+    for key in order {
+        if bytes <= MAX_BYTES {
+            break;
+        }
+        let Some(component) = root.cmps.remove(&key) else { continue };
+        // there are braces around it here, and a comma behind it there
+        bytes -= serde_json::to_string(&BTreeMap::from([(&key, &component)])).unwrap_or_default().len() - 1;
+    }
+    whole - root.cmps.len()
 }
 
 impl Document {

@@ -73,7 +73,8 @@ def row(name):
     taken, cursor = agent.numbers()
     came = lab.readings(subscriber, base)
     lost, twice = len(set(range(1, taken + 1)) - set(came)), len(came) - len(set(came))
-    print(f"{name:<11} | {spoken:<5} | {'yes' if exact else 'no':<3} / {'yes' if wildcard else 'no':<3} | {will:5.2f} s | "
+    kept_there = " / ".join("yes" if there else "no" for there in (exact, wildcard))
+    print(f"{name:<11} | {spoken:<5} | {kept_there:<12} | {will:5.2f} s | "
           f"{taken:5} | {len(set(came)):9} | {lost:4} | {twice:5} | {back:5.1f} s{'' if kept else '   it has forgotten the session'}",
           flush=True)
     wanted = "3.1.1" if version == "3" or broker.speaks == 3 else "5"

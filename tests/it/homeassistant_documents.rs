@@ -287,7 +287,8 @@ fn a_document_stays_within_its_size_and_gives_up_what_is_disabled_first() {
         reading.measurements.push(Measurement { key, storage_number, ..energy.clone() });
     }
     let document = document("heat", &reading, |_| ());
-    assert!(document.payload.len() <= 60_000, "{}", document.payload.len());
+    // no more is given up than has to be
+    assert!((59_500..=60_000).contains(&document.payload.len()), "{}", document.payload.len());
     assert!(document.left_out > 100, "{}", document.left_out);
     for kept in ["energy", "power", "read-now", "last-read"] {
         assert!(document.components.contains_key(kept), "{kept}");

@@ -102,6 +102,8 @@ pub(super) struct Meter {
     pub(super) state: State,
     /// Something happened that may change the document.
     pub(super) stale: bool,
+    /// Whether it shared its identity when it was announced last; `None`: not since the start.
+    pub(super) shares_identity: Option<bool>,
 }
 
 impl Meter {
@@ -125,6 +127,7 @@ impl Meter {
             missed: BTreeMap::new(),
             state: State::New { former },
             stale: true,
+            shares_identity: None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Announcements, Change, MISSES};
+use super::{Announcements, Change, MISSES, Of};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::{Measured, Measurement, sample};
@@ -89,6 +89,24 @@ fn a_document_is_made_once_and_again_only_when_it_may_say_something_new() {
     assert_eq!(documents(&mut bench, "1.5", 1), 0, "coarse ones say nothing new");
     assert_eq!(documents(&mut bench, "-1", 1), 1);
     assert_eq!(documents(&mut bench, "-2", 1) + documents(&mut bench, "3", 1), 0);
+}
+
+#[test]
+fn of_many_meters_that_share_an_id_each_is_announced_once() {
+    let names: Vec<String> = (0..200).map(|number| format!("m{number}")).collect();
+    let mut bench = Bench::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut documents = |name: &str| {
+        bench.announcements.answered(name, Some(identity(0x11)), NONE);
+        bench.announcements.read(name, &[sample::number("volume", Known::Volume, "1")], 0);
+        let changes = bench.announcements.changes();
+        changes.iter().filter(|change| matches!(change, Change::Document { of: Of::Meter { .. }, .. })).count()
+    };
+    assert_eq!(documents("m0"), 1);
+    assert_eq!(documents("m1"), 2, "the first one is known by its name from now on");
+    for name in &names[2..] {
+        assert_eq!(documents(name), 1, "{name}");
+    }
+    assert_eq!(names.iter().map(|name| documents(name)).sum::<usize>(), 0);
 }
 
 #[test]

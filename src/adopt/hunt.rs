@@ -67,6 +67,9 @@ pub struct Hunt {
     at: Option<(usize, Stage)>,
     /// Whether one that was not known answered at this rate.
     answered: bool,
+    /// Whether one answered at this rate that was no meter, and whether it was all looked for once more then.
+    doubtful: bool,
+    repeated: bool,
     search: Option<Search>,
     /// Whether its probe is on the wire.
     probing: bool,
@@ -88,6 +91,8 @@ impl Hunt {
             at: saved.stage(&rates),
             rates,
             answered: saved.answered,
+            doubtful: saved.doubtful,
+            repeated: saved.repeated,
             search: None,
             probing: false,
             done: saved.done,
@@ -178,7 +183,9 @@ impl Hunt {
         let at = self.at.as_ref().zip(self.search.as_ref()).zip(self.timing());
         let at = at.map(|(((_, stage), search), timing)| (timing.baud, left(search, stage)));
         let candidates = self.check.as_ref().map(Check::find).into_iter().chain(&self.candidates);
-        Saved::at(at, self.answered, self.done).with_meters(candidates, &self.finds, &self.troubles)
+        let mut saved = Saved::at(at, self.answered, self.done);
+        (saved.doubtful, saved.repeated) = (self.doubtful, self.repeated);
+        saved.with_meters(candidates, &self.finds, &self.troubles)
     }
 
     fn timing(&self) -> Option<LineTiming> {
@@ -208,13 +215,19 @@ impl Hunt {
 
     fn move_on(&mut self) {
         let Some((rate, stage)) = self.at.take() else { return };
+        // Several meters that answer as one look like noise, and would be passed over.
+        if self.doubtful && !self.repeated && stage != Stage::Only {
+            (self.doubtful, self.repeated) = (false, true);
+            self.at = Some((rate, Stage::Secondary(vec![SecondaryAddress::ANY])));
+            return;
+        }
         let other = rate > 0;
         self.at = Some(match stage {
             Stage::Secondary(_) if other => (rate, Stage::Only),
             Stage::Only if self.answered => (rate, Stage::Primary(0)),
             Stage::Secondary(_) => (rate, Stage::Primary(0)),
             Stage::Only | Stage::Primary(_) => {
-                self.answered = false;
+                (self.answered, self.doubtful, self.repeated) = (false, false, false);
                 (rate + 1, Stage::Secondary(vec![SecondaryAddress::ANY]))
             }
         });
@@ -284,6 +297,7 @@ impl Hunt {
     /// A candidate answered again, or did not.
     fn checked(&mut self, find: Option<Find>) {
         self.check = None;
+        self.doubtful |= find.is_none();
         self.finds.extend(find.filter(|find| !self.finds.iter().any(|known| known.is_same(find))));
     }
 }

@@ -105,3 +105,6 @@ pub(crate) fn timings(bus: &Bus, latency: Duration) -> Vec<LineTiming> {
     let timing = |baud| LineTiming { baud, response_timeout: response_timeout(bus, None, baud), latency, retries: 0 };
     rates(bus).into_iter().map(timing).collect()
 }
+
+#[cfg(test)]
+mod tests;

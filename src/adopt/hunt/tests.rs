@@ -1,7 +1,8 @@
 use super::{Hunt, Saved, Trouble};
-use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::search::Found;
 use crate::sim::model::Model;
 use crate::sim::plan::{Faults, MeterPlan, SegmentPlan};
 use crate::sim::segment::Segment;
@@ -119,4 +120,28 @@ fn other_rates_are_asked_for_two_probes_each_where_nobody_answers() {
     let (_, alone) = hunted(three(), &own(), |_| false);
     let (hunt, steps) = hunted(three(), &rates, |_| false);
     assert_eq!((identities(&hunt).len(), steps), (3, alone + 4));
+}
+
+#[test]
+fn where_one_answered_that_is_not_there_all_are_looked_for_once_more() {
+    // telegrams of several meters may overlap to one that is whole, of a meter that is not there
+    let identity = SecondaryAddress::parse("67200500SIM0104").expect("an address");
+    let phantom = Found::Meter {
+        address: MeterAddress::Secondary(identity),
+        identity: Some(identity),
+        fabrication_number: None,
+        frame: Some(Vec::new()),
+    };
+    let mut now = Instant::now();
+    let mut segment = Segment::new(three(), now);
+    let mut hunt = Hunt::new(own(), &Saved::default());
+    hunt.consider(&[phantom], Baud::DEFAULT, true);
+    let mut steps = 0;
+    while !hunt.is_over() {
+        segment.converse(&mut hunt, &mut now);
+        steps += 1;
+    }
+    let (_, usual) = hunted(three(), &own(), |_| false);
+    assert_eq!(identities(&hunt).len(), 3);
+    assert!((usual + 20..usual + 100).contains(&steps), "{steps} after {usual}");
 }

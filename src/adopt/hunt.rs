@@ -260,6 +260,10 @@ impl Hunt {
                 Some(identity) => Trouble::SharedIdentity(identity),
                 None => return false,
             },
+            (_, Some(find)) if self.is_anothers(&find) => match find.identity {
+                Some(identity) => Trouble::SharedIdentity(identity),
+                None => return false,
+            },
             (_, Some(find)) => {
                 let find = self.told_apart(find);
                 let known = self.finds.iter().chain(&self.candidates).any(|known| known.is_same(&find));
@@ -280,6 +284,16 @@ impl Hunt {
         }
         self.troubles.push(trouble);
         true
+    }
+
+    /// Whether one at another primary address gave this very identity, when nothing told that there are two.
+    fn is_anothers(&self, find: &Find) -> bool {
+        let others = |known: &Find| match (known.primary, find.primary) {
+            (Some(a), Some(b)) => a != b && known.identity == find.identity && known.baud == find.baud,
+            _ => false,
+        };
+        let two = |known: &&Find| !known.shares_identity && known.identity.is_some() && others(known);
+        matches!(find.address, MeterAddress::Primary(_)) && self.finds.iter().any(|known| two(&known))
     }
 
     /// Of meters that share an identity each is known by its primary address alone.

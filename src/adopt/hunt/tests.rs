@@ -1,4 +1,4 @@
-use super::{Hunt, Saved, Trouble};
+use super::{Find, Hunt, Saved, Trouble};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
@@ -144,4 +144,17 @@ fn where_one_answered_that_is_not_there_all_are_looked_for_once_more() {
     let (_, usual) = hunted(three(), &own(), |_| false);
     assert_eq!(identities(&hunt).len(), 3);
     assert!((usual + 20..usual + 100).contains(&steps), "{steps} after {usual}");
+}
+
+#[test]
+fn a_meter_that_answers_as_another_one_is_named_and_not_adopted() {
+    let identity = SecondaryAddress::parse("88000001SIM0104").expect("an address");
+    let mut hunt = Hunt::new(own(), &Saved::over());
+    hunt.finds.push(Find { primary: Some(50), ..Find::known(MeterAddress::Secondary(identity), Baud::DEFAULT) });
+    for (address, named) in [(50, 0), (51, 1)] {
+        let address = MeterAddress::Primary(at(address));
+        let (identity, frame) = (Some(identity), Some(Vec::new()));
+        hunt.consider(&[Found::Meter { address, identity, fabrication_number: None, frame }], Baud::DEFAULT, true);
+        assert_eq!((hunt.troubles().count(), hunt.is_over()), (named, true), "{address}");
+    }
 }

@@ -67,6 +67,9 @@ pub struct Hunt {
     at: Option<(usize, Stage)>,
     /// Whether one that was not known answered at this rate.
     answered: bool,
+    /// Whether one answered at this rate that was no meter, and whether it was all looked for once more then.
+    doubtful: bool,
+    repeated: bool,
     search: Option<Search>,
     /// Whether its probe is on the wire.
     probing: bool,
@@ -88,6 +91,8 @@ impl Hunt {
             at: saved.stage(&rates),
             rates,
             answered: saved.answered,
+            doubtful: saved.doubtful,
+            repeated: saved.repeated,
             search: None,
             probing: false,
             done: saved.done,
@@ -178,7 +183,9 @@ impl Hunt {
         let at = self.at.as_ref().zip(self.search.as_ref()).zip(self.timing());
         let at = at.map(|(((_, stage), search), timing)| (timing.baud, left(search, stage)));
         let candidates = self.check.as_ref().map(Check::find).into_iter().chain(&self.candidates);
-        Saved::at(at, self.answered, self.done).with_meters(candidates, &self.finds, &self.troubles)
+        let mut saved = Saved::at(at, self.answered, self.done);
+        (saved.doubtful, saved.repeated) = (self.doubtful, self.repeated);
+        saved.with_meters(candidates, &self.finds, &self.troubles)
     }
 
     fn timing(&self) -> Option<LineTiming> {
@@ -208,13 +215,19 @@ impl Hunt {
 
     fn move_on(&mut self) {
         let Some((rate, stage)) = self.at.take() else { return };
+        // Several meters that answer as one look like noise, and would be passed over.
+        if self.doubtful && !self.repeated && stage != Stage::Only {
+            (self.doubtful, self.repeated) = (false, true);
+            self.at = Some((rate, Stage::Secondary(vec![SecondaryAddress::ANY])));
+            return;
+        }
         let other = rate > 0;
         self.at = Some(match stage {
             Stage::Secondary(_) if other => (rate, Stage::Only),
             Stage::Only if self.answered => (rate, Stage::Primary(0)),
             Stage::Secondary(_) => (rate, Stage::Primary(0)),
             Stage::Only | Stage::Primary(_) => {
-                self.answered = false;
+                (self.answered, self.doubtful, self.repeated) = (false, false, false);
                 (rate + 1, Stage::Secondary(vec![SecondaryAddress::ANY]))
             }
         });
@@ -247,6 +260,10 @@ impl Hunt {
                 Some(identity) => Trouble::SharedIdentity(identity),
                 None => return false,
             },
+            (_, Some(find)) if self.is_anothers(&find) => match find.identity {
+                Some(identity) => Trouble::SharedIdentity(identity),
+                None => return false,
+            },
             (_, Some(find)) => {
                 let find = self.told_apart(find);
                 let known = self.finds.iter().chain(&self.candidates).any(|known| known.is_same(&find));
@@ -269,6 +286,16 @@ impl Hunt {
         true
     }
 
+    /// Whether one at another primary address gave this very identity, when nothing told that there are two.
+    fn is_anothers(&self, find: &Find) -> bool {
+        let others = |known: &Find| match (known.primary, find.primary) {
+            (Some(a), Some(b)) => a != b && known.identity == find.identity && known.baud == find.baud,
+            _ => false,
+        };
+        let two = |known: &&Find| !known.shares_identity && known.identity.is_some() && others(known);
+        matches!(find.address, MeterAddress::Primary(_)) && self.finds.iter().any(|known| two(&known))
+    }
+
     /// Of meters that share an identity each is known by its primary address alone.
     fn told_apart(&self, find: Find) -> Find {
         let shared = self.troubles.iter().any(|trouble| match trouble {
@@ -284,6 +311,7 @@ impl Hunt {
     /// A candidate answered again, or did not.
     fn checked(&mut self, find: Option<Find>) {
         self.check = None;
+        self.doubtful |= find.is_none();
         self.finds.extend(find.filter(|find| !self.finds.iter().any(|known| known.is_same(find))));
     }
 }

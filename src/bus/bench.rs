@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::exchange::Meters;
 use super::hat::{PowerError, PowerPin};
 use super::health::Health;
+use super::hunting::Hunting;
 use super::task::BusTask;
 use super::{BusEvent, Happened, Machine, MeterReadout, Metered};
 use crate::config::{self, Hat};
@@ -46,16 +47,32 @@ impl Bench {
     /// The meters of `segment` are on the wire, those of `configured` are read. `bus` are lines of its
     /// table.
     pub(super) fn start(segment: &str, bus: &str, configured: &str) -> Self {
-        Self::start_with(None, segment, bus, configured)
+        Self::start_with(None, segment, bus, configured, |_| None)
+    }
+
+    /// The same with a search for other meters, that `hunting` makes.
+    pub(super) fn hunting(
+        segment: &str,
+        bus: &str,
+        configured: &str,
+        hunting: impl Fn(&config::Bus) -> Hunting,
+    ) -> Self {
+        Self::start_with(None, segment, bus, configured, |bus| Some(hunting(bus)))
     }
 
     /// The same, powered by a pin that needs so long to start the meters; no configuration can say that
     /// of a simulated segment.
     pub(super) fn powered(gpio: u8, power_settle: Duration, segment: &str, configured: &str) -> Self {
-        Self::start_with(Some(Hat { power_gpio: gpio, power_settle }), segment, "", configured)
+        Self::start_with(Some(Hat { power_gpio: gpio, power_settle }), segment, "", configured, |_| None)
     }
 
-    fn start_with(hat: Option<Hat>, segment: &str, bus: &str, configured: &str) -> Self {
+    fn start_with(
+        hat: Option<Hat>,
+        segment: &str,
+        bus: &str,
+        configured: &str,
+        hunting: impl Fn(&config::Bus) -> Option<Hunting>,
+    ) -> Self {
         let folder = Folder::new();
         let simulated = folder.write("segment.toml", segment);
         let text = format!("[[bus]]\nname = \"bus\"\nport = \"sim:{}\"\n{bus}\n{configured}", simulated.display());
@@ -65,9 +82,11 @@ impl Bench {
         let (health_in, health) = watch::channel(Health::default());
         let (stop, stop_out) = watch::channel(false);
         let (others, others_out) = watch::channel(Vec::new());
+        let bus = config::Bus { hat, ..config.buses.into_iter().next().expect("a bus") };
         let task = BusTask {
             index: 0,
-            bus: config::Bus { hat, ..config.buses.into_iter().next().expect("a bus") },
+            hunting: hunting(&bus),
+            bus,
             meters: config.meters.into_iter().map(|meter| Metered::new(meter, None)).collect(),
             timezone: TimeZone::UTC,
             machine: Machine { device_tree: folder.0.clone(), open_pin: FakePin::open },
@@ -77,7 +96,6 @@ impl Bench {
             tape: watch::Sender::default(),
             stop: stop_out,
             others: others_out,
-            hunting: None,
         };
         let started = Instant::now();
         Self { started, events, requests, health, stop, others, task: tokio::spawn(task.run()), _folder: folder }

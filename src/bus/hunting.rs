@@ -109,3 +109,6 @@ pub(crate) fn timings(bus: &Bus, session: Option<&Session>) -> Vec<LineTiming> {
     };
     rates(bus).into_iter().map(timing).collect()
 }
+
+#[cfg(test)]
+mod tests;

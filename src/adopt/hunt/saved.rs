@@ -10,12 +10,15 @@ use crate::mbus::master::conversation::LineTiming;
 
 /// A hunt as it is kept; the default is one that has not begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Saved {
     begun: bool,
     /// `None` of one that has begun: it is over.
     at: Option<SavedStage>,
     /// Whether one that was not known answered at this rate.
     pub(super) answered: bool,
+    pub(super) doubtful: bool,
+    pub(super) repeated: bool,
     /// Probes done.
     pub(super) done: u32,
     /// Who answered once, and who did twice.

@@ -1,7 +1,8 @@
-use super::{Hunt, Saved, Trouble};
-use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use super::{Find, Hunt, Saved, Trouble};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
+use crate::mbus::master::search::Found;
 use crate::sim::model::Model;
 use crate::sim::plan::{Faults, MeterPlan, SegmentPlan};
 use crate::sim::segment::Segment;
@@ -121,4 +122,41 @@ fn other_rates_are_asked_for_three_probes_each_where_nobody_answers() {
     let (_, alone) = hunted(three(), &own(), |_| false);
     let (hunt, steps) = hunted(three(), &rates, |_| false);
     assert_eq!((identities(&hunt).len(), steps), (3, alone + 6));
+}
+
+#[test]
+fn where_one_answered_that_is_not_there_all_are_looked_for_once_more() {
+    // telegrams of several meters may overlap to one that is whole, of a meter that is not there
+    let identity = SecondaryAddress::parse("67200500SIM0104").expect("an address");
+    let phantom = Found::Meter {
+        address: MeterAddress::Secondary(identity),
+        identity: Some(identity),
+        fabrication_number: None,
+        frame: Some(Vec::new()),
+    };
+    let mut now = Instant::now();
+    let mut segment = Segment::new(three(), now);
+    let mut hunt = Hunt::new(own(), &Saved::default());
+    hunt.consider(&[phantom], Baud::DEFAULT, true);
+    let mut steps = 0;
+    while !hunt.is_over() {
+        segment.converse(&mut hunt, &mut now);
+        steps += 1;
+    }
+    let (_, usual) = hunted(three(), &own(), |_| false);
+    assert_eq!(identities(&hunt).len(), 3);
+    assert!((usual + 20..usual + 100).contains(&steps), "{steps} after {usual}");
+}
+
+#[test]
+fn a_meter_that_answers_as_another_one_is_named_and_not_adopted() {
+    let identity = SecondaryAddress::parse("88000001SIM0104").expect("an address");
+    let mut hunt = Hunt::new(own(), &Saved::over());
+    hunt.finds.push(Find { primary: Some(50), ..Find::known(MeterAddress::Secondary(identity), Baud::DEFAULT) });
+    for (address, named) in [(50, 0), (51, 1)] {
+        let address = MeterAddress::Primary(at(address));
+        let (identity, frame) = (Some(identity), Some(Vec::new()));
+        hunt.consider(&[Found::Meter { address, identity, fabrication_number: None, frame }], Baud::DEFAULT, true);
+        assert_eq!((hunt.troubles().count(), hunt.is_over()), (named, true), "{address}");
+    }
 }

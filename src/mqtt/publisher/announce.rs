@@ -33,9 +33,12 @@ impl Publisher {
         self.carry_out();
     }
 
-    /// Does what the announcements ask for. A document that says nothing new is not published again.
+    /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing
+    /// is taken back while the file of adopted meters is broken, for its meters are not gone for good.
     pub(super) fn carry_out(&mut self) {
-        for change in self.announcements.changes() {
+        let broken = self.config.adopted.trouble.is_some();
+        let changes = self.announcements.changes().into_iter();
+        for change in changes.filter(|change| !broken || !takes_back(change)) {
             match change {
                 Change::Document { of: Of::Meter { name, outdated }, topic, payload, .. } => {
                     self.announce(&name, &outdated, (topic, payload));
@@ -121,5 +124,15 @@ fn log_first(meter: &str, by_name: bool, left_out: usize) {
     }
     if left_out > 0 {
         tracing::warn!(meter, "{left_out} entities are left out: too many for a message");
+    }
+}
+
+/// Whether it is of a meter that is not configured.
+fn takes_back(change: &Change) -> bool {
+    match change {
+        Change::Document { of, .. } => matches!(of, Of::Left { .. } | Of::Former),
+        Change::Memo { text, .. } => text.is_empty(),
+        Change::Orphan { .. } | Change::NotConfigured { .. } => true,
+        Change::First { .. } => false,
     }
 }

@@ -35,7 +35,9 @@ impl Publisher {
         self.set_presence();
         let states = self.spool.remembered(Memo::State).map(|(name, _)| name.to_owned());
         let gone: Vec<String> = states.filter(|name| !self.meters.contains_key(name)).collect();
-        gone.iter().for_each(|name| self.take_back(name));
+        if self.config.adopted.trouble.is_none() {
+            gone.iter().for_each(|name| self.take_back(name));
+        }
         self.clear_former_base();
         self.show_all_again();
     }

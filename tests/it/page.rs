@@ -1,6 +1,6 @@
 //! What the agent serves over HTTP, over real sockets: values as MQTT has them, and nothing to who may not see it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -396,11 +396,10 @@ fn a_client_that_reads_nothing_is_dropped() {
     let Some(house) = House::new("") else { return };
     let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
     stream.set_write_timeout(Some(SOON)).expect("a socket");
-    let end = Instant::now() + 2 * SOON;
     // answers pile up until the socket takes no more, then requests do
-    while stream.write_all(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok() {
-        assert!(Instant::now() < end, "it is still served");
-    }
+    let request = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let error = std::iter::repeat_with(|| stream.write_all(request)).find_map(Result::err).expect("an end");
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
 }
 
 #[test]

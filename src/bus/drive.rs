@@ -25,7 +25,7 @@ pub async fn drive<C: Conversation>(
     conversation: &mut C,
     quiet_since: &mut Option<Instant>,
 ) -> Result<C::Outcome, LineError> {
-    line.set_character(character)?;
+    line.set_character(character).await?;
     let (mut buffer, mut frames) = ([0; BUFFER], Frames::default());
     tokio::select! {
         biased;
@@ -61,7 +61,7 @@ pub async fn drive<C: Conversation>(
                     }
                 }
             }
-            Step::SetBaud(baud) => line.set_character(Character { baud, ..character })?,
+            Step::SetBaud(baud) => line.set_character(Character { baud, ..character }).await?,
             Step::Done(outcome) => {
                 frames.flush();
                 return Ok(outcome);

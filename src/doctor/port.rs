@@ -32,10 +32,10 @@ pub(super) async fn examine(
     let (state, finding) = match port {
         config::Port::Serial(path) => serial(root, path, user),
         // Most gateways serve one program at a time.
-        config::Port::Tcp { .. } if agent_online => {
+        port if port.is_gateway() && agent_online => {
             (Port::Agent, Finding::ok(CHECK, format!("{port} is in use by the agent, as far as the broker knows")))
         }
-        config::Port::Tcp { host, port } => gateway(host, *port).await,
+        config::Port::Tcp { host, port } | config::Port::Rfc2217 { host, port } => gateway(host, *port).await,
         config::Port::Sim(file) => {
             (Port::Usable, Finding::ok(CHECK, format!("a simulated bus, from {}", file.display())))
         }

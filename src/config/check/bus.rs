@@ -26,6 +26,7 @@ pub(super) const BUS: Kind = Kind {
         "gap_timeout",
         "retries",
         "idle",
+        "wake_up",
     ],
 };
 
@@ -47,6 +48,7 @@ fn hat_bus() -> Bus {
         gap_timeout: None,
         retries: 2,
         idle: Duration::ZERO,
+        wake_up: None,
     }
 }
 
@@ -99,11 +101,12 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
     if !keys.is_meant("name") {
         keys.problem(table.at, "this [[bus]] has no `name`");
     }
-    let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
+    let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\", \"rfc2217://host:port\" or \"sim:FILE\"";
     let port = keys.parsed("port", expected, |text| port(text, |file| surroundings.path(file)));
     let comparable = port.is_some() || !keys.has("port");
     let on_pi = port.as_ref().map_or(!keys.has("port"), is_hat_port);
-    let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
+    let hat =
+        hat(&mut keys, on_pi, port.as_ref().is_some_and(|port| port.is_gateway() || matches!(port, Port::Sim(_))));
     let bus = Bus {
         name: name.unwrap_or_default(),
         port: port.unwrap_or(default.port),
@@ -115,6 +118,7 @@ fn bus(table: &Table, surroundings: &Surroundings<'_>, problems: &mut Vec<Proble
         gap_timeout: keys.millis("gap_timeout", TIMEOUT_MS).map(millis),
         retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
+        wake_up: keys.parsed("wake_up", spelling::WAKE_UP, spelling::wake_up),
     };
     let port_at = keys.at("port");
     Found { bus, port_at, comparable }
@@ -143,6 +147,10 @@ fn port(text: &str, sim_file: impl Fn(&str) -> Option<PathBuf>) -> Option<Port> 
     if let Some(place) = text.strip_prefix("tcp://") {
         let (host, port) = spelling::host_and_port(place)?;
         return Some(Port::Tcp { host, port: port? });
+    }
+    if let Some(place) = text.strip_prefix("rfc2217://") {
+        let (host, port) = spelling::host_and_port(place)?;
+        return Some(Port::Rfc2217 { host, port: port? });
     }
     if let Some(file) = text.strip_prefix("sim:") {
         return sim_file(file).map(Port::Sim);

@@ -9,6 +9,7 @@ mod broker;
 mod bus;
 mod meter;
 mod record;
+mod together;
 
 pub use bus::bus_at;
 
@@ -85,7 +86,9 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     profiles.extend(surroundings.built_in.iter().cloned());
     let buses = bus::buses(&buses, surroundings, problems);
     let mut disabled_meters = Vec::new();
-    let meters = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
+    let found = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
+    together::check(&found, &buses, problems);
+    let meters = found.into_iter().map(|found| found.meter).collect();
     Config {
         timezone: timezone(agent.unwrap_or(&nothing), surroundings, problems),
         mqtt: broker::mqtt(mqtt.unwrap_or(&nothing), surroundings, problems),

@@ -6,6 +6,7 @@
 //!
 //! Not here: when to open and when to give up (`task`), what to send (`mbus`).
 
+mod gateway_holder;
 mod holder;
 mod marks;
 mod rfc2217;
@@ -19,8 +20,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use gateway_holder::holder_of_gateway;
 pub use holder::Holder;
-pub(crate) use holder::holder_of;
+pub(crate) use holder::{PROCESSES, holder_of};
 
 use crate::config::{LoadError, Port};
 use crate::mbus::link::timing::{Baud, Parity};

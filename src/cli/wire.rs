@@ -8,7 +8,7 @@ use super::{DEFAULT_CONFIG, Failure, access, arguments, load};
 use crate::bus::Machine;
 use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::hat::PowerError;
-use crate::bus::line::{Character, LineError};
+use crate::bus::line::{Character, Holder, LineError, PROCESSES, holder_of_gateway};
 use crate::bus::session::{Outage, Query, Session, character, response_timeout};
 use crate::config::{Bus, Config, Meter, Mqtt, Port, bus_at};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
@@ -177,6 +177,15 @@ impl Wire {
 
     /// The same with another bus of the configuration.
     pub(crate) async fn open_bus(&self, bus: &Bus, what: &str, instead: &str) -> Result<Session, Failure> {
+        if let Some(holder) = holder_of_gateway(&bus.port, Path::new(PROCESSES)) {
+            let who =
+                holder.as_ref().map_or_else(|| "another program (root can see which)".to_owned(), Holder::to_string);
+            let why = format!("cannot {what} while the gateway {} is in use by {who}", bus.port);
+            return Err(match holder.is_none_or(|holder| holder.is_agent()) {
+                true => Failure::new(format!("{why}: {instead}")),
+                false => Failure::new(why).hint("many gateways serve one program at a time: end the other"),
+            });
+        }
         Session::open(bus, &self.machine, true).await.map_err(|outage| match &outage {
             outage if outage.is_agents() => {
                 Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(outage)

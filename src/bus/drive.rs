@@ -26,7 +26,7 @@ pub(super) async fn drive<C: Conversation>(
     frames: &mut Frames,
     quiet_since: &mut Option<Instant>,
 ) -> Result<C::Outcome, LineError> {
-    line.set_character(character)?;
+    line.set_character(character).await?;
     let mut buffer = [0; BUFFER];
     tokio::select! {
         biased;
@@ -62,7 +62,7 @@ pub(super) async fn drive<C: Conversation>(
                     }
                 }
             }
-            Step::SetBaud(baud) => line.set_character(Character { baud, ..character })?,
+            Step::SetBaud(baud) => line.set_character(Character { baud, ..character }).await?,
             Step::Done(outcome) => {
                 frames.flush();
                 return Ok(outcome);

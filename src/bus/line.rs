@@ -6,22 +6,27 @@
 //!
 //! Not here: when to open and when to give up (`task`), what to send (`mbus`).
 
+mod gateway_holder;
 mod holder;
 mod marks;
+mod rfc2217;
 mod serial;
 mod sim;
 mod tcp;
+mod telnet;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use gateway_holder::holder_of_gateway;
 pub use holder::Holder;
-pub(crate) use holder::holder_of;
+pub(crate) use holder::{PROCESSES, holder_of};
 
 use crate::config::{LoadError, Port};
 use crate::mbus::link::timing::{Baud, Parity};
+use rfc2217::Rfc2217Line;
 use serial::SerialLine;
 use sim::SimLine;
 use tcp::TcpLine;
@@ -33,6 +38,8 @@ pub enum Line {
     Serial(SerialLine),
     /// A transparent gateway; it has its own idea of rate and parity.
     Tcp(TcpLine),
+    /// A gateway that can be told both.
+    Rfc2217(Rfc2217Line),
     /// A simulated segment.
     Sim(Box<SimLine>),
 }
@@ -142,6 +149,10 @@ impl Line {
                 let failed = |source| LineError::Connect { gateway: port.clone(), source };
                 TcpLine::connect(host, *number).await.map(Self::Tcp).map_err(failed)
             }
+            Port::Rfc2217 { host, port: number } => {
+                let failed = |source| LineError::Connect { gateway: port.clone(), source };
+                Rfc2217Line::connect(host, *number, character).await.map(Self::Rfc2217).map_err(failed)
+            }
             Port::Sim(file) => SimLine::open(file, character).map(|line| Self::Sim(Box::new(line))),
         }
     }
@@ -150,10 +161,11 @@ impl Line {
     ///
     /// # Errors
     /// [`LineError::Lost`].
-    pub fn set_character(&mut self, character: Character) -> Result<(), LineError> {
+    pub async fn set_character(&mut self, character: Character) -> Result<(), LineError> {
         match self {
             Self::Serial(line) => line.set_character(character).map_err(LineError::Lost),
             Self::Tcp(_) => Ok(()),
+            Self::Rfc2217(line) => line.set_character(character).await.map_err(LineError::Lost),
             Self::Sim(line) => {
                 line.set_character(character);
                 Ok(())
@@ -167,6 +179,7 @@ impl Line {
         match self {
             Self::Serial(_) | Self::Sim(_) => Duration::ZERO,
             Self::Tcp(line) => line.latency(),
+            Self::Rfc2217(line) => line.latency(),
         }
     }
 
@@ -175,7 +188,7 @@ impl Line {
     pub fn gap_timeout(&self) -> Duration {
         match self {
             Self::Serial(_) | Self::Sim(_) => Duration::ZERO,
-            Self::Tcp(_) => tcp::GAP_TIMEOUT,
+            Self::Tcp(_) | Self::Rfc2217(_) => tcp::GAP_TIMEOUT,
         }
     }
 
@@ -187,6 +200,7 @@ impl Line {
         match self {
             Self::Serial(line) => line.transmit(bytes).await,
             Self::Tcp(line) => line.transmit(bytes).await,
+            Self::Rfc2217(line) => line.transmit(bytes).await,
             Self::Sim(line) => {
                 line.transmit(bytes);
                 Ok(())
@@ -204,6 +218,7 @@ impl Line {
             let read = match self {
                 Self::Serial(line) => line.read(buffer).await,
                 Self::Tcp(line) => line.read(buffer).await.map(Arrived::Bytes),
+                Self::Rfc2217(line) => line.read(buffer).await,
                 Self::Sim(line) => Ok(line.read(buffer).await),
             };
             match read {

@@ -20,6 +20,8 @@ pub struct Metered {
     pub(super) last_good: Option<Timestamp>,
     /// What the master remembers of it.
     pub(super) link: LinkState,
+    /// Another [[meter]] at this address selects an application, and may have done so since.
+    pub(super) application_lost: bool,
     /// Whether its last readout failed: only the first failure in a row is logged.
     failing: bool,
     /// Whether it was said that it answers slowly.
@@ -32,7 +34,15 @@ impl Metered {
     /// One that has not been read since the start.
     #[must_use]
     pub fn new(meter: Meter, last_good: Option<Timestamp>) -> Self {
-        Self { meter, last_good, link: LinkState::default(), failing: false, slow: false, asked: Vec::new() }
+        Self {
+            meter,
+            last_good,
+            link: LinkState::default(),
+            application_lost: true,
+            failing: false,
+            slow: false,
+            asked: Vec::new(),
+        }
     }
 
     /// The same under another configuration that is read alike.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::last_resort::LastResort;
 use super::session::{Outage, Session};
-use crate::config::{Bus, Hat, Port};
+use crate::config::{Bus, Hat};
 
 /// Whether and how a bus is powered.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) enum Remedy {
 impl PowerSwitch {
     /// Of a bus with so many meters; on.
     pub(super) fn new(bus: &Bus, meters: usize) -> Self {
-        let gateway = matches!(bus.port, Port::Tcp { .. });
+        let gateway = bus.port.is_gateway();
         Self { hat: bus.hat, gateway, on: true, last_resort: LastResort::new(meters, gateway) }
     }
 

@@ -36,6 +36,7 @@ impl Scanning {
     /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
         self.before = self.found.len();
+        session.wake(character(bus, None), bus.wake_up).await?;
         self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
         Ok(!self.search.is_over())
     }

@@ -20,6 +20,7 @@ use crate::config::{Bus, Meter};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{Conversation, LineTiming};
 use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
+use crate::mbus::master::wake_up::{WakeUp, WakingUp};
 
 /// An open line; the fields fall in this order, so the bus loses its power last.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ pub struct Query {
     pub response_timeout: Duration,
     /// Repeats of a request after the first.
     pub retries: u8,
+    /// Sent before.
+    pub wake_up: Option<WakeUp>,
 }
 
 impl Query {
@@ -98,14 +101,16 @@ impl Query {
     pub fn new(bus: &Bus, meter: &Meter) -> Self {
         let character = character(bus, Some(meter));
         let response_timeout = response_timeout(bus, Some(meter), character.baud);
-        Self { turn: turn(meter), character, response_timeout, retries: bus.retries }
+        let wake_up = meter.wake_up.or(bus.wake_up);
+        Self { turn: turn(meter), character, response_timeout, retries: bus.retries, wake_up }
     }
 
     /// A plain readout with the values of the bus.
     #[must_use]
     pub fn plain(bus: &Bus, turn: Turn) -> Self {
         let response_timeout = response_timeout(bus, None, bus.baud);
-        Self { turn, character: character(bus, None), response_timeout, retries: bus.retries }
+        let (character, retries, wake_up) = (character(bus, None), bus.retries, bus.wake_up);
+        Self { turn, character, response_timeout, retries, wake_up }
     }
 }
 
@@ -155,7 +160,19 @@ impl Session {
     /// Where the line is gone. That a meter gave nothing is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
         let timing = self.timing_of(&query);
+        self.wake(query.character, query.wake_up).await?;
         self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
+    }
+
+    /// Wakes the meters that want it before a conversation with characters like these.
+    ///
+    /// # Errors
+    /// Where the line is gone.
+    pub async fn wake(&mut self, character: Character, wake_up: Option<WakeUp>) -> Result<(), LineError> {
+        let Some(wake_up) = wake_up else { return Ok(()) };
+        let timing = self.timing(character.baud, Duration::ZERO, 0);
+        let parity = wake_up.parity.unwrap_or(character.parity);
+        self.converse(Character { parity, ..character }, &mut WakingUp::new(wake_up, timing, character.parity)).await
     }
 
     /// Any conversation, with characters like these.
@@ -215,6 +232,7 @@ pub(crate) fn turn(meter: &Meter) -> Turn {
         address: meter.address,
         reset: meter.reset,
         application_select: meter.application_select,
+        application_reset: false,
         requests: meter.requests.clone(),
         key: meter.key,
     }

@@ -235,7 +235,20 @@ fn warnings(config: &Config, learnt: &Learnt) -> Vec<String> {
         }
     }
     warnings.extend(idle_rules(config, learnt));
+    warnings.extend(wake_ups_beside_others(config));
     warnings
+}
+
+/// A wake-up is noise to the other meters of its bus, and takes its time from them.
+fn wake_ups_beside_others(config: &Config) -> Vec<String> {
+    let woken = |(place, bus): (usize, &Bus)| {
+        let meters = || config.meters.iter().filter(|meter| meter.bus == place);
+        let wakes = bus.wake_up.is_some() || meters().any(|meter| meter.wake_up.is_some());
+        (wakes && meters().count() > 1).then(|| {
+            format!("bus {} has a wake_up and several meters: all of them hear it before each readout", bus.name)
+        })
+    };
+    config.buses.iter().enumerate().filter_map(woken).collect()
 }
 
 /// Rules that select nothing that their meter was ever seen to send.

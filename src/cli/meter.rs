@@ -2,6 +2,8 @@
 //!
 //! What goes over the wire, and what counts as obeyed, is decided in `mbus::master::maintenance`.
 
+mod only;
+
 use std::io::{BufRead, Write};
 use std::path::Path;
 
@@ -76,10 +78,14 @@ enum What {
     },
 }
 
+/// What to do where the agent has the bus.
+const INSTEAD: &str = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
+
 /// Which meter, and with how many questions.
 #[derive(Debug, clap::Args)]
 struct How {
-    /// A name of the configuration, a primary address (0 to 250) or a secondary address
+    /// A name of the configuration, a primary address (0 to 250), a secondary address, or 254: the meter
+    /// alone on its bus, which is read first and then changed by the secondary address that it has
     meter: String,
 
     /// Do not ask
@@ -89,6 +95,10 @@ struct How {
     /// Only show what would be sent
     #[arg(long)]
     dry_run: bool,
+
+    /// With 254: the meter is alone on its bus, though it does not answer to a secondary address
+    #[arg(long)]
+    only_meter: bool,
 
     /// Rate that the meter has now, instead of the configuration's or 2400
     #[arg(long, value_parser = arguments::baud)]
@@ -112,6 +122,10 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     if how.dry_run {
         return print("Nothing was sent: this was a dry run.\n");
     }
+    let patient = match patient.target.address {
+        MeterAddress::Primary(PrimaryAddress::ONLY) => only::identified(patient, how.only_meter)?,
+        _ => patient,
+    };
     if !how.yes && !agreed()? {
         return Err(Failure::new("nothing was changed"));
     }
@@ -180,7 +194,7 @@ struct Patient {
 impl Patient {
     /// A meter of the configuration brings its bus, rate and parity along.
     fn new(how: &How, mut wire: Wire) -> Result<Self, Failure> {
-        let target = wire.target(&how.meter)?;
+        let target = wire.target_or_only(&how.meter)?;
         let character = wire.query(&target, how.baud).character;
         wire.bus = Bus { parity: character.parity, ..target.bus.clone() };
         Ok(Self { target, baud: character.baud, wire })
@@ -213,9 +227,10 @@ impl Patient {
 
     /// Gives the order and checks it.
     async fn give(&self, change: Change) -> Result<Effect, Failure> {
-        let instead = "stop it (sudo systemctl stop mbushat), and start it again afterwards";
-        let mut session = self.wire.open("change a meter", instead).await?;
+        let mut session = self.wire.open("change a meter", INSTEAD).await?;
         let timing = self.wire.timing(&session, self.baud, self.wire.bus.retries);
+        let wake_up = self.target.meter.as_ref().and_then(|meter| meter.wake_up).or(self.target.bus.wake_up);
+        session.wake(self.wire.character(self.baud), wake_up).await?;
         let mut maintenance = Maintenance::new(self.target.address, change, timing);
         let outcome = session.converse(self.wire.character(self.baud), &mut maintenance).await?;
         outcome.map_err(|error| Failure::new(format!("the meter at {}: {error}", self.target.address)))

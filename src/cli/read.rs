@@ -86,18 +86,11 @@ enum Format {
 pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     log::start_for_command(args.wire.trace)?;
     let wire = args.wire.choose(config)?;
-    let targets = args.addresses.iter().map(|text| target(&wire, text)).collect::<Result<Vec<_>, _>>()?;
+    let targets = args.addresses.iter().map(|text| wire.target_or_only(text)).collect::<Result<Vec<_>, _>>()?;
     match run_until_interrupted(read_all(args, &wire, targets))? {
         Some(done) => done,
         None => Err(Failure::new("interrupted")),
     }
-}
-
-fn target(wire: &Wire, text: &str) -> Result<Target, Failure> {
-    if text == TEST_BROADCAST.to_string() {
-        return Ok(wire.unconfigured(text, MeterAddress::Primary(PrimaryAddress::ONLY)));
-    }
-    wire.target(text)
 }
 
 async fn read_all(args: &Args, wire: &Wire, targets: Vec<Target>) -> Result<(), Failure> {

@@ -156,6 +156,7 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), 
         let mut search = args.search(timing);
         let mut meter = Display::start(args, wire, timing, search.progress());
         while !search.is_over() {
+            session.wake(character, wire.bus.wake_up).await?;
             let new = session.converse(character, &mut search).await?;
             // A meter that follows any rate is one meter.
             let new = new.into_iter().filter(|new| !found.iter().any(|old: &FoundAt| is_same(&old.what, new)));
@@ -193,6 +194,10 @@ impl Args {
         match self.baud {
             None => vec![wire.bus.baud],
             Some(Rates::One(baud)) => vec![baud],
+            Some(Rates::All) if wire.bus.port.keeps_its_rate() => {
+                eprintln!("warning: the gateway keeps its rate, so only {} baud is tried", wire.bus.baud);
+                vec![wire.bus.baud]
+            }
             Some(Rates::All) => LIKELY.into_iter().filter(|rate| *rate <= most).filter_map(Baud::new).collect(),
         }
     }

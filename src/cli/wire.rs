@@ -8,10 +8,10 @@ use super::{DEFAULT_CONFIG, Failure, access, arguments, load};
 use crate::bus::Machine;
 use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::hat::PowerError;
-use crate::bus::line::{Character, LineError};
+use crate::bus::line::{Character, Holder, LineError, PROCESSES, holder_of_gateway};
 use crate::bus::session::{Outage, Query, Session, character, response_timeout};
 use crate::config::{Broker, Bus, Config, Meter, Mqtt, Port, bus_at};
-use crate::mbus::address::MeterAddress;
+use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::readout::Turn;
@@ -23,7 +23,7 @@ const PI_UART: &str = "/dev/ttyAMA0";
 /// Arguments that choose a wire.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WireArgs {
-    /// A serial device or tcp://HOST:PORT, without a configuration
+    /// A serial device, tcp://HOST:PORT or rfc2217://HOST:PORT, without a configuration
     #[arg(long)]
     port: Option<String>,
 
@@ -108,7 +108,7 @@ impl WireArgs {
 
 /// A port of the command line. Where the Hat is missing, something else must power the bus.
 fn bus_of(port: &str, machine: &Machine) -> Result<Bus, Failure> {
-    let expected = "expected a serial device (/dev/ttyUSB0) or tcp://HOST:PORT";
+    let expected = "expected a serial device (/dev/ttyUSB0), tcp://HOST:PORT or rfc2217://HOST:PORT";
     let mut bus = bus_at(port).ok_or_else(|| Failure::usage(format!("not a port: {port} ({expected})")))?;
     if let (Some(_), Err(none)) = (bus.hat, mbus_master_hat(&machine.device_tree)) {
         eprintln!("warning: {none}");
@@ -130,6 +130,14 @@ impl Wire {
                 "there is no meter {text}: expected a configured name, 0 to 250, or a secondary address such as 30137315"
             ))),
         }
+    }
+
+    /// The same, and 254 for whatever meter is alone on the bus.
+    pub(crate) fn target_or_only(&self, text: &str) -> Result<Target, Failure> {
+        if text == TEST_BROADCAST.to_string() {
+            return Ok(self.unconfigured(text, MeterAddress::Primary(PrimaryAddress::ONLY)));
+        }
+        self.target(text)
     }
 
     /// A meter at this address of the bus, whatever the configuration says of it.
@@ -169,6 +177,15 @@ impl Wire {
 
     /// The same with another bus of the configuration.
     pub(crate) async fn open_bus(&self, bus: &Bus, what: &str, instead: &str) -> Result<Session, Failure> {
+        if let Some(holder) = holder_of_gateway(&bus.port, Path::new(PROCESSES)) {
+            let who =
+                holder.as_ref().map_or_else(|| "another program (root can see which)".to_owned(), Holder::to_string);
+            let why = format!("cannot {what} while the gateway {} is in use by {who}", bus.port);
+            return Err(match holder.is_none_or(|holder| holder.is_agent()) {
+                true => Failure::new(format!("{why}: {instead}")),
+                false => Failure::new(why).hint("many gateways serve one program at a time: end the other"),
+            });
+        }
         Session::open(bus, &self.machine, true).await.map_err(|outage| match &outage {
             outage if outage.is_agents() => {
                 Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(outage)

@@ -38,6 +38,7 @@ use crate::mbus::address::MeterAddress;
 use crate::mbus::application::quantity::Unit;
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::{Baud, Parity};
+use crate::mbus::master::wake_up::WakeUp;
 use crate::measure::Reading;
 use crate::measure::normalise::MeterRules;
 use crate::measure::profile::{Profile, RecordRule};
@@ -312,6 +313,8 @@ pub struct Bus {
     pub idle: Duration,
     /// Whether the agent looks for its meters itself, and adopts them.
     pub discover: bool,
+    /// Sent before each readout.
+    pub wake_up: Option<WakeUp>,
 }
 
 /// Bus power through the Hat.
@@ -335,8 +338,29 @@ pub enum Port {
         /// TCP port.
         port: u16,
     },
+    /// `rfc2217://host:port`: a gateway that can be told rate and parity.
+    Rfc2217 {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
     /// `sim:FILE`: a simulated segment described by a TOML file.
     Sim(PathBuf),
+}
+
+impl Port {
+    /// Whether it is reached over the network.
+    #[must_use]
+    pub fn is_gateway(&self) -> bool {
+        matches!(self, Self::Tcp { .. } | Self::Rfc2217 { .. })
+    }
+
+    /// Whether it keeps the rate and parity it has, whatever it is told.
+    #[must_use]
+    pub fn keeps_its_rate(&self) -> bool {
+        matches!(self, Self::Tcp { .. })
+    }
 }
 
 impl fmt::Display for Port {
@@ -344,11 +368,15 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Serial(path) => path.display().fmt(f),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Tcp { host, port } => gateway(f, "tcp", host, *port),
+            Self::Rfc2217 { host, port } => gateway(f, "rfc2217", host, *port),
             Self::Sim(file) => write!(f, "sim:{}", file.display()),
         }
     }
+}
+
+fn gateway(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
 }
 
 /// One `[[meter]]`.
@@ -388,6 +416,8 @@ pub struct Meter {
     pub application_select: Option<u8>,
     /// First-byte timeout of this meter.
     pub timeout: Option<Duration>,
+    /// Sent before each readout, instead of the bus's.
+    pub wake_up: Option<WakeUp>,
     /// Failed readouts in a row before it counts as offline.
     pub offline_after: u8,
     /// Which measurements are published.

@@ -49,9 +49,11 @@ const METER: Kind = Kind {
         "delay",
         "silent",
         "stays_selected",
+        "wakes_by",
         "fcb",
         "acknowledges_reset",
         "fabrication_number",
+        "applications",
         "endless",
         "key",
     ],
@@ -251,12 +253,22 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     meter.fcb = keys.word("fcb", &handling).unwrap_or(meter.fcb);
     meter.status = keys.whole("status", 0..=255).unwrap_or(meter.status);
     meter.silent = keys.boolean("silent").unwrap_or(meter.silent);
+    meter.wakes_by = keys.parsed("wakes_by", spelling::WAKE_UP, spelling::wake_up).or(meter.wakes_by);
     meter.stays_selected = keys.boolean("stays_selected").unwrap_or(meter.stays_selected);
     meter.acknowledges_reset = keys.boolean("acknowledges_reset").unwrap_or(meter.acknowledges_reset);
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
+    let expected = "two hex digits of a code and a whole telegram, in quotes, such as \"50 68 … 16\"";
+    meter.applications = keys.list("applications", expected, application).unwrap_or_default();
     if let Some(delay) = keys.millis("delay", 0..=10_000) {
         meter.delay = Duration::from_millis(delay.unsigned_abs());
     }
+}
+
+/// A code and the records of the telegram that it selects.
+fn application(text: &str) -> Option<(u8, Vec<u8>)> {
+    let (code, rest) = text.split_once(' ')?;
+    let code = u8::from_str_radix(code, 16).ok()?;
+    Some((code, telegram(rest)?.records))
 }
 
 /// Eight digits as BCD; some meters have A to F among them.

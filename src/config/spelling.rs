@@ -2,6 +2,10 @@
 //! names. Text in, value out; `None` where it is spelled otherwise.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use crate::mbus::link::timing::Parity;
+use crate::mbus::master::wake_up::{Length, WakeUp};
 
 use super::Broker;
 
@@ -33,6 +37,44 @@ pub fn duration(millis: i64) -> String {
         None if millis == 0 => "0s".to_owned(),
         None => format!("{millis}ms"),
     }
+}
+
+/// What a wake-up looks like.
+pub(super) const WAKE_UP: &str =
+    "a byte and how much of it, such as \"0x55 for 2.1s at 8N1\" or \"0x00 x 210\"; at most 10 s or 5000 times";
+
+/// `0x55 for 2.1s at 8N1`, `0x00 x 210`: without `at`, with the parity of the line.
+pub(super) fn wake_up(text: &str) -> Option<WakeUp> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (byte, length, parity) = match words.as_slice() {
+        [byte, by, length] => (byte, (by, length), None),
+        [byte, by, length, "at", character] => {
+            let parity = Parity::ALL.into_iter().find(|parity| format!("8{}1", parity.letter()) == *character)?;
+            (byte, (by, length), Some(parity))
+        }
+        _ => return None,
+    };
+    let byte = match hex(byte.strip_prefix("0x")?).as_deref() {
+        Some([byte]) => *byte,
+        _ => return None,
+    };
+    let length = match length {
+        (&"for", time) => Length::Time(seconds(time)?),
+        (&"x", count) => Length::Characters(count.parse().ok().filter(|count| (1..=5000).contains(count))?),
+        _ => return None,
+    };
+    Some(WakeUp { byte, length, parity })
+}
+
+/// `2.1s` or `500ms`, up to ten seconds.
+fn seconds(text: &str) -> Option<Duration> {
+    let millis = match text.strip_suffix('s').and_then(|number| number.split_once('.')) {
+        Some((whole, tenths)) if tenths.len() == 1 => {
+            millis(&format!("{whole}s"))?.checked_add(tenths.parse::<u8>().ok().map(i64::from)? * 100)?
+        }
+        _ => millis(text)?,
+    };
+    u64::try_from(millis).ok().filter(|millis| (1..=10_000).contains(millis)).map(Duration::from_millis)
 }
 
 /// Digits and a binary unit (`"256MiB"`) in bytes.

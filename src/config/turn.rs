@@ -46,6 +46,9 @@ pub fn turn_time(meter: &Meter, bus: &Bus, replies: Replies) -> Duration {
     let requests = replies.telegrams * SHORT + meter.requests.len() * (CONTROL - SHORT);
     let pauses = u32::try_from(replies.telegrams).unwrap_or(u32::MAX);
     let mut time = baud.characters(requests + replies.characters) + baud.bits(11) * pauses + bus.idle;
+    if let Some(wake_up) = meter.wake_up.or(bus.wake_up) {
+        time += wake_up.time(baud, meter.parity.unwrap_or(bus.parity));
+    }
     if meter.reset {
         time += exchange(SHORT, ACK);
     }

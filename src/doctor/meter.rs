@@ -193,7 +193,7 @@ impl Question<'_> {
             let again = format!("mbushat doctor {}", self.meter.name);
             return Ok(Answer::Silent(Finding::failure(CHECK, found).fix("Look at this one alone:", [again])));
         }
-        for other in others(configured) {
+        for other in self.others(configured) {
             if self.answers_at(session, other).await? {
                 return Ok(Answer::Found(self.answers_otherwise(configured, other)));
             }
@@ -203,6 +203,16 @@ impl Question<'_> {
             return Ok(Answer::Silent(self.another_answers(configured, other.as_deref())));
         }
         Ok(Answer::Silent(self.silent(configured, error)))
+    }
+
+    /// The other ways to try; none where the line cannot change.
+    fn others(&self, configured: Character) -> Vec<Character> {
+        if self.bus.port.keeps_its_rate() { Vec::new() } else { others(configured) }
+    }
+
+    fn tried(&self, configured: Character) -> String {
+        let rates: Vec<String> = self.others(configured).iter().map(ToString::to_string).collect();
+        if rates.is_empty() { configured.to_string() } else { format!("{configured}; tried too: {}", rates.join(", ")) }
     }
 
     /// Whether it gives a reading at the first try, or at the second where the first was damaged.
@@ -226,6 +236,7 @@ impl Question<'_> {
     async fn anybody(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
         let response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
         let timing = session.timing(character.baud, response_timeout, 1);
+        session.wake(character, self.meter.wake_up.or(self.bus.wake_up)).await?;
         let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
         let Exchanged { reply, .. } = session.converse(character, &mut everybody).await?;
         Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
@@ -274,7 +285,8 @@ impl Question<'_> {
     }
 
     fn another_answers(&self, configured: Character, other: Option<&[u8]>) -> Finding {
-        let found = format!("{} does not answer at {}; but another meter does", named(self.meter), tried(configured));
+        let found =
+            format!("{} does not answer at {}; but another meter does", named(self.meter), self.tried(configured));
         let Some((address, identity)) = other.and_then(|frame| Some((address_of(frame)?, identity(frame)))) else {
             return Finding::failure(CHECK, found).fix("Find out who is there:", ["mbushat scan --toml"]);
         };
@@ -284,7 +296,7 @@ impl Question<'_> {
     }
 
     fn silent(&self, configured: Character, error: ReadoutError) -> Finding {
-        let finding = Finding::failure(CHECK, format!("{}: {error} at {}", named(self.meter), tried(configured)));
+        let finding = Finding::failure(CHECK, format!("{}: {error} at {}", named(self.meter), self.tried(configured)));
         let finding = match (error, self.bus.hat) {
             (ReadoutError::NoAnswer(_), _) => finding.advise(
                 "Something came back, so the wire is live: look for two meters with one address, a loose wire, or \
@@ -297,17 +309,15 @@ impl Question<'_> {
             )),
             _ => finding.advise("Look whether the bus has its voltage, about 36 V, at the meter's terminals."),
         };
+        if self.bus.port.keeps_its_rate() {
+            return finding.fix("Then look who is there:", ["mbushat scan"]);
+        }
         finding.fix("Then look who is there, at every rate:", ["mbushat scan --baud all"])
     }
 }
 
 pub(super) fn named(meter: &Meter) -> String {
     format!("{} (address {})", meter.name, meter.address)
-}
-
-fn tried(configured: Character) -> String {
-    let rates: Vec<String> = others(configured).iter().map(ToString::to_string).collect();
-    format!("{configured}; tried too: {}", rates.join(", "))
 }
 
 /// The ways to try besides the configured one: other rates, then the other parities.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::finding::{Finding, Report};
 use super::root::Root;
 use super::user::AgentUser;
-use crate::bus::line::{Holder, holder_of};
+use crate::bus::line::{Holder, holder_of, holder_of_gateway};
 use crate::config;
 
 const CHECK: &str = "port";
@@ -32,10 +32,21 @@ pub(super) async fn examine(
     let (state, finding) = match port {
         config::Port::Serial(path) => serial(root, path, user),
         // Most gateways serve one program at a time.
-        config::Port::Tcp { .. } if agent_online => {
+        port if port.is_gateway() && agent_online => {
             (Port::Agent, Finding::ok(CHECK, format!("{port} is in use by the agent, as far as the broker knows")))
         }
-        config::Port::Tcp { host, port } => gateway(host, *port).await,
+        config::Port::Tcp { host, port: number } | config::Port::Rfc2217 { host, port: number } => {
+            match holder_of_gateway(port, &root.path("/proc")).flatten() {
+                Some(holder) if holder.is_agent() => {
+                    (Port::Agent, Finding::ok(CHECK, format!("{port} is in use by the agent, {holder}")))
+                }
+                Some(holder) => {
+                    let finding = Finding::failure(CHECK, format!("{port} is in use by {holder}"));
+                    (Port::Unusable, finding.advise("Many gateways serve one program at a time: end the other."))
+                }
+                None => gateway(host, *number).await,
+            }
+        }
         config::Port::Sim(file) => {
             (Port::Usable, Finding::ok(CHECK, format!("a simulated bus, from {}", file.display())))
         }

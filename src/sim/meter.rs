@@ -9,7 +9,7 @@ use crate::mbus::application::calendar::{Moment, decode};
 use crate::mbus::application::header::{Configuration, Header, ShortHeader, Status};
 use crate::mbus::application::security::encrypt_mode_5;
 use crate::mbus::link::frame::{ACK, Control, Frame};
-use crate::mbus::link::timing::Baud;
+use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_COMMAND, CI_SELECT};
 use crate::mbus::octets::{ByteOrder, Octets};
 use crate::sim::plan::{Content, FcbHandling, MeterPlan};
@@ -22,6 +22,9 @@ const MORE_FOLLOWS: u8 = 0x1F;
 const CI_BAUD: std::ops::RangeInclusive<u8> = 0xB8..=0xBF;
 /// How long a meter stays at a new baud rate if it is not spoken to.
 const BAUD_FALL_BACK: Duration = Duration::from_secs(120);
+
+/// How long a meter that sleeps stays awake after it was spoken to.
+const AWAKE_FOR: Duration = Duration::from_secs(3);
 
 /// The meter and its memory.
 #[derive(Clone, Debug)]
@@ -38,8 +41,13 @@ pub(super) struct Meter {
     /// The rate to return to, and since when it was not spoken to at the new one.
     fall_back: Option<(Baud, Duration)>,
     clock_offset: i64,
+    /// The application that was selected.
+    application: Option<u8>,
     /// The last answer on the wire: from when to when.
     sending: Option<(Instant, Instant)>,
+    /// So many characters of its wake-up have come, the last one then; and until when it is awake.
+    waking: (usize, Option<Instant>),
+    awake_until: Option<Instant>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,7 +69,10 @@ impl Meter {
             baud,
             fall_back: None,
             clock_offset: 0,
+            application: None,
             sending: None,
+            waking: (0, None),
+            awake_until: None,
         }
     }
 
@@ -79,6 +90,25 @@ impl Meter {
         self.plan.delay
     }
 
+    /// A character on the line, whether for it or not: a meter that sleeps counts those that wake it.
+    pub(super) fn overhear(&mut self, byte: u8, baud: Baud, at: Instant) {
+        let Some(wake_up) = self.plan.wakes_by else { return };
+        let (count, last) = self.waking;
+        let goes_on = last.is_some_and(|last| at <= last + baud.bits(33));
+        self.waking = match (byte == wake_up.byte, goes_on) {
+            (true, true) => (count + 1, Some(at)),
+            (true, false) => (1, Some(at)),
+            (false, _) => (0, None),
+        };
+        if self.waking.0 >= wake_up.count(baud, Parity::Even) || self.is_awake(at) {
+            self.awake_until = Some(at + AWAKE_FOR);
+        }
+    }
+
+    fn is_awake(&self, at: Instant) -> bool {
+        self.plan.wakes_by.is_none() || self.awake_until.is_some_and(|until| at <= until)
+    }
+
     /// Whether it understands what is sent at `baud` and ends at `at`, `since` after the start of the
     /// simulation.
     pub(super) fn hears(&mut self, baud: Baud, since: Duration, at: Instant) -> bool {
@@ -88,7 +118,7 @@ impl Meter {
             }
         }
         let deaf = self.sending.is_some_and(|(start, end)| start < at && at < end);
-        !self.plan.silent && self.baud == baud && !deaf
+        !self.plan.silent && self.is_awake(at) && self.baud == baud && !deaf
     }
 
     /// Its answer to a frame heard `since` after the start, when the meters' clocks show `clock`
@@ -183,6 +213,11 @@ impl Meter {
 
     /// The telegram with this index; after the last the first comes again.
     fn telegram_at(&mut self, index: usize, since: Duration, clock: u64) -> Vec<u8> {
+        let selected = self.plan.applications.iter().find(|(code, _)| Some(*code) == self.application);
+        if let Some((_, records)) = selected {
+            let records = records.clone();
+            return self.response(&records);
+        }
         let live;
         let (areas, endless) = match &self.plan.content {
             Content::Telegrams(areas) => (areas, false),
@@ -231,7 +266,9 @@ impl Meter {
             return Some(self.response(&records));
         }
         match (ci, data) {
-            (CI_APPLICATION_SELECT, _) => self.telegram = None,
+            (CI_APPLICATION_SELECT, code) => {
+                (self.telegram, self.application) = (None, code.first().copied());
+            }
             (CI_COMMAND, &[0x01, 0x7A, address]) => {
                 self.plan.address = PrimaryAddress::new(address).unwrap_or(self.plan.address);
             }

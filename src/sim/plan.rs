@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::mbus::address::{Manufacturer, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::security::Key;
 use crate::mbus::link::timing::Baud;
+use crate::mbus::master::wake_up::WakeUp;
 use crate::sim::model::Model;
 
 /// A segment, its meters and what goes wrong on it.
@@ -57,10 +58,14 @@ pub struct MeterPlan {
     pub acknowledges_reset: bool,
     /// Whether it answers at all.
     pub silent: bool,
+    /// What it must hear first; it sleeps again three seconds after it was last spoken to.
+    pub wakes_by: Option<WakeUp>,
     /// Whether it stays selected when another meter is selected.
     pub stays_selected: bool,
     /// What it answers to REQ_UD2.
     pub content: Content,
+    /// Applications that can be selected instead: code and the records of its telegram.
+    pub applications: Vec<(u8, Vec<u8>)>,
     /// Extra requests it knows: CI field and the records of the reply.
     pub requests: Vec<(u8, Vec<u8>)>,
     /// Encrypts its telegrams in security mode 5.
@@ -83,8 +88,10 @@ impl MeterPlan {
             fcb: FcbHandling::Strict,
             acknowledges_reset: true,
             silent: false,
+            wakes_by: None,
             stays_selected: false,
             content,
+            applications: Vec::new(),
             requests: Vec::new(),
             key: None,
         }

@@ -219,6 +219,7 @@ impl Segment {
             self.framer = Framer::default();
         }
         self.last_request_byte = Some(at);
+        self.meters.iter_mut().for_each(|meter| meter.overhear(byte, self.baud, at));
         let arrived = self.misfortune.character(byte);
         if arrived == character(byte) {
             self.framer.receive(&[byte]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::gateway::Gateway;
 use crate::tools::skipped;
 
 #[test]
@@ -305,6 +306,32 @@ fn read_while_mbushat_holds_the_port_names_the_request_that_does_the_same() {
     first.kill().expect("its end");
     first.wait().expect("its end");
     simulated.end();
+}
+
+#[test]
+fn a_gateway_that_the_agent_has_is_named_with_its_holder() {
+    let (gateway, place) = (Gateway::start(), Folder::new("gateway-in-use"));
+    let (port, store) = (gateway.port, place.path("store"));
+    let quiet = "[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n";
+    let bus =
+        format!("[[bus]]\nname = \"far\"\nport = \"tcp://127.0.0.1:{port}\"\n[[meter]]\nname = \"m\"\naddress = 5\n");
+    place.write("mbushat.toml", &format!("{quiet}[store]\ndirectory = \"{store}\"\n{bus}"));
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_mbushat"))
+        .args(["--config", &place.path("mbushat.toml"), "run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while gateway.meters().served.is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = place.mbushat(&["read", "m"]);
+    let said = text(&output.stderr);
+    agent.kill().expect("a signal");
+    agent.wait().expect("its end");
+    let holder = format!("while the gateway tcp://127.0.0.1:{port} is in use by mbushat (pid {})", agent.id());
+    assert!(said.contains(&holder) && said.contains("mosquitto_pub"), "{said}");
 }
 
 /// `mbushat simulate` at work.

@@ -103,7 +103,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (
         &["read", "5", "--port", "modem"],
         2,
-        "error: not a port: modem (expected a serial device (/dev/ttyUSB0) or tcp://HOST",
+        "error: not a port: modem (expected a serial device (/dev/ttyUSB0), tcp://HOST",
     ),
     (&["read", "5", "--port", "tcp://host"], 2, "error: not a port: tcp://host (expected "),
     (&["read", "5", "--baud", "2401"], 2, "error: invalid value '2401' for '--baud <BAUD>': expected 300, 600"),
@@ -133,7 +133,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         2,
         "error: invalid value '2' for '--timeout <TIME>': expected a time such as 500ms or 2s",
     ),
-    (&["meter", "reset", "254", "--port", "/dev/null"], 2, "error: there is no meter 254: expected a configured"),
+    (&["meter", "reset", "255", "--port", "/dev/null"], 2, "error: there is no meter 255: expected a configured"),
     (&["meter", "set-address", "255", "5", "--port", "/dev/null"], 2, "error: there is no meter 255: expected a"),
     (&["send", "zz"], 2, "error: not hex digits: `zz`\n"),
     (&["send", "40"], 2, "error: one byte is not a frame: expected C and A, or C, A, CI and data\n"),

@@ -84,6 +84,7 @@ fn hat() -> Bus {
         stop_bits: 1,
         hat: Some(Hat { power_gpio: 26, power_settle: Duration::from_secs(1) }),
         gap_timeout: None,
+        wake_up: None,
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,

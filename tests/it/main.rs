@@ -19,6 +19,7 @@ mod telegrams; // the golden files of tests/telegrams
 
 // The bus on real ports.
 mod bus; // ptys, sockets, the Hat; what needs no real port is in src/bus/task/tests.rs
+mod ser2net; // rate and parity through a real ser2net
 mod recovery; // a line that is unplugged, restarted, dead, mute
 mod wall_clock; // cycle time over the physical bound, in real time (ignored)
 

@@ -170,6 +170,19 @@ fn a_meter_at_another_rate_is_found_by_trying_all_and_the_rate_is_pasted() {
 }
 
 #[test]
+fn the_meter_alone_on_its_bus_is_changed_by_the_address_that_it_says() {
+    let one = Own::new("only-one", "baud = 9600\n[[meter]]\nmodel = \"heat\"\naddress = 9\nid = \"67200512\"\n");
+    let (done, error, code) = one.mbushat(&["meter", "set-address", "254", "5", "--yes"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(done.contains("The meter alone on its bus is 672005122D4D0104."), "{done}");
+    assert!(done.contains("Done: it answers at address 5."), "{done}");
+    let two = Own::new("only-two", BUS);
+    let (_, error, code) = two.mbushat(&["meter", "set-address", "254", "6", "--yes", "--only-meter"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("several meters") || error.contains("more than one meter"), "{error}");
+}
+
+#[test]
 fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
     let bench = Bench::new("set-address", BUS);
     let (plan, _, code) = bench.mbushat(&["meter", "set-address", "heating", "9", "--dry-run"]);

@@ -91,6 +91,7 @@ async fn two_cycles(port: Port, baud: Baud, meters: u8) -> (Duration, usize) {
         stop_bits: 1,
         hat: None,
         gap_timeout: None,
+        wake_up: None,
         response_timeout: None,
         retries: 2,
         idle: Duration::ZERO,

@@ -40,12 +40,18 @@ pub(crate) fn holder_of(device: &Path, processes: &Path) -> Option<Holder> {
     let device = fs::canonicalize(device).ok()?;
     let number = fs::metadata(&device).ok().filter(|m| m.file_type().is_char_device())?.rdev();
     let pty_index = device.strip_prefix("/dev/pts").ok().and_then(|name| name.to_str()).map(str::to_owned);
-    let pids = fs::read_dir(processes).ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| *pid != std::process::id()).find_map(|pid| {
+    processes_but_this(processes).find_map(|pid| {
         let process = processes.join(pid.to_string());
         let is_other_end = || pty_index.as_ref().is_some_and(|index| has_pty_master(&process, index));
         (has_open(&process, number) && !is_other_end()).then(|| Holder { name: name_of(&process), pid })
     })
+}
+
+/// The numbers of the other processes.
+pub(super) fn processes_but_this(processes: &Path) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(processes).into_iter().flatten();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != std::process::id())
 }
 
 fn has_open(process: &Path, device_number: u64) -> bool {
@@ -63,7 +69,7 @@ fn has_pty_master(process: &Path, index: &str) -> bool {
         .any(|info| info.lines().any(|line| line.strip_prefix("tty-index:").is_some_and(|value| value.trim() == index)))
 }
 
-fn name_of(process: &Path) -> String {
+pub(super) fn name_of(process: &Path) -> String {
     let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
     name.trim_end().to_owned()
 }

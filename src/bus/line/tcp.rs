@@ -22,7 +22,7 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// Reads of unread input before a request at most: a gateway that floods is not waited for.
-const DRAINED_IN: usize = 100;
+pub(super) const DRAINED_IN: usize = 100;
 
 /// What a gateway adds at least: it collects bytes before it sends a packet, and networks wobble.
 const LEAST_LATENCY: Duration = Duration::from_millis(100);
@@ -58,17 +58,27 @@ impl TcpLine {
     }
 
     pub(super) async fn transmit(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut unread = [0; 512];
         for _ in 0..DRAINED_IN {
-            match self.stream.try_read(&mut unread) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if is_gone(&error) => return Err(error),
-                Err(_) => {}
+            if self.read_now()?.is_none() {
+                break;
             }
         }
+        self.write(bytes).await
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
+    }
+
+    /// What has come already; `None`: nothing.
+    pub(super) fn read_now(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut unread = [0; 512];
+        match self.stream.try_read(&mut unread) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => Ok(unread.get(..count).map(<[u8]>::to_vec)),
+            Err(error) if is_gone(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -100,6 +100,9 @@ impl Entry {
         if step.unsigned_abs() < CLOCK_STEP {
             return;
         }
+        if self.woken {
+            return self.wake(self.due.monotonic, now);
+        }
         if self.due.monotonic > now.monotonic {
             self.plan_next(now, timezone);
         } else {

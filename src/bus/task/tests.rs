@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::turns::is_alive;
 use crate::bus::Happened;
 use crate::bus::bench::{Bench, at, let_next_switch_fail, levels, meter, switched_at};
-use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::telegram::ApplicationError;
+use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::master::readout::ReadoutError;
 use crate::request::{Answer, BusRequest, Scan};
 
@@ -67,6 +68,70 @@ async fn after_an_outage_every_meter_is_read_within_the_shortest_interval_and_on
         assert!(soonest > 0.0 && last < f64::from(interval) + 15.0, "{first:?}");
         bus.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_sleeps_is_woken_before_each_readout_by_whoever_asks() {
+    let asleep = format!("{}wakes_by = \"0x55 for 2s\"\n", at(5));
+    let wake_up = "wake_up = \"0x55 for 2.1s at 8N1\"\n";
+    let mut bus = Bench::start(&asleep, "", &meter("a", 5, "60s", "offline_after = 255"));
+    assert_eq!(bus.readout().await.0.frames, Err(ReadoutError::Silence), "without it the meter sleeps on");
+    bus.stop().await;
+    for (of_bus, of_meter) in [(wake_up, ""), ("", wake_up)] {
+        let mut bus = Bench::start(&asleep, of_bus, &meter("a", 5, "60s", of_meter));
+        for _ in 0..3 {
+            assert!(bus.readout().await.0.frames.is_ok());
+        }
+        bus.stop().await;
+    }
+    let mut bus = Bench::start(&asleep, wake_up, &meter("a", 5, "1h", ""));
+    bus.readout().await;
+    let mask = SecondaryAddress::parse("672005??").expect("a mask");
+    let found = bus.ask(BusRequest::Scan(Scan::Secondary(mask))).await;
+    while !matches!(bus.next().await, Happened::Scanned { .. }) {}
+    assert!(matches!(found.await, Ok(Answer::Found(found)) if found.len() == 1));
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_readouts_of_one_meter_each_get_the_telegram_of_their_application() {
+    let segment = format!("{}applications = [\"50 {}\"]\n", at(5), short_telegram().0);
+    let meters = meter("often", 5, "10s", "application_select = 0x50") + &meter("daily", 5, "60s", "");
+    let mut bus = Bench::start(&segment, "", &meters);
+    let (mut often, mut daily) = (0, 0);
+    while bus.started.elapsed() < Duration::from_secs(600) {
+        let (readout, _) = bus.readout().await;
+        let length = readout.frames.expect("it answers").remove(0).len();
+        if readout.meter == "often" {
+            assert_eq!(length, short_telegram().1, "the short one");
+            often += 1;
+        } else {
+            assert!(length > 60, "the whole one");
+            daily += 1;
+        }
+    }
+    assert!(often >= 58 && daily >= 9, "{often} {daily}");
+    bus.stop().await;
+}
+
+/// A telegram of one record, as hex, and how long it is.
+fn short_telegram() -> (String, usize) {
+    let data = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 7, 0, 0, 0, 0x01, 0x13, 0x2A];
+    let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x72, data: &data }.to_vec().expect("fits");
+    let digits: Vec<String> = frame.iter().map(|byte| format!("{byte:02X}")).collect();
+    (digits.join(" "), frame.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_meter_alone_on_its_bus_is_read_at_254() {
+    let mut bus = Bench::start(&at(77), "", &meter("only", 254, "10s", ""));
+    for _ in 0..3 {
+        assert!(bus.readout().await.0.frames.is_ok());
+    }
+    bus.stop().await;
+    let mut bus = Bench::start(&(at(7) + &at(8)), "", &meter("only", 254, "10s", ""));
+    assert!(matches!(bus.readout().await.0.frames, Err(ReadoutError::NoAnswer(_))), "two answer at once");
+    bus.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

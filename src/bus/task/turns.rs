@@ -11,7 +11,7 @@ use crate::bus::last_resort::OFF_FOR;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
 use crate::bus::session::{Outage, Query, Session};
-use crate::bus::{Happened, MeterReadout};
+use crate::bus::{Happened, MeterReadout, Metered};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
 use crate::request::{Answer, Reply};
@@ -24,6 +24,7 @@ impl Running {
         if !due.retry {
             query.retries = 0;
         }
+        query.turn.application_reset = self.must_reset_application(due.meter);
         let timing = session.timing_of(&query);
         let over = match self.converse(session, query, metered.link).await {
             Ok(over) => over,
@@ -35,6 +36,7 @@ impl Running {
         let read_at = SystemTime::now();
         let (answered, alive) = (over.frames.is_ok(), is_alive(&over.frames));
         self.schedule.finished(due, answered, now());
+        self.note_application(due.meter, answered);
         let Some(metered) = self.task.meters.get_mut(due.meter) else { return Ok(()) };
         metered.record(&over, timing);
         let asked = metered.take_asked();
@@ -55,6 +57,27 @@ impl Running {
             None => Ok(()),
             Some(Remedy::PowerCycle) => self.cycle_power(session).await,
             Some(Remedy::Reconnect) => Err(Outage::Unanswered.into()),
+        }
+    }
+
+    /// Whether its plain telegram must be asked for: another [[meter]] at its address selects one of its own.
+    fn must_reset_application(&self, index: usize) -> bool {
+        let Some(metered) = self.task.meters.get(index) else { return false };
+        let selects =
+            |other: &Metered| other.meter.address == metered.meter.address && other.meter.application_select.is_some();
+        metered.application_lost && metered.meter.application_select.is_none() && self.task.meters.iter().any(selects)
+    }
+
+    /// A meter had its turn: another [[meter]] at its address finds its frame count bit and application changed.
+    fn note_application(&mut self, index: usize, answered: bool) {
+        let Some(address) = self.task.meters.get(index).map(|metered| metered.meter.address) else { return };
+        for (other, metered) in self.task.meters.iter_mut().enumerate() {
+            if metered.meter.address == address {
+                metered.application_lost = other != index || !answered;
+                if other != index {
+                    metered.link.doubt();
+                }
+            }
         }
     }
 

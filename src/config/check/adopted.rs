@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::bus::SLUG;
-use super::{Surroundings, meter, reader};
+use super::{Surroundings, meter, reader, together};
 use crate::config::file::{Table, Value};
 use crate::config::problem::Problem;
 use crate::config::reader::Kind;
@@ -34,14 +34,16 @@ pub(in crate::config) fn add(
     let (tables, ignored) = (keys.tables("meter", "meter"), keys.tables("ignore", "ignore"));
     let (here, elsewhere): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| is_here(table, &config.buses));
     let mut disabled = Vec::new();
-    let enabled = meter::meters(&here, &config.buses, &config.profiles, surroundings, problems, &mut disabled);
+    let found = meter::meters(&here, &config.buses, &config.profiles, surroundings, problems, &mut disabled);
+    together::check(&found, &config.buses, problems);
+    let enabled = found.into_iter().map(|found| found.meter);
     config.adopted.ignored = ignored.into_iter().filter_map(|table| self::ignored(table, problems)).collect();
     for table in elsewhere {
         let [name, bus] = ["name", "bus"].map(|key| text(table, key).unwrap_or_default().to_owned());
         config.adopted.left_out.push((name, format!("there is no bus \"{bus}\"")));
     }
     let users: Vec<Meter> = config.all_meters().map(|(meter, _)| meter.clone()).collect();
-    let all = enabled.into_iter().map(|meter| (meter, true)).chain(disabled.into_iter().map(|meter| (meter, false)));
+    let all = enabled.map(|meter| (meter, true)).chain(disabled.into_iter().map(|meter| (meter, false)));
     for (meter, is_enabled) in all {
         if let Some(why) = users.iter().find_map(|user| wins(user, &meter)) {
             config.adopted.left_out.push((meter.name, why));
@@ -54,7 +56,7 @@ pub(in crate::config) fn add(
 
 /// Why a meter of the user's takes the place of an adopted one.
 fn wins(user: &Meter, adopted: &Meter) -> Option<String> {
-    if user.bus == adopted.bus && meter::both_answer(user.address, adopted.address) {
+    if user.bus == adopted.bus && together::share_an_address(user.address, adopted.address) {
         return Some(format!("your own file has it, as \"{}\"", user.name));
     }
     (user.name == adopted.name).then(|| "your own file gives this name to another meter".to_owned())

@@ -27,6 +27,7 @@ pub(super) const BUS: Kind = Kind {
         "retries",
         "idle",
         "discover",
+        "wake_up",
     ],
 };
 
@@ -49,6 +50,7 @@ fn hat_bus() -> Bus {
         retries: 2,
         idle: Duration::ZERO,
         discover: false,
+        wake_up: None,
     }
 }
 
@@ -106,11 +108,12 @@ fn bus(table: &Table, discover: bool, surroundings: &Surroundings<'_>, problems:
     if !keys.is_meant("name") {
         keys.problem(table.at, "this [[bus]] has no `name`");
     }
-    let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\" or \"sim:FILE\"";
+    let expected = "a serial device (\"/dev/ttyUSB0\"), \"tcp://host:port\", \"rfc2217://host:port\" or \"sim:FILE\"";
     let port = keys.parsed("port", expected, |text| port(text, |file| surroundings.path(file)));
     let comparable = port.is_some() || !keys.has("port");
     let on_pi = port.as_ref().map_or(!keys.has("port"), is_hat_port);
-    let hat = hat(&mut keys, on_pi, matches!(port, Some(Port::Tcp { .. } | Port::Sim(_))));
+    let hat =
+        hat(&mut keys, on_pi, port.as_ref().is_some_and(|port| port.is_gateway() || matches!(port, Port::Sim(_))));
     let bus = Bus {
         name: name.unwrap_or_default(),
         port: port.unwrap_or(default.port),
@@ -123,6 +126,7 @@ fn bus(table: &Table, discover: bool, surroundings: &Surroundings<'_>, problems:
         retries: keys.whole("retries", 0..=10).unwrap_or(default.retries),
         idle: keys.millis("idle", 0..=60_000).map_or(default.idle, millis),
         discover: keys.boolean("discover").unwrap_or(discover),
+        wake_up: keys.parsed("wake_up", spelling::WAKE_UP, spelling::wake_up),
     };
     let port_at = keys.at("port");
     Found { bus, port_at, comparable }
@@ -151,6 +155,10 @@ fn port(text: &str, sim_file: impl Fn(&str) -> Option<PathBuf>) -> Option<Port> 
     if let Some(place) = text.strip_prefix("tcp://") {
         let (host, port) = spelling::host_and_port(place)?;
         return Some(Port::Tcp { host, port: port? });
+    }
+    if let Some(place) = text.strip_prefix("rfc2217://") {
+        let (host, port) = spelling::host_and_port(place)?;
+        return Some(Port::Rfc2217 { host, port: port? });
     }
     if let Some(file) = text.strip_prefix("sim:") {
         return sim_file(file).map(Port::Sim);

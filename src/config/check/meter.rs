@@ -1,4 +1,6 @@
-//! `[[meter]]`: who is read, when and how; and what several meters on one bus cannot have in common.
+//! `[[meter]]`: who is read, when and how.
+//!
+//! Not here: what several meters on one bus cannot have in common (`together`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,9 +11,8 @@ use crate::config::file::{Table, Value};
 use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
-use crate::config::turn;
 use crate::config::{Bus, Expose, Meter};
-use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::application::security::Key;
 use crate::measure::profile::Profile;
 
@@ -37,6 +38,7 @@ pub(super) const METER: Kind = Kind {
         "requests",
         "application_select",
         "timeout",
+        "wake_up",
         "enabled",
         "offline_after",
         "expose",
@@ -57,9 +59,6 @@ const RESERVED_LABELS: [&str; 6] = ["meter", "key", "unit", "agent", "le", "quan
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Characters of a long frame that says nothing.
-const SHORTEST_REPLY: usize = 9;
-
 /// What a meter's keys may refer to.
 struct Others<'a> {
     buses: &'a [Bus],
@@ -68,11 +67,13 @@ struct Others<'a> {
 }
 
 /// A meter, where its keys stand, and whether they can be compared with other meters'.
-struct Found {
-    meter: Meter,
-    comparable: bool,
-    address_at: Place,
-    interval_at: Place,
+pub(super) struct Found {
+    pub(super) meter: Meter,
+    pub(super) comparable: bool,
+    pub(super) address_at: Place,
+    /// Of a rate or parity of its own.
+    pub(super) character_at: Place,
+    pub(super) interval_at: Place,
 }
 
 /// The enabled meters; the others are added to `disabled`.
@@ -83,7 +84,7 @@ pub(super) fn meters(
     surroundings: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
     disabled: &mut Vec<Meter>,
-) -> Vec<Meter> {
+) -> Vec<Found> {
     let others = Others { buses, profiles, surroundings };
     let mut names: HashMap<String, Place> = HashMap::new();
     let mut found: Vec<Found> = Vec::new();
@@ -107,9 +108,7 @@ pub(super) fn meters(
             disabled.push(meter.meter);
         }
     }
-    shared_addresses(&found, problems);
-    impossible_intervals(&found, buses, problems);
-    found.into_iter().map(|found| found.meter).collect()
+    found
 }
 
 fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Found {
@@ -135,6 +134,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         requests: requests(keys),
         application_select: keys.whole("application_select", 0..=255),
         timeout: keys.millis("timeout", TIMEOUT_MS).map(millis),
+        wake_up: keys.parsed("wake_up", spelling::WAKE_UP, spelling::wake_up),
         offline_after: keys.whole("offline_after", 1..=255).unwrap_or(2),
         expose: expose(keys),
         keep_entities: keys.boolean("keep_entities").unwrap_or(false),
@@ -142,7 +142,9 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         raw: keys.boolean("raw").unwrap_or(false),
         records: record::rules(&keys.tables("record", "meter.record"), keys.problems),
     };
-    Found { meter, comparable: address.is_some() && bus.is_some(), address_at, interval_at: keys.at("interval") }
+    let character_at = keys.at(if keys.has("baud") { "baud" } else { "parity" });
+    let (comparable, interval_at) = (address.is_some() && bus.is_some(), keys.at("interval"));
+    Found { meter, comparable, address_at, character_at, interval_at }
 }
 
 fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
@@ -203,7 +205,13 @@ pub(super) fn address(keys: &mut Reader<'_, '_>, table_at: Place) -> (Option<Met
         }
         _ => {}
     }
-    let primary = keys.whole("address", 0..=250).and_then(PrimaryAddress::new).map(MeterAddress::Primary);
+    let expected = "0 to 250, or 254 for whatever meter is alone on its bus, without quotes";
+    let primary = keys.read("address", expected, |value| match value {
+        Value::Number(digits) if *digits == TEST_BROADCAST.to_string() => Some(PrimaryAddress::ONLY),
+        Value::Number(digits) => digits.parse().ok().and_then(PrimaryAddress::new),
+        _ => None,
+    });
+    let primary = primary.map(MeterAddress::Primary);
     let expected =
         "8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104), in quotes";
     let secondary = keys.parsed("secondary", expected, |text| SecondaryAddress::parse(text).ok());
@@ -294,48 +302,4 @@ fn expose(keys: &mut Reader<'_, '_>) -> Expose {
     }
     let slug = |text: &str| spelling::is_slug(text).then(|| text.to_owned());
     keys.list("expose", format!("keys of measurements ({SLUG})"), slug).map_or(Expose::Sensible, Expose::Keys)
-}
-
-/// Whether meters at these addresses of one bus would both answer when one is asked.
-pub(super) fn both_answer(a: MeterAddress, b: MeterAddress) -> bool {
-    match (a, b) {
-        (MeterAddress::Secondary(a), MeterAddress::Secondary(b)) => a.matches(b) || b.matches(a),
-        (a, b) => a == b,
-    }
-}
-
-/// Two meters on a bus that would both answer when one is asked.
-fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
-    for (place, later) in found.iter().enumerate() {
-        let clashes = |earlier: &&Found| {
-            let here = earlier.meter.bus == later.meter.bus && earlier.comparable && later.comparable;
-            here && both_answer(earlier.meter.address, later.meter.address)
-        };
-        if let Some(earlier) = found.iter().take(place).find(clashes) {
-            let name = &earlier.meter.name;
-            let what = format!("this address is also that of meter \"{name}\" of {LINE}, on the same bus");
-            problems.push(Problem::beside(earlier.address_at, later.address_at, what));
-        }
-    }
-}
-
-/// Buses whose meters cannot be read in time even if each answers with the shortest telegram.
-fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
-    for (place, bus) in buses.iter().enumerate() {
-        let here = || found.iter().filter(|found| found.comparable && found.meter.bus == place);
-        let load = |found: &Found| turn::load(&found.meter, bus, turn::Replies::each(&found.meter, SHORTEST_REPLY));
-        let percent = here().map(load).sum::<f64>() * 100.0;
-        if percent <= 100.0 {
-            continue;
-        }
-        if let Some(most) = here().max_by(|a, b| load(a).total_cmp(&load(b))) {
-            let at = most.interval_at;
-            let what = format!(
-                "bus \"{}\" would be busy {percent:.0} % of the time even with the shortest telegrams, \
-                 most of it for \"{}\": choose longer intervals or a higher baud rate",
-                bus.name, most.meter.name
-            );
-            problems.push(Problem::new(at, what));
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod bus;
 mod http;
 mod meter;
 mod record;
+mod together;
 
 pub use bus::bus_at;
 
@@ -94,7 +95,9 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
     let assumed_bus = buses.is_empty();
     let buses = bus::buses(&buses, meters.is_empty(), surroundings, problems);
     let mut disabled_meters = Vec::new();
-    let meters = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
+    let found = meter::meters(&meters, &buses, &profiles, surroundings, problems, &mut disabled_meters);
+    together::check(&found, &buses, problems);
+    let meters = found.into_iter().map(|found| found.meter).collect();
     let store = self::store(store.unwrap_or(&nothing), surroundings, problems);
     let (timezone, meters_file) = self::agent(agent.unwrap_or(&nothing), surroundings, problems);
     Config {

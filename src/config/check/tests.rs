@@ -1,6 +1,7 @@
 //! The whole way from text to [`Config`] or to its problems.
 
 mod sample;
+mod together;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -160,7 +161,8 @@ fn each_mistake_is_named_with_its_place() {
         ("[[meter]]\nname = \"bridge\"\naddress = 1\n", "2:8", "not \"bridge\""),
         ("[[meter]]\nname = \"Kalt\"\naddress = 1\n", "2:8", "a-z, 0-9 and _"),
         ("[[meter]]\nname = \"m\"\n", "1:1", "neither `address` nor `secondary`"),
-        ("[[meter]]\nname = \"m\"\naddress = 251\n", "3:11", "from 0 to 250"),
+        ("[[meter]]\nname = \"m\"\naddress = 1\nwake_up = \"0x55\"\n", "4:11", "a byte and how much of it"),
+        ("[[meter]]\nname = \"m\"\naddress = 251\n", "3:11", "0 to 250, or 254"),
         ("[[meter]]\nname = \"m\"\naddress = 1\nsecondary = \"12345678\"\n", "4:13", "both"),
         ("[[meter]]\nname = \"m\"\nsecondary = \"1234567\"\n", "3:13", "8 digits"),
     ] {

@@ -7,6 +7,7 @@ pub mod reply;
 pub mod conversation;
 pub mod exchange;
 pub mod sequence;
+pub mod wake_up;
 pub mod readout;
 pub mod probe;
 pub mod search;

@@ -39,6 +39,8 @@ pub struct Turn {
     pub reset: bool,
     /// Sub-code of an application select before the data is requested.
     pub application_select: Option<u8>,
+    /// Reset the application instead: another one was selected since.
+    pub application_reset: bool,
     /// CI fields of extra control frames; each reply is one more telegram.
     pub requests: Vec<u8>,
     /// Opens encrypted telegrams, only to see whether more follow.
@@ -49,7 +51,18 @@ impl Turn {
     /// The plain readout of the meter at `address`.
     #[must_use]
     pub const fn new(address: MeterAddress) -> Self {
-        Self { address, reset: false, application_select: None, requests: Vec::new(), key: None }
+        Self {
+            address,
+            reset: false,
+            application_select: None,
+            application_reset: false,
+            requests: Vec::new(),
+            key: None,
+        }
+    }
+
+    fn chooses_application(&self) -> bool {
+        self.application_reset || self.application_select.is_some()
     }
 }
 
@@ -144,7 +157,7 @@ impl Readout {
     }
 
     fn first_stage(&self) -> Stage {
-        let reset = self.turn.reset || self.turn.application_select.is_some();
+        let reset = self.turn.reset || self.turn.chooses_application();
         let in_doubt = self.link.next_fcb.is_none();
         match self.turn.address {
             // Whoever is still selected is deselected by a selection that does not match.
@@ -291,7 +304,7 @@ impl Readout {
     /// Reset or selected: the next frame count bit is 1 (EN 13757-2 clause 5.7.5).
     fn ready(&mut self) -> Stage {
         self.link.next_fcb = Some(true);
-        if self.turn.application_select.is_some() { Stage::Application } else { Stage::Data }
+        if self.turn.chooses_application() { Stage::Application } else { Stage::Data }
     }
 
     /// A telegram of this turn once more, access number and all: the answer to an earlier repeat that

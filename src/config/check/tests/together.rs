@@ -1,0 +1,69 @@
+//! Several meters on one bus: what they may have in common.
+
+use super::{METER, config, problems};
+use crate::mbus::link::timing::Parity;
+use crate::mbus::master::wake_up::{Length, WakeUp};
+use std::time::Duration;
+
+fn another(address: &str, more: &str) -> String {
+    format!("{METER}[[meter]]\nname = \"other\"\naddress = {address}\n{more}")
+}
+
+#[test]
+fn one_meter_is_read_in_two_ways_where_the_application_differs() {
+    let meters = config(&another("1", "application_select = 0x50\ninterval = \"1m\"\n")).meters;
+    assert_eq!(meters.iter().map(|meter| meter.application_select).collect::<Vec<_>>(), [None, Some(0x50)]);
+    let same = another("1", "").replace("address = 1\n", "address = 1\napplication_select = 1\n");
+    assert_eq!(problems(&same).len(), 1, "{same}");
+}
+
+#[test]
+fn the_meter_at_254_is_alone_on_its_bus() {
+    assert_eq!(config("[[meter]]\nname = \"m\"\naddress = 254\n").meters[0].address.to_string(), "254");
+    let [problem] = &problems(&another("254", ""))[..] else { panic!("one problem") };
+    assert!(
+        problem.starts_with("6:11: every meter answers to address 254, and bus \"hat\" has \"m\" too"),
+        "{problem}"
+    );
+    let two_buses = "[[bus]]\nname = \"a\"\nport = \"/dev/a\"\n[[bus]]\nname = \"b\"\nport = \"/dev/b\"\n\
+        [[meter]]\nname = \"m\"\nbus = \"a\"\naddress = 254\n[[meter]]\nname = \"n\"\nbus = \"b\"\naddress = 1\n";
+    assert_eq!(config(two_buses).meters.len(), 2);
+}
+
+#[test]
+fn a_wake_up_is_a_byte_and_a_time_or_a_count() {
+    let of = |text: &str| config(&format!("{METER}wake_up = \"{text}\"\n")).meters[0].wake_up.expect("set");
+    let length = Length::Time(Duration::from_millis(2100));
+    assert_eq!(of("0x55 for 2.1s at 8N1"), WakeUp { byte: 0x55, length, parity: Some(Parity::None) });
+    assert_eq!(of("0x55 for 2100ms"), WakeUp { byte: 0x55, length, parity: None });
+    assert_eq!(of("0x00 x 210"), WakeUp { byte: 0, length: Length::Characters(210), parity: None });
+    for wrong in [
+        "0x55",
+        "55 for 2s",
+        "0x55 for 2",
+        "0x55 for 11s",
+        "0x55 for -1s",
+        "0x00 x 0",
+        "0x00 x 9999",
+        "0x55 for 2s at 7E1",
+    ] {
+        let problem = problems(&format!("{METER}wake_up = \"{wrong}\"\n"));
+        assert!(problem.len() == 1 && problem[0].contains("a byte and how much of it"), "{wrong}: {problem:?}");
+    }
+}
+
+#[test]
+fn a_transparent_gateway_has_one_rate_and_parity_for_all_its_meters() {
+    let behind = |port: &str, own: &str| {
+        format!("[[bus]]\nname = \"b\"\nport = \"{port}\"\nbaud = 2400\n[[meter]]\nname = \"m\"\naddress = 1\n{own}\n")
+    };
+    for own in ["baud = 300", "parity = \"none\""] {
+        let [problem] = &problems(&behind("tcp://h:1", own))[..] else { panic!("one problem") };
+        assert!(
+            problem.starts_with("8:") && problem.contains(&format!("\"m\" has {own}, and the gateway tcp://h:1")),
+            "{problem}"
+        );
+        assert_eq!(config(&behind("rfc2217://h:1", own)).meters.len(), 1);
+    }
+    assert_eq!(config(&behind("tcp://h:1", "baud = 2400")).meters.len(), 1, "the bus's own");
+}

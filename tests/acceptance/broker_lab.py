@@ -289,6 +289,21 @@ class Ejabberd(Broker):
             self.wait(seconds)
 
 
+    def kill(self):
+        kill(self.process)
+        # its script changes user, and with that the session
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if f"{self.folder}@localhost".encode() in file.read():
+                        os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                pass
+
+    def close(self):
+        self.kill()
+
+
 class Aedes(Broker):
     """With its sessions in a redis, which is not killed."""
     name, speaks = "aedes", 3

@@ -21,7 +21,8 @@
 //!                           v                      |
 //!              link task: drives rumqttc's EventLoop ---> broker ---> Home Assistant, Node-RED
 //!  each bus -- watch<Health> --> outbox task -- watch<Status> --> http; part of it is bridge/info
-//!  MQTT, http -- Request --> Desk --bounded channels--> bus task, agent ; the Reply travels with it
+//!  each bus -- Sighting --> adopt task: sole writer of the file of adopted meters -- Reload --> agent
+//!  MQTT, http -- Request --> Desk --bounded channels--> bus task, adopt task, agent ; the Reply travels with it
 //! ```
 //!
 //! Nothing calls back up; a later stage knows an earlier one only through the value it received.
@@ -87,6 +88,8 @@
 //! - Each failure is logged once, by the task that decides its fate.
 //! - A reading is in the spool until the broker's PUBACK, and sent again from there; its number never
 //!   stands for another reading, whatever happened to the process, the disk or the clock.
+//! - A meter is adopted once it answered twice, and never twice; whoever reads the file of adopted meters finds it
+//!   whole, and what a person wrote in it stays (`adopt`).
 //! - A number never stands beside a unit, or under a device, that is not its own: nothing, then the
 //!   announcement, then the value (`mqtt::publisher::transition`).
 //! - What may be another agent's is left alone: on the broker, an agent takes back only what its store

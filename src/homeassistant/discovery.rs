@@ -368,8 +368,11 @@ pub(super) fn leave_names_to_classes(components: &mut BTreeMap<String, Component
     let names: Vec<String> = components.values().filter_map(|component| component.name.clone()).collect();
     for (key, component) in components {
         let Some((name, class)) = named(component).filter(|_| !titled.contains(key.as_str())) else { continue };
+        if !name::is_of_class(&name, class) {
+            continue;
+        }
         let alike = names.iter().filter(|other| **other == name || name::is_of_class(other, class)).count();
-        if alike == 1 && name::is_of_class(&name, class) {
+        if alike == 1 {
             component.name = None;
         }
     }

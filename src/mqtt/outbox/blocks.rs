@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Kind;
 
 /// First and longest pause of a topic that was refused.
-const REFUSED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const REFUSED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
 /// First and longest pause of what made the broker close the connection.
 const CLOSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
 /// So many of a kind in a row, and the kind is blocked.

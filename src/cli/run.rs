@@ -12,7 +12,9 @@ const RESTART: u8 = 75;
 
 /// Arguments of `mbushat run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  mbushat run --config /etc/mbushat.toml")]
+#[command(
+    after_help = "Example:\n  mbushat run --config /etc/mbushat.toml\n\nWith an empty table [http] in that file it shows a page at http://localhost:6287/,\na REST interface (/api/v1) and metrics for Prometheus (/metrics)."
+)]
 pub(crate) struct Args {}
 
 /// Runs until it is told to stop.

@@ -7,9 +7,10 @@
 //! Nothing here can wait without an end: a line is opened and written within bounds of its own
 //! (`line`, `drive`), an answer has its time (`mbus::master`), and the outbox answers for itself.
 //!
-//! Not here: one meter's turn (`turns`), when it is due (`schedule`), what to say to it
+//! Not here: one meter's turn (`turns`), what is asked (`requests`), when it is due (`schedule`), what to say to it
 //! (`mbus::master::readout`), what its telegrams mean and whether it counts as offline (the outbox).
 
+mod requests;
 mod turns;
 
 use std::collections::VecDeque;
@@ -36,7 +37,7 @@ use super::{BusEvent, Happened, Machine};
 use crate::config::Bus;
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::LinkState;
-use crate::request::{Answer, Asked, BusRequest, Reply};
+use crate::request::{Asked, Reply};
 
 /// Pauses between two tries to open a line. The last one is repeated: a line that came back is read
 /// again within five seconds, the time to power the bus or to give a connection up included.
@@ -50,12 +51,6 @@ const HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// How long the readout on the wire may take to finish once the task is stopped.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
-
-/// Requests to read an address that wait at most.
-const READS_AT: usize = 32;
-
-/// What a request is answered with that needs power.
-const SWITCHED_OFF: &str = "bus power was switched off";
 
 /// All that a bus task is made of.
 #[derive(Debug)]
@@ -257,15 +252,6 @@ impl Running {
         self.emit(Happened::Down { error: error.to_owned() }).await
     }
 
-    /// Answers every request that waits: it will not be done.
-    fn give_up(&mut self, why: &str) {
-        let reads = self.task.meters.iter_mut().flat_map(Metered::take_asked);
-        let reads_at = self.reads_at.drain(..).map(|read| read.reply);
-        let scan = self.scan.take().map(|(_, reply)| reply);
-        self.task.health.send_modify(|health| health.scan = None);
-        reads.chain(reads_at).chain(scan).for_each(|reply| reply.refuse(why));
-    }
-
     /// Reads what is due until the line is gone or the task is stopped.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Interrupt> {
         loop {
@@ -345,56 +331,6 @@ impl Running {
             }
             error = session.lost() => Err(error.into()),
         }
-    }
-
-    async fn obey(&mut self, asked: Asked, session: &Session) -> Result<(), Interrupt> {
-        let Asked { what, reply } = asked;
-        match what {
-            BusRequest::Power(on) => return self.switch(on, reply, session).await,
-            _ if !self.power.is_on() => reply.refuse(down(SWITCHED_OFF)),
-            BusRequest::Read { meter } => {
-                let found = self.task.meters.iter_mut().enumerate().find(|(_, metered)| metered.meter.name == meter);
-                let Some((index, metered)) = found else { return Ok(()) }; // of a configuration that is gone
-                metered.ask(reply);
-                self.schedule.read_soon(index);
-            }
-            BusRequest::ReadAt(_) | BusRequest::TelegramsAt(_) if self.reads_at.len() >= READS_AT => {
-                reply.refuse("too many requests wait for this bus");
-            }
-            BusRequest::ReadAt(address) => self.reads_at.push_back(ReadAt { address, plain: false, reply }),
-            BusRequest::TelegramsAt(address) => self.reads_at.push_back(ReadAt { address, plain: true, reply }),
-            BusRequest::EndScan => self.end_scan(reply).await?,
-            BusRequest::Scan(_) if self.scan.is_some() => reply.refuse("this bus is being scanned already"),
-            BusRequest::Scan(scan) => {
-                self.scan = Scanning::new(scan, &self.task.bus, session).map(|scanning| (scanning, reply));
-            }
-        }
-        Ok(())
-    }
-
-    /// Switches bus power on request.
-    async fn switch(&mut self, on: bool, reply: Reply, session: &Session) -> Result<(), Interrupt> {
-        if !self.power.can_switch() {
-            reply.refuse("no Hat powers this bus, so it cannot be switched");
-            return Ok(());
-        }
-        if let Err(outage) = self.power.set(session, on) {
-            reply.refuse(outage.in_one_line());
-            return Err(outage.into());
-        }
-        self.task.health.send_modify(|health| {
-            health.up = on;
-            health.last_error = (!on).then(|| SWITCHED_OFF.to_owned());
-        });
-        tracing::info!(bus = self.task.bus.name, "bus power {}", if on { "on" } else { "off" });
-        reply.answer(Ok(Answer::Done));
-        self.doubt();
-        if on {
-            self.pause(self.power.settle()).await?;
-        } else {
-            self.give_up(&down(SWITCHED_OFF));
-        }
-        Ok(())
     }
 
     /// Every meter may have been reset: its next frame count bit is in doubt.

@@ -212,7 +212,7 @@ fn a_refused_topic_is_logged_once_and_tried_again_after_growing_pauses() {
         bench.now = until;
         assert!(!refuse(&mut bench));
     }
-    assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60]);
+    assert_eq!(pauses, [2, 4, 8, 15, 15, 15, 15]);
     bench.outbox.up();
     assert!(refuse(&mut bench), "rights may be others on the next connection");
     bench.pass(Duration::from_secs(2));

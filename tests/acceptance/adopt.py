@@ -185,9 +185,9 @@ def few():
     house.configure(house.on_pty())
     subscriber = broker.subscribe("mbushat/+/reading")
     house.run()
-    first = readings(subscriber, lambda first: len(first) == 11, 150)
+    first = readings(subscriber, lambda first: len(first) == 11, 600)
     print(f"     first reading after {min(first.values()):.0f} s, all {len(first)} after {max(first.values()):.0f} s")
-    house.searched(400)
+    house.searched(900)
     names = [m["name"] for m in house.meters()]
     print("     adopted:", *sorted(names))
     print("     never read:", *sorted(set(names) - set(first)))

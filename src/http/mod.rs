@@ -29,6 +29,7 @@ mod history;
 mod chart;
 mod words;
 mod pages;
+mod adopting;
 mod assets;
 mod openapi;
 mod httpd;

@@ -7,6 +7,7 @@
 use axum::response::Response;
 use utoipa::{OpenApi, ToSchema};
 
+use super::adopting::Adopted;
 use super::problem::Problem;
 use super::rest::{MeterJson, WholeMeter, as_json};
 use super::writes::{Progress, Telegram};
@@ -18,7 +19,7 @@ use crate::status::{BusStatus, Info};
     info(title = "mbushat", description = "Reads M-Bus meters. Numbers have the digits of the meter: read them as decimals."),
     servers((url = "../..")),
     paths(
-        meters, meter, read, buses, read_at, wire, scan_progress, scan, end_scan, power, info, events, decode, reload,
+        meters, meter, adopt, change, forget, read, buses, read_at, wire, scan_progress, scan, end_scan, power, info, events, decode, reload,
         openapi, health, metrics
     ),
     security(("password" = []), ()),
@@ -100,6 +101,34 @@ struct Search {
     secondary: Option<String>,
 }
 
+/// What an adopted meter is to be like; what is absent stays as it is.
+#[derive(ToSchema)]
+struct Wanted {
+    /// Its name, and so its topic.
+    name: Option<String>,
+    title: Option<String>,
+    #[schema(example = "15m")]
+    interval: Option<String>,
+    /// 32 hex digits; never shown again.
+    key: Option<String>,
+}
+
+/// Which meter, and what it is to be like.
+#[derive(ToSchema)]
+struct Find {
+    /// Not needed where there is only one.
+    bus: Option<String>,
+    /// 0 to 250, or a secondary address.
+    #[schema(value_type = String, example = "67200512")]
+    address: (),
+    name: Option<String>,
+    title: Option<String>,
+    #[schema(example = "15m")]
+    interval: Option<String>,
+    /// 32 hex digits; never shown again.
+    key: Option<String>,
+}
+
 /// Bus power.
 #[derive(ToSchema)]
 struct Power {
@@ -113,6 +142,18 @@ const fn meters() {}
 /// One meter with the whole of its newest reading.
 #[utoipa::path(get, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 200, body = WholeMeter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
 const fn meter() {}
+
+/// Adopts a meter that a search found, or that was forgotten.
+#[utoipa::path(post, path = "/api/v1/meters", request_body = Find, responses((status = 201, body = Adopted), Unusable, Refused))]
+const fn adopt() {}
+
+/// Changes a meter that the agent adopted.
+#[utoipa::path(patch, path = "/api/v1/meters/{name}", params(("name" = String, Path)), request_body = Wanted, responses((status = 200, body = Adopted), (status = 404, body = Problem, content_type = "application/problem+json"), Unusable, Refused))]
+const fn change() {}
+
+/// Forgets a meter that the agent adopted: it is read no more, and not adopted again.
+#[utoipa::path(delete, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json"), Refused))]
+const fn forget() {}
 
 /// Reads a meter now.
 #[utoipa::path(post, path = "/api/v1/meters/{name}/read", params(("name" = String, Path)), responses((status = 200, body = ReadingJson), Undone, Refused))]

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use super::house::App;
 use super::problem::Problem;
-use super::{assets, events, guard, health, httpd, metrics, openapi, pages, rest, wire, writes};
+use super::{adopting, assets, events, guard, health, httpd, metrics, openapi, pages, rest, wire, writes};
 
 /// Bytes of a body.
 const BODY: usize = 64 << 10;
@@ -37,9 +37,14 @@ pub(super) fn router(app: App) -> Router {
         .route("/login", get(|| async { Redirect::to("./") }))
         .route("/doctor", get(pages::doctor::doctor).post(pages::doctor::look))
         .route("/meter/{name}/read", post(pages::actions::read))
+        .route("/meter/{name}/change", post(adopting::change_form))
+        .route("/meter/{name}/forget", post(adopting::forget_form))
+        .route("/bus/{name}/adopt", post(adopting::adopt_form))
         .route("/bus/{name}/scan", post(pages::actions::scan))
         .route("/bus/{name}/end-scan", post(pages::actions::end_scan))
         .route("/bus/{name}/power", post(pages::actions::power))
+        .route("/api/v1/meters", post(adopting::adopt))
+        .route("/api/v1/meters/{name}", axum::routing::patch(adopting::change).delete(adopting::forget))
         .route("/api/v1/meters/{name}/read", post(writes::read))
         .route("/api/v1/buses/{bus}/wire", get(wire::wire))
         .route("/api/v1/buses/{bus}/read", post(writes::read_at))

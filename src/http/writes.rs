@@ -123,7 +123,7 @@ fn of_bus(verb: &str, body: &str) -> Result<BusRequest, Problem> {
     }
 }
 
-fn unusable(why: impl Into<String>) -> Problem {
+pub(super) fn unusable(why: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)
 }
 

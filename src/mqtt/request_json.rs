@@ -170,12 +170,17 @@ fn meter_address(written: &RawValue) -> Result<MeterAddress, String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let address = if text.len() <= 3 {
+    address(&text)
+        .ok_or_else(|| unexpected("address", &written, "0 to 250 or a secondary address such as \"30137315\""))
+}
+
+/// Up to three digits are a primary address.
+pub(crate) fn address(text: &str) -> Option<MeterAddress> {
+    if text.len() <= 3 {
         text.parse().ok().and_then(PrimaryAddress::new).map(MeterAddress::Primary)
     } else {
-        SecondaryAddress::parse(&text).ok().map(MeterAddress::Secondary)
-    };
-    address.ok_or_else(|| unexpected("address", &written, "0 to 250 or a secondary address such as \"30137315\""))
+        SecondaryAddress::parse(text).ok().map(MeterAddress::Secondary)
+    }
 }
 
 fn unexpected(field: &str, value: &Value, expected: &str) -> String {

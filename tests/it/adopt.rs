@@ -281,3 +281,50 @@ fn without_a_hat_and_a_bus_nothing_is_opened_and_what_to_write_is_said() {
     let refused = asked(&broker, &subscriber, "scan", &json!({}));
     assert!(refused["error"].to_string().contains("there is no bus"), "{refused}");
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn a_find_is_adopted_changed_and_forgotten_over_rest_and_with_the_buttons_of_the_page() {
+    use crate::page::ask;
+    const JSON: &str = "Content-Type: application/json";
+    const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+    let Some(broker) = Broker::start() else { return };
+    let port = crate::broker::free_port();
+    let agent = empty(&broker, &format!("discover = false\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info").expect("it runs");
+    let water = r#"{"bus":"b","address":"21880341"}"#;
+    let adopt = format!("POST /api/v1/meters\n\n{water}");
+    assert_eq!(ask(port, &adopt, &[JSON]).status, 422, "it was not found yet");
+    assert_eq!(ask(port, "POST /api/v1/buses/b/scan\n\n{\"secondary\":\"????????\"}", &[JSON]).status, 202);
+    let end = Instant::now() + SOON;
+    while !ask(port, "GET /api/v1/buses/b/scan", &[]).body.starts_with("{\"scan\":null") {
+        assert!(Instant::now() < end, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let page = ask(port, "GET /bus/b", &[]).body;
+    assert_eq!(page.matches("action=\"b/adopt\"").count(), 3, "{page}");
+
+    let done = ask(port, "POST /bus/b/adopt\n\naddress=21880341&name=water", &[FORM]);
+    assert!(done.status == 303 && done.head.contains("../../meter/water"), "{done:?}");
+    all_read(&subscriber, &["water"]);
+    assert!(ask(port, "GET /meter/water", &[]).body.contains("action=\"water/forget\""));
+    let changed = ask(port, "PATCH /api/v1/meters/water\n\n{\"title\":\"Cold & clear\"}", &[JSON]);
+    assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"meter":"water","kept":true}"#), "{changed:?}");
+    file_with(&agent, "title = \"Cold & clear\"");
+    for (request, status) in [
+        ("PATCH /api/v1/meters/nothing\n\n{\"title\":\"x\"}", 404),
+        ("PATCH /api/v1/meters/water\n\n{\"address\":\"1\"}", 422),
+        ("PATCH /api/v1/meters/water\n\n{\"interval\":\"soon\"}", 422),
+        ("DELETE /api/v1/meters/nothing", 404),
+    ] {
+        assert_eq!(ask(port, request, &[JSON]).status, status, "{request}");
+    }
+    let renamed = ask(port, "POST /meter/water/change\n\nname=cold&title=&interval=&key=", &[FORM]);
+    assert!(renamed.status == 303 && renamed.head.contains("../cold"), "{renamed:?}");
+    assert_eq!(ask(port, "DELETE /api/v1/meters/cold", &[]).status, 204);
+    let file = file_with(&agent, "[[ignore]]");
+    assert!(!file.contains("\"cold\""), "{file}");
+    let again = ask(port, &adopt, &[JSON]);
+    assert_eq!((again.status, again.body.as_str()), (201, r#"{"meter":"sim_21880341","kept":true}"#), "{again:?}");
+}

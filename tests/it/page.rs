@@ -40,7 +40,7 @@ pub(crate) fn ask(port: u16, request: &str, headers: &[&str]) -> Answer {
     if line.starts_with("POST") && body.contains("hex=") && !headers.iter().any(|h| h.starts_with("Content-Type")) {
         head += "Content-Type: application/x-www-form-urlencoded\r\n";
     }
-    if line.starts_with("POST") {
+    if line.starts_with("POST") || line.starts_with("PATCH") {
         head += &format!("Content-Length: {}\r\n", body.len());
     }
     let answer = exchange(port, &format!("{head}\r\n{body}"));

@@ -30,6 +30,7 @@ struct Page {
     status: Vec<String>,
     errors: Vec<RecordFault>,
     telegrams: Vec<Explained>,
+    is_adopted: bool,
     width: f64,
     height: f64,
 }
@@ -76,6 +77,7 @@ pub(crate) async fn meter(
         status: known.newest.as_ref().map(|newest| newest.status.clone()).unwrap_or_default(),
         errors: reading.as_ref().map(|reading| reading.errors.clone()).unwrap_or_default(),
         telegrams: telegram::all(telegrams, meter.key.as_ref()),
+        is_adopted: house.config.adopted.names.contains(&name),
         width: chart::WIDTH,
         height: chart::HEIGHT,
         frame,

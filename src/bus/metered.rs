@@ -20,7 +20,7 @@ pub struct Metered {
     pub(super) last_good: Option<Timestamp>,
     /// What the master remembers of it.
     pub(super) link: LinkState,
-    /// Another [[meter]] at this address selects an application, and may have done so since.
+    /// Another `[[meter]]` at this address selects an application, and may have done so since.
     pub(super) application_lost: bool,
     /// Whether its last readout failed: only the first failure in a row is logged.
     failing: bool,

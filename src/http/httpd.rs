@@ -3,7 +3,7 @@
 //!
 //! `device` is the port of a configured bus, as it is called in `/dev`, or the name of a bus.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
@@ -28,7 +28,7 @@ struct Answered(StatusCode, &'static str, String);
 
 impl IntoResponse for Answered {
     fn into_response(self) -> Response {
-        static SPAN: AtomicU64 = AtomicU64::new(1);
+        static SPAN: AtomicU32 = AtomicU32::new(1);
         let span = format!("{:016x}", SPAN.fetch_add(1, Ordering::Relaxed));
         let headers = [(header::CONTENT_TYPE, self.1.to_owned()), (HeaderName::from_static("x-span-id"), span)];
         (self.0, headers, self.2).into_response()

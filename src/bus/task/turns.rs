@@ -60,7 +60,7 @@ impl Running {
         }
     }
 
-    /// Whether its plain telegram must be asked for: another [[meter]] at its address selects one of its own.
+    /// Whether its plain telegram must be asked for: another `[[meter]]` at its address selects one of its own.
     fn must_reset_application(&self, index: usize) -> bool {
         let Some(metered) = self.task.meters.get(index) else { return false };
         let selects =
@@ -68,7 +68,7 @@ impl Running {
         metered.application_lost && metered.meter.application_select.is_none() && self.task.meters.iter().any(selects)
     }
 
-    /// A meter had its turn: another [[meter]] at its address finds its frame count bit and application changed.
+    /// A meter had its turn: another `[[meter]]` at its address finds its frame count bit and application changed.
     fn note_application(&mut self, index: usize, answered: bool) {
         let Some(address) = self.task.meters.get(index).map(|metered| metered.meter.address) else { return };
         for (other, metered) in self.task.meters.iter_mut().enumerate() {

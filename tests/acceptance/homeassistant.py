@@ -524,8 +524,6 @@ def only_booked(expected, since):
 def part_others():
     """As two Raspberry Pis with one configuration: one base topic, other meters."""
     running()
-    before = set(ha.devices())
-    ids = registry([component["uniq_id"] for value in documents().values() for component in value["cmps"].values()])
     host, port = args.broker.split(":")
     other = os.path.join(folder, "other")
     os.makedirs(other, exist_ok=True)
@@ -534,21 +532,47 @@ def part_others():
     with open(os.path.join(other, "mbushat.toml"), "w", encoding="utf-8") as file:
         file.write(f'[mqtt]\nurl = "mqtt://{host}:{port}"\nclient_id = "other"\n[store]\ndirectory = "{other}/store"\n'
                    f'[[bus]]\nname = "b"\nbaud = 9600\nport = "sim:{other}/bus.toml"\n[[meter]]\nname = "other"\naddress = 1\ninterval = "5s"\n')
+
+    def broker_down():
+        run(args.stop_broker)
+        time.sleep(2)
+        run(args.start_broker)
+
+    meanwhile = {"both run": lambda: None,
+                 "the first is restarted": lambda: agent_restart(meters()),
+                 "the first loses its store": lambda: agent_restart(meters(), lose_the_store=True),
+                 "the broker is killed": broker_down if args.stop_broker and args.start_broker else None}
+    for how, happens in meanwhile.items():
+        if happens is None:
+            print(f"SKIPPED: {how} needs --stop-broker and --start-broker", flush=True)
+        else:
+            with_another(how, happens, other)
+
+
+def with_another(how, happens, other):
+    """A second agent comes, this happens, and it goes."""
+    before = set(ha.devices())
+    ids = registry([component["uniq_id"] for value in documents().values() for component in value["cmps"].values()])
+    logs = (agent_log, os.path.join(other, "log"))
+    said = lambda: [open(log, errors="replace").read().count("another agent publishes below") if os.path.exists(log) else 0 for log in logs]
+    said_before = said()
     second = subprocess.Popen([args.mbushat, "run", "--config", os.path.join(other, "mbushat.toml")],
-                              stdout=open(os.path.join(other, "log"), "wb"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                              stdout=open(logs[1], "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
-        until("the second agent's meter is there", lambda: any("77777777" in key for key in ha.devices()), 60)
+        until(f"{how}: the second agent's meter is there", lambda: any("77777777" in key for key in ha.devices()), 60)
+        happens()
         time.sleep(100)
-        check("after 100 s no device of the first is gone", before <= set(ha.devices()), str(before - set(ha.devices())))
-        check("and no entity has another id", registry(ids) == ids)
-        said = [open(log, errors="replace").read().count("another agent publishes below") for log in (agent_log, os.path.join(other, "log"))]
-        check("both say so, once", said == [1, 1], str(said))
+        check(f"{how}: after 100 s no device of the first is gone", before <= set(ha.devices()), str(before - set(ha.devices())))
+        check(f"{how}: and no entity has another id", registry(ids) == ids)
+        more = [now - then for now, then in zip(said(), said_before)]
+        check(f"{how}: both say so, once a run: {more}", all(1 <= count <= 2 for count in more), str(more))
     finally:
         second.terminate()
         second.wait(30)
-    until("the second one stops: the first is online again", lambda: shown("heat_and_cooling", "energy") not in (None, "unavailable"), 30)
+    until(f"{how}: the second one stops: the first is online again", lambda: shown("heat_and_cooling", "energy") not in (None, "unavailable"), 60)
     for leftover in [topic for topic in retained("#") if "77777777" in topic or topic.startswith("mbushat/other/")]:
         mosquitto("mosquitto_pub", "-q", "1", "-r", "-n", "-t", leftover)
+    until(f"{how}: every meter has its values", all_right, 150)
 
 
 def part_moved():
@@ -568,6 +592,18 @@ def part_moved():
             until(f"{base}, {how}: its devices are there", lambda: any(f"{base.replace('/', '_')}_20000002" in key for key in ha.devices())
                   and not any(f"{former.replace('/', '_')}_20000002" in key for key in ha.devices()), 60)
     until("moved back: every meter has its values", all_right, 150)
+    own = lambda: [key for key in ha.devices() if key.startswith("mbushat_")]
+    for how in ("a restart", "a reload", "a kill"):
+        for prefix in ("elsewhere", "homeassistant"):
+            configure(meters(), more=f'[homeassistant]\ndiscovery_prefix = "{prefix}"\n')
+            if how == "a reload":
+                agent.send_signal(signal.SIGHUP)
+            else:
+                agent_stop(signal.SIGKILL if how == "a kill" else signal.SIGTERM)
+                agent_start()
+            until(f"discovery prefix {prefix} by {how}: Home Assistant has {'no device' if prefix == 'elsewhere' else 'them again'}",
+                  lambda: bool(own()) == (prefix != "elsewhere"), 60)
+    until("its own prefix again: every meter has its values", all_right, 150)
     check("moved back: no entity has another id", registry(ids) == ids, str(set(registry(ids).items()) ^ set(ids.items())))
 
 

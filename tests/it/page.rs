@@ -143,7 +143,7 @@ fn what_is_not_there_is_a_problem_in_words() {
         ("GET /nowhere", 404, "there is nothing at this address"),
         ("GET /../../etc/passwd", 404, "there is nothing at this address"),
         ("GET /api/v1/meters/..%2f..%2fetc%2fpasswd", 404, "no such meter: ../../etc/passwd"),
-        ("POST /api/v1/meters", 405, "another method"),
+        ("POST /api/v1/buses", 405, "another method"),
     ] {
         let answer = house.ask(request, &[]);
         assert_eq!(answer.status, status, "{request} {answer:?}");

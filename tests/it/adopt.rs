@@ -289,10 +289,15 @@ fn a_find_is_adopted_changed_and_forgotten_over_rest_and_with_the_buttons_of_the
     const JSON: &str = "Content-Type: application/json";
     const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
     let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
     let port = crate::broker::free_port();
     let agent = empty(&broker, &format!("discover = false\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
-    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
-    subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info").expect("it runs");
+    let open = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let end = Instant::now() + SOON;
+    while !open() {
+        assert!(Instant::now() < end, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let water = r#"{"bus":"b","address":"21880341"}"#;
     let adopt = format!("POST /api/v1/meters\n\n{water}");
     assert_eq!(ask(port, &adopt, &[JSON]).status, 422, "it was not found yet");

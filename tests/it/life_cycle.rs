@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -145,6 +145,11 @@ fn a_broker_that_stays_away_is_one_line_in_the_log() {
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
     let agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
     subscriber.wait_for(SOON, |_| true).expect("a reading");
+    // the log is written by a thread of its own
+    let end = Instant::now() + SOON;
+    while !agent.log().contains("w_m1 is read") && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let lines = |agent: &Agent| agent.log().lines().count();
     let before = lines(&agent);
     broker.kill();

@@ -564,8 +564,9 @@ def with_another(how, happens, other):
         time.sleep(100)
         check(f"{how}: after 100 s no device of the first is gone", before <= set(ha.devices()), str(before - set(ha.devices())))
         check(f"{how}: and no entity has another id", registry(ids) == ids)
+        # the first one says it again only to a new process, or where the other was away for a while
         more = [now - then for now, then in zip(said(), said_before)]
-        check(f"{how}: both say so, once a run: {more}", all(1 <= count <= 2 for count in more), str(more))
+        check(f"{how}: both say so, once a run: {more}", said()[0] > 0 and more[0] <= 2 and 1 <= more[1] <= 2, str(more))
     finally:
         second.terminate()
         second.wait(30)
@@ -599,6 +600,8 @@ def part_moved():
             if how == "a reload":
                 agent.send_signal(signal.SIGHUP)
             else:
+                if how == "a kill":
+                    time.sleep(12)  # what is remembered is written within ten seconds
                 agent_stop(signal.SIGKILL if how == "a kill" else signal.SIGTERM)
                 agent_start()
             until(f"discovery prefix {prefix} by {how}: Home Assistant has {'no device' if prefix == 'elsewhere' else 'them again'}",

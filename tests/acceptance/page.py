@@ -2,7 +2,7 @@
 """page.py MBUSHAT --axe AXE.MIN.JS [--pictures DIR]
 
 Uses the page of `mbushat demo` as a person does, in a headless Chromium: values change without reloading, a meter
-is read, a bus is searched and a find adopted, the wire watched, a telegram opened and another decoded, the doctor asked; by mouse, by
+is read, a bus is searched, the wire watched, a telegram opened and another decoded, the doctor asked; by mouse, by
 keyboard alone, without scripts, dark and light, on a phone. axe-core (`npm install axe-core`) looks at every page.
 Fails where it finds a violation, where a request leaves the machine, or where the console has an error. Needs
 chromium; else standard library only."""
@@ -154,17 +154,6 @@ def by_mouse(browser):
     found = browser.run("document.querySelector('#finds tbody tr').textContent.replace(/\\s+/g, ' ').trim()")
     well(f"the search finds {found}")
     browser.wait("the search can be ended or is over", "document.querySelector('#search form') !== null")
-    browser.wait("a meter is found that is not configured", "document.querySelector('#finds form button') !== null", 180)
-    address = browser.run("document.querySelector('#finds form').closest('tr').querySelector('th').textContent")
-    row = f"[...document.querySelectorAll('#finds tr')].find((row) => row.querySelector('th').textContent === '{address}')"
-    browser.click("#finds form button")
-    browser.wait("it is configured", f"{row}?.querySelector('a') != null", 60)
-    name = browser.run(f"{row}.querySelector('a').href.split('/').pop()")
-    browser.open(f"meter/{name}")
-    browser.wait("it is read", "document.querySelector('#values td b') !== null", 60)
-    browser.open("")
-    browser.wait("it is among the meters", f"document.querySelector('.card a[href$=\"meter/{name}\"]') !== null")
-    well(f"{name} is adopted with a click, read, and among the meters")
 
 
 def other_pages(browser):

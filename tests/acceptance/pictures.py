@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """pictures.py MBUSHAT [--home-assistant HOST:PORT --token TOKEN] [--node-red HOST:PORT] [--broker HOST:PORT]
 
-Takes the pictures of the README into `docs/`: a dashboard of the demo's meters in a Home Assistant, the pages
+Takes the pictures of the book into `docs/src/pictures`: a dashboard of the demo's meters in a Home Assistant, the pages
 of three devices there, and the example flow in a Node-RED, both connected to the broker and both to throw away (a dashboard is added
 to the one, the flows of the other are replaced). `mbushat run` reads the demo's meters meanwhile. Needs
 chromium, and pngquant to make the pictures small; else standard library only."""
@@ -56,7 +56,7 @@ class Browser:
         return self("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def picture(self, name):
-        file = os.path.join(HERE, "../../docs", name)
+        file = os.path.join(HERE, "../../docs/src/pictures", name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "wb") as picture:
             picture.write(base64.b64decode(self("Page.captureScreenshot", format="png")["data"]))

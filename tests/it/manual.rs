@@ -46,6 +46,9 @@ fn tables(sample: &str) -> Vec<Table> {
         let text = line.trim_start_matches('#').trim_start();
         let last = all.last_mut().expect("one");
         if text.starts_with('[') {
+            if !group.settings.is_empty() {
+                last.groups.push(std::mem::take(&mut group));
+            }
             all.push(Table { head: text.to_owned(), intro: std::mem::take(&mut group.text), groups: Vec::new() });
         } else if is_setting(text) {
             let is_example = line.starts_with("##") || last.head == "[[meter]]" && EXAMPLES.contains(&key(text));

@@ -4,7 +4,7 @@
 - `toml` is checked by `mbushat check`, with what a fragment leaves out; `json` by the schema that the comment above it
   names (`<!-- schema: reading -->`); `yaml` is parsed.
 - `sh` is run, and must end well; of `console` the output must be what is printed (`…` is anything). There is a mosquitto,
-  an agent that reads simulated meters, and `sudo` does nothing. What is asked over MQTT must be answered with `ok`.
+  an agent that reads simulated meters, a device tree with the Hat, and `sudo` does nothing. What is asked over MQTT must be answered with `ok`.
 - A comment `<!-- not tested: why -->` excepts a block; its syntax is looked at all the same. `text` is no code.
 
 Prints how many were tested, and which were not. Needs jsonschema, PyYAML, mosquitto, jq and curl."""
@@ -217,7 +217,7 @@ class House:
     def configure(self):
         heat = telegram(5, "67200512", "KAM", 4, "0C0600000500" + "0C1455000000")
         water = telegram(7, "21880341", "SEN", 7, "0C1355000000")
-        bus = lab.write("sim.toml", f'[[meter]]\nmodel = "ats_ec20"\naddress = 48\n[[meter]]\ntelegrams = ["{heat}"]\naddress = 5\n'
+        bus = lab.write("sim.toml", f'[[meter]]\nmodel = "ats_ec20"\naddress = 48\n[[meter]]\nmodel = "eastron_sdm220"\naddress = 1\n[[meter]]\ntelegrams = ["{heat}"]\naddress = 5\n'
                         f'[[meter]]\ntelegrams = ["{water}"]\naddress = 7\n')
         config = lab.write("house/mbushat.toml", f'[mqtt]\nurl = "mqtt://127.0.0.1:{self.port}"\n[http]\nlisten = "127.0.0.1:{self.page}"\n'
                            f'[store]\ndirectory = "{lab.lab}/store"\n[[bus]]\nname = "hat"\nport = "sim:{bus}"\ndiscover = true\nresponse_timeout = "60ms"\n'
@@ -227,6 +227,8 @@ class House:
 
     def programs(self, program):
         at = f"-h 127.0.0.1 -p {self.port}"
+        for name, text in {"product": "M-Bus Master", "product_ver": "0x0005", "product_id": "0x0001", "vendor": "packom.net"}.items():
+            lab.write(f"device-tree/hat/{name}", text + "\0")
         for name, line in {"sudo": 'exec "$@"', "mbushat": f'exec {program} --config {self.config} "$@"',
                            # one message, unless the command says how long it waits: that ends with 27
                            "mosquitto_sub": f'case " $* " in *" -W "*) {shutil.which("mosquitto_sub")} {at} "$@" || [ $? = 27 ] ;;\n'
@@ -237,7 +239,7 @@ class House:
     def run(self, script):
         script = script.replace("localhost:6287", f"localhost:{self.page}").replace("/tmp/", f"{lab.lab}/tmp/")
         os.makedirs(f"{lab.lab}/tmp", exist_ok=True)
-        env = os.environ | {"PATH": f"{lab.lab}/bin:{os.environ['PATH']}", "NO_COLOR": "1"}
+        env = os.environ | {"PATH": f"{lab.lab}/bin:{os.environ['PATH']}", "NO_COLOR": "1", "MBUSHAT_DEVICE_TREE": f"{lab.lab}/device-tree"}
         return subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                               cwd=f"{lab.lab}/tmp", env=env, timeout=300, check=False)
 

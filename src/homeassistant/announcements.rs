@@ -145,6 +145,12 @@ impl Announcements {
         self.meters.get(name)?.topic()
     }
 
+    /// The rules by which this meter is read.
+    #[must_use]
+    pub fn rules(&self, name: &str) -> Option<&str> {
+        self.meters.get(name)?.rules.as_deref()
+    }
+
     /// A good reading of this meter, with the number of its values that nothing names.
     pub fn read(&mut self, name: &str, measurements: &[Measurement], unnamed: usize) {
         if let Some(meter) = self.meters.get_mut(name) {

@@ -113,6 +113,7 @@ pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, C
         let configured = Configured {
             place: format!("{bus}/{}", meter.address),
             enabled,
+            readout_of: meter.readout_of.clone(),
             keep_entities: meter.keep_entities,
             title: meter.title.clone(),
             area: meter.area.clone(),

@@ -130,6 +130,12 @@ impl Announcements {
         self.announcer.as_ref().map(Announcer::filter)
     }
 
+    /// Whether documents are looked for on this topic: what stands elsewhere is not ours, whatever it says.
+    #[must_use]
+    pub fn is_own_topic(&self, topic: &str) -> bool {
+        self.announcer.as_ref().is_some_and(|announcer| announcer.is_own_topic(topic))
+    }
+
     /// Who answered under this name last.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<SecondaryAddress> {

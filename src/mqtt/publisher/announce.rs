@@ -12,8 +12,11 @@ use crate::homeassistant::announcements::{Change, Configured, Of};
 use crate::homeassistant::discovery::{AgentTopics, Announcer};
 
 impl Publisher {
-    /// A retained announcement on the broker.
+    /// A retained message on the broker, perhaps an announcement.
     pub(in crate::mqtt) fn found(&mut self, topic: &str, payload: &[u8]) {
+        if !self.announcements.is_own_topic(topic) {
+            return;
+        }
         self.viewers.found(topic, payload);
         self.announcements.found(topic, payload);
         self.carry_out();

@@ -29,8 +29,8 @@ use super::router::router;
 
 /// Connections at a time. More wait until one ends.
 const CONNECTIONS: usize = 64;
-/// How long a client may take to send the head of a request, or to take what it gets.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send the head of a request or its body, or to take what it gets.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
 const HEAD: usize = 16 << 10;
 /// Pause after the system could not accept a connection: it has no more descriptors.
@@ -116,8 +116,10 @@ async fn carry(
 
 async fn answer(mut request: Request, prefix: String, router: Router) -> Result<Response, Infallible> {
     if !prefix.is_empty() && request.uri().path() == prefix {
-        // the links of a page start at the folder that it is in
-        return Ok(Redirect::permanent(&format!("{prefix}/")).into_response());
+        // The links of a page start at the folder that it is in. Told by its last part alone, it is found behind
+        // whatever another proxy puts before it.
+        let folder = prefix.rsplit('/').next().unwrap_or_default();
+        return Ok(Redirect::permanent(&format!("{folder}/")).into_response());
     }
     without_prefix(&mut request, &prefix);
     router.oneshot(request).await

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::asks::{bus_index, found_values};
 use super::super::house::{App, House};
+use super::super::problem::Problem;
 use super::super::wire::{Line, lines};
+use super::super::words::Words;
 use super::frame::{Frame, show};
 use super::values::{self, Shown};
 use super::when::When;
@@ -53,7 +55,7 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
         Err(problem) => return problem.into_response(),
     };
     let (Some(bus), Some(health)) = (house.config.buses.get(index), house.health.get(index)) else {
-        return frame.root.into_response();
+        return Problem::unavailable("reloading").into_response();
     };
     let health = health.borrow().clone();
     let zone = house.config.time_zone();
@@ -79,12 +81,12 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
     })
 }
 
-fn time_left(scan: ScanProgress, t: super::super::words::Words) -> String {
+fn time_left(scan: ScanProgress, t: Words) -> String {
     let seconds = scan.left.as_secs();
     if seconds < 120 { t.with("about {} s left", seconds) } else { t.with("about {} min left", seconds / 60) }
 }
 
-fn find(house: &House, bus: usize, found: &Found, t: super::super::words::Words) -> Find {
+fn find(house: &House, bus: usize, found: &Found, t: Words) -> Find {
     match found {
         Found::Collision(address) => Find {
             address: address.to_string(),

@@ -1,10 +1,14 @@
 //! Who asks: the peer of a connection, and what its request says of where it comes from.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 
 use crate::config::Http;
+
+/// How long whoever asks may take to send the head of a request or its body, or to take what it gets.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]

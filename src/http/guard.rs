@@ -10,12 +10,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::caller::{self, Peers};
+use super::caller::{self, PATIENCE, Peers};
 use super::house::App;
 use super::pages::refused;
 use super::problem::Problem;
 use super::rights::{self, Asks, May, Refusal};
-use super::server::PATIENCE;
 
 /// Sent with everything. A page may load and show nothing that is not ours.
 const CAREFUL: [(HeaderName, &str); 5] = [

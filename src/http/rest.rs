@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::house::App;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::rights::May;
 use crate::config::{Config, Meter};
 use crate::mqtt::payload::{self, ReadingJson, Serial};
@@ -78,7 +78,7 @@ pub(super) async fn info(State(app): State<App>) -> Response {
 }
 
 pub(super) fn no_meter(name: &str) -> Problem {
-    Problem::not_found(format!("no such meter: {}", name.chars().take(60).collect::<String>()))
+    Problem::not_found(format!("no such meter: {}", shortened(name)))
 }
 
 /// As `<meter>/reading` has it.

@@ -23,14 +23,12 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::caller::Peers;
+use super::caller::{PATIENCE, Peers};
 use super::house::{App, House, Sources};
 use super::router::router;
 
 /// Connections at a time. More wait until one ends.
 const CONNECTIONS: usize = 64;
-/// How long a client may take to send the head of a request or its body, or to take what it gets.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
 const HEAD: usize = 16 << 10;
 /// Pause after the system could not accept a connection: it has no more descriptors.

@@ -53,6 +53,7 @@ mod page; // the page, REST and metrics over HTTP
 mod node_red; // the functions of the example flow
 
 // The command line: messages, streams, exit codes.
+mod beside_agent; // read and scan where the running agent has the bus
 mod bus_commands; // hat, read, simulate
 mod cli; // arguments and what is said of wrong ones
 mod config; // configuration files

@@ -27,7 +27,7 @@ BASE, FULL = "mbushat/lab", "mbushat/full"
 EVENTS = {"meter_found", "meter_silent", "meter_back", "meter_replaced", "counter_fell", "counter_leapt", "counter_fault",
           "bus_down", "bus_up", "unclean_start", "other_agent", "readings_dropped"}
 OPTIONAL = {"reading": {"held", "modifiers", "labels", "manufacturer_data", "unnamed", "telegrams"},
-            "request": {"bus", "name", "title", "interval", "key", "secondary", "transaction"}}
+            "request": {"bus", "telegrams", "name", "title", "interval", "key", "secondary", "transaction"}}
 MAPS = {"labels", "buses", "meters", "not_adopted", "cmps"}
 
 
@@ -274,10 +274,12 @@ class Story:
         ok = lambda verb, request: self.expect(verb, request, "ok")
         ok("read", {"meter": "heat", "bus": "sim"})
         ok("read", {"bus": "sim", "address": 40, "transaction": {"any": ["thing", None]}})
+        ok("read", {"bus": "sim", "address": 40, "telegrams": True})
         ok("scan", {"bus": "sim", "secondary": "????????"})
         self.wait_event("meter_found")
         ok("adopt", {"bus": "sim", "address": "40404040", "name": "spare", "title": "Spare", "interval": "1h"})
         ok("adopt", {"meter": "spare", "interval": "30m"})
+        ok("adopt", {"meter": "spare", "title": None, "interval": None, "key": None})
         ok("forget", {"meter": "spare"})
         ok("log_level", {"level": "info"})
         ok("resend", {})

@@ -72,11 +72,23 @@ pub struct Wanted {
     /// Its name, and so its topic.
     pub name: Option<String>,
     /// Shown in Home Assistant.
-    pub title: Option<String>,
+    pub title: Change<String>,
     /// Time between two reads, as a configuration spells it.
-    pub interval: Option<String>,
+    pub interval: Change<String>,
     /// Its AES-128 key.
-    pub key: Option<KeyText>,
+    pub key: Change<KeyText>,
+}
+
+/// What becomes of a setting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Stays,
+    /// It is taken away: the default counts.
+    Gone,
+    /// It is this from now on.
+    Is(T),
 }
 
 /// A key as a user spelled it. It is shown nowhere.

@@ -255,6 +255,11 @@ impl Outbox {
         self.birth = Some((now + BIRTH_DEBOUNCE, BirthPhase::Announce));
     }
 
+    /// It has gone again.
+    pub fn forget_birth(&mut self) {
+        self.birth = None;
+    }
+
     /// When [`next`](Self::next) will have something to do without anything else happening.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {

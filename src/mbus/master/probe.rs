@@ -2,8 +2,8 @@
 //! which a search is made.
 //!
 //! Equal E5s of several meters look like one, and one meter's may arrive damaged, so an acknowledgement
-//! proves nothing: only a clean telegram does. Silence costs one reply timeout, unless the caller has requests repeated that may
-//! have been lost on a noisy line; else a request is repeated only after noise.
+//! proves nothing: only a clean telegram does. Silence costs one reply timeout, or more where the caller has
+//! requests repeated, which a noisy line may have lost. Otherwise a request is repeated only after noise.
 //!
 //! A primary address is asked for its data at once (REQ_UD2). A reset (SND_NKE) before it would prove
 //! nothing more where it is acknowledged, and there are meters that never acknowledge one: they would be

@@ -1,10 +1,12 @@
 //! What Home Assistant gets: the decisions of `homeassistant::announcements`, carried out.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::super::outbox::{BirthPhase, Class};
 use super::super::topic::Topics;
 use super::Publisher;
+use super::listener::Listener;
 use crate::config::Config;
 use crate::homeassistant::announcements::{Change, Configured, Of};
 use crate::homeassistant::discovery::{AgentTopics, Announcer};
@@ -33,9 +35,18 @@ impl Publisher {
     pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
         match phase {
             BirthPhase::Announce => self.announcements.born(),
-            BirthPhase::States => self.announcements.born_and_ready(),
+            BirthPhase::States => {
+                self.announcements.born_and_ready();
+                self.listener = Listener::There;
+            }
         }
         self.carry_out();
+    }
+
+    /// Home Assistant said goodbye.
+    pub(in crate::mqtt) fn lose_listener(&mut self, now: Instant) {
+        self.listener = Listener::gone(now);
+        self.outbox.forget_birth();
     }
 
     /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing
@@ -107,6 +118,7 @@ pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, C
         let configured = Configured {
             place: format!("{bus}/{}", meter.address),
             enabled,
+            readout_of: meter.readout_of.clone(),
             keep_entities: meter.keep_entities,
             title: meter.title.clone(),
             area: meter.area.clone(),

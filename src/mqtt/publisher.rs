@@ -295,7 +295,9 @@ impl Publisher {
                 }
                 Notice::Damaged { file, kept, bad } => {
                     let file = file.display();
-                    tracing::error!("the store was damaged: {bad} lines of {file} are bad, {kept} good ones are kept");
+                    tracing::error!(
+                        "the store was damaged: in {file} bad lines: {bad}, good ones, which are kept: {kept}"
+                    );
                 }
                 Notice::Gone { files } => {
                     let store = self.config.store.directory.display();

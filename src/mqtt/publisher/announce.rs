@@ -23,9 +23,11 @@ impl Publisher {
         self.hide_from(topic);
     }
 
-    /// Whether what may be another agent's is left alone.
+    /// Whether what may be another agent's is left alone. So is what may be of an adopted meter while their file is
+    /// broken.
     pub(in crate::mqtt) fn hold_back(&mut self, hold: bool) {
-        self.announcements.hold_back(hold);
+        let broken = self.config.adopted.trouble.is_some();
+        self.announcements.hold_back(hold || broken);
         self.carry_out();
     }
 

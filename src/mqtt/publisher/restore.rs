@@ -123,6 +123,7 @@ impl Publisher {
     /// Takes another configuration over. Its topics are followed by
     /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
     pub(in crate::mqtt) fn reconfigure(&mut self, config: Config) {
+        let filters = self.filters();
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
         for name in &gone {
@@ -148,6 +149,9 @@ impl Publisher {
         self.configure_announcements();
         if self.topics.base() == self.config.mqtt.base_topic {
             self.show_all_again();
+        }
+        if self.filters() != filters {
+            self.outbox.subscribe_again();
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn entry(name: String, bus: &Bus, find: &Find) -> Entry {
 
 /// Whether a meter that is read by this address is the find. A primary address that several have says nothing of
 /// one that is read by its secondary address.
-fn is_that(find: &Find, finds: &[Find], address: MeterAddress) -> bool {
+pub(super) fn is_that(find: &Find, finds: &[Find], address: MeterAddress) -> bool {
     let of_one = |at: u8| finds.iter().filter(|find| find.primary == Some(at)).count() == 1;
     match address {
         MeterAddress::Primary(at) if find.address != address => find.is_at(address) && of_one(at.get()),

@@ -7,7 +7,7 @@
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
-use crate::request::Wanted;
+use crate::request::{Change, KeyText, Wanted};
 
 /// At the top of a new file.
 const HEAD: &str = "\
@@ -105,21 +105,32 @@ fn add(file: &mut DocumentMut, entry: &Entry) -> Result<(), String> {
 
 fn change(meter: &mut Table, wanted: &Wanted) {
     let Wanted { name, title, interval, key } = wanted;
-    let key = key.as_ref().map(|key| key.reveal());
-    let all = [("title", title.as_deref()), ("interval", interval.as_deref()), ("key", key), ("name", name.as_deref())];
-    for (key, text) in all.into_iter().filter_map(|(key, text)| Some((key, text?))) {
-        match meter.get_mut(key).and_then(Item::as_value_mut) {
-            // what stands behind it on its line stays
-            Some(old) => {
-                let decor = old.decor().clone();
-                *old = text.into();
-                *old.decor_mut() = decor;
-            }
-            None => _ = meter.insert(key, value(text)),
+    if *key != Change::Stays {
+        meter.remove("key_file");
+    }
+    set(meter, "title", title, String::as_str);
+    set(meter, "interval", interval, String::as_str);
+    set(meter, "key", key, KeyText::reveal);
+    set(meter, "name", &name.clone().map_or(Change::Stays, Change::Is), String::as_str);
+}
+
+fn set<T>(meter: &mut Table, key: &str, change: &Change<T>, text: impl Fn(&T) -> &str) {
+    let new = match change {
+        Change::Stays => return,
+        Change::Gone => {
+            meter.remove(key);
+            return;
         }
-        if key == "key" {
-            meter.remove("key_file");
+        Change::Is(new) => text(new),
+    };
+    match meter.get_mut(key).and_then(Item::as_value_mut) {
+        // what stands behind it on its line stays
+        Some(old) => {
+            let decor = old.decor().clone();
+            *old = new.into();
+            *old.decor_mut() = decor;
         }
+        None => _ = meter.insert(key, value(new)),
     }
 }
 

@@ -148,6 +148,9 @@ pub enum Durability {
     Always,
 }
 
+/// How often a meter is read that does not say so. A battery meter pays for each read.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15 * 60);
+
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {

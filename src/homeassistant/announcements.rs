@@ -130,6 +130,12 @@ impl Announcements {
         self.announcer.as_ref().map(Announcer::filter)
     }
 
+    /// Whether documents are looked for on this topic: what stands elsewhere is not ours, whatever it says.
+    #[must_use]
+    pub fn is_own_topic(&self, topic: &str) -> bool {
+        self.announcer.as_ref().is_some_and(|announcer| announcer.is_own_topic(topic))
+    }
+
     /// Who answered under this name last.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<SecondaryAddress> {
@@ -147,6 +153,12 @@ impl Announcements {
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&str> {
         self.meters.get(name)?.topic()
+    }
+
+    /// The rules by which this meter is read.
+    #[must_use]
+    pub fn rules(&self, name: &str) -> Option<&str> {
+        self.meters.get(name)?.rules.as_deref()
     }
 
     /// A good reading of this meter, with the number of its values that nothing names.

@@ -165,6 +165,13 @@ impl Announcer {
         self.topic("+")
     }
 
+    /// Whether this is the discovery topic of one of this agent's devices.
+    #[must_use]
+    pub fn is_own_topic(&self, topic: &str) -> bool {
+        let id = topic.strip_prefix(&format!("{}/device/{}/", self.prefix, self.base));
+        id.and_then(|id| id.strip_suffix("/config")).is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    }
+
     /// Reads a retained document if it is one of this agent's: so that what is no longer right can be
     /// taken back although our own list of it is lost. One that names a topic of somebody else is none.
     #[must_use]

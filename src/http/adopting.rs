@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use super::asks::bus_index;
 use super::house::App;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::rest::json;
 use super::writes::{Body, unusable};
 use crate::mqtt::request_json;
-use crate::request::{AdoptRequest, Answer, KeyText, Request, Wanted, Which};
+use crate::request::{AdoptRequest, Answer, Change, KeyText, Request, Wanted, Which};
 
 /// What became of it.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -28,6 +28,7 @@ pub(super) struct Adopted {
 
 /// `POST meters` `{"bus":"hat","address":"67200512","name":"heat"}`: adopts what a search found.
 pub(super) async fn adopt(State(app): State<App>, Body(body): Body) -> Result<Response, Problem> {
+    object(&body, &["bus", "address", "name", "title", "interval", "key"])?;
     match asked("adopt", &body)? {
         what @ AdoptRequest::Adopt { which: Which::At { .. }, .. } => {
             Ok((StatusCode::CREATED, json(&done(&app, what).await?)).into_response())
@@ -36,17 +37,14 @@ pub(super) async fn adopt(State(app): State<App>, Body(body): Body) -> Result<Re
     }
 }
 
-/// `PATCH meters/<name>` `{"title":"Heat"}`: changes one that is adopted.
+/// `PATCH meters/<name>` `{"title":"Heat","interval":null}`: changes one that is adopted; `null` takes away.
 pub(super) async fn change(
     State(app): State<App>,
     Path(name): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     is_adopted(&app, &name)?;
-    let mut wanted: Map<String, Value> = serde_json::from_str(&body).map_err(|error| unusable(error.to_string()))?;
-    if ["meter", "bus", "address"].into_iter().any(|key| wanted.contains_key(key)) {
-        return Err(unusable("the address of the request says which meter; expected name, title, interval or key"));
-    }
+    let mut wanted = object(&body, &["name", "title", "interval", "key"])?;
     wanted.insert("meter".to_owned(), name.into());
     Ok(json(&done(&app, asked("adopt", &Value::from(wanted).to_string())?).await?))
 }
@@ -58,29 +56,36 @@ pub(super) async fn forget(State(app): State<App>, Path(name): Path<String>) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a form of a page says of a meter; nothing written leaves it as it is.
+/// What a form of a page says of a meter.
 #[derive(Deserialize)]
 pub(super) struct Wish {
     #[serde(default)]
     address: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    interval: String,
-    #[serde(default)]
-    key: String,
+    name: Option<String>,
+    title: Option<String>,
+    interval: Option<String>,
+    key: Option<String>,
+    /// Ticked: it has no key any more.
+    no_key: Option<String>,
 }
 
 impl Wish {
-    fn wanted(self) -> Wanted {
-        let said = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    /// `empty` is what an empty field means; a field that is not there changes nothing.
+    fn wanted(self, empty: &Change<String>) -> Wanted {
+        let said = |text: Option<String>| text.map(|text| text.trim().to_owned());
+        let filled = |text| said(text).filter(|text| !text.is_empty());
+        let change = |text| match said(text) {
+            None => Change::Stays,
+            Some(text) if text.is_empty() => empty.clone(),
+            Some(text) => Change::Is(text),
+        };
+        // a key is not shown again, so that its field is empty where it stays
+        let no_key = if self.no_key.is_some() { Change::Gone } else { Change::Stays };
         Wanted {
-            name: said(self.name),
-            title: said(self.title),
-            interval: said(self.interval),
-            key: said(self.key).map(KeyText::new),
+            name: filled(self.name),
+            title: change(self.title),
+            interval: change(self.interval),
+            key: filled(self.key).map_or(no_key, |key| Change::Is(KeyText::new(key))),
         }
     }
 }
@@ -94,18 +99,19 @@ pub(super) async fn adopt_form(
     bus_index(&app.house(), &bus)?;
     let address = request_json::address(&wish.address).ok_or_else(|| unusable("this is not the address of a meter"))?;
     let which = Which::At { bus: Some(bus), address };
-    let adopted = done(&app, AdoptRequest::Adopt { which, wanted: wish.wanted() }).await?;
+    let adopted = done(&app, AdoptRequest::Adopt { which, wanted: wish.wanted(&Change::Stays) }).await?;
     Ok(Redirect::to(&format!("../../meter/{}", adopted.meter)))
 }
 
-/// *Save*: the meter may have another name afterwards.
+/// *Save*: the form shows what is, so that an empty field takes away. The meter may have another name afterwards.
 pub(super) async fn change_form(
     State(app): State<App>,
     Path(name): Path<String>,
     Form(wish): Form<Wish>,
 ) -> Result<Redirect, Problem> {
     is_adopted(&app, &name)?;
-    let adopted = done(&app, AdoptRequest::Adopt { which: Which::Named(name), wanted: wish.wanted() }).await?;
+    let (which, wanted) = (Which::Named(name), wish.wanted(&Change::Gone));
+    let adopted = done(&app, AdoptRequest::Adopt { which, wanted }).await?;
     Ok(Redirect::to(&format!("../{}", adopted.meter)))
 }
 
@@ -120,8 +126,18 @@ fn is_adopted(app: &App, name: &str) -> Result<(), Problem> {
         true => Ok(()),
         false => Err(Problem::not_found(format!(
             "no such adopted meter: {}; what stands in your own file is changed there",
-            name.chars().take(60).collect::<String>()
+            shortened(name)
         ))),
+    }
+}
+
+/// A body with no other keys than these: one that is misspelled would change nothing.
+fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+    let object: Map<String, Value> = serde_json::from_str(body)
+        .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
+    match object.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(object),
+        Some(other) => Err(unusable(format!("no such key: {}; expected {}", shortened(other), known.join(", ")))),
     }
 }
 

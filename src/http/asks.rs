@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use tokio::time::sleep;
 
 use super::house::{App, House};
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::rest::no_meter;
 use crate::config::Config;
 use crate::mbus::address::SecondaryAddress;
@@ -21,7 +21,7 @@ const SCAN_BEGINS_WITHIN: Duration = Duration::from_secs(10);
 /// The index of a bus.
 pub(super) fn bus_index(house: &House, name: &str) -> Result<usize, Problem> {
     let index = house.config.buses.iter().position(|bus| bus.name == name);
-    index.ok_or_else(|| Problem::not_found(format!("no such bus: {}", name.chars().take(60).collect::<String>())))
+    index.ok_or_else(|| Problem::not_found(format!("no such bus: {}", shortened(name))))
 }
 
 /// Anything that a bus does, once it is done.

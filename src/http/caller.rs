@@ -1,10 +1,14 @@
 //! Who asks: the peer of a connection, and what its request says of where it comes from.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 
 use crate::config::Http;
+
+/// How long whoever asks may take to send the head of a request or its body, or to take what it gets.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +19,10 @@ pub(super) struct Peers {
     pub(super) own: IpAddr,
 }
 
-/// Headers that only a proxy adds.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
-
-/// Whether a proxy passed this on.
+/// Whether a proxy passed this on, as far as it says so.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    FORWARDED.iter().any(|name| headers.contains_key(*name))
+    let only_proxies_add = |name: &str| matches!(name, "forwarded" | "via" | "x-real-ip");
+    headers.keys().any(|name| only_proxies_add(name.as_str()) || name.as_str().starts_with("x-forwarded-"))
 }
 
 /// Whose wrong passwords are counted: the last address that a proxy of ours did not add.

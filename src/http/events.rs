@@ -1,23 +1,26 @@
 //! `GET /api/v1/events`: readings and events as they happen, and `info` after each change.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::house::App;
+use super::rest::as_seen_by;
+use super::rights::May;
 use super::stream::{Events, event, response};
 use crate::mqtt::payload;
 use crate::status::{News, Status};
 
 /// Starts with `info`, so that who listens knows that it is heard.
-pub(super) async fn events(State(app): State<App>) -> Response {
+pub(super) async fn events(State(app): State<App>, Extension(may): Extension<May>) -> Response {
     let mut status = app.status();
     status.mark_changed();
-    response(Happening { news: app.news(), status })
+    response(&app, Happening { may, news: app.news(), status })
 }
 
 struct Happening {
+    may: May,
     news: broadcast::Receiver<News>,
     status: watch::Receiver<Status>,
 }
@@ -26,7 +29,7 @@ impl Events for Happening {
     async fn next(&mut self) -> Option<String> {
         tokio::select! {
             news = self.news.recv() => match news {
-                Ok(News::Reading(reading)) => Some(event("reading", &reading)),
+                Ok(News::Reading(reading)) => Some(event("reading", &as_seen_by(self.may, &reading))),
                 Ok(News::Event(happened)) => Some(event("event", &happened)),
                 // who is told so can ask for what it has missed
                 Err(RecvError::Lagged(count)) => Some(event("missed", &count.to_string())),

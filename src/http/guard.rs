@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
-use super::caller::{self, Peers};
+use super::caller::{self, PATIENCE, Peers};
 use super::house::App;
 use super::pages::refused;
 use super::problem::Problem;
@@ -30,19 +32,22 @@ const CAREFUL: [(HeaderName, &str); 5] = [
 const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
 
 /// Lets in who may, and tells the routes behind how much.
-pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let asked = is_a_person(&request).then(|| request.uri().clone());
-    let headers = request.headers().clone();
-    let mut response = match judge(&app, &request) {
-        Ok(may) => {
-            request.extensions_mut().insert(may);
-            next.run(request).await
-        }
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let judged = judge(&app, &parts);
+    if let Ok(may) = judged {
+        parts.extensions.insert(may);
+    }
+    let person = is_a_person(&parts).then(|| parts.clone());
+    let whole = match judged {
+        Ok(_) => whole(parts, body).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = match whole {
+        Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    if let (Some(problem), Some(uri)) = (response.extensions_mut().remove::<Problem>(), asked) {
-        let mut parts = Request::new(Body::empty()).into_parts().0;
-        (parts.uri, parts.headers) = (uri, headers);
+    if let (Some(problem), Some(parts)) = (response.extensions_mut().remove::<Problem>(), person) {
         response = refused::page(&app, &parts, problem, response);
     }
     for (name, value) in CAREFUL {
@@ -52,32 +57,45 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
 }
 
 /// Whether whoever asks reads pages; programs get JSON.
-fn is_a_person(request: &Request) -> bool {
-    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let is_for_programs = ["/api/", "/mbus/"].iter().any(|prefix| request.uri().path().starts_with(prefix));
+fn is_a_person(parts: &Parts) -> bool {
+    let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_for_programs = ["/api/", "/mbus/"].iter().any(|prefix| parts.uri.path().starts_with(prefix));
     !is_for_programs && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
-fn judge(app: &App, request: &Request) -> Result<May, Problem> {
+fn judge(app: &App, parts: &Parts) -> Result<May, Problem> {
     let house = app.house();
     // a request that came over no connection of ours is a defect, and gets nothing
-    let Some(peers) = request.extensions().get::<Peers>().copied() else { return Err(Refusal::WrongHost.into()) };
-    let headers = request.headers();
+    let Some(peers) = parts.extensions.get::<Peers>().copied() else { return Err(Refusal::WrongHost.into()) };
+    let headers = &parts.headers;
     let from = caller::address(&house.settings.http, peers.peer.to_canonical(), headers);
     let now = Instant::now();
     if headers.contains_key(header::AUTHORIZATION) && !app.failures().may_try(from, now) {
         return Err(Problem::wait());
     }
-    let judged = rights::judge(&house.settings, Asks { peers, method: request.method(), headers });
+    let judged = rights::judge(&house.settings, Asks { peers, method: &parts.method, headers });
     if judged == Err(Refusal::WrongPassword) {
         app.failures().failed(from, now);
         tracing::debug!("a wrong password from {from}");
     }
     let may = judged?;
-    if !request.method().is_safe() && !HARMLESS.contains(&request.uri().path()) {
+    if !parts.method.is_safe() && !HARMLESS.contains(&parts.uri.path()) {
         rights::demand(&house.settings, may, May::All)?;
     }
     Ok(may)
+}
+
+/// The request with the whole of its body: no route waits for one that comes byte by byte.
+async fn whole(parts: Parts, body: Body) -> Result<Request, Problem> {
+    if parts.method.is_safe() {
+        return Ok(Request::from_parts(parts, body));
+    }
+    let taken = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    match timeout(PATIENCE, taken).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, body.into())),
+        Ok(Err(error)) => Err(Problem::new(error.status(), error.body_text())),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come in time")),
+    }
 }
 
 /// For routes that show values.

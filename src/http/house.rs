@@ -78,6 +78,11 @@ impl App {
         Arc::clone(&self.sources.house.borrow())
     }
 
+    /// The house, and each that takes its place.
+    pub(super) fn houses(&self) -> watch::Receiver<Arc<House>> {
+        self.sources.house.clone()
+    }
+
     pub(super) fn status(&self) -> watch::Receiver<Status> {
         self.sources.status.clone()
     }

@@ -142,7 +142,8 @@ async fn read(app: &App, device: &str, baud: &str, address: &str, most: usize) -
     match ask(&house, bus, BusRequest::TelegramsAt(address)).await {
         Ok(Answer::Telegrams(mut frames)) => {
             frames.truncate(most);
-            let known = house.config.meters.iter().find(|meter| meter.address == address);
+            let here = house.config.buses.iter().position(|other| other.name == bus.name);
+            let known = house.config.meters.iter().find(|meter| Some(meter.bus) == here && meter.address == address);
             let key = known.and_then(|meter| meter.key);
             ok("application/xml", document(&frames, key.as_ref(), Timestamp::now()).0)
         }

@@ -7,13 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::exposition::as_plain_text;
 use super::house::{App, House};
 use super::problem::Problem;
 use crate::bus::health::Health;
@@ -21,19 +19,21 @@ use crate::config::Meter;
 use crate::status::{Newest, Readings, Status};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// In the format that is asked for: OpenMetrics, or the plain text of before.
 pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let mut registry = Registry::with_prefix("mbushat");
     registry.register_collector(Box::new(Snapshot::of(&app)));
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| Problem::unavailable(error.to_string()))?;
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    Ok(if accepts.contains(OPEN_METRICS) {
-        ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    let mut metrics = String::new();
+    let (kind, encoded) = if accepts.contains(OPEN_METRICS) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text::encode(&mut metrics, &registry))
     } else {
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], as_plain_text(&text)).into_response()
-    })
+        (PLAIN, prometheus_text::encode(&mut metrics, &registry))
+    };
+    encoded.map_err(|error| Problem::unavailable(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, kind)], metrics).into_response())
 }
 
 /// All that is told, at one moment.

@@ -24,7 +24,6 @@ mod stream;
 mod events;
 mod health;
 mod metrics;
-mod exposition;
 mod history;
 mod chart;
 mod words;

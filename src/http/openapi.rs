@@ -4,7 +4,9 @@
 
 #![expect(dead_code, reason = "it is described, not called")]
 
-use axum::response::Response;
+use std::collections::BTreeMap;
+
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 
 use super::adopting::Adopted;
@@ -22,6 +24,7 @@ use crate::status::{BusStatus, Info};
         meters, meter, adopt, change, forget, read, buses, read_at, wire, scan_progress, scan, end_scan, power, info, events, decode, reload,
         openapi, health, metrics
     ),
+    components(schemas(Problem)),
     security(("password" = []), ()),
     modifiers(&Password)
 )]
@@ -39,50 +42,50 @@ impl utoipa::Modify for Password {
 }
 
 /// The description.
-pub(super) async fn document() -> Response {
+pub(super) async fn document() -> axum::response::Response {
     as_json(Description::openapi().to_json().unwrap_or_default())
 }
 
-/// What no route asks for by name: refused, or broken.
-#[derive(utoipa::IntoResponses)]
-enum Refused {
-    /// It needs the password.
-    #[response(status = 401, content_type = "application/problem+json")]
-    Password(#[to_schema] Problem),
-    /// Not from there: another site's page, or elsewhere than on this machine.
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(#[to_schema] Problem),
-    /// Sent to a name that is not this agent's.
-    #[response(status = 421, content_type = "application/problem+json")]
-    Misdirected(#[to_schema] Problem),
-    /// Too many wrong passwords.
-    #[response(status = 429, content_type = "application/problem+json")]
-    Wait(#[to_schema] Problem),
+/// Sets of answers that say what went wrong, each by its status.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $($status:literal $what:literal),+;)+) => {$(
+        $(#[$doc])*
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+                let response = |what| {
+                    let response = ResponseBuilder::new().description(what);
+                    RefOr::T(response.content("application/problem+json", problem()).build())
+                };
+                BTreeMap::from([$(($status.to_owned(), response($what))),+])
+            }
+        }
+    )+};
 }
 
-/// What else a request can end with that a bus does.
-#[derive(utoipa::IntoResponses)]
-enum Undone {
-    /// No such meter or bus.
-    #[response(status = 404, content_type = "application/problem+json")]
-    Missing(#[to_schema] Problem),
-    /// The bus could not do it, or the meter did not answer: why.
-    #[response(status = 502, content_type = "application/problem+json")]
-    Failed(#[to_schema] Problem),
-}
-
-/// A body that cannot be used.
-#[derive(utoipa::IntoResponses)]
-enum Unusable {
-    /// More than 64 KiB.
-    #[response(status = 413, content_type = "application/problem+json")]
-    Large(#[to_schema] Problem),
-    /// Not `application/json`.
-    #[response(status = 415, content_type = "application/problem+json")]
-    Kind(#[to_schema] Problem),
-    /// What is wrong with it.
-    #[response(status = 422, content_type = "application/problem+json")]
-    Content(#[to_schema] Problem),
+problems! {
+    /// What every route may answer.
+    Refused:
+        "401" "It needs the password.",
+        "403" "Not from there: another site's page, or elsewhere than on this machine.",
+        "421" "Sent to a name that is not this agent's.",
+        "429" "Too many wrong passwords.";
+    Missing: "404" "No such meter or bus.";
+    /// What else a request can end with that a bus does.
+    Undone:
+        "404" "No such meter or bus.",
+        "502" "The bus could not do it, or the meter did not answer: why.";
+    /// A body that cannot be used.
+    Unusable:
+        "408" "It did not come in time.",
+        "413" "More than 64 KiB.",
+        "415" "Not `application/json`.",
+        "422" "What is wrong with it.";
+    Impossible: "422" "Why it cannot be done; nothing is changed.";
+    Busy: "409" "One goes on already.";
+    Stuck: "503" "It makes no progress.";
 }
 
 /// At which address.
@@ -101,10 +104,12 @@ struct Search {
     secondary: Option<String>,
 }
 
-/// What an adopted meter is to be like; what is absent stays as it is.
+/// What an adopted meter is to be like; what is absent stays as it is, and `null` takes away.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     /// Its name, and so its topic.
+    #[schema(example = "heat")]
     name: Option<String>,
     title: Option<String>,
     #[schema(example = "15m")]
@@ -115,6 +120,7 @@ struct Wanted {
 
 /// Which meter, and what it is to be like.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Find {
     /// Not needed where there is only one.
     bus: Option<String>,
@@ -140,7 +146,7 @@ struct Power {
 const fn meters() {}
 
 /// One meter with the whole of its newest reading.
-#[utoipa::path(get, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 200, body = WholeMeter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+#[utoipa::path(get, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 200, body = WholeMeter), Missing, Refused))]
 const fn meter() {}
 
 /// Adopts a meter that a search found, or that was forgotten.
@@ -148,11 +154,11 @@ const fn meter() {}
 const fn adopt() {}
 
 /// Changes a meter that the agent adopted.
-#[utoipa::path(patch, path = "/api/v1/meters/{name}", params(("name" = String, Path)), request_body = Wanted, responses((status = 200, body = Adopted), (status = 404, body = Problem, content_type = "application/problem+json"), Unusable, Refused))]
+#[utoipa::path(patch, path = "/api/v1/meters/{name}", params(("name" = String, Path)), request_body = Wanted, responses((status = 200, body = Adopted), Missing, Unusable, Refused))]
 const fn change() {}
 
 /// Forgets a meter that the agent adopted: it is read no more, and not adopted again.
-#[utoipa::path(delete, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json"), Refused))]
+#[utoipa::path(delete, path = "/api/v1/meters/{name}", params(("name" = String, Path)), responses((status = 204), Missing, Impossible, Refused))]
 const fn forget() {}
 
 /// Reads a meter now.
@@ -160,7 +166,7 @@ const fn forget() {}
 const fn read() {}
 
 /// The buses by name.
-#[utoipa::path(get, path = "/api/v1/buses", responses((status = 200, body = std::collections::BTreeMap<String, BusStatus>), Refused))]
+#[utoipa::path(get, path = "/api/v1/buses", responses((status = 200, body = BTreeMap<String, BusStatus>), Refused))]
 const fn buses() {}
 
 /// Reads whatever meter is at an address; the reading is neither stored nor published.
@@ -168,15 +174,15 @@ const fn buses() {}
 const fn read_at() {}
 
 /// The last 200 frames, then each as it comes.
-#[utoipa::path(get, path = "/api/v1/buses/{bus}/wire", params(("bus" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+#[utoipa::path(get, path = "/api/v1/buses/{bus}/wire", params(("bus" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), Missing, Refused))]
 const fn wire() {}
 
 /// How far the search is, and what it has found; or the last one.
-#[utoipa::path(get, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+#[utoipa::path(get, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), Missing, Refused))]
 const fn scan_progress() {}
 
 /// Starts a search. The readings go on.
-#[utoipa::path(post, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), request_body = Option<Search>, responses((status = 202, body = Progress), (status = 409, description = "One goes on already", body = Problem, content_type = "application/problem+json"), Undone, Unusable, Refused))]
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), request_body = Option<Search>, responses((status = 202, body = Progress), Busy, Undone, Unusable, Refused))]
 const fn scan() {}
 
 /// Ends the search.
@@ -200,7 +206,7 @@ const fn events() {}
 const fn decode() {}
 
 /// Reads the configuration again.
-#[utoipa::path(post, path = "/api/v1/reload", responses((status = 204), (status = 422, description = "It is bad: nothing is changed", body = Problem, content_type = "application/problem+json"), Refused))]
+#[utoipa::path(post, path = "/api/v1/reload", responses((status = 204), Impossible, Refused))]
 const fn reload() {}
 
 /// This description.
@@ -208,7 +214,7 @@ const fn reload() {}
 const fn openapi() {}
 
 /// Whether the agent makes progress.
-#[utoipa::path(get, path = "/health", responses((status = 200, content_type = "text/plain", body = String), (status = 503, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/health", responses((status = 200, content_type = "text/plain", body = String), Stuck))]
 const fn health() {}
 
 /// For Prometheus.

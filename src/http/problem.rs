@@ -6,6 +6,14 @@ use serde::Serialize;
 
 use super::rights::Refusal;
 
+/// So much of what was asked for is repeated.
+const REPEATED: usize = 60;
+
+/// A name that somebody sent, as far as it is worth repeating.
+pub(super) fn shortened(name: &str) -> String {
+    name.chars().take(REPEATED).collect()
+}
+
 /// A problem with a request.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Problem {

@@ -1,15 +1,17 @@
 //! What `/api/v1` tells: meters, buses, the agent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::house::App;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
+use super::rights::May;
 use crate::config::{Config, Meter};
 use crate::mqtt::payload::{self, ReadingJson, Serial};
 use crate::status::{AgentStatus, MeterStatus, Value};
@@ -49,12 +51,17 @@ pub(super) async fn meters(State(app): State<App>) -> Response {
 }
 
 /// `GET meters/<name>`.
-pub(super) async fn meter(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn meter(
+    State(app): State<App>,
+    Extension(may): Extension<May>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     let (house, status) = (app.house(), app.status());
     let meter = house.config.meters.iter().find(|meter| meter.name == name).ok_or_else(|| no_meter(&name))?;
     let status = status.borrow();
     let known = status.meters.get(&name).cloned().unwrap_or_default();
-    let reading = reading(&status.agent, &known).and_then(|reading| RawValue::from_string(reading).ok());
+    let reading = reading(&status.agent, &known).map(|reading| as_seen_by(may, &reading).into_owned());
+    let reading = reading.and_then(|reading| RawValue::from_string(reading).ok());
     Ok(json(&WholeMeter { meter: meter_json(&house.config, meter, &known), reading }))
 }
 
@@ -71,7 +78,7 @@ pub(super) async fn info(State(app): State<App>) -> Response {
 }
 
 pub(super) fn no_meter(name: &str) -> Problem {
-    Problem::not_found(format!("no such meter: {}", name.chars().take(60).collect::<String>()))
+    Problem::not_found(format!("no such meter: {}", shortened(name)))
 }
 
 /// As `<meter>/reading` has it.
@@ -79,6 +86,16 @@ pub(super) fn reading(agent: &AgentStatus, meter: &MeterStatus) -> Option<String
     let newest = meter.newest.as_ref()?;
     let serial = Serial { agent: &agent.agent, epoch: &agent.epoch, seq: newest.seq };
     Some(payload::reading(newest.reading.as_ref()?, serial))
+}
+
+/// A reading without the telegrams that come with `raw = true`, for who may not see those.
+pub(super) fn as_seen_by(may: May, reading: &str) -> Cow<'_, str> {
+    // nothing that a meter or a user wrote has this in it: a quote in a text is escaped, and a label is no list
+    let telegrams = reading.split_once(",\"telegrams\":[").filter(|_| may < May::All);
+    match telegrams.and_then(|(before, rest)| Some((before, rest.split_once(']')?.1))) {
+        Some((before, after)) => Cow::Owned(format!("{before}{after}")),
+        None => Cow::Borrowed(reading),
+    }
 }
 
 fn meter_json<'a>(config: &'a Config, meter: &'a Meter, known: &'a MeterStatus) -> MeterJson<'a> {

@@ -63,8 +63,8 @@ pub(super) fn router(app: App) -> Router {
         .merge(owners)
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
-        .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(app.clone(), guard::guard))
+        .layer(DefaultBodyLimit::max(BODY))
         .with_state(app)
 }
 

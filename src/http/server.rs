@@ -23,14 +23,12 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::caller::Peers;
+use super::caller::{PATIENCE, Peers};
 use super::house::{App, House, Sources};
 use super::router::router;
 
 /// Connections at a time. More wait until one ends.
 const CONNECTIONS: usize = 64;
-/// How long a client may take to send the head of a request, or to take what it gets.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
 const HEAD: usize = 16 << 10;
 /// Pause after the system could not accept a connection: it has no more descriptors.
@@ -116,8 +114,10 @@ async fn carry(
 
 async fn answer(mut request: Request, prefix: String, router: Router) -> Result<Response, Infallible> {
     if !prefix.is_empty() && request.uri().path() == prefix {
-        // the links of a page start at the folder that it is in
-        return Ok(Redirect::permanent(&format!("{prefix}/")).into_response());
+        // The links of a page start at the folder that it is in. Told by its last part alone, it is found behind
+        // whatever another proxy puts before it.
+        let folder = prefix.rsplit('/').next().unwrap_or_default();
+        return Ok(Redirect::permanent(&format!("{folder}/")).into_response());
     }
     without_prefix(&mut request, &prefix);
     router.oneshot(request).await

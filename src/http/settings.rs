@@ -57,6 +57,13 @@ pub struct Settings {
     pub(super) tls: Option<TlsAcceptor>,
 }
 
+impl Settings {
+    /// Whether who may see what is the same by these.
+    pub(super) fn let_in_the_same(&self, other: &Self) -> bool {
+        self.http == other.http && self.password == other.password
+    }
+}
+
 impl std::fmt::Debug for Settings {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::time::timeout;
+use tokio::time::sleep;
+
+use super::house::App;
 
 /// A sign of life is sent so often: it finds connections that are dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -25,14 +28,21 @@ pub(super) fn event(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-/// Sends them all.
-pub(super) fn response(events: impl Events) -> Response {
-    let stream = stream::unfold(events, |mut events| async {
-        let text = match timeout(ALIVE_EVERY, events.next()).await {
-            Ok(text) => text?,
-            Err(_) => ":\n\n".to_owned(),
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), events))
+/// Sends them all, until another `[http]` decides who may see them.
+pub(super) fn response(app: &App, events: impl Events) -> Response {
+    let mut house = app.houses();
+    let begun = Arc::clone(&house.borrow_and_update());
+    let stream = stream::unfold((events, house), move |(mut events, mut house)| {
+        let begun = Arc::clone(&begun);
+        async move {
+            let other = house.wait_for(|house| !house.settings.let_in_the_same(&begun.settings));
+            let text = tokio::select! {
+                _ = other => return None,
+                text = events.next() => text?,
+                () = sleep(ALIVE_EVERY) => ":\n\n".to_owned(),
+            };
+            Some((Ok::<_, Infallible>(Bytes::from(text)), (events, house)))
+        }
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     (headers, Body::from_stream(stream)).into_response()

@@ -55,7 +55,7 @@ pub(super) async fn wire(State(app): State<App>, Path(name): Path<String>) -> Re
     let tape = house.tapes.get(bus_index(&house, &name)?).cloned();
     let mut tape = tape.ok_or_else(|| Problem::unavailable("reloading"))?;
     tape.mark_changed();
-    Ok(response(Following { tape, seen: 0, zone: house.config.time_zone() }))
+    Ok(response(&app, Following { tape, seen: 0, zone: house.config.time_zone() }))
 }
 
 struct Following {

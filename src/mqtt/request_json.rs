@@ -2,7 +2,7 @@
 //!
 //! Not here: doing what a request asks for (`request`), topics (`topic`).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -11,7 +11,9 @@ use crate::config;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::master::search::Found;
 use crate::mbus::medium;
-use crate::request::{AdoptRequest, AgentRequest, Answer, BusRequest, KeyText, Outcome, Request, Scan, Wanted, Which};
+use crate::request::{
+    AdoptRequest, AgentRequest, Answer, BusRequest, Change, KeyText, Outcome, Request, Scan, Wanted, Which,
+};
 
 /// A longer `transaction` is not given back: the response must not become larger than what brokers take.
 const TRANSACTION_BYTES: usize = 1024;
@@ -77,10 +79,13 @@ struct Fields {
     on: Option<Value>,
     /// For `scan`: search by secondary address, among those that this mask matches.
     secondary: Option<Value>,
-    /// For `adopt`: what the meter is to be like.
+    /// For `adopt`: what the meter is to be like. `null` takes away.
     name: Option<Value>,
+    #[serde(default, deserialize_with = "said")]
     title: Option<Value>,
+    #[serde(default, deserialize_with = "said")]
     interval: Option<Value>,
+    #[serde(default, deserialize_with = "said")]
     key: Option<Value>,
     /// For `log_level`.
     level: Option<Value>,
@@ -147,18 +152,31 @@ impl Fields {
         };
         // the value of a wrong key is not repeated
         let key = match self.key {
-            None => None,
-            Some(Value::String(key)) => Some(KeyText::new(key)),
+            None => Change::Stays,
+            Some(Value::Null) => Change::Gone,
+            Some(Value::String(key)) => Change::Is(KeyText::new(key)),
             Some(_) => return Err("\"key\" is not a text in quotes".to_owned()),
         };
         let wanted = Wanted {
             name: text("name", self.name)?,
-            title: text("title", self.title)?,
-            interval: text("interval", self.interval)?,
+            title: change("title", self.title)?,
+            interval: change("interval", self.interval)?,
             key,
         };
         Ok(AdoptRequest::Adopt { which, wanted })
     }
+}
+
+/// Tells `null` from what is not there.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+fn change(field: &str, value: Option<Value>) -> Result<Change<String>, String> {
+    Ok(match value {
+        Some(Value::Null) => Change::Gone,
+        value => text(field, value)?.map_or(Change::Stays, Change::Is),
+    })
 }
 
 fn text(field: &str, value: Option<Value>) -> Result<Option<String>, String> {

@@ -10,7 +10,6 @@ a client that comes new each time has a subscription and two messages acknowledg
 subscriber is back. Needs root (see broker_lab.py). Exits 1 where a reading is lost, an agent is left `offline`, or an
 agent takes more than 5 s (10 s with default queues, 40 s with NATS); what was read last may wait, and is counted."""
 import argparse
-import sys
 import threading
 import time
 
@@ -177,8 +176,4 @@ def main():
     return not all([trial(args.mbushat, name, args) for name in args.clusters or CLUSTERS])
 
 
-try:
-    code = main()
-finally:
-    lab.stop_all()
-sys.exit(code)
+lab.run(main)

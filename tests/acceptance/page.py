@@ -3,11 +3,11 @@
 
 Uses the page of `mbushat demo` as a person does, in a headless Chromium: values change without reloading, a meter
 is read, a bus is searched, the wire watched, a telegram opened and another decoded, the doctor asked; by mouse, by
-keyboard alone, without scripts, dark and light, on a phone. axe-core (`npm install axe-core`) looks at every page.
+keyboard alone, without scripts, dark and light, on a phone; and with `demo --empty` meters that nobody wrote down are
+adopted, renamed and forgotten. axe-core (`npm install axe-core`) looks at every page.
 Fails where it finds a violation, where a request leaves the machine, or where the console has an error. Needs
 chromium; else standard library only."""
 import argparse
-import base64
 import json
 import os
 import re
@@ -18,54 +18,14 @@ import tempfile
 import time
 import urllib.request
 
-from ha_api import WebSocket
+from browser import Browser, read, until
 
-SIZES = {"phone": (390, 844), "desk": (1280, 900)}
+SIZES = {"phone": (390, 844, True), "desk": (1280, 900)}
 TELEGRAM = "68 03 03 68 53 05 50 A8 16"
 
 
-class Browser:
-    """A headless Chromium over its DevTools protocol, and what its pages did."""
-
-    def __init__(self, folder):
-        self.process = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-             "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={folder}/browser",
-             "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port = until("the browser runs", lambda: read(f"{folder}/browser/DevToolsActivePort").split("\n")[0])
-        pages = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=20).read())
-        page = next(page for page in pages if page["type"] == "page")
-        address = re.sub(r"ws://[^/]*", "", page["webSocketDebuggerUrl"])
-        self.socket, self.number, self.requests, self.errors = WebSocket(f"127.0.0.1:{port}", address), 0, [], []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self(f"{domain}.enable")
-
-    def __call__(self, method, **parameters):
-        self.number += 1
-        self.socket.send({"id": self.number, "method": method, "params": parameters})
-        while (answer := self.socket.receive()).get("id") != self.number:
-            self.note(answer)
-        if "error" in answer:
-            sys.exit(f"FAIL: {method}: {answer['error']}")
-        return answer["result"]
-
-    def note(self, event):
-        what, said = event.get("method"), event.get("params", {})
-        if what == "Network.requestWillBeSent":
-            self.requests.append(said["request"]["url"])
-        elif what == "Runtime.exceptionThrown":
-            self.errors.append(json.dumps(said["exceptionDetails"])[:500])
-        elif what == "Log.entryAdded" and said["entry"]["level"] == "error":
-            self.errors.append(f"{said['entry']['text']} {said['entry'].get('url')}")
-        elif what == "Runtime.consoleAPICalled" and said["type"] == "error":
-            self.errors.append(json.dumps(said["args"])[:500])
-
-    def run(self, script):
-        answer = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in answer:
-            sys.exit(f"FAIL: {script}: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
+class Reader(Browser):
+    """A person in front of the browser."""
 
     def open(self, path):
         self("Page.navigate", url=base + path)
@@ -90,35 +50,12 @@ class Browser:
                 return
         sys.exit(f"FAIL: the keyboard does not reach {text}")
 
-    def size(self, name):
-        width, height = SIZES[name]
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=name == "phone")
-
     def colours(self, scheme):
         self("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def picture(self, name):
+    def pictured(self, name):
         if args.pictures:
-            whole = self("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
-            with open(os.path.join(args.pictures, f"{name}.png"), "wb") as file:
-                file.write(base64.b64decode(whole))
-
-
-def read(file):
-    try:
-        with open(file, encoding="utf-8") as text:
-            return text.read()
-    except OSError:
-        return ""
-
-
-def until(what, condition, seconds=30):
-    start = time.time()
-    while not (value := condition()):
-        if time.time() - start > seconds:
-            sys.exit(f"FAIL: {what}: not within {seconds} s")
-        time.sleep(0.1)
-    return value
+            self.picture(os.path.join(args.pictures, f"{name}.png"), captureBeyondViewport=True)
 
 
 def well(what):
@@ -200,26 +137,81 @@ def without_scripts(browser):
     well("without scripts values, chart and buttons are there")
 
 
+def accessible(browser, what):
+    browser.run(read(args.axe) + "; 0")
+    found = json.loads(browser.run("axe.run().then((result) => JSON.stringify(result.violations))"))
+    for violation in found:
+        nodes = "\n".join(f"{node['html']}: {node['failureSummary']}" for node in violation["nodes"][:5])
+        print(f"{what}: {violation['id']}: {violation['help']}\n{nodes}")
+    if found:
+        sys.exit(f"FAIL: axe-core finds {len(found)} violations")
+
+
+TITLE = "<b>Attic</b> & co"
+
+
+def adopts(browser):
+    """Meters that nobody wrote down: found, renamed, forgotten, adopted."""
+    browser.open("")
+    browser.wait("the search shows its progress", "document.querySelector('#story progress') !== null")
+    said = browser.run("document.querySelector('#story').textContent.replace(/\\s+/g, ' ').trim()")
+    well(f"the first page tells: {said}")
+    browser.pictured("looking")
+    accessible(browser, "looking for meters")
+    browser.wait("a meter is adopted", "document.querySelector('.card.ok a') !== null", 120)
+    name = browser.run("document.querySelector('.card.ok a').getAttribute('href').split('/')[1]")
+    well(f"{name} is adopted by itself and read, without reloading")
+    browser.open(f"meter/{name}")
+    for field, value in {"name": "attic", "title": TITLE, "interval": "10s"}.items():
+        browser.run(f"document.querySelector('input[name={field}]').value = {json.dumps(value)}")
+    browser.click("form[action$='/change'] button")
+    browser.wait("the page of its new name", "location.pathname.endsWith('/meter/attic') && document.readyState === 'complete'")
+    browser.wait("its title", f"document.querySelector('h1').textContent === {json.dumps(TITLE)}")
+    browser.wait("it is read under its new name", "document.querySelector('#state.ok time') !== null", 60)
+    browser.open("")
+    card = f"[...document.querySelectorAll('.card h2 a')].some((link) => link.textContent === {json.dumps(TITLE)})"
+    browser.wait("its card", card)
+    browser.open("meter/attic")
+    accessible(browser, "adopted")
+    well("it is renamed, and HTML in its title is shown as it is written")
+    browser.click("form[action$='/forget'] button")
+    browser.wait("the first page", f"location.href === {json.dumps(base)} && document.readyState === 'complete'")
+    browser.wait("it is gone", f"!{card}")
+    well("it is forgotten")
+    browser.open("bus/demo")
+    browser.run(f"document.querySelector('input[name=secondary]').value = {json.dumps(name.split('_')[1])}")
+    browser.click("button[value=secondary]")
+    adopt = "#finds form[action$='/adopt']"
+    browser.wait("the search finds it again", f"document.querySelector({json.dumps(adopt)}) !== null", 60)
+    browser.wait("the search is over", "document.querySelector('button[value=secondary]') !== null", 60)
+    for field, value in {"name": "back", "title": "Back again"}.items():
+        browser.run(f"document.querySelector({json.dumps(adopt)}).elements.namedItem('{field}').value = {json.dumps(value)}")
+    time.sleep(3)
+    kept = browser.run(f"document.querySelector({json.dumps(adopt)}).elements.namedItem('title').value")
+    if kept != "Back again":
+        sys.exit(f"FAIL: what was typed is gone: {kept!r}")
+    browser.pictured("found")
+    accessible(browser, "found")
+    browser.click(adopt + " button")
+    browser.wait("the find is a meter", "[...document.querySelectorAll('#finds a')].some((link) => link.textContent === 'back')")
+    browser.open("")
+    browser.wait("its card", "document.querySelector('.card a[href=\"meter/back\"]')?.textContent === 'Back again'")
+    well("it is found by a search and adopted with a name and a title")
+
+
 def looked_at(browser):
-    axe = read(args.axe)
     for scheme in ("light", "dark"):
         browser.colours(scheme)
         for size in SIZES:
-            browser.size(size)
+            browser.size(*SIZES[size])
             for name, path in {"meters": "", "meter": "meter/heat_meter", "bus": "bus/demo", "decode": "decode", "doctor": "doctor"}.items():
                 browser.open(path)
                 browser.run("document.querySelectorAll('details').forEach((part) => part.open = true)")
-                browser.picture(f"{name}-{size}-{scheme}")
+                browser.pictured(f"{name}-{size}-{scheme}")
                 wide = browser.run("document.documentElement.scrollWidth - innerWidth")
                 if wide > 0:
                     sys.exit(f"FAIL: {name} is {wide} pixels too wide for a {size}")
-                browser.run(axe + "; 0")
-                found = json.loads(browser.run("axe.run().then((result) => JSON.stringify(result.violations))"))
-                for violation in found:
-                    nodes = "\n".join(f"{node['html']}: {node['failureSummary']}" for node in violation["nodes"][:5])
-                    print(f"{name} {size} {scheme}: {violation['id']}: {violation['help']}\n{nodes}")
-                if found:
-                    sys.exit(f"FAIL: axe-core finds {len(found)} violations")
+                accessible(browser, f"{name} {size} {scheme}")
     well("axe-core finds no violation on any page, dark or light, on a phone or a desk")
 
 
@@ -228,27 +220,50 @@ parser.add_argument("mbushat")
 parser.add_argument("--axe", required=True, help="axe.min.js of axe-core")
 parser.add_argument("--pictures", help="a folder that gets a picture of every page")
 args = parser.parse_args()
+
+
+def start_demo(folder, *more):
+    """The demo, whose first line says where its page is."""
+    process = subprocess.Popen([args.mbushat, "demo", *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True, env={**os.environ, "TMPDIR": folder})
+    return process, re.search(r"http://\S+/", process.stdout.readline())[0]
+
+
+def end(process):
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+
+
 with tempfile.TemporaryDirectory(prefix="mbushat-page-", ignore_cleanup_errors=True) as temporary:
-    demo = subprocess.Popen([args.mbushat, "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                            env={**os.environ, "TMPDIR": temporary})
-    base = re.search(r"http://\S+/", demo.stdout.readline())[0]
-    browser = Browser(temporary)
+    browser = Reader(temporary)
     try:
-        browser.size("desk")
+        browser.size(*SIZES["desk"])
         browser.colours("light")
-        by_mouse(browser)
-        other_pages(browser)
-        by_keyboard(browser)
-        without_scripts(browser)
-        looked_at(browser)
-        browser.run("0")
-        if away := [url for url in browser.requests if not url.startswith((base, "data:"))]:
+        demo, base = start_demo(temporary)
+        try:
+            by_mouse(browser)
+            other_pages(browser)
+            by_keyboard(browser)
+            without_scripts(browser)
+            looked_at(browser)
+        finally:
+            end(demo)
+        bases = [base]
+        # its requests are not answered any more, which the console says
+        browser("Page.navigate", url="about:blank")
+        errors = [error for error in browser.errors if "ERR_CONNECTION_REFUSED" not in error]
+        browser.errors = []
+        demo, base = start_demo(temporary, "--empty")
+        try:
+            adopts(browser)
+            browser("Page.navigate", url="about:blank")
+        finally:
+            end(demo)
+        if away := [url for url in browser.requests if not url.startswith((*bases, base, "data:", "about:"))]:
             sys.exit(f"FAIL: requests leave the machine: {away[:5]}")
         well(f"{len(browser.requests)} requests, none of which leaves the machine")
-        if browser.errors:
-            sys.exit(f"FAIL: errors in the console: {browser.errors[:5]}")
+        if errors + browser.errors:
+            sys.exit(f"FAIL: errors in the console: {(errors + browser.errors)[:5]}")
         well("no error in the console")
     finally:
-        browser.process.terminate()
-        demo.send_signal(signal.SIGINT)
-        demo.wait(20)
+        browser.close()

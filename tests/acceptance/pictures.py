@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
 """pictures.py MBUSHAT [--home-assistant HOST:PORT --token TOKEN] [--node-red HOST:PORT] [--broker HOST:PORT]
 
-Takes the pictures of the README into `docs/`: a dashboard of the demo's meters in a Home Assistant, the pages
+Takes the pictures of the book into `docs/src/pictures`: a dashboard of the demo's meters in a Home Assistant, the pages
 of three devices there, and the example flow in a Node-RED, both connected to the broker and both to throw away (a dashboard is added
 to the one, the flows of the other are replaced). `mbushat run` reads the demo's meters meanwhile. Needs
 chromium, and pngquant to make the pictures small; else standard library only."""
 import argparse
-import base64
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
-from ha_api import HomeAssistant, WebSocket
+from browser import Browser, read, until
+from ha_api import HomeAssistant
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 METERS = {"heat_meter": ("Heat meter", 5), "cold_water": ("Cold water", 7), "warm_water": ("Warm water", 8),
@@ -26,63 +25,23 @@ METERS = {"heat_meter": ("Heat meter", 5), "cold_water": ("Cold water", 7), "war
 DEVICES = {"Sub-meter": "device-electricity.png", "Heat meter": "device-heat.png", "mbushat": "device-agent.png"}
 
 
-class Browser:
-    """A headless Chromium over its DevTools protocol."""
+class Camera(Browser):
+    """A browser whose pictures go into the book."""
 
     def __init__(self, folder, width, height):
-        self.process = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-             "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={folder}/browser",
-             f"--window-size={width},{height}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port = until("the browser runs", lambda: read(f"{folder}/browser/DevToolsActivePort").split("\n")[0])
-        pages = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=20).read())
-        page = next(page for page in pages if page["type"] == "page")
-        self.socket, self.number = WebSocket(f"127.0.0.1:{port}", re.sub(r"ws://[^/]*", "", page["webSocketDebuggerUrl"])), 0
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-
-    def __call__(self, method, **parameters):
-        self.number += 1
-        self.socket.send({"id": self.number, "method": method, "params": parameters})
-        while (answer := self.socket.receive()).get("id") != self.number:
-            pass
-        return answer["result"]
+        super().__init__(folder)
+        self.size(width, height)
 
     def open(self, url, seconds):
         self("Page.navigate", url=url)
         time.sleep(seconds)
 
-    def run(self, script):
-        return self("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
-
-    def picture(self, name):
-        file = os.path.join(HERE, "../../docs", name)
+    def take(self, name):
+        file = os.path.join(HERE, "../../docs/src/pictures", name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        with open(file, "wb") as picture:
-            picture.write(base64.b64decode(self("Page.captureScreenshot", format="png")["data"]))
+        self.picture(file)
         subprocess.run(["pngquant", "--force", "--output", file, "--speed", "1", "128", file], check=True)
         print(f"{os.path.normpath(file)}: {os.path.getsize(file) // 1000} kB")
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(20)
-
-
-def read(file):
-    try:
-        with open(file, encoding="utf-8") as text:
-            return text.read()
-    except OSError:
-        return ""
-
-
-def until(what, condition, seconds=60):
-    start = time.time()
-    while not (value := condition()):
-        if time.time() - start > seconds:
-            sys.exit(f"FAIL: {what}: not within {seconds} s")
-        time.sleep(0.3)
-    return value
 
 
 def start_agent(folder):
@@ -122,13 +81,13 @@ def dashboard(ha):
 def home_assistant(folder):
     ha = HomeAssistant(args.home_assistant, args.token)
     titles = {title for title, _ in METERS.values()}
-    until("Home Assistant has the meters", lambda: titles <= {device["name"] for device in ha.devices().values()})
+    until("Home Assistant has the meters", lambda: titles <= {device["name"] for device in ha.devices().values()}, 60)
     print(f"waiting {args.minutes} minutes for something to see", flush=True)
     time.sleep(60 * args.minutes)
     if not any(board["url_path"] == "mbus-meters" for board in ha("lovelace/dashboards/list")):
         ha("lovelace/dashboards/create", url_path="mbus-meters", title="Meters", mode="storage", icon="mdi:gauge")
     ha("lovelace/config/save", url_path="mbus-meters", config=dashboard(ha))
-    browser = Browser(folder, 1560, 960)
+    browser = Camera(folder, 1560, 960)
     try:
         url = f"http://{args.home_assistant}"
         token = {"access_token": args.token, "token_type": "Bearer", "expires_in": 10**9, "hassUrl": url, "clientId": f"{url}/",
@@ -136,14 +95,14 @@ def home_assistant(folder):
         browser.open(f"{url}/manifest.json", 2)
         browser.run(f"localStorage.setItem('hassTokens', JSON.stringify({json.dumps(token)}))")
         browser.open(f"{url}/mbus-meters/0", 1)
-        until("the dashboard is there", lambda: browser.run("document.getElementById('ha-launch-screen') === null"))
+        until("the dashboard is there", lambda: browser.run("document.getElementById('ha-launch-screen') === null"), 60)
         time.sleep(15)
-        browser.picture("home-assistant.png")
-        browser("Emulation.setDeviceMetricsOverride", width=1100, height=1000, deviceScaleFactor=1, mobile=False)
+        browser.take("home-assistant.png")
+        browser.size(1100, 1000)
         for name, file in DEVICES.items():
             device = next(device["id"] for device in ha.devices().values() if device["name"] == name)
             browser.open(f"{url}/config/devices/device/{device}", 20)
-            browser.picture(file)
+            browser.take(file)
     finally:
         browser.close()
 
@@ -156,7 +115,7 @@ def node_red(folder):
             node["broker"], node["port"] = args.broker.split(":")
     request = urllib.request.Request(f"http://{args.node_red}/flows", json.dumps(flow).encode(), {"Content-Type": "application/json"})
     urllib.request.urlopen(request, timeout=20).read()
-    browser = Browser(folder, 1480, 760)
+    browser = Camera(folder, 1480, 760)
     try:
         browser.open(f"http://{args.node_red}/", 8)
         browser.run("RED.sidebar.show('debug'); RED.menu.setSelected('menu-item-palette', false)")
@@ -164,7 +123,7 @@ def node_red(folder):
         seen = browser.run("document.querySelectorAll('.red-ui-debug-msg').length")
         if not seen:
             sys.exit("FAIL: the flow shows no message")
-        browser.picture("node-red.png")
+        browser.take("node-red.png")
     finally:
         browser.close()
 

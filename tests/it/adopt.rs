@@ -1,5 +1,8 @@
 //! Meters that nobody wrote down: found, adopted, changed and forgotten, with a mosquitto and as files.
 
+#[cfg(feature = "http")]
+mod page;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -18,6 +21,24 @@ const METERS: &str = "baud = 9600\n\
 [[meter]]\nmodel = \"heat\"\naddress = 5\nid = \"67200512\"\ndelay = \"5ms\"\n\
 [[meter]]\nmodel = \"cold_water\"\naddress = 7\nid = \"21880341\"\ndelay = \"5ms\"\n\
 [[meter]]\nmodel = \"electricity\"\naddress = 7\nid = \"50003117\"\ndelay = \"5ms\"\n";
+
+/// An agent that has found, adopted and read all three meters.
+struct Home {
+    broker: Broker,
+    subscriber: Subscriber,
+    agent: Agent,
+}
+
+impl Home {
+    /// `None` where there is no mosquitto. `more` are further lines of the configuration.
+    fn new(more: &str) -> Option<Self> {
+        let broker = Broker::start()?;
+        let subscriber = Subscriber::new(broker.port, "#")?;
+        let agent = empty(&broker, more);
+        all_read(&subscriber, &ALL);
+        Some(Self { broker, subscriber, agent })
+    }
+}
 
 /// An agent whose configuration has no meter. `more` are further lines.
 fn empty(broker: &Broker, more: &str) -> Agent {
@@ -67,10 +88,7 @@ const ALL: [&str; 3] = ["sim_67200512", "sim_21880341", "sim_50003117"];
 
 #[test]
 fn an_empty_file_is_enough() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let mut agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker: _broker, subscriber, mut agent }) = Home::new("") else { return };
     let file = fs::read_to_string(meters_file(&agent)).expect("a file");
     assert_eq!(file.matches("[[meter]]").count(), 3, "{file}");
     assert!(file.contains("title = \"SIM 67200512\"") && file.contains("secondary = \"67200512"), "{file}");
@@ -84,10 +102,7 @@ fn an_empty_file_is_enough() {
 
 #[test]
 fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
     let wanted = json!({"meter": ALL[0], "name": "heat", "title": "Heat", "interval": "30m", "transaction": 1});
     let done = asked(&broker, &subscriber, "adopt", &wanted);
     assert_eq!((&done["status"], &done["data"]), (&json!("ok"), &json!({"meter": "heat", "kept": true})), "{done}");
@@ -127,10 +142,7 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
 
 #[test]
 fn a_file_edited_by_hand_is_taken_over_and_a_broken_one_left_as_it_is() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
     let file = fs::read_to_string(meters_file(&agent)).expect("a file");
     let by_hand = format!("# mine\n{}", file.replace("name = \"sim_67200512\"", "name = \"cellar\" # heat"));
     fs::write(meters_file(&agent), &by_hand).expect("a file");
@@ -153,10 +165,7 @@ fn a_file_edited_by_hand_is_taken_over_and_a_broken_one_left_as_it_is() {
 
 #[test]
 fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
     let document =
         |m: &crate::broker::Received| m.topic.starts_with("homeassistant/") && m.payload.contains("67200512");
     subscriber.until_quiet(Duration::from_secs(2));
@@ -177,10 +186,7 @@ fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
 
 #[test]
 fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let mut agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
     file_beside_with(&agent, "67200512");
     let mine = "[[meter]]\nname = \"mine\"\naddress = 5\n";
     agent.configure(broker.port, &format!("{BUS}discover = true\n{mine}"));
@@ -201,10 +207,10 @@ fn file_beside_with(agent: &Agent, text: &str) {
 
 #[test]
 fn finds_that_cannot_be_written_are_read_and_said_not_to_be_kept() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let mut agent = empty(&broker, "[agent]\nmeters_file = \"/proc/meters.toml\"\n");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, mut agent }) = Home::new("[agent]\nmeters_file = \"/proc/meters.toml\"\n")
+    else {
+        return;
+    };
     let not_kept = |m: &crate::broker::Received| m.payload.contains("\"not_kept\":\"cannot write /proc/meters.toml");
     assert!(subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && not_kept(m)).is_some());
     let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": ALL[0], "name": "heat"}));
@@ -216,10 +222,7 @@ fn finds_that_cannot_be_written_are_read_and_said_not_to_be_kept() {
 
 #[test]
 fn a_broken_file_takes_no_device_from_home_assistant() {
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "#") else { return };
-    let mut agent = empty(&broker, "");
-    all_read(&subscriber, &ALL);
+    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
     // three meters and the agent
     let four_devices = |agent: &Agent| {
         let end = Instant::now() + SOON;
@@ -280,56 +283,4 @@ fn without_a_hat_and_a_bus_nothing_is_opened_and_what_to_write_is_said() {
     assert!(agent.log().contains("[[bus]] name = \"usb\""), "{}", agent.log());
     let refused = asked(&broker, &subscriber, "scan", &json!({}));
     assert!(refused["error"].to_string().contains("there is no bus"), "{refused}");
-}
-
-#[cfg(feature = "http")]
-#[test]
-fn a_find_is_adopted_changed_and_forgotten_over_rest_and_with_the_buttons_of_the_page() {
-    use crate::page::ask;
-    const JSON: &str = "Content-Type: application/json";
-    const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
-    let Some(broker) = Broker::start() else { return };
-    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
-    let port = crate::broker::free_port();
-    let agent = empty(&broker, &format!("discover = false\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
-    let open = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-    let end = Instant::now() + SOON;
-    while !open() {
-        assert!(Instant::now() < end, "{}", agent.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let water = r#"{"bus":"b","address":"21880341"}"#;
-    let adopt = format!("POST /api/v1/meters\n\n{water}");
-    assert_eq!(ask(port, &adopt, &[JSON]).status, 422, "it was not found yet");
-    assert_eq!(ask(port, "POST /api/v1/buses/b/scan\n\n{\"secondary\":\"????????\"}", &[JSON]).status, 202);
-    let end = Instant::now() + SOON;
-    while !ask(port, "GET /api/v1/buses/b/scan", &[]).body.starts_with("{\"scan\":null") {
-        assert!(Instant::now() < end, "{}", agent.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let page = ask(port, "GET /bus/b", &[]).body;
-    assert_eq!(page.matches("action=\"b/adopt\"").count(), 3, "{page}");
-
-    let done = ask(port, "POST /bus/b/adopt\n\naddress=21880341&name=water", &[FORM]);
-    assert!(done.status == 303 && done.head.contains("../../meter/water"), "{done:?}");
-    all_read(&subscriber, &["water"]);
-    assert!(ask(port, "GET /meter/water", &[]).body.contains("action=\"water/forget\""));
-    let changed = ask(port, "PATCH /api/v1/meters/water\n\n{\"title\":\"Cold & clear\"}", &[JSON]);
-    assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"meter":"water","kept":true}"#), "{changed:?}");
-    file_with(&agent, "title = \"Cold & clear\"");
-    for (request, status) in [
-        ("PATCH /api/v1/meters/nothing\n\n{\"title\":\"x\"}", 404),
-        ("PATCH /api/v1/meters/water\n\n{\"address\":\"1\"}", 422),
-        ("PATCH /api/v1/meters/water\n\n{\"interval\":\"soon\"}", 422),
-        ("DELETE /api/v1/meters/nothing", 404),
-    ] {
-        assert_eq!(ask(port, request, &[JSON]).status, status, "{request}");
-    }
-    let renamed = ask(port, "POST /meter/water/change\n\nname=cold&title=&interval=&key=", &[FORM]);
-    assert!(renamed.status == 303 && renamed.head.contains("../cold"), "{renamed:?}");
-    assert_eq!(ask(port, "DELETE /api/v1/meters/cold", &[]).status, 204);
-    let file = file_with(&agent, "[[ignore]]");
-    assert!(!file.contains("\"cold\""), "{file}");
-    let again = ask(port, &adopt, &[JSON]);
-    assert_eq!((again.status, again.body.as_str()), (201, r#"{"meter":"sim_21880341","kept":true}"#), "{again:?}");
 }

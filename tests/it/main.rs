@@ -65,7 +65,8 @@ mod profiles; // profiles
 
 // The sources and pages themselves.
 mod circles; // no circle of modules inside a room
-mod keys; // docs/keys.md is complete
+mod keys; // docs/src/keys.md is complete
+mod manual; // pages of the book that are generated
 mod rooms; // the table of src/lib.rs is kept
 
 // Helpers.

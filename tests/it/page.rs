@@ -1,14 +1,19 @@
 //! What the agent serves over HTTP, over real sockets: values as MQTT has them, and nothing to who may not see it.
 
-use std::io::{ErrorKind, Read, Write};
+mod clients;
+mod html;
+mod reload;
+mod rights;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, SOON};
-use crate::broker::{Broker, Folder, Subscriber, free_port};
+use crate::broker::{Broker, Subscriber, free_port};
 use crate::gateway::Gateway;
-use crate::tools::{optional_tool, tool};
+use crate::tools::optional_tool;
 
 /// An answer.
 #[derive(Debug)]
@@ -60,6 +65,41 @@ fn unchunked(mut body: &str) -> String {
     whole
 }
 
+/// Server-sent events as they come.
+struct Listening {
+    stream: TcpStream,
+    heard: String,
+}
+
+impl Listening {
+    fn new(port: u16, path: &str, headers: &[&str]) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        stream.set_read_timeout(Some(SOON)).expect("a socket");
+        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").expect("sent");
+        Self { stream, heard: String::new() }
+    }
+
+    /// Until this is heard.
+    fn until(&mut self, wanted: &str) {
+        self.until_it(|heard| heard.contains(wanted));
+    }
+
+    /// Until there is no more.
+    fn until_end(&mut self) {
+        self.until_it(|heard| heard.ends_with("\r\n0\r\n\r\n"));
+    }
+
+    fn until_it(&mut self, is_it: impl Fn(&str) -> bool) {
+        let (end, mut buffer) = (Instant::now() + SOON, [0; 4096]);
+        while !is_it(&self.heard) {
+            let count = self.stream.read(&mut buffer).expect("more");
+            assert!(count > 0 && Instant::now() < end, "{}", self.heard);
+            self.heard += &String::from_utf8_lossy(buffer.get(..count).expect("as many"));
+        }
+    }
+}
+
 /// A header that only a proxy adds: whoever is behind it is not on this machine.
 const FROM_AWAY: &str = "X-Forwarded-For: 203.0.113.9";
 
@@ -74,9 +114,14 @@ pub(crate) struct House {
 impl House {
     /// `None` where there is no mosquitto.
     pub(crate) fn new(lines: &str) -> Option<Self> {
+        Self::with(lines, "")
+    }
+
+    /// The same with these lines of the meter.
+    fn with(lines: &str, meter: &str) -> Option<Self> {
         let (broker, gateway, port) = (Broker::start()?, Gateway::start(), free_port());
         let subscriber = Subscriber::new(broker.port, "#")?;
-        let agent = Agent::start(broker.port, &Self::table(port, lines, &gateway));
+        let agent = Agent::start(broker.port, &(Self::table(port, lines, &gateway) + meter));
         subscriber.wait_for(SOON, |m| m.topic == "mbushat/w_m7/reading").expect("it reads");
         Some(Self { port, broker, gateway, agent })
     }
@@ -100,6 +145,10 @@ impl House {
 
     pub(crate) fn ask(&self, request: &str, headers: &[&str]) -> Answer {
         ask(self.port, request, headers)
+    }
+
+    fn listen(&self, path: &str, headers: &[&str]) -> Listening {
+        Listening::new(self.port, path, headers)
     }
 
     /// Until it answers so; values are shown within a second.
@@ -176,32 +225,6 @@ fn pages_show_every_meter_and_take_no_html_from_names() {
     }
 }
 
-#[test]
-fn who_may_only_read_sees_neither_wire_nor_telegrams_nor_doctor() {
-    let Some(house) = House::new("") else { return };
-    house.until("GET /", "All meters answer");
-    let of = |request: &str| house.ask(request, &[FROM_AWAY]);
-    let meter = of("GET /meter/w_m7");
-    assert!(meter.status == 200 && !meter.body.contains("long frame") && !meter.body.contains("Read now"), "{meter:?}");
-    assert!(!of("GET /bus/w").body.contains("RSP_UD"));
-    for request in [
-        "GET /doctor",
-        "POST /doctor",
-        "GET /api/v1/buses/w/wire",
-        "GET /login",
-        "POST /api/v1/meters/w_m7/read",
-        "POST /meter/w_m7/read",
-        "POST /api/v1/buses/w/scan",
-        "DELETE /api/v1/buses/w/scan",
-        "POST /api/v1/buses/w/power",
-        "POST /api/v1/reload",
-    ] {
-        let answer = of(request);
-        assert!(answer.status == 403 && answer.body.contains("only the machine itself may do this"), "{answer:?}");
-    }
-    assert_eq!(of("POST /decode\n\nhex=e5").status, 200, "that changes nothing");
-}
-
 const JSON: &str = "Content-Type: application/json";
 
 #[test]
@@ -261,30 +284,21 @@ fn a_telegram_is_explained_as_on_the_command_line() {
 #[test]
 fn readings_arrive_as_they_are_taken() {
     let Some(house) = House::new("") else { return };
-    let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
-    stream.set_read_timeout(Some(SOON)).expect("a socket");
-    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-    let (mut heard, mut buffer) = (String::new(), [0; 4096]);
-    let mut until = |wanted: &str, heard: &mut String| {
-        while !heard.contains(wanted) {
-            let count = stream.read(&mut buffer).expect("more");
-            assert!(count > 0, "{heard}");
-            *heard += &String::from_utf8_lossy(&buffer[..count]);
-        }
-    };
-    until("event: info\ndata: {\"at\":", &mut heard);
-    assert!(heard.contains("content-type: text/event-stream"), "{heard}");
+    let mut events = house.listen("/api/v1/events", &[]);
+    events.until("event: info\ndata: {\"at\":");
+    assert!(events.heard.contains("content-type: text/event-stream"), "{}", events.heard);
     crate::broker::publish(house.broker.port, "mbushat/w_m7/read", "", false);
-    until("event: reading\ndata: {\"meter\":\"w_m7\",", &mut heard);
+    events.until("event: reading\ndata: {\"meter\":\"w_m7\",");
 }
 
 #[test]
 fn metrics_tell_every_number_in_both_formats() {
-    let Some(house) = House::new("") else { return };
+    let label = "labels = { flat = \"3 \\\"left\\\"\\n\\\\\" }\n";
+    let Some(house) = House::with("", label) else { return };
     let plain = house.until("GET /metrics", "mbushat_measurement{");
     assert!(plain.head.contains("content-type: text/plain; version=0.0.4"), "{plain:?}");
     for line in [
-        "mbushat_measurement{meter=\"w_m7\",key=\"volume\",unit=\"m³\"} ",
+        "mbushat_measurement{meter=\"w_m7\",key=\"volume\",unit=\"m³\",flat=\"3 \\\"left\\\"\\n\\\\\"} ",
         "mbushat_meter_up{meter=\"w_m7\"} 1\n",
         "mbushat_bus_up{bus=\"w\"} 1\n",
         "# TYPE mbushat_readings_delivered_total counter\n",
@@ -306,116 +320,6 @@ fn metrics_tell_every_number_in_both_formats() {
     child.stdin.take().expect("a pipe").write_all(plain.body.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-fn who_is_elsewhere_needs_the_password_and_ten_wrong_ones_are_enough() {
-    let Some(house) = House::new("password = \"secret\"") else { return };
-    let (right, wrong) = ("Authorization: Basic dTpzZWNyZXQ=", "Authorization: Basic dTp3cm9uZw==");
-    let of = |path: &str, headers: &[&str]| house.ask(path, &[&[FROM_AWAY], headers].concat()).status;
-    assert_eq!(house.ask("GET /api/v1/info", &[]).status, 200, "this machine");
-    assert_eq!(of("GET /health", &[]), 200);
-    assert_eq!((of("GET /api/v1/info", &[]), of("GET /metrics", &[])), (401, 401));
-    assert_eq!(of("GET /api/v1/info", &[right]), 200);
-    let refused = house.ask("GET /api/v1/info", &[FROM_AWAY]);
-    assert!(refused.head.contains("www-authenticate: Basic realm"), "{refused:?}");
-    let tries: Vec<u16> = (0..12).map(|_| of("GET /api/v1/info", &[wrong])).collect();
-    assert_eq!(tries, [[401; 10].as_slice(), &[429, 429]].concat());
-    assert_eq!(of("GET /api/v1/info", &[right]), 429, "nor the right one, which would tell it from the wrong");
-    let log = house.agent.log();
-    assert!(!log.contains("secret") && !house.ask("GET /api/v1/info", &[]).body.contains("secret"), "{log}");
-}
-
-#[test]
-fn names_and_pages_of_others_are_refused() {
-    let Some(house) = House::new("hosts = [\"meters.example.org\"]") else { return };
-    for (host, status) in [("meters.example.org", 200), ("evil.example", 421), ("evil.example:80", 421)] {
-        assert_eq!(house.ask("GET /api/v1/info", &[&format!("Host: {host}")]).status, status, "{host}");
-    }
-    let cross = house.ask("POST /api/v1/reload", &["Origin: http://evil.example"]);
-    assert_eq!((cross.status, cross.body.contains("another site")), (403, true), "{cross:?}");
-    assert_eq!(house.ask("POST /api/v1/reload", &["Sec-Fetch-Site: cross-site"]).status, 403);
-    let careful = house.ask("GET /health", &[]);
-    assert!(careful.head.contains("content-security-policy: default-src 'self'"), "{careful:?}");
-}
-
-#[test]
-fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot() {
-    let Some(house) = House::new("") else { return };
-    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 200);
-    house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
-    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
-    assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
-    let folder = house.ask("GET /mbus", &[]);
-    assert!(folder.status == 308 && folder.head.contains("location: /mbus/"), "{folder:?}");
-    let other = free_port();
-    house.reload(other, "");
-    assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);
-    assert!(TcpStream::connect(("127.0.0.1", house.port)).is_err(), "the old port is closed");
-
-    house.agent.configure(house.broker.port, &House::table(house.broker.port, "", &house.gateway));
-    house.agent.hangup();
-    let end = Instant::now() + SOON;
-    while !house.agent.log().contains("nothing is changed: [http] cannot listen on 127.0.0.1:") {
-        assert!(Instant::now() < end, "{}", house.agent.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(ask(other, "GET /api/v1/info", &[]).status, 200);
-}
-
-#[test]
-fn a_certificate_is_shown_and_a_renewed_one_after_a_reload() {
-    let (Some(openssl), Some(curl)) = (tool("openssl"), optional_tool("curl")) else { return };
-    let folder = Folder::new();
-    let certificate = |name: &str| {
-        let made = Command::new(&openssl)
-            .args(format!("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout page.key -out page.pem -addext subjectAltName=DNS:localhost").split(' '))
-            .current_dir(folder.path())
-            .output();
-        assert!(made.expect("openssl runs").status.success());
-    };
-    certificate("first");
-    let files = ["page.pem", "page.key"].map(|name| folder.path().join(name));
-    let lines = format!("cert = {:?}\nkey = {:?}", files[0], files[1]);
-    let Some(house) = House::new(&lines) else { return };
-    let subject = || {
-        let url = format!("https://localhost:{}/health", house.port);
-        let output = Command::new(&curl).args(["-sv", "--cacert"]).arg(&files[0]).arg(url).output();
-        let output = output.expect("curl runs");
-        assert_eq!(output.stdout, b"ok\n", "{output:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    assert!(subject().contains("CN=first"));
-    certificate("second");
-    house.reload(house.port, &lines);
-    assert!(subject().contains("CN=second"));
-}
-
-#[test]
-fn a_client_that_reads_nothing_is_dropped() {
-    let Some(house) = House::new("") else { return };
-    let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
-    stream.set_write_timeout(Some(SOON)).expect("a socket");
-    // answers pile up until the socket takes no more, then requests do
-    let request = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let error = std::iter::repeat_with(|| stream.write_all(request)).find_map(Result::err).expect("an end");
-    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
-}
-
-#[test]
-fn a_client_that_sends_half_a_head_or_an_endless_one_is_dropped() {
-    let Some(house) = House::new("") else { return };
-    let slow: Vec<TcpStream> = (0..100)
-        .map(|_| {
-            let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
-            stream.write_all(b"GET / HTTP/1.1\r\nHost: lo").expect("sent");
-            stream
-        })
-        .collect();
-    let endless = exchange(house.port, &format!("GET /health HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000)));
-    assert!(endless.is_empty() || endless.starts_with("HTTP/1.1 431"), "{endless}");
-    assert_eq!(house.ask("GET /health", &[]).status, 200, "the slow ones have been dropped");
-    drop(slow);
 }
 
 #[test]

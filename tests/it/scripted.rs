@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mbushat::config::{Mqtt, Protocol};
-use mbushat::mqtt::link::{Fault, LinkEvent, Refusal, Version};
+use mbushat::mqtt::link::{Fault, LinkCommand, LinkEvent, Refusal, Version};
 
 use crate::mqtt::{Running, config};
 use crate::recorder::packet_length;
@@ -101,12 +101,53 @@ async fn a_broker_that_answers_pings_but_acknowledges_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn a_broker_that_ends_the_connection_before_its_first_answer_is_not_said_to_dislike_a_message() {
+    for answers in [false, true] {
+        let port = scripted(move |packet| match packet {
+            [0x10, ..] => Ok(CONNACK_5.to_vec()),
+            // its packet id, no properties, granted
+            [0x82, _, high, low, ..] if answers => Ok(vec![0x90, 4, *high, *low, 0, 1]),
+            [0x82, ..] => Ok(Vec::new()),
+            _ => Err(Vec::new()),
+        });
+        let mut link = Running::start(config(port));
+        let (connection, _) = link.up().await;
+        link.order(LinkCommand::Subscribe { connection, filters: vec!["t".to_owned()] }).await;
+        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+        assert_eq!(link.down().await, if answers { Fault::Closed } else { Fault::Unready });
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_says_nothing_to_5_is_asked_in_3_1_1() {
     let port = scripted(|packet| match level(packet) {
         Some(4) => Ok(CONNACK_3.to_vec()),
         _ => Ok(Vec::new()),
     });
     assert_eq!(Running::start(config(port)).up().await.1, Version::V3);
+}
+
+#[tokio::test]
+async fn a_broker_that_wants_a_ping_every_second_may_take_longer_than_that_for_a_message() {
+    let asked = Mutex::new(None);
+    let port = scripted(move |packet| match packet {
+        // Server Keep Alive 1
+        [0x10, ..] => Ok(vec![0x20, 6, 0, 0, 3, 0x13, 0, 1]),
+        [0x32, _, 0, 1, b't', high, low, ..] => {
+            *asked.lock().expect("no thread panicked") = Some((Instant::now(), [*high, *low]));
+            Ok(Vec::new())
+        }
+        _ => {
+            let mut asked = asked.lock().expect("no thread panicked");
+            let late = asked.take_if(|(at, _)| at.elapsed() > Duration::from_secs(4));
+            let acknowledged = late.map(|(_, [high, low])| vec![0x40, 2, high, low]).unwrap_or_default();
+            Ok([vec![0xD0, 0], acknowledged].concat())
+        }
+    });
+    let mut link = Running::start(config(port));
+    let (connection, _) = link.up().await;
+    link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(7));
 }
 
 /// A broker of MQTT 5 whose CONNACK has these properties, and which writes its last word at a retained publish.

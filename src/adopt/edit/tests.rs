@@ -1,6 +1,6 @@
 use super::{Edit, Entry, HEAD, Place, apply};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
-use crate::request::{KeyText, Wanted};
+use crate::request::{Change, KeyText, Wanted};
 
 fn place(address: &str) -> Place {
     let primary = address.parse().ok().and_then(PrimaryAddress::new).map(MeterAddress::Primary);
@@ -58,7 +58,7 @@ interval = \"1h\"   # saves its battery
 
 #[test]
 fn what_a_person_wrote_stays_where_something_else_changes() {
-    let wanted = Wanted { name: Some("c".into()), interval: Some("30m".into()), ..Wanted::default() };
+    let wanted = Wanted { name: Some("c".into()), interval: Change::Is("30m".into()), ..Wanted::default() };
     let changed = edited(BY_HAND, &[Edit::Change { name: "a".into(), wanted }]);
     assert_eq!(changed, BY_HAND.replace("\"a\" #", "\"c\" #").replace("\"1h\" ", "\"30m\" "));
     assert_eq!(edited(BY_HAND, &[add("x", A)]), BY_HAND, "its mask has it");
@@ -70,13 +70,22 @@ fn what_a_person_wrote_stays_where_something_else_changes() {
 #[test]
 fn a_key_takes_the_place_of_its_file_and_is_shown_in_the_file_alone() {
     let key = KeyText::new("00112233445566778899AABBCCDDEEFF".to_owned());
-    let edit = Edit::Change { name: "b".into(), wanted: Wanted { key: Some(key), ..Wanted::default() } };
+    let edit = Edit::Change { name: "b".into(), wanted: Wanted { key: Change::Is(key), ..Wanted::default() } };
     assert!(!format!("{edit:?}").contains("0011"), "{edit:?}");
     let changed = edited(BY_HAND, &[edit]);
     assert!(
         changed.contains("key = \"00112233445566778899AABBCCDDEEFF\"") && !changed.contains("key_file"),
         "{changed}"
     );
+}
+
+#[test]
+fn what_is_taken_away_leaves_no_line_behind() {
+    let wanted = Wanted { title: Change::Gone, interval: Change::Gone, key: Change::Gone, ..Wanted::default() };
+    let changes = ["a", "b"].map(|name| Edit::Change { name: name.to_owned(), wanted: wanted.clone() });
+    let less = BY_HAND.replace("interval = \"1h\"   # saves its battery\n", "").replace("  key_file = \"k\"\n", "");
+    assert_eq!(edited(BY_HAND, &changes), less);
+    assert_eq!(edited(&less, &changes), less, "it can be made twice");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What people ask of the adopt task: a find adopted, an adopted meter changed or forgotten.
 
 use super::{AdoptTask, Memory};
-use crate::adopt::choice::{entry, names_taken};
+use crate::adopt::choice::{entry, is_that, names_taken};
 use crate::adopt::edit::{Edit, Entry, Place};
 use crate::adopt::find::Find;
 use crate::config::{Bus, Config, Meter};
@@ -28,12 +28,22 @@ impl AdoptTask {
                 (Some(name), std::iter::once(Edit::Add(entry)).chain(change).collect())
             }
         };
-        let kept = self.change(edits).await?;
         let wanted = match what {
             AdoptRequest::Adopt { wanted, .. } => wanted.name.clone(),
             AdoptRequest::Forget { .. } => None,
         };
+        wanted.iter().try_for_each(|name| not_of_the_user(&config, name))?;
+        let kept = self.change(edits).await?;
         Ok(wanted.or(meter).map_or(Answer::Done, |meter| Answer::Adopted { meter, kept }))
+    }
+}
+
+/// A name of the user's own file would put the adopted meter out of use.
+fn not_of_the_user(config: &Config, name: &str) -> Result<(), String> {
+    let mut users = config.all_meters().filter(|(meter, _)| !config.adopted.names.contains(&meter.name));
+    match users.any(|(meter, _)| meter.name == name) {
+        true => Err(format!("your own configuration gives the name {name} to another meter")),
+        false => Ok(()),
     }
 }
 
@@ -70,8 +80,8 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
             .ok_or_else(|| format!("no search has found a meter at {address} of bus {}: scan first", bus.name))?,
         _ => return Err(format!("{} meters were found at {address}: say the secondary address", here.len())),
     };
-    let known =
-        config.all_meters().map(|(meter, _)| meter).find(|meter| meter.bus == index && find.is_at(meter.address));
+    let mut here = config.all_meters().map(|(meter, _)| meter).filter(|meter| meter.bus == index);
+    let known = here.find(|meter| is_that(&find, &finds, meter.address));
     if let Some(meter) = known {
         return Err(format!("the meter at {address} is read already, as {}", meter.name));
     }

@@ -82,7 +82,7 @@ async fn beside_a_search_among_250_meters_no_reading_is_late_by_more_than_a_prob
             }
         }
     }
-    let took = begin.elapsed();
+    let (took, busy) = (begin.elapsed(), bench.health.borrow().busy);
     // A meter that is not aligned is due 30 s after its read began, which its last reading's end tells to a turn.
     let (mut late, mut worst) = (0, Duration::ZERO);
     for (meter, end) in &ends {
@@ -92,7 +92,10 @@ async fn beside_a_search_among_250_meters_no_reading_is_late_by_more_than_a_prob
             late += u32::from(behind > probe());
         }
     }
-    println!("a scan takes {bound:?}; a search {took:?}, with {} readings, {late} late, worst {worst:?}", ends.len());
+    println!(
+        "a scan takes {bound:?}; a search {took:?}, of which {} readings took {busy:?}; {late} late, worst {worst:?}",
+        ends.len()
+    );
     assert_eq!(late, 0);
 }
 

@@ -11,7 +11,7 @@ use crate::config::file::{Table, Value};
 use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
 use crate::config::spelling;
-use crate::config::{Bus, Expose, Meter};
+use crate::config::{Bus, DEFAULT_INTERVAL, Expose, Meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::application::security::Key;
 use crate::measure::profile::Profile;
@@ -250,7 +250,9 @@ fn bus(keys: &mut Reader<'_, '_>, table_at: Place, buses: &[Bus]) -> Option<usiz
 
 /// Interval, whether it is aligned, offset in milliseconds.
 fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
-    let interval = keys.millis("interval", 1_000..=31 * DAY_MS).unwrap_or(15 * 60_000);
+    let interval = keys
+        .millis("interval", 1_000..=31 * DAY_MS)
+        .unwrap_or_else(|| i64::try_from(DEFAULT_INTERVAL.as_millis()).unwrap_or(i64::MAX));
     let align = keys.boolean("align").unwrap_or(true);
     if align && DAY_MS % interval != 0 {
         let every = spelling::duration(interval);

@@ -221,6 +221,11 @@ impl Meter {
         changed
     }
 
+    /// Its last values before a restart came by these rules, whatever it was announced by.
+    pub(super) fn was_shown_by(&mut self, rules: &str) {
+        self.other_rules |= self.rules.replace(rules.to_owned()).is_some_and(|announced| announced != rules);
+    }
+
     /// What was seen was another meter's, or came by other rules.
     fn forget_seen(&mut self) {
         self.seen.clear();

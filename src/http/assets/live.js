@@ -31,12 +31,13 @@ function say(text, isError) {
   notice.hidden = !text;
 }
 
-// Takes over what is live of another state of this page. Where somebody is typing nothing is exchanged.
+// Takes over what is live of another state of this page. Where somebody has typed something nothing is exchanged.
 function exchange(html) {
   const other = new DOMParser().parseFromString(html, "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = other.getElementById(part.id);
-    const busy = part.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+    const fields = [...part.querySelectorAll("input, textarea")];
+    const busy = fields.some((field) => field === document.activeElement || field.value !== field.defaultValue);
     if (!next || busy || next.innerHTML === part.dataset.shown) continue;
     const focused = part.contains(document.activeElement) ? pathTo(document.activeElement, part) : null;
     part.dataset.shown = next.innerHTML;
@@ -103,6 +104,7 @@ async function send(form, button) {
     const html = await answer.text();
     if (answer.ok) {
       say("", false);
+      form.reset();
       await refresh();
     } else {
       const problem = new DOMParser().parseFromString(html, "text/html").getElementById("problem");

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Redirect;
 use serde::Deserialize;
 
-use super::super::asks::{self, bus_index};
+use super::super::asks;
 use super::super::house::App;
 use super::super::problem::Problem;
 use crate::request::{BusRequest, Scan};
@@ -56,7 +56,6 @@ pub(crate) async fn power(
     Path(name): Path<String>,
     Form(power): Form<Power>,
 ) -> Result<Redirect, Problem> {
-    bus_index(&app.house(), &name)?;
     asks::bus(&app, &name, BusRequest::Power(power.on)).await?;
     Ok(Redirect::to(&format!("../{name}")))
 }

@@ -6,11 +6,14 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::asks::{bus_index, found_values};
 use super::super::house::{App, House};
+use super::super::problem::Problem;
 use super::super::wire::{Line, lines};
+use super::super::words::Words;
 use super::frame::{Frame, show};
+use super::story::{Story, time_left};
 use super::values::{self, Shown};
 use super::when::When;
-use crate::bus::health::{Health, ScanProgress};
+use crate::bus::health::Health;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame as link;
 use crate::mbus::master::search::Found;
@@ -29,6 +32,7 @@ struct Page {
     health: Health,
     load: String,
     has_power: bool,
+    story: Story,
     left: Option<String>,
     finds: Vec<Find>,
     meters: Vec<(String, String, Option<When>)>,
@@ -53,7 +57,7 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
         Err(problem) => return problem.into_response(),
     };
     let (Some(bus), Some(health)) = (house.config.buses.get(index), house.health.get(index)) else {
-        return frame.root.into_response();
+        return Problem::unavailable("reloading").into_response();
     };
     let health = health.borrow().clone();
     let zone = house.config.time_zone();
@@ -69,8 +73,9 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
         baud: format!("{} 8{}{}", bus.baud, bus.parity.letter(), bus.stop_bits),
         load: format!("{}.{} %", health.load_permille / 10, health.load_permille % 10),
         has_power: bus.hat.is_some(),
-        left: health.scan.map(|scan| time_left(scan, frame.t)),
-        finds: health.found.iter().map(|found| find(&house, index, found, t)).collect(),
+        story: Story::of(&app.status().borrow().agent, Some(&name), t),
+        left: health.scan.map(|scan| time_left(scan.left.as_secs(), t)),
+        finds: health.found.iter().map(|found| find(&house, index, found, &health.found, t)).collect(),
         meters: meters.collect(),
         lines: lines.unwrap_or_default().into_iter().rev().collect(),
         name,
@@ -79,12 +84,7 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
     })
 }
 
-fn time_left(scan: ScanProgress, t: super::super::words::Words) -> String {
-    let seconds = scan.left.as_secs();
-    if seconds < 120 { t.with("about {} s left", seconds) } else { t.with("about {} min left", seconds / 60) }
-}
-
-fn find(house: &House, bus: usize, found: &Found, t: super::super::words::Words) -> Find {
+fn find(house: &House, bus: usize, found: &Found, all: &[Found], t: Words) -> Find {
     match found {
         Found::Collision(address) => Find {
             address: address.to_string(),
@@ -101,7 +101,7 @@ fn find(house: &House, bus: usize, found: &Found, t: super::super::words::Words)
                 who: identity.map(who).unwrap_or_default(),
                 values: values.into_iter().filter(|value| value.is_main).take(VALUES).collect(),
                 is_collision: false,
-                known: known(house, bus, *address, *identity, frame.as_deref()),
+                known: known(house, bus, *address, *identity, primary(found, all)),
             }
         }
     }
@@ -114,19 +114,26 @@ fn who(identity: SecondaryAddress) -> String {
     format!("{maker} {:08X}, {}", identity.id(), medium::name(identity.medium()).replace('_', " "))
 }
 
+/// The primary address in its telegram, however it was found, where no other that was found has it too.
+fn primary(found: &Found, all: &[Found]) -> Option<u8> {
+    let of = |found: &Found| match found {
+        Found::Meter { frame: Some(frame), .. } => match link::Frame::parse(frame) {
+            Ok(link::Frame::Long { a, .. }) => Some(a),
+            _ => None,
+        },
+        _ => None,
+    };
+    of(found).filter(|at| all.iter().filter(|other| of(other) == Some(*at)).count() == 1)
+}
+
 /// The configured meter that this is, if it is one.
 fn known(
     house: &House,
     bus: usize,
     at: MeterAddress,
     identity: Option<SecondaryAddress>,
-    frame: Option<&[u8]>,
+    primary: Option<u8>,
 ) -> Option<String> {
-    // its A field is its primary address, however it was found
-    let primary = match frame.map(link::Frame::parse) {
-        Some(Ok(link::Frame::Long { a, .. })) => Some(a),
-        _ => None,
-    };
     let is_it = |address: &MeterAddress| match address {
         MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
         MeterAddress::Primary(own) => *address == at || Some(own.get()) == primary,

@@ -2,11 +2,10 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::super::house::App;
 use super::frame::{Frame, show};
 use super::telegram::{self, Explained};
 use crate::explain::hex_input;
@@ -31,7 +30,7 @@ struct Pasted {
 }
 
 /// `GET /decode`, and `POST /decode` with a telegram.
-pub(crate) async fn decode(State(_): State<App>, frame: Frame, request: Request) -> Response {
+pub(crate) async fn decode(frame: Frame, request: Request) -> Response {
     let pasted = match Form::<Pasted>::from_request(request, &()).await {
         Ok(Form(pasted)) => pasted,
         Err(error) => {

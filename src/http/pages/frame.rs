@@ -10,6 +10,9 @@ use super::super::house::App;
 use super::super::rights::May;
 use super::super::words::Words;
 
+/// No page is below more folders; an address may say as many as it likes.
+const DEEPEST: usize = 3;
+
 /// Above and below a page.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -22,6 +25,8 @@ pub(crate) struct Frame {
     pub(super) connected: bool,
     pub(super) other_agent: bool,
     pub(super) buses: Vec<String>,
+    /// Whether the reader may see how the agent is doing; who may not sees only why.
+    pub(super) may_read: bool,
     /// Whether the reader may do everything.
     pub(super) may_all: bool,
     /// Whether there is a password that would let everything be done.
@@ -32,15 +37,17 @@ impl Frame {
     pub(super) fn new(app: &App, parts: &Parts) -> Self {
         let (house, status) = (app.house(), app.status());
         let status = status.borrow();
+        let may = parts.extensions.get().copied().unwrap_or(May::Nothing);
         Self {
             t: Words::wanted(&parts.headers),
-            root: "../".repeat(parts.uri.path().matches('/').count().saturating_sub(1)),
+            root: "../".repeat(parts.uri.path().matches('/').count().saturating_sub(1).min(DEEPEST)),
             version: env!("CARGO_PKG_VERSION"),
             agent: house.config.mqtt.base_topic.clone(),
             connected: status.connected,
             other_agent: status.agent.other_agent.is_some(),
             buses: house.config.buses.iter().map(|bus| bus.name.clone()).collect(),
-            may_all: parts.extensions.get() == Some(&May::All),
+            may_read: may >= May::Read,
+            may_all: may == May::All,
             can_log_in: house.settings.password.is_some(),
         }
     }

@@ -12,7 +12,7 @@ use super::frame::{Frame, show};
 use super::meters::{Card, card};
 use super::telegram::{self, Explained};
 use super::values::{self, Shown};
-use crate::config::{Meter, duration};
+use crate::config::{DEFAULT_INTERVAL, Meter, duration};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::{maker, medium};
 use crate::measure::{Reading, RecordFault};
@@ -30,9 +30,17 @@ struct Page {
     status: Vec<String>,
     errors: Vec<RecordFault>,
     telegrams: Vec<Explained>,
-    is_adopted: bool,
+    /// What may be changed here; `None`: nothing.
+    adopted: Option<Adopted>,
     width: f64,
     height: f64,
+}
+
+/// What the file of adopted meters says of it; empty where that is the default.
+struct Adopted {
+    title: String,
+    interval: String,
+    has_key: bool,
 }
 
 /// What of it is drawn.
@@ -77,11 +85,24 @@ pub(crate) async fn meter(
         status: known.newest.as_ref().map(|newest| newest.status.clone()).unwrap_or_default(),
         errors: reading.as_ref().map(|reading| reading.errors.clone()).unwrap_or_default(),
         telegrams: telegram::all(telegrams, meter.key.as_ref()),
-        is_adopted: house.config.adopted.names.contains(&name),
+        adopted: Some(adopted(meter)).filter(|_| frame.may_all && house.config.adopted.names.contains(&name)),
         width: chart::WIDTH,
         height: chart::HEIGHT,
         frame,
     })
+}
+
+fn adopted(meter: &Meter) -> Adopted {
+    let interval = Some(interval(meter)).filter(|_| meter.interval != DEFAULT_INTERVAL);
+    Adopted {
+        title: meter.title.clone().unwrap_or_default(),
+        interval: interval.unwrap_or_default(),
+        has_key: meter.key.is_some(),
+    }
+}
+
+fn interval(meter: &Meter) -> String {
+    duration(i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Marks a text that is translated where it is shown.
@@ -105,8 +126,7 @@ fn facts(house: &House, meter: &Meter, reading: Option<&Reading>) -> Vec<(&'stat
             facts.push((word("Medium"), medium::name(medium).replace('_', " ")));
         }
     }
-    let interval = i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX);
-    facts.push((word("Read every"), duration(interval)));
+    facts.push((word("Read every"), interval(meter)));
     facts.push((word("Profile"), profile(house, meter, identity)));
     let rules = meter.records.iter().filter_map(|rule| rule.key.clone()).collect::<Vec<_>>().join(", ");
     if !meter.records.is_empty() {

@@ -10,6 +10,7 @@ use super::super::chart;
 use super::super::house::{App, House};
 use super::super::words::Words;
 use super::frame::{Frame, show};
+use super::story::Story;
 use super::values::{self, Shown};
 use super::when::When;
 use crate::config::Meter;
@@ -24,6 +25,7 @@ struct Page {
     is_well: bool,
     summary: String,
     readings: Readings,
+    story: Story,
     meters: Vec<Card>,
 }
 
@@ -57,7 +59,8 @@ pub(crate) async fn meters(State(app): State<App>, frame: Frame) -> Response {
     };
     let readings = status.agent.readings;
     let is_well = silent == 0 && status.connected && readings.dropped == 0 && !frame.other_agent;
-    show(&Page { frame, is_well, summary, readings, meters })
+    let story = Story::of(&status.agent, None, t);
+    show(&Page { frame, is_well, summary, readings, story, meters })
 }
 
 /// What is shown of one meter at a glance.

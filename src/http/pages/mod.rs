@@ -9,6 +9,7 @@ mod frame;
 pub(super) mod meter;
 pub(super) mod meters;
 pub(super) mod refused;
+mod story;
 mod telegram;
 mod values;
 mod when;

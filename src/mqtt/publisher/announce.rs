@@ -1,17 +1,22 @@
 //! What Home Assistant gets: the decisions of `homeassistant::announcements`, carried out.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::super::outbox::{BirthPhase, Class};
 use super::super::topic::Topics;
 use super::Publisher;
+use super::listener::Listener;
 use crate::config::Config;
 use crate::homeassistant::announcements::{Change, Configured, Of};
 use crate::homeassistant::discovery::{AgentTopics, Announcer};
 
 impl Publisher {
-    /// A retained announcement on the broker.
+    /// A retained message on the broker, perhaps an announcement.
     pub(in crate::mqtt) fn found(&mut self, topic: &str, payload: &[u8]) {
+        if !self.announcements.is_own_topic(topic) {
+            return;
+        }
         self.viewers.found(topic, payload);
         self.announcements.found(topic, payload);
         self.carry_out();
@@ -28,9 +33,18 @@ impl Publisher {
     pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
         match phase {
             BirthPhase::Announce => self.announcements.born(),
-            BirthPhase::States => self.announcements.born_and_ready(),
+            BirthPhase::States => {
+                self.announcements.born_and_ready();
+                self.listener = Listener::There;
+            }
         }
         self.carry_out();
+    }
+
+    /// Home Assistant said goodbye.
+    pub(in crate::mqtt) fn lose_listener(&mut self, now: Instant) {
+        self.listener = Listener::gone(now);
+        self.outbox.forget_birth();
     }
 
     /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing

@@ -12,7 +12,8 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(20);
 const GONE_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug)]
-pub(in crate::mqtt) enum Listener {
+pub(super) enum Listener {
+    /// It was born, and has got what it then needs.
     There,
     /// Nothing was heard of it; or it said goodbye: not waited for any more from this time on.
     Away(Instant),
@@ -24,9 +25,9 @@ impl Listener {
         Self::Away(now + UNKNOWN_FOR)
     }
 
-    /// It was born, or it said goodbye.
-    pub(in crate::mqtt) fn heard(is_born: bool, now: Instant) -> Self {
-        if is_born { Self::There } else { Self::Away(now + GONE_FOR) }
+    /// It said goodbye.
+    pub(super) fn gone(now: Instant) -> Self {
+        Self::Away(now + GONE_FOR)
     }
 
     /// Whether it is waited for now.

@@ -76,7 +76,8 @@ impl Publisher {
             Step::Announce(topic) if is_done(Class::Announcement, topic) => {
                 transition.step = Step::Settle(self.now + SETTLE);
             }
-            Step::Settle(_) if is_contested => {
+            // one that is away may not have heard whose device it no longer is, or what its number means now
+            Step::Settle(_) if is_contested || self.listener.is_awaited(self.now) => {
                 transition.step = Step::Settle(self.now + SETTLE);
             }
             Step::Settle(until) if *until <= self.now => {

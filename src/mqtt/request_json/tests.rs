@@ -36,14 +36,18 @@ fn each_verb_is_read_with_its_fields() {
 fn what_an_adopted_meter_is_to_be_like_is_read_and_its_key_is_not_shown() {
     let wanted = Wanted {
         name: Some("heat".to_owned()),
-        interval: Some("30m".to_owned()),
-        key: Some(KeyText::new("0011".to_owned())),
+        interval: Change::Is("30m".to_owned()),
+        key: Change::Is(KeyText::new("0011".to_owned())),
         ..Wanted::default()
     };
     let which = Which::At { bus: Some("b".to_owned()), address: MeterAddress::Secondary(secondary("30137315")) };
     let adopt = asked("adopt", r#"{"bus":"b","address":"30137315","name":"heat","interval":"30m","key":"0011"}"#);
     assert!(!format!("{adopt:?}").contains("0011"), "{adopt:?}");
     assert_eq!(adopt, Ok(Request::Adopt(AdoptRequest::Adopt { which, wanted })));
+    let which = Which::Named("heat".to_owned());
+    let wanted = Wanted { interval: Change::Gone, key: Change::Gone, ..Wanted::default() };
+    let taken_away = asked("adopt", r#"{"meter":"heat","name":null,"interval":null,"key":null}"#);
+    assert_eq!(taken_away, Ok(Request::Adopt(AdoptRequest::Adopt { which, wanted })));
     let forget = AdoptRequest::Forget { meter: "heat".to_owned() };
     assert_eq!(asked("forget", r#"{"meter":"heat"}"#), Ok(Request::Adopt(forget)));
     assert_eq!(asked("adopt", r#"{"meter":"a","key":11}"#), Err("\"key\" is not a text in quotes".to_owned()));

@@ -2,6 +2,7 @@
 //! what was written is in the file, what was not is lost.
 
 mod any_order;
+mod aside;
 mod failing_disk;
 mod returning;
 
@@ -370,38 +371,4 @@ fn two_agents_never_share_a_store() {
     let _first = folder.open(Durability::Outage);
     let second = Spool::open(&folder.store(Durability::Outage), Instant::now());
     assert!(second.err().is_some_and(|error| error.to_string().contains("in use")));
-}
-
-#[test]
-fn readings_set_aside_are_kept_until_they_are_sent_again_as_they_were() {
-    let folder = Folder::new("aside");
-    let mut spool = folder.open(Durability::Outage);
-    let now = Instant::now();
-    let taken = take(&mut spool, 3, now);
-    assert!(spool.set_aside(taken[0], now) && spool.set_aside(taken[1], now));
-    assert!(!spool.set_aside(99, now), "there is no such reading");
-    spool.ack(3, now);
-    spool.close(now);
-    let mut spool = folder.open(Durability::Outage);
-    assert_eq!((spool.count_aside(), spool.depth()), (2, 0));
-    assert_eq!(spool.resend(now).expect("a disk that works"), 2);
-    assert_eq!((spool.count_aside(), spool.depth(), spool.resend(now).expect("nothing is left")), (0, 2, 0));
-    drop(spool);
-    let mut spool = folder.open(Durability::Outage);
-    let again: Vec<_> = std::iter::successors(spool.after(0, now), |entry| spool.after(entry.seq, now)).collect();
-    let payloads: Vec<_> = again.iter().map(|entry| entry.payload.as_str()).collect();
-    assert_eq!(payloads, ["{\"seq\":1,\"n\":0}", "{\"seq\":2,\"n\":1}"]);
-    assert!(again[0].seq > 3 && again.iter().all(|entry| entry.meter == "meter"));
-}
-
-#[test]
-fn what_is_set_aside_has_a_limit() {
-    let folder = Folder::new("aside_limit");
-    let mut spool = folder.open(Durability::Outage);
-    let now = Instant::now();
-    let large = "x".repeat(300 << 10);
-    let seqs: Vec<_> = (0..5).map(|_| spool.append("meter", now, |_, _| large.clone())).collect();
-    let kept: Vec<_> = seqs.iter().map(|&seq| spool.set_aside(seq, now)).collect();
-    assert_eq!(kept, [true, true, true, true, false]);
-    assert_eq!(spool.count_aside(), 4);
 }

@@ -60,6 +60,27 @@ fn a_removed_meter_is_announced_and_taken_back_once_at_the_next_birth() {
     }
 }
 
+/// Whoever may write to one of the topics that an agent listens to could else have it empty that topic.
+#[test]
+fn an_announcement_on_another_topic_than_one_for_announcements_is_nobodys() {
+    let place = Place::new("elsewhere");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let own = document(&publisher, Class::Announcement, &topic(0x1001)).to_string();
+    let forged = own.replace("mbushat/gas/", "mbushat/water/");
+    assert_ne!(own, forged);
+    published(&mut publisher);
+    for topic in
+        ["homeassistant/status", "mbushat/water/read", "mbushat/bridge/request/read", "homeassistant/device/x/config"]
+    {
+        publisher.found(topic, own.as_bytes());
+        publisher.found(topic, forged.as_bytes());
+        assert_eq!(go_on(&mut publisher), [], "{topic}");
+    }
+    publisher.found(&topic(0x2002), forged.as_bytes());
+    assert!(go_on(&mut publisher).iter().any(|message| message.topic == topic(0x2002) && message.payload.is_empty()));
+}
+
 #[test]
 fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
     let place = Place::new("farewell-swap");

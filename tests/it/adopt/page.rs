@@ -1,0 +1,152 @@
+//! Adopting over REST and with the buttons of the page, and what the page tells of it.
+
+use std::fs;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::{all_read, empty, file_with, meters_file};
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Subscriber, free_port};
+use crate::page::ask;
+
+const JSON: &str = "Content-Type: application/json";
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+
+/// An agent with a page, and the page's port. `more` are further lines.
+fn with_page(broker: &Broker, more: &str) -> (Agent, u16) {
+    let port = free_port();
+    let agent = empty(broker, &format!("{more}[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let end = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    (agent, port)
+}
+
+/// Until a page shows this.
+fn until(port: u16, request: &str, shown: &str) -> String {
+    let end = Instant::now() + SOON;
+    loop {
+        let page = ask(port, request, &[]).body;
+        if page.contains(shown) {
+            return page;
+        }
+        assert!(Instant::now() < end, "{request}: no {shown} in {page}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Searches the whole bus, to the end.
+fn scan(port: u16) {
+    assert_eq!(ask(port, "POST /api/v1/buses/b/scan\n\n{\"secondary\":\"????????\"}", &[JSON]).status, 202);
+    until(port, "GET /api/v1/buses/b/scan", "{\"scan\":null");
+}
+
+#[test]
+fn a_find_is_adopted_and_forgotten_over_rest_and_with_a_button() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let (agent, port) = with_page(&broker, "discover = false\n");
+    let adopt = "POST /api/v1/meters\n\n{\"bus\":\"b\",\"address\":\"21880341\"}";
+    assert_eq!(ask(port, adopt, &[JSON]).status, 422, "it was not found yet");
+    scan(port);
+    let page = ask(port, "GET /bus/b", &[]).body;
+    assert_eq!(page.matches("action=\"b/adopt\"").count(), 3, "{page}");
+
+    let form = "POST /bus/b/adopt\n\naddress=21880341&name=water&title=&interval=2h";
+    let done = ask(port, form, &[FORM]);
+    assert!(done.status == 303 && done.head.contains("../../meter/water"), "{done:?}");
+    all_read(&subscriber, &["water"]);
+    let file = file_with(&agent, "interval = \"2h\"");
+    assert!(file.contains("title = \"SIM 21880341\""), "an empty field changes nothing: {file}");
+    assert_eq!(ask(port, "GET /bus/b", &[]).body.matches("action=\"b/adopt\"").count(), 2);
+    assert!(ask(port, "GET /meter/water", &[]).body.contains("action=\"water/forget\""));
+    assert_eq!(ask(port, adopt, &[JSON]).status, 422, "it is read already");
+
+    assert_eq!(ask(port, "DELETE /api/v1/meters/water", &[]).status, 204);
+    let file = file_with(&agent, "[[ignore]]");
+    assert!(!file.contains("\"water\""), "{file}");
+    let again = ask(port, adopt, &[JSON]);
+    assert_eq!((again.status, again.body.as_str()), (201, r#"{"meter":"sim_21880341","kept":true}"#), "{again:?}");
+    let forgotten = ask(port, "POST /meter/sim_21880341/forget", &[FORM]);
+    assert!(forgotten.status == 303 && forgotten.head.contains("location: ../../"), "{forgotten:?}");
+    file_with(&agent, "[[ignore]]");
+}
+
+#[test]
+fn an_adopted_meter_is_changed_over_rest_and_with_a_button() {
+    let Some(broker) = Broker::start() else { return };
+    let (agent, port) = with_page(&broker, "discover = false\n");
+    scan(port);
+    let adopted = ask(port, "POST /api/v1/meters\n\n{\"address\":\"21880341\",\"name\":\"water\"}", &[JSON]);
+    assert_eq!(adopted.status, 201, "{adopted:?}");
+    let changed = ask(port, "PATCH /api/v1/meters/water\n\n{\"title\":\"Cold & clear\"}", &[JSON]);
+    assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"meter":"water","kept":true}"#), "{changed:?}");
+    file_with(&agent, "title = \"Cold & clear\"");
+    let key = "00112233445566778899AABBCCDDEEFF";
+    let keyed = format!("PATCH /api/v1/meters/water\n\n{{\"key\":\"{key}\",\"interval\":\"1h\"}}");
+    let keyed = ask(port, &keyed, &[JSON]);
+    assert!(keyed.status == 200 && !keyed.body.contains("0011"), "{keyed:?}");
+    file_with(&agent, key);
+    let page = ask(port, "GET /meter/water", &[]).body;
+    for shown in ["value=\"Cold &#38; clear\"", "value=\"1h\"", "name=\"no_key\""] {
+        assert!(page.contains(shown) && !page.contains("0011"), "{shown}: {page}");
+    }
+
+    // an empty field of the form takes away, but for the key, which the form does not show
+    let renamed = ask(port, "POST /meter/water/change\n\nname=cold&title=Cold&interval=&key=", &[FORM]);
+    assert!(renamed.status == 303 && renamed.head.contains("../cold"), "{renamed:?}");
+    let file = file_with(&agent, "title = \"Cold\"");
+    assert!(!file.contains("interval") && file.contains(key), "{file}");
+    assert_eq!(ask(port, "POST /meter/cold/change\n\nname=cold&no_key=on", &[FORM]).status, 303);
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    assert!(!file.contains(key) && file.contains("title = \"Cold\""), "{file}");
+    assert_eq!(ask(port, "PATCH /api/v1/meters/cold\n\n{\"title\":null}", &[JSON]).status, 200);
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    assert!(!file.contains("title") && file.contains("name = \"cold\""), "{file}");
+}
+
+#[test]
+fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
+    let Some(broker) = Broker::start() else { return };
+    let users = "[[meter]]\nname = \"users\"\nsecondary = \"67200512\"\n";
+    let (agent, port) = with_page(&broker, &format!("discover = false\n{users}"));
+    scan(port);
+    assert_eq!(ask(port, "POST /api/v1/meters\n\n{\"address\":\"21880341\"}", &[JSON]).status, 201);
+    let file = file_with(&agent, "sim_21880341");
+    let patch = "PATCH /api/v1/meters/sim_21880341\n\n";
+    for (request, status, words) in [
+        ("PATCH /api/v1/meters/nothing\n\n{\"title\":\"x\"}", 404, "no such adopted meter: nothing"),
+        ("PATCH /api/v1/meters/users\n\n{\"title\":\"x\"}", 404, "is changed there"),
+        ("DELETE /api/v1/meters/users", 404, "is changed there"),
+        (&format!("{patch}{{\"address\":\"1\"}}"), 422, "no such key: address; expected name, title"),
+        (&format!("{patch}{{\"titel\":\"x\"}}"), 422, "no such key: titel"),
+        (&format!("{patch}{{\"interval\":\"soon\"}}"), 422, "interval"),
+        (&format!("{patch}{{\"name\":\"users\"}}"), 422, "gives the name users to another meter"),
+        (&format!("{patch}[]"), 422, "expected a JSON object"),
+        ("POST /api/v1/meters\n\n{\"meter\":\"sim_21880341\",\"title\":\"x\"}", 422, "no such key: meter"),
+        ("POST /api/v1/meters\n\n{\"title\":\"x\"}", 422, "address"),
+        ("POST /api/v1/meters\n\n{\"address\":7}", 422, "say the secondary address"),
+        ("POST /api/v1/meters\n\n{\"address\":\"67200512\"}", 422, "is read already, as users"),
+        ("POST /bus/b/adopt\n\naddress=nowhere", 422, "not the address of a meter"),
+        ("POST /bus/c/adopt\n\naddress=7", 404, "no such bus"),
+    ] {
+        let kind = if request.starts_with("POST /bus") { FORM } else { JSON };
+        let answer = ask(port, request, &[kind]);
+        assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
+    }
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file);
+}
+
+#[test]
+fn the_page_tells_how_far_the_search_is_and_what_is_in_the_way() {
+    let Some(broker) = Broker::start() else { return };
+    let (_agent, port) = with_page(&broker, "[agent]\nmeters_file = \"/proc/meters.toml\"\n");
+    until(port, "GET /", "What was adopted is read, but not kept: cannot write /proc/meters.toml");
+    let page = until(port, "GET /", "looking at 9600 baud at primary addresses");
+    for shown in ["Looking for meters: Bus b", "<progress max=\"100\"", "; 3 found."] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    until(port, "GET /bus/b", "looking at 9600 baud at primary addresses");
+}

@@ -1,0 +1,62 @@
+//! What a reload changes.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::{FROM_AWAY, House, ask};
+use crate::agent::SOON;
+use crate::broker::{Folder, free_port};
+use crate::tools::{optional_tool, tool};
+
+#[test]
+fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot() {
+    let Some(house) = House::new("") else { return };
+    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 200);
+    house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
+    assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
+    assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
+    let folder = house.ask("GET /mbus", &[]);
+    assert!(folder.status == 308 && folder.head.contains("location: mbus/"), "{folder:?}");
+    let other = free_port();
+    house.reload(other, "");
+    assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);
+    assert!(TcpStream::connect(("127.0.0.1", house.port)).is_err(), "the old port is closed");
+
+    house.agent.configure(house.broker.port, &House::table(house.broker.port, "", &house.gateway));
+    house.agent.hangup();
+    let end = Instant::now() + SOON;
+    while !house.agent.log().contains("nothing is changed: [http] cannot listen on 127.0.0.1:") {
+        assert!(Instant::now() < end, "{}", house.agent.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(ask(other, "GET /api/v1/info", &[]).status, 200);
+}
+
+#[test]
+fn a_certificate_is_shown_and_a_renewed_one_after_a_reload() {
+    let (Some(openssl), Some(curl)) = (tool("openssl"), optional_tool("curl")) else { return };
+    let folder = Folder::new();
+    let certificate = |name: &str| {
+        let made = Command::new(&openssl)
+            .args(format!("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout page.key -out page.pem -addext subjectAltName=DNS:localhost").split(' '))
+            .current_dir(folder.path())
+            .output();
+        assert!(made.expect("openssl runs").status.success());
+    };
+    certificate("first");
+    let files = ["page.pem", "page.key"].map(|name| folder.path().join(name));
+    let lines = format!("cert = {:?}\nkey = {:?}", files[0], files[1]);
+    let Some(house) = House::new(&lines) else { return };
+    let subject = || {
+        let url = format!("https://localhost:{}/health", house.port);
+        let output = Command::new(&curl).args(["-sv", "--cacert"]).arg(&files[0]).arg(url).output();
+        let output = output.expect("curl runs");
+        assert_eq!(output.stdout, b"ok\n", "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(subject().contains("CN=first"));
+    certificate("second");
+    house.reload(house.port, &lines);
+    assert!(subject().contains("CN=second"));
+}

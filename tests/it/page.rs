@@ -240,11 +240,11 @@ fn what_is_asked_for_is_done() {
     for (request, status, words) in [
         ("POST /api/v1/meters/nobody/read", 404, "no such meter"),
         ("POST /api/v1/buses/nowhere/scan", 404, "no such bus"),
-        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 502, "no Hat powers this bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 409, "no Hat powers this bus"),
         ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
         ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
         ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
-        ("DELETE /api/v1/buses/w/scan", 502, "this bus is not being scanned"),
+        ("DELETE /api/v1/buses/w/scan", 409, "this bus is not being scanned"),
     ] {
         let answer = house.ask(request, &[JSON]);
         assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");

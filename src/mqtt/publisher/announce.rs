@@ -37,16 +37,22 @@ impl Publisher {
             BirthPhase::Announce => self.announcements.born(),
             BirthPhase::States => {
                 self.announcements.born_and_ready();
-                self.listener = Listener::There;
+                // a birth may be of a connection before
+                if matches!(self.listener, Listener::Born) {
+                    self.listener = Listener::There;
+                }
             }
         }
         self.carry_out();
     }
 
-    /// Home Assistant said goodbye.
-    pub(in crate::mqtt) fn lose_listener(&mut self, now: Instant) {
-        self.listener = Listener::gone(now);
-        self.outbox.forget_birth();
+    /// Home Assistant was born, or said goodbye.
+    pub(in crate::mqtt) fn heard_listener(&mut self, is_born: bool, now: Instant) {
+        self.listener = Listener::heard(is_born, now);
+        match is_born {
+            true => self.outbox.birth(now),
+            false => self.outbox.forget_birth(),
+        }
     }
 
     /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing

@@ -15,9 +15,9 @@ pack_tarball() {
   mkdir -p "$folder"/{packaging,config,docs,man,completions}
   cp "$PROGRAM" "$ABOUT/copyright" "$SRC"/{README.md,CONTRIBUTING.md,CHANGELOG.md,LICENSE-MIT,LICENSE-APACHE} "$folder"
   cp "$HERE/install.sh" "$HERE"/mbushat.{service,sysusers,udev.rules} "$folder/packaging"
-  cp "$SRC"/config/{mbushat.toml,node-red-flow.json,simulated-bus.toml} "$folder/config"
+  cp "$SRC"/config/{mbushat.toml,node-red-flow.json,prometheus.yml,grafana.json,simulated-bus.toml} "$folder/config"
   cp -r "$SRC/config/acl" "$folder/config"
-  cp "$SRC"/docs/*.{svg,png,md} "$folder/docs"
+  cp -r "$SRC"/docs/{book.toml,src} "$folder/docs"
   cp "$ABOUT"/mbushat{.8,.toml.5}.gz "$folder/man"
   cp "$ABOUT"/{mbushat,_mbushat,mbushat.fish} "$folder/completions"
   install_text >"$folder/INSTALL"
@@ -48,7 +48,7 @@ Remove it:            sudo packaging/install.sh remove
 It is installed under /usr/local, with a user of its own (mbushat), a systemd unit and udev rules.
 Without systemd copy mbushat to where you like and start "mbushat run" by your own means; it needs no
 root, only the groups that may open the serial port and, for the Hat, /dev/gpiochip0.
-README.md tells the rest; man/ has the manual pages, completions/ those of bash, zsh and fish.
+docs/src/start.md, the first page of the manual, tells the rest; man/ has the manual pages, completions/ those of bash, zsh and fish.
 TEXT
 }
 

@@ -87,17 +87,33 @@ in_build() {
     ${STATIC:+"CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"} "$@"
 }
 
-# Rust's library starts programs by pidfd_spawnp where the C library has it (2.39), else without. It
-# refers to it weakly, but the linker asks for the new version all the same, and Debian 12 (2.36)
-# would refuse the program: so it is linked as if the C library had neither function.
+# One program for Debian 12 and 13: the linker asks for the newest version that the C library beside it
+# has of each function, and Debian 12 would refuse the program. So it is linked with Debian 12's.
 build() {
-  local flags=(-C "link-arg=-Wl,--defsym=pidfd_spawnp=0" -C "link-arg=-Wl,--defsym=pidfd_getpid=0")
-  [ -z "$STATIC" ] || flags=()
+  local flags=(-L "native=/debian12-$ARCH")
+  if [ -n "$STATIC" ]; then flags=(); else old_c_library; fi
   say "building for $ARCH with $(in_build rustc --version)"
   in_build cargo rustc --locked --release --target "$TARGET" --bin mbushat -- "${flags[@]}"
 }
 
-# One program for Debian 12 and 13 must not need a newer C library than Debian 12 has.
+# old_c_library: that of Debian 12 in /debian12-$ARCH of the build root, under the names the linker looks
+# for. Only the files are needed: nothing of it is installed, and the root stays of one release.
+# libc.so is a script for the linker; the part of the C library that is always static is taken from Debian 13.
+old_c_library() {
+  toolchain "$ARCH-debian12" "
+    cd /; rm -rf debian12-$ARCH; mkdir -p debian12-$ARCH/lists/partial
+    sed 's/ trixie / bookworm /' etc/apt/sources.list >debian12-$ARCH/sources.list
+    apt() {
+      apt-get -q -o APT::Architecture=$ARCH -o APT::Architectures=$ARCH -o Dir::Etc::SourceList=/debian12-$ARCH/sources.list -o Dir::Etc::SourceParts=- \\
+        -o Dir::State::Lists=/debian12-$ARCH/lists -o Dir::State::Status=/dev/null \"\$@\"
+    }
+    apt update; cd debian12-$ARCH; apt download libc6
+    dpkg-deb -x libc6_*.deb .; rm -r libc6_*.deb lists
+    ln -s lib/$GNU/libm.so.6 libm.so
+    echo \"GROUP ( \$PWD/lib/$GNU/libc.so.6 /usr/lib/$GNU/libc_nonshared.a AS_NEEDED ( \$(ls \$PWD/lib/$GNU/ld-linux*) ) )\" >libc.so"
+}
+
+# What came out must not need a newer C library than Debian 12 has.
 check_glibc() {
   local newest
   newest=$(in_build "$GNU-objdump" -T "/target/$TARGET/release/mbushat" | grep -o 'GLIBC_2[.0-9]*' | sort -Vu | tail -n 1)

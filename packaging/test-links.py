@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test-links.py: every file that the README links to exists, with the heading that is meant, and the
-package has it at the same place beside its README. Exits 1 with the links that would be dead."""
+"""test-links.py: every file that the README and the pages of the manual link to exists, with the heading
+that is meant, and the package has it at the same place. Exits 1 with the links that would be dead."""
 import glob
 import os
 import re
@@ -20,20 +20,27 @@ def headings(text):
     return {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
 
 
-def is_good(link):
-    file, _, heading = link.partition("#")
-    there = not file or packed.get(file) == file
-    return there and (not heading or heading in headings(read(file) if file else text))
+def links_of(page):
+    """Of a page: (link, file, heading), those to other sites and in code left out."""
+    text = re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", read(page))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"https?://", link):
+            file, _, heading = link.partition("#")
+            yield link, os.path.normpath(os.path.join(os.path.dirname(page), file)) if file else page, heading
 
 
-text = read("README.md")
-links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not re.match(r"https?://", link)]
+def is_good(file, heading):
+    return packed.get(file) == file and (not heading or heading in headings(read(file)))
+
+
 with open("Cargo.toml", "rb") as f:
     assets = tomllib.load(f)["package"]["metadata"]["deb"]["assets"]
 packed = {os.path.join(to.removeprefix(DOC), os.path.basename(file)): file
-          for source, to, _ in assets if to.startswith(DOC) for file in glob.glob(source)}
+          for source, to, _ in assets if to.startswith(DOC) for file in glob.glob(source) if os.path.isfile(file)}
 
-dead = [link for link in links if not is_good(link)]
-if len(links) < 5 or dead:
-    sys.exit(f"dead in the package: {dead} of {links}")
-print(f"{len(links)} links, all good in the package")
+pages = ["README.md", *sorted(page for page in packed if page.startswith("docs/") and page.endswith(".md"))]
+links = [(page, *link) for page in pages for link in links_of(page)]
+dead = [(page, link) for page, link, file, heading in links if not is_good(file, heading)]
+if len(links) < 100 or dead:
+    sys.exit(f"dead in the package: {dead} of {len(links)}")
+print(f"{len(links)} links of {len(pages)} pages, all good in the package")

@@ -8,10 +8,12 @@
 //! Not here: what the tasks do.
 
 mod buses;
+mod clock;
 mod hatless;
 mod log_level;
 #[cfg_attr(not(feature = "http"), path = "agent/no_page.rs")]
 mod page;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::adopt::edit::Edit;
 use crate::adopt::keeping;
@@ -46,16 +48,10 @@ const SIGHTINGS: usize = 64;
 const ADOPT_REQUESTS: usize = 8;
 /// Requests to the agent that wait while it reloads.
 const ASKED: usize = 16;
-/// How long the outbox task may take to say goodbye, after the buses have ended.
-const OUTBOX_ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// How long the link may take after that.
-const LINK_ENDS_WITHIN: Duration = Duration::from_millis(500);
-/// How often the system is asked whether the clock is right.
-const CLOCK_EVERY: Duration = Duration::from_secs(60);
-/// How long the first reading may be put off until the system has said whether the clock is right.
-const CLOCK_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// How long a task may take to show that it makes progress.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the outbox task may take to say goodbye and to close the store, after the buses have ended.
+const OUTBOX_ENDS_WITHIN: Duration = Duration::from_millis(1300);
+/// How long the link may take after that: all of it together three seconds.
+const LINK_ENDS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Why the agent ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +86,7 @@ pub enum End {
 pub async fn run(config: Config, file: Option<PathBuf>, log: &LogLevel) -> Result<End, AgentError> {
     let mut signals = Signals::new().map_err(AgentError::Signals)?;
     let spool = Spool::open(&config.store, Instant::now())?;
-    let clock_synced = timeout(CLOCK_ANSWERS_WITHIN, ask_clock()).await.unwrap_or_default();
+    let clock_synced = clock::at_the_start().await;
     let mut agent = Agent::start(config, spool, file, clock_synced, log);
     agent.open_page().await;
     system::notify_ready();
@@ -108,6 +104,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        // tokio panics where it gets none for itself
+        std::os::unix::net::UnixStream::pair()?;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -192,7 +190,7 @@ impl Agent {
             buses,
             outbox: tokio::spawn(task.run()),
             link: tokio::spawn(link::run(mqtt, who, for_link, from_link)),
-            clock: tokio::spawn(watch_clock(clock)),
+            clock: tokio::spawn(clock::watch(clock)),
             asked,
             ask,
             reloads,
@@ -225,7 +223,8 @@ impl Agent {
                 bus = self.buses.ended() => return ended(bus),
                 _ = &mut self.outbox => return ended("the outbox".to_owned()),
                 _ = &mut self.link => return ended("the link to the broker".to_owned()),
-                () = tick(&mut watchdog) => self.feed_watchdog().await,
+                _ = &mut self.adopt, if self.file.is_some() => return ended("adopting meters".to_owned()),
+                () = watchdog::tick(&mut watchdog) => self.feed_watchdog().await,
             }
         }
     }
@@ -246,41 +245,6 @@ impl Agent {
         };
         reply.answer(outcome.map(|()| Answer::Done));
         None
-    }
-
-    /// Reports that the agent makes progress, if the outbox task and the link do. Bus tasks are not asked: each of
-    /// their waits has a time limit or is for the outbox, and one that never yields stops this function too.
-    async fn feed_watchdog(&self) {
-        match self.stuck().await {
-            None => system::notify_watchdog(),
-            Some(task) => tracing::error!("{task} makes no progress"),
-        }
-    }
-
-    /// The task that does not answer.
-    async fn stuck(&self) -> Option<&'static str> {
-        if !self.outbox_answers().await {
-            return Some("the outbox task");
-        }
-        (!self.link_answers().await).then_some("the link to the broker")
-    }
-
-    async fn link_answers(&self) -> bool {
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.orders.send(LinkCommand::Ping(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        timeout(ANSWERS_WITHIN, asked).await == Ok(Some(()))
-    }
-
-    async fn outbox_answers(&self) -> bool {
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.reloads.send(Reload::Ping(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        timeout(ANSWERS_WITHIN, asked).await == Ok(Some(()))
     }
 
     /// Reads the configuration again. A bad one changes nothing: why, is logged and returned.
@@ -356,85 +320,11 @@ fn say_what_is_left_out(config: &Config) {
     }
 }
 
-async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
-    match watchdog {
-        Some(interval) => _ = interval.tick().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn watch_clock(clock: watch::Sender<Option<bool>>) {
-    loop {
-        sleep(CLOCK_EVERY).await;
-        clock.send_replace(ask_clock().await);
-    }
-}
-
-async fn ask_clock() -> Option<bool> {
-    tokio::task::spawn_blocking(system::clock_synced).await.ok().flatten()
-}
-
 fn credentials(config: &Config) -> Credentials {
     let topics = Topics::new(&config.mqtt.base_topic);
     let client_id = config.mqtt.client_id.clone();
     Credentials {
         client_id: client_id.unwrap_or_else(|| format!("{}-{}", topics.base().replace('/', "-"), system::machine())),
         will_topic: topics.bridge_state(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Agent, Buses, EVENTS, LinkCommand, Page, Reload};
-    use crate::config;
-    use tokio::sync::{broadcast, mpsc, watch};
-
-    /// An agent whose buses have not been started, and whose outbox and link answer where they are to.
-    fn agent(outbox: bool, link: bool) -> Agent {
-        let file = std::env::temp_dir().join(format!("mbushat-watchdog-{}-{outbox}-{link}", std::process::id()));
-        std::fs::write(&file, "[[bus]]\nname = \"cellar\"\nport = \"/dev/null\"\n").expect("a file");
-        let config = config::load(&file).expect("a configuration");
-        std::fs::remove_file(file).expect("a file");
-        let (events, _) = mpsc::channel(EVENTS);
-        let (reloads, mut asked) = mpsc::channel(1);
-        let answer = async move {
-            while let Some(Reload::Ping(reply)) = asked.recv().await {
-                if outbox {
-                    reply.send(()).expect("it waits");
-                }
-            }
-        };
-        let (orders, mut for_link) = mpsc::channel(1);
-        let of_link = async move {
-            while let Some(LinkCommand::Ping(reply)) = for_link.recv().await {
-                if link {
-                    reply.send(()).expect("it waits");
-                }
-            }
-        };
-        let (ask, asked_of_agent) = mpsc::channel(1);
-        Agent {
-            buses: Buses::new(&config, events, mpsc::channel(1).0),
-            adopt: tokio::spawn(std::future::pending()),
-            pending: watch::channel(Vec::new()).1,
-            ask_to_adopt: mpsc::channel(1).0,
-            config,
-            file: None,
-            outbox: tokio::spawn(answer),
-            link: tokio::spawn(of_link),
-            clock: tokio::spawn(std::future::pending()),
-            asked: asked_of_agent,
-            ask,
-            reloads,
-            orders,
-            page: Page::new(watch::Sender::default(), broadcast::Sender::new(1)),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_watchdog_is_fed_only_while_outbox_and_link_move_on() {
-        assert_eq!(agent(true, true).stuck().await, None);
-        assert_eq!(agent(false, true).stuck().await, Some("the outbox task"));
-        assert_eq!(agent(true, false).stuck().await, Some("the link to the broker"));
     }
 }

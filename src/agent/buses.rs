@@ -23,8 +23,8 @@ use crate::request::{Asked, AskedOfAgent, AskedToAdopt, Desk};
 
 /// Requests that wait for one bus.
 const REQUESTS: usize = 32;
-/// How long bus tasks may take to end: they finish the readout on the wire.
-const END_WITHIN: Duration = Duration::from_millis(2300);
+/// How long bus tasks may take to end: they finish what is on the wire, at 2400 baud the longest telegram.
+const END_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Every bus task, in the order of the configuration.
 pub(super) struct Buses {

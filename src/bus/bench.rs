@@ -38,9 +38,9 @@ pub(super) struct Bench {
     requests: mpsc::Sender<Asked>,
     pub(super) health: watch::Receiver<Health>,
     stop: watch::Sender<bool>,
-    pub(super) others: watch::Sender<Meters>,
+    others: watch::Sender<Meters>,
     task: JoinHandle<()>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Bench {
@@ -98,7 +98,13 @@ impl Bench {
             others: others_out,
         };
         let started = Instant::now();
-        Self { started, events, requests, health, stop, others, task: tokio::spawn(task.run()), _folder: folder }
+        Self { started, events, requests, health, stop, others, task: tokio::spawn(task.run()), folder }
+    }
+
+    /// Has it read these meters instead.
+    pub(super) fn exchange(&self, configured: &str) {
+        let meters = config::load(&self.folder.write("others.toml", configured)).expect("good meters").meters;
+        self.others.send_replace(meters.into_iter().map(|meter| (meter, None)).collect());
     }
 
     /// What happens next.

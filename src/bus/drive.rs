@@ -8,7 +8,7 @@ use super::frames::Frames;
 use super::line::{Arrived, Character, Line, LineError};
 use crate::mbus::master::conversation::{Conversation, Step};
 
-/// How long a line may take to accept a request; it counts as gone then.
+/// How long a line may take to accept a request, beyond its time on the wire; it counts as gone then.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// More than any telegram, so that one read takes all there is.
@@ -44,7 +44,9 @@ pub(super) async fn drive<C: Conversation>(
             Step::Transmit(bytes) => {
                 frames.sent(&bytes);
                 *quiet_since = None;
-                timeout(WRITTEN_WITHIN, line.transmit(&bytes)).await.unwrap_or_else(|_| Err(LineError::stuck()))?;
+                // a wake-up is more than the system's buffer holds
+                let within = character.baud.characters(bytes.len()) + WRITTEN_WITHIN;
+                timeout(within, line.transmit(&bytes)).await.unwrap_or_else(|_| Err(LineError::stuck()))?;
             }
             Step::WaitUntil(until) => {
                 let Ok(arrived) = timeout_at(until.into(), line.read(&mut buffer)).await else { continue };

@@ -20,14 +20,25 @@ pub struct Metered {
     pub(super) last_good: Option<Timestamp>,
     /// What the master remembers of it.
     pub(super) link: LinkState,
-    /// Another `[[meter]]` at this address selects an application, and may have done so since.
-    pub(super) application_lost: bool,
+    /// Which application of the meter is selected, as far as this `[[meter]]` knows.
+    pub(super) application: Application,
     /// Whether its last readout failed: only the first failure in a row is logged.
     failing: bool,
     /// Whether it was said that it answers slowly.
     slow: bool,
     /// Who wait for its next reading.
     asked: Vec<Reply>,
+}
+
+/// The application that is selected in a meter; several `[[meter]]` may read it, each by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Application {
+    /// Not asked for yet.
+    Unknown,
+    /// That of this `[[meter]]`.
+    Own,
+    /// That of another one, which may not be configured any more.
+    Another,
 }
 
 impl Metered {
@@ -38,7 +49,7 @@ impl Metered {
             meter,
             last_good,
             link: LinkState::default(),
-            application_lost: true,
+            application: Application::Unknown,
             failing: false,
             slow: false,
             asked: Vec::new(),

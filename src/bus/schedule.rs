@@ -90,8 +90,10 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     meters: Vec<Entry>,
-    /// Meters to read on demand, first come first served, each once.
+    /// Meters to read on demand, first come first served, each once; and whether the last read was one of them:
+    /// then a slot that is due comes next, so that who asks without end does not keep the others from theirs.
     soon: VecDeque<usize>,
+    last_was_asked_for: bool,
     /// Failed readouts in a row, of whatever meters.
     failures: usize,
     timezone: TimeZone,
@@ -102,7 +104,7 @@ impl Schedule {
     #[must_use]
     pub fn new(plans: Vec<Plan>, timezone: TimeZone, now: Now) -> Self {
         let meters = plans.into_iter().map(|plan| Entry::new(plan, now, &timezone)).collect();
-        Self { meters, soon: VecDeque::new(), failures: 0, timezone }
+        Self { meters, soon: VecDeque::new(), last_was_asked_for: false, failures: 0, timezone }
     }
 
     /// The same for other meters: each with the index that it had here, where its reads go on as they were.
@@ -126,11 +128,20 @@ impl Schedule {
         }
     }
 
-    /// What to do now: on demand before scheduled, the longest due first. What is returned counts as started.
+    /// What to do now: on demand and scheduled by turns, the longest due first. What is returned counts as started.
     pub fn next(&mut self, now: Now) -> Next {
-        if let Some(meter) = self.soon.pop_front() {
-            return Next::Read(Due { meter, due_at: None, retry: true });
+        if core::mem::take(&mut self.last_was_asked_for) {
+            if let due @ Next::Read(_) = self.next_slot(now) {
+                return due;
+            }
         }
+        let Some(meter) = self.soon.pop_front() else { return self.next_slot(now) };
+        self.last_was_asked_for = true;
+        Next::Read(Due { meter, due_at: None, retry: true })
+    }
+
+    /// The slot that is due now, or when the next one is.
+    fn next_slot(&mut self, now: Now) -> Next {
         for entry in &mut self.meters {
             entry.follow_clock(now, &self.timezone);
         }

@@ -105,6 +105,13 @@ impl Query {
         Self { turn: turn(meter), character, response_timeout, retries: bus.retries, wake_up }
     }
 
+    /// How long it takes at most: a reset and a request, each repeated, and the telegrams of a meter that answers.
+    #[must_use]
+    pub(crate) fn longest(&self) -> Duration {
+        (self.response_timeout + Duration::from_millis(200)) * 2 * (u32::from(self.retries) + 1)
+            + Duration::from_secs(3)
+    }
+
     /// A plain readout with the values of the bus.
     #[must_use]
     pub fn plain(bus: &Bus, turn: Turn) -> Self {

@@ -1,4 +1,6 @@
-//! `mbushat read`: one readout now, without the agent.
+//! `mbushat read`: one readout now, without the agent where that does not have the bus.
+
+mod by_agent;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +11,7 @@ use jiff::Timestamp;
 
 use super::decode::{self, render};
 use super::runtime::run_until_interrupted;
-use super::wire::{Target, Wire, WireArgs};
+use super::wire::{Closed, Target, Wire, WireArgs};
 use super::{Failure, arguments, log, print, style};
 use crate::bus::line::Character;
 use crate::bus::session::Session;
@@ -39,6 +41,8 @@ Examples:
   mbushat read 48 --format reading
   mbushat read 30137315 --port /dev/ttyUSB0 --baud 9600
   mbushat read 254 --timeout 2s --wire
+
+Where the running agent has the bus, it reads the meter, as it is configured.
 
 Exit code 0: all were read; 1: one was not; 2: wrong usage; 78: the
 configuration is bad.")]
@@ -97,19 +101,27 @@ async fn read_all(args: &Args, wire: &Wire, targets: Vec<Target>) -> Result<(), 
     let (count, mut failures) = (targets.len(), Vec::new());
     let mut open: Option<(Bus, Session)> = None;
     for target in targets {
-        let mut session = match open.take() {
-            Some((bus, session)) if bus == target.bus => session,
+        let opened = match open.take() {
+            Some((bus, session)) if bus == target.bus => Ok(session),
             other => {
                 drop(other);
-                wire.open_bus(&target.bus, &format!("read {}", target.name), &instead(wire, &target)).await?
+                wire.try_open(&target.bus, &format!("read {}", target.name)).await
             }
         };
-        let error = match read(args, wire, &target, &mut session).await? {
+        let frames = match opened {
+            Ok(mut session) => {
+                let frames = read(args, wire, &target, &mut session).await?;
+                open = Some((target.bus.clone(), session));
+                frames
+            }
+            Err(Closed::ByAgent(why)) => by_agent::read(wire, &target, &why).await?,
+            Err(Closed::Otherwise(failure)) => return Err(failure),
+        };
+        let error = match frames {
             Ok(frames) => show(args.format, wire, &target, &frames, count > 1)?,
             Err(error) => Some(error),
         };
         failures.extend(error.map(|error| format!("{}: {error}", target.name)));
-        open = Some((target.bus, session));
     }
     match failures.as_slice() {
         [] => Ok(()),
@@ -153,21 +165,6 @@ async fn several_answer(session: &mut Session, character: Character, timing: Lin
     reset.expect_several();
     let Exchanged { reply, traffic, .. } = session.converse(character, &mut reset).await?;
     Ok(traffic.noise > 0 || !matches!(reply, Ok(_) | Err(ExchangeError::Silence)))
-}
-
-/// How to have the agent read it.
-fn instead(wire: &Wire, target: &Target) -> String {
-    let topics = wire.topics();
-    match &target.meter {
-        Some(meter) => {
-            format!("let the agent read it now:\n  {}", wire.publish(&topics.read(&meter.name), None))
-        }
-        None => {
-            let payload = format!(r#"{{"bus":"{}","address":"{}"}}"#, target.bus.name, target.address);
-            let line = wire.publish(&topics.request("read"), Some(&payload));
-            format!("let the agent read it now, the answer comes on {}:\n  {line}", topics.response("read"))
-        }
-    }
 }
 
 /// Prints the telegrams; what of them could not be decoded.

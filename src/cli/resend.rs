@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::runtime::run_until_interrupted;
 use super::{Failure, load, print};
-use crate::mqtt::link::probe::{Asked, ask};
-use crate::mqtt::topic::Topics;
+use crate::mqtt::ask_agent::ask_agent;
 
 /// The agent only looks into its own files.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -24,23 +23,10 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, config: &Path) -> Result<(), Failure> {
     let mqtt = load(config)?.mqtt;
-    let topics = Topics::new(&mqtt.base_topic);
-    let transaction = format!("resend-{}", std::process::id());
-    let asked = Asked {
-        client_id: format!("mbushat-resend-{}", std::process::id()),
-        request_topic: topics.request("resend"),
-        response_topic: topics.response("resend"),
-        requests: vec![json!({ "transaction": transaction }).to_string().into_bytes()],
-        within: WITHIN,
+    let Some(answered) = run_until_interrupted(ask_agent(&mqtt, "resend", "resend", vec![json!({})], WITHIN))? else {
+        return Ok(());
     };
-    let ours = |payload: &[u8]| {
-        let response: Value = serde_json::from_slice(payload).ok()?;
-        (response.get("transaction")?.as_str()? == transaction).then_some(((), response))
-    };
-    let Some(answered) = run_until_interrupted(ask(&mqtt, &asked, ours))? else { return Ok(()) };
-    let mut answers = answered
-        .map_err(|(broker, fault)| Failure::new(format!("the agent cannot be asked: the broker {broker} {fault}")))?;
-    let Some(response) = answers.remove(&()) else {
+    let Some(response) = answered.map_err(Failure::new)?.into_iter().flatten().next() else {
         return Err(Failure::new("the agent does not answer").hint("is it running? systemctl status mbushat"));
     };
     if let Some(error) = response.get("error").and_then(Value::as_str) {

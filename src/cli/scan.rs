@@ -3,6 +3,7 @@
 //! What a scan asks is decided in `mbus::master::search`; here it is driven, shown and made ready to paste.
 
 mod adopt;
+mod by_agent;
 mod found;
 
 use std::io::{IsTerminal, Write};
@@ -12,10 +13,9 @@ use std::time::Duration;
 use clap::{ArgGroup, ValueEnum};
 
 use super::runtime::run_until_interrupted;
-use super::wire::{Wire, WireArgs};
+use super::wire::{Closed, Wire, WireArgs};
 use super::{Failure, arguments, log, print};
 use crate::bus::hunting::{HAT_RATE, LIKELY};
-use crate::bus::session::Session;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
@@ -36,7 +36,8 @@ Examples:
   mbushat scan --port /dev/ttyUSB0 --to 20 --format json
 
 A primary scan asks every address (two minutes at 2400 baud); a secondary one
-divides the identification numbers until each meter answers alone.
+divides the identification numbers until each meter answers alone. Where the
+running agent has the bus, it scans, between its readings.
 
 Exit code 0: something was found; 1: nothing, or it was interrupted; 2: wrong
 usage; 78: the configuration is bad."
@@ -141,16 +142,12 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Opens the bus; where the agent has it, the user is told how to let that scan.
-async fn open(wire: &Wire) -> Result<Session, Failure> {
-    let (topics, payload) = (wire.topics(), format!(r#"{{"bus":"{}"}}"#, wire.bus.name));
-    let line = wire.publish(&topics.request("scan"), Some(&payload));
-    let instead = format!("let the agent scan, the answer comes on {}:\n  {line}", topics.response("scan"));
-    wire.open("scan", &instead).await
-}
-
 async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
-    let mut session = open(wire).await?;
+    let mut session = match wire.try_open(&wire.bus, "scan").await {
+        Ok(session) => session,
+        Err(Closed::Otherwise(failure)) => return Err(failure),
+        Err(Closed::ByAgent(why)) => return by_agent::scan(args, wire, &why).await.map(|all| found.extend(all)),
+    };
     for baud in args.rates(wire) {
         let (character, timing) = (wire.character(baud), wire.timing(&session, baud, args.retries));
         let mut search = args.search(timing);

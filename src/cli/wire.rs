@@ -9,7 +9,7 @@ use crate::bus::Machine;
 use crate::bus::device_tree::mbus_master_hat;
 use crate::bus::hat::PowerError;
 use crate::bus::line::{Character, Holder, LineError, PROCESSES, holder_of_gateway};
-use crate::bus::session::{Outage, Query, Session, character, response_timeout};
+use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
 use crate::config::{Broker, Bus, Config, Meter, Mqtt, Port, bus_at};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::link::timing::{Baud, Parity};
@@ -60,6 +60,15 @@ pub(crate) struct Wire {
     parity: Option<Parity>,
     timeout: Option<Duration>,
     machine: Machine,
+}
+
+/// Why a bus cannot be used.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// The running agent has it, as far as this user can see, and may be asked instead: who has what, in words.
+    ByAgent(String),
+    /// It is not there, not ours, or in use by another program.
+    Otherwise(Failure),
 }
 
 /// A meter that the command line names.
@@ -177,35 +186,27 @@ impl Wire {
 
     /// The same with another bus of the configuration.
     pub(crate) async fn open_bus(&self, bus: &Bus, what: &str, instead: &str) -> Result<Session, Failure> {
+        self.try_open(bus, what).await.map_err(|closed| match closed {
+            Closed::ByAgent(why) => Failure::new(format!("cannot {what} while {why}: {instead}")),
+            Closed::Otherwise(failure) => failure,
+        })
+    }
+
+    /// The same where the agent can be asked instead.
+    pub(crate) async fn try_open(&self, bus: &Bus, what: &str) -> Result<Session, Closed> {
         if let Some(holder) = holder_of_gateway(&bus.port, Path::new(PROCESSES)) {
             let who =
                 holder.as_ref().map_or_else(|| "another program (root can see which)".to_owned(), Holder::to_string);
-            let why = format!("cannot {what} while the gateway {} is in use by {who}", bus.port);
+            let why = format!("the gateway {} is in use by {who}", bus.port);
             return Err(match holder.is_none_or(|holder| holder.is_agent()) {
-                true => Failure::new(format!("{why}: {instead}")),
-                false => Failure::new(why).hint("many gateways serve one program at a time: end the other"),
+                true => Closed::ByAgent(why),
+                false => Closed::Otherwise(
+                    Failure::new(format!("cannot {what} while {why}"))
+                        .hint("many gateways serve one program at a time: end the other"),
+                ),
             });
         }
-        Session::open(bus, &self.machine, true).await.map_err(|outage| match &outage {
-            outage if outage.is_agents() => {
-                Failure::new(format!("cannot {what} while the agent has the bus: {instead}")).because(outage)
-            }
-            Outage::Line(LineError::Connect { .. }) => Failure::new(format!("cannot {what}"))
-                .because(&outage)
-                .hint("many gateways serve one program at a time: end the other, the agent too"),
-            Outage::Line(LineError::Open { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-                Failure::new(format!("cannot {what}")).because(&outage).hint(access::hint(path))
-            }
-            Outage::Power(error @ PowerError::Open { .. }) => {
-                let gpio = ["/dev/gpiomem", "/dev/gpiomem0", "/dev/gpiochip0"].map(Path::new);
-                let failure = Failure::new(format!("cannot {what}")).because(error);
-                match gpio.into_iter().find(|device| device.exists()) {
-                    Some(device) => failure.hint(access::hint(device)),
-                    None => failure,
-                }
-            }
-            _ => Failure::new(format!("cannot {what}")).because(&outage),
-        })
+        Session::open(bus, &self.machine, true).await.map_err(|outage| closed(what, &outage))
     }
 
     /// The characters of the bus, at this rate.
@@ -238,6 +239,30 @@ impl Wire {
         let payload = payload.map_or_else(|| "-n".to_owned(), |payload| format!("-m '{payload}'"));
         format!("mosquitto_pub{way} -t {topic} {payload}")
     }
+}
+
+fn closed(what: &str, outage: &Outage) -> Closed {
+    let failure = Failure::new(format!("cannot {what}"));
+    Closed::Otherwise(match outage {
+        outage if outage.is_agents() => {
+            return Closed::ByAgent(in_one_line(outage));
+        }
+        Outage::Line(LineError::Connect { .. }) => {
+            failure.because(outage).hint("many gateways serve one program at a time: end the other, the agent too")
+        }
+        Outage::Line(LineError::Open { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            failure.because(outage).hint(access::hint(path))
+        }
+        Outage::Power(error @ PowerError::Open { .. }) => {
+            let gpio = ["/dev/gpiomem", "/dev/gpiomem0", "/dev/gpiochip0"].map(Path::new);
+            let failure = failure.because(error);
+            match gpio.into_iter().find(|device| device.exists()) {
+                Some(device) => failure.hint(access::hint(device)),
+                None => failure,
+            }
+        }
+        _ => failure.because(outage),
+    })
 }
 
 /// The broker as options of mosquitto's programs; the password is left to be filled in.

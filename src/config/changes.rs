@@ -99,22 +99,7 @@ fn compare(old: &[String], new: &[String], same: impl Fn(usize, usize) -> bool) 
 #[cfg(test)]
 mod tests {
     use super::{Change, Changes, NeedsRestart, changes};
-    use crate::config::Config;
-    use crate::config::check::Surroundings;
-    use crate::config::load::parse;
-    use std::path::Path;
-
-    fn config(text: &str) -> Config {
-        let surroundings = Surroundings {
-            folder: Path::new("/etc"),
-            password_credential: None,
-            variable: &|_| None,
-            is_timezone: &|_| true,
-            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
-            built_in: Vec::new(),
-        };
-        parse(&[("t.toml".into(), text.to_owned())], &surroundings).unwrap_or_else(|problems| panic!("{problems}"))
-    }
+    use crate::config::load::tests::parsed as config;
 
     const OLD: &str = "[[bus]]\nname = \"a\"\nport = \"/dev/a\"\n[[bus]]\nname = \"b\"\nport = \"/dev/b\"\n\
         [[meter]]\nname = \"one\"\nbus = \"a\"\naddress = 1\n[[meter]]\nname = \"two\"\nbus = \"b\"\naddress = 2\n";

@@ -5,24 +5,34 @@
 use super::file::{Item, Table, Value};
 use super::problem::Problem;
 
-/// Keys of secrets, which may hold any characters: only a text that is one `${NAME}` as a whole is replaced.
-const SECRET: &[&str] = &["password", "key"];
+/// Replaces all of it in a file; `variable` knows the environment.
+pub(super) fn expand(file: &mut Table, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
+    table(file, "", variable, problems);
+}
 
-/// Replaces all of it; `variable` knows the environment.
-pub(super) fn expand(table: &mut Table, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
-    for (key, entry) in &mut table.entries {
-        item(&mut entry.item, SECRET.contains(&key.as_str()), variable, problems);
+fn table(found: &mut Table, name: &str, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
+    for (key, entry) in &mut found.entries {
+        item(&mut entry.item, name, key, variable, problems);
     }
 }
 
-fn item(found: &mut Item, secret: bool, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
+/// Secrets may hold any characters: of those only a text that is one `${NAME}` as a whole is replaced. The `key`
+/// of `[http]` is a file.
+fn is_secret(table: &str, key: &str) -> bool {
+    key == "password" || (key == "key" && table != "http")
+}
+
+/// A value of this table under this key.
+fn item(found: &mut Item, of: &str, key: &str, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
     match &mut found.value {
-        Value::Table(inner) => expand(inner, variable, problems),
-        Value::Array(items) => items.iter_mut().for_each(|inner| item(inner, secret, variable, problems)),
-        Value::Text(text) if text.contains("${") && (!secret || is_one_name(text)) => match expanded(text, variable) {
-            Ok(new) => *text = new,
-            Err(what) => problems.push(Problem::new(found.at, what)),
-        },
+        Value::Table(inner) => table(inner, key, variable, problems),
+        Value::Array(items) => items.iter_mut().for_each(|inner| item(inner, of, key, variable, problems)),
+        Value::Text(text) if text.contains("${") && (!is_secret(of, key) || is_one_name(text)) => {
+            match expanded(text, variable) {
+                Ok(new) => *text = new,
+                Err(what) => problems.push(Problem::new(found.at, what)),
+            }
+        }
         _ => {}
     }
 }
@@ -48,7 +58,12 @@ fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Str
         done += before;
         let (name, after) = after.split_once('}').ok_or("`${` without `}`; write `$${` for a literal `${`")?;
         if !is_name(name) {
-            return Err(format!("`${{{name}}}` is not the name of a variable; write `$${{` for a literal `${{`"));
+            // not repeated: in a URL it may be a part of a password
+            return Err(
+                "what stands in `${…}` is not the name of a variable: letters, digits and _; write `$${` for a \
+                        literal `${`"
+                    .to_owned(),
+            );
         }
         done += &variable(name).ok_or_else(|| {
             format!("`${{{name}}}` is not in the environment; set it (Environment= or EnvironmentFile= in systemd)")
@@ -94,6 +109,10 @@ mod tests {
         let (table, problems) = read("password = \"p${HOSTNAME}\"\nkey = \"${SECRET}\"\n");
         assert_eq!(problems, []);
         assert_eq!((text(&table, "password"), text(&table, "key")), ("p${HOSTNAME}", "a${HOSTNAME}b"));
+        for (table, expected) in [("[[meter]]", "${HOSTNAME}.key"), ("[http]", "pi4.key")] {
+            let (read, _) = read(&format!("{table}\nkey = \"${{HOSTNAME}}.key\"\n"));
+            assert!(format!("{read:?}").contains(&format!("{expected:?}")), "{table}: {read:?}");
+        }
     }
 
     #[test]
@@ -103,5 +122,7 @@ mod tests {
         let said: Vec<_> = problems.iter().map(|p| (p.at.line, p.what.as_str())).collect();
         assert_eq!(said.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4, 5]);
         assert!(said[0].1.starts_with("`${NOWHERE}` is not in the environment"), "{said:?}");
+        let (_, problems) = read("url = \"mqtt://u:p${ss-w}ord@h\"\n");
+        assert!(problems.len() == 1 && !problems[0].what.contains("ss-w"), "{problems:?}");
     }
 }

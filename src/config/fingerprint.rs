@@ -29,24 +29,10 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{fingerprint, fnv_1a};
-    use crate::config::check::Surroundings;
-    use crate::config::load::parse;
-    use crate::config::profiles::built_in;
-    use std::path::Path;
+    use crate::config::load::tests::parsed;
 
     fn of(text: &str) -> String {
-        let surroundings = Surroundings {
-            folder: Path::new("/etc"),
-            password_credential: None,
-            variable: &|_| None,
-            is_timezone: &|_| true,
-            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
-            built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
-        };
-        fingerprint(
-            &parse(&[("t.toml".into(), text.to_owned())], &surroundings)
-                .unwrap_or_else(|problems| panic!("{problems}")),
-        )
+        fingerprint(&parsed(text))
     }
 
     fn with(password: &str, key: &str, more: &str) -> String {

@@ -195,4 +195,4 @@ pub(super) fn parse(files: &[(PathBuf, String)], surroundings: &Surroundings<'_>
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -322,6 +322,8 @@ pub struct Meter {
     pub requests: Vec<u8>,
     /// Sub-code of an application select before each readout.
     pub application_select: Option<u8>,
+    /// The first `[[meter]]` with its address, which reads it by another application; `None`: this is the first.
+    pub readout_of: Option<String>,
     /// First-byte timeout of this meter.
     pub timeout: Option<Duration>,
     /// Sent before each readout, instead of the bus's.
@@ -360,6 +362,7 @@ impl Meter {
             expose: other.expose.clone(),
             plausible: other.plausible,
             raw: other.raw,
+            readout_of: other.readout_of.clone(),
             records: other.records.clone(),
             ..self.clone()
         };

@@ -8,10 +8,8 @@ use super::finding::{Finding, Report};
 use super::meter::{CHECK, named, with_unnamed};
 use super::{Patient, selected};
 use crate::bus::session::{Query, character};
-use crate::config::{Broker, Config, Meter};
-use crate::mqtt::link::Fault;
-use crate::mqtt::link::probe::{Asked, ask};
-use crate::mqtt::topic::Topics;
+use crate::config::{Config, Meter};
+use crate::mqtt::ask_agent::ask_agent;
 
 /// What the agent may take beside the turns themselves: it finishes what it is at.
 const SPARE: Duration = Duration::from_secs(10);
@@ -28,12 +26,9 @@ pub(super) async fn examine(config: &Config, buses: &[usize], patient: &Patient,
     let text = format!("the agent reads {} meters: up to {} s", meters.len(), within.as_secs());
     (patient.progress)(&text);
     let requests = meters.iter().map(|meter| json!({ "meter": meter.name })).collect();
-    let answers = match read(config, requests, within).await {
+    let answers = match ask_agent(&config.mqtt, "doctor", "read", requests, within).await {
         Ok(answers) => answers,
-        Err((broker, fault)) => {
-            let found = format!("the agent cannot be asked: the broker {broker} {fault}");
-            return report(Finding::failure(CHECK, found));
-        }
+        Err(why) => return report(Finding::failure(CHECK, why)),
     };
     for (meter, answer) in meters.iter().zip(answers) {
         let silent = answer.as_ref().is_some_and(|answer| answer.get("error").is_some_and(Value::is_string));
@@ -50,7 +45,8 @@ async fn on_other_bus(config: &Config, meter: &Meter, others: &[usize], within: 
         return None;
     }
     let request = |bus: &&str| json!({ "bus": bus, "address": meter.address.to_string() });
-    let answers = read(config, others.iter().map(request).collect(), within).await.ok()?;
+    let requests = others.iter().map(request).collect();
+    let answers = ask_agent(&config.mqtt, "doctor", "read", requests, within).await.ok()?;
     let is_read =
         |answer: &Option<Value>| answer.as_ref().is_some_and(|answer| answer.get("status") == Some(&json!("ok")));
     let (bus, _) = others.iter().zip(&answers).find(|(_, answer)| is_read(answer))?;
@@ -59,49 +55,10 @@ async fn on_other_bus(config: &Config, meter: &Meter, others: &[usize], within: 
     Some(Finding::failure(CHECK, found).fix(say, [format!("bus = \"{bus}\"")]))
 }
 
-/// The agent's answers to these read requests, `None` where none came in time.
-async fn read(
-    config: &Config,
-    mut requests: Vec<Value>,
-    within: Duration,
-) -> Result<Vec<Option<Value>>, (Broker, Fault)> {
-    for (number, request) in requests.iter_mut().enumerate() {
-        request["transaction"] = transaction(number).into();
-    }
-    let topics = Topics::new(&config.mqtt.base_topic);
-    let count = requests.len();
-    let asked = Asked {
-        client_id: format!("mbushat-doctor-{}", std::process::id()),
-        request_topic: topics.request("read"),
-        response_topic: topics.response("read"),
-        requests: requests.iter().map(|request| request.to_string().into_bytes()).collect(),
-        within,
-    };
-    let mut answers = ask(&config.mqtt, &asked, answers_to).await?;
-    Ok((0..count).map(|number| answers.remove(&transaction(number))).collect())
-}
-
-/// One that no other doctor uses.
-fn transaction(number: usize) -> String {
-    format!("doctor-{}-{number}", std::process::id())
-}
-
-/// The transaction of a response, and the rest of it.
-fn answers_to(payload: &[u8]) -> Option<(String, Value)> {
-    let response: Value = serde_json::from_slice(payload).ok()?;
-    let transaction = response.get("transaction")?.as_str()?.to_owned();
-    Some((transaction, response))
-}
-
 /// As long as the slowest bus may take where each of its meters is silent.
 fn patience(config: &Config, meters: &[&Meter], buses: &[usize]) -> Duration {
-    let turn = |meter: &&&Meter| {
-        let Some(bus) = config.buses.get(meter.bus) else { return Duration::ZERO };
-        let query = Query::new(bus, meter);
-        // A reset and a request, each repeated, and the telegrams of a meter that answers.
-        (query.response_timeout + Duration::from_millis(200)) * 2 * (u32::from(query.retries) + 1)
-            + Duration::from_secs(3)
-    };
+    let turn =
+        |meter: &&&Meter| config.buses.get(meter.bus).map_or(Duration::ZERO, |bus| Query::new(bus, meter).longest());
     let of_bus = |bus: &usize| meters.iter().filter(|meter| meter.bus == *bus).map(|meter| turn(&meter)).sum();
     (buses.iter().map(of_bus).max().unwrap_or(Duration::ZERO) + SPARE).min(MOST)
 }

@@ -82,8 +82,10 @@ impl Announcements {
         }
         self.agent = self.announcer.as_ref().map(|announcer| announcer.agent(buses));
         self.announce_agent();
-        let names: Vec<String> = self.meters.keys().cloned().collect();
-        names.iter().for_each(|name| self.announce(name));
+        // where one meter's readouts have changed places, the id of the first must be free before it takes that
+        let (firsts, others): (Vec<String>, Vec<String>) =
+            self.meters.keys().cloned().partition(|name| !self.is_another_readout(name));
+        others.iter().chain(&firsts).for_each(|name| self.announce(name));
         self.release_held();
     }
 
@@ -95,7 +97,9 @@ impl Announcements {
         let former = meter.identify(identity);
         let other_rules = meter.follow(rules);
         if former.is_some() {
-            let same = self.meters.iter_mut().filter(|(other, meter)| *other != name && meter.identity == identity);
+            let first = meter.first_readout(name).to_owned();
+            let others = self.meters.iter_mut().filter(|(other, meter)| meter.first_readout(other) != first);
+            let same = others.filter(|(_, meter)| meter.identity == identity);
             same.filter(|(_, meter)| meter.doubt == Doubt::Nothing)
                 .for_each(|(_, meter)| meter.expect_another(Doubt::Claimed));
         }
@@ -126,6 +130,12 @@ impl Announcements {
         self.announcer.as_ref().map(Announcer::filter)
     }
 
+    /// Whether documents are looked for on this topic: what stands elsewhere is not ours, whatever it says.
+    #[must_use]
+    pub fn is_own_topic(&self, topic: &str) -> bool {
+        self.announcer.as_ref().is_some_and(|announcer| announcer.is_own_topic(topic))
+    }
+
     /// Who answered under this name last.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<SecondaryAddress> {
@@ -143,6 +153,12 @@ impl Announcements {
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&str> {
         self.meters.get(name)?.topic()
+    }
+
+    /// The rules by which this meter is read.
+    #[must_use]
+    pub fn rules(&self, name: &str) -> Option<&str> {
+        self.meters.get(name)?.rules.as_deref()
     }
 
     /// A good reading of this meter, with the number of its values that nothing names.
@@ -289,23 +305,54 @@ impl Announcements {
     /// announced as if it did not. They are counted afresh each time, and nothing more: thousands may share an
     /// id that is of no use.
     fn announce(&mut self, name: &str) {
+        if self.is_another_readout(name) {
+            return self.announce_one(name, false);
+        }
         let identity = self.identity(name);
         let same = |meter: &Meter| identity.is_some() && meter.identity == identity && meter.doubt == Doubt::Nothing;
-        let several = self.meters.values().filter(|meter| same(meter)).nth(1).is_some();
-        let shared = several || self.are_its_entities_kept_elsewhere(name);
+        let firsts = || self.meters.iter().filter(|(_, meter)| meter.configured.readout_of.is_none() && same(meter));
+        let shared = firsts().nth(1).is_some() || self.are_its_entities_kept_elsewhere(name);
         let otherwise = |meter: &Meter| meter.is_read && meter.shares_identity != Some(shared);
-        let others = self.meters.iter().filter(|(_, meter)| same(meter) && otherwise(meter));
+        let others = firsts().filter(|(_, meter)| otherwise(meter));
         let mut names: BTreeSet<String> = others.map(|(name, _)| name.clone()).collect();
         names.insert(name.to_owned());
-        names.iter().for_each(|name| self.announce_one(name, shared));
+        for name in names {
+            self.announce_one(&name, shared);
+            self.announce_other_readouts(&name);
+        }
+    }
+
+    /// Those of the same meter, which belong to its device.
+    fn announce_other_readouts(&mut self, first: &str) {
+        let is_its = |meter: &Meter| meter.configured.readout_of.as_deref() == Some(first);
+        let names = self.meters.iter().filter(|(_, meter)| is_its(meter)).map(|(name, _)| name.clone());
+        names.collect::<Vec<_>>().iter().for_each(|name| self.announce_one(name, false));
+    }
+
+    fn is_another_readout(&self, name: &str) -> bool {
+        self.first_readout(name) != name
+    }
+
+    /// The name under which the same meter stands first in the file.
+    fn first_readout<'a>(&'a self, name: &'a str) -> &'a str {
+        self.meters.get(name).map_or(name, |meter| meter.first_readout(name))
+    }
+
+    /// The device of the first readout of the same meter, where that is another one and announced.
+    fn first_device(&self, name: &str) -> Option<String> {
+        let topic = self.topic(self.first_readout(name)).filter(|_| self.is_another_readout(name))?;
+        topic.rsplit('/').nth(1).map(str::to_owned)
     }
 
     fn announce_one(&mut self, name: &str, shares_identity: bool) {
+        let first_device = self.first_device(name);
         let (Some(announcer), Some(meter)) = (&self.announcer, self.meters.get_mut(name)) else { return };
         if !meter.is_read {
             return;
         }
         meter.shares_identity = Some(shares_identity);
+        meter.stale |= meter.first_device != first_device;
+        meter.first_device = first_device;
         let state_topic = Some(meter.configured.state_topic.clone());
         let put_off = self.put_off.iter().flatten().map(|(_, found)| found);
         let mut put_off = put_off.filter(|found| found.state_topic == state_topic).peekable();
@@ -356,6 +403,8 @@ fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDe
         identity: meter.identity,
         product: meter.product.as_ref(),
         shares_identity,
+        is_another_readout: meter.configured.readout_of.is_some(),
+        first_device: meter.first_device.as_deref(),
         keeps: meter.kept.as_ref(),
         replaces_another: meter.replaces_another(),
         state_topic: &meter.configured.state_topic,

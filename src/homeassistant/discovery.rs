@@ -89,6 +89,10 @@ pub struct MeterDevice<'a> {
     pub keeps: Option<&'a Kept>,
     /// Whether two configured meters have this identity.
     pub shares_identity: bool,
+    /// It is the same meter as an earlier one, read in another way.
+    pub is_another_readout: bool,
+    /// The device that it belongs to besides the agent's: that of the earlier one.
+    pub first_device: Option<&'a str>,
     /// Whether another meter answered under this name before: entity ids then end in the new id, so
     /// that the two histories are not mixed.
     pub replaces_another: bool,
@@ -161,14 +165,21 @@ impl Announcer {
         self.topic("+")
     }
 
+    /// Whether this is the discovery topic of one of this agent's devices.
+    #[must_use]
+    pub fn is_own_topic(&self, topic: &str) -> bool {
+        let id = topic.strip_prefix(&format!("{}/device/{}/", self.prefix, self.base));
+        id.and_then(|id| id.strip_suffix("/config")).is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    }
+
     /// Reads a retained document if it is one of this agent's: so that what is no longer right can be
     /// taken back although our own list of it is lost. One that names a topic of somebody else is none.
     #[must_use]
     pub fn recognise(&self, payload: &[u8]) -> Option<Announced> {
         let document: Value = serde_json::from_slice(payload).ok()?;
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
-        let bridge = self.bridge_id();
-        let ours = text("/dev/via_device") == Some(&bridge) || text("/dev/ids/0") == Some(&bridge);
+        let device = format!("{}_", self.base);
+        let ours = text("/dev/ids/0").is_some_and(|id| id.starts_with(&device));
         let is_below = |topic: &str| topic.strip_prefix(&self.base_topic).is_some_and(|rest| rest.starts_with('/'));
         if !ours || text("/o/name") != Some(PROGRAM) || !text("/stat_t").is_none_or(is_below) {
             return None;
@@ -208,7 +219,7 @@ impl Announcer {
 
     /// The id of the device and the first part of its entities' `unique_id`: base topic, then
     /// identification, manufacturer, version and medium. An identification of no use is replaced by
-    /// the meter's name.
+    /// the meter's name, which otherwise comes last where this is another readout of the same meter.
     #[must_use]
     pub fn meter_id(&self, meter: &MeterDevice<'_>) -> String {
         let Some(identity) = meter.known_as() else { return format!("{}_{}", self.base, name::id(meter.name)) };
@@ -217,7 +228,11 @@ impl Announcer {
             true => "unknown".to_owned(),
             false => name::id(&identity.manufacturer().to_string()),
         };
-        format!("{}_{id}_{manufacturer}_{:02x}_{:02x}", self.base, identity.version(), identity.medium())
+        let readout = match meter.is_another_readout && !meter.is_known_by_name() {
+            true => format!("_{}", name::id(meter.name)),
+            false => String::new(),
+        };
+        format!("{}_{id}_{manufacturer}_{:02x}_{:02x}{readout}", self.base, identity.version(), identity.medium())
     }
 
     /// The device `id` with these components once more, to be taken back: for a Home Assistant that did

@@ -269,8 +269,8 @@ impl Link {
         let Event::Connected(abilities) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
-        if !abilities.acknowledges {
-            return Err(Fault::NoAcknowledgements);
+        if let Some(fault) = abilities.fault() {
+            return Err(fault);
         }
         self.connections += 1;
         Ok(Connection {
@@ -335,7 +335,7 @@ impl Connection {
                     },
                     () = sleep_until(waiting_since.unwrap_or(heard) + patience), if waiting_since.is_some() => {
                         let is_silent = heard.elapsed() >= patience;
-                        return End::Fault(if is_silent { Fault::Silent } else { Fault::Unacknowledged });
+                        return End::Fault(if is_silent { Fault::Silent } else { book.judged(Fault::Unacknowledged) });
                     }
                     () = sleep_until(book.again_at.unwrap_or(heard)), if book.again_at.is_some() => {
                         book.subscribe_again(&client);
@@ -349,7 +349,7 @@ impl Connection {
             };
             let event = match event {
                 Ok(event) => event,
-                Err(fault) => return End::Fault(fault),
+                Err(fault) => return End::Fault(book.judged(fault)),
             };
             match &event {
                 Event::Disconnected => return again.map_or(End::Asked, |(config, who)| End::Again(config, who)),

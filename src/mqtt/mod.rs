@@ -10,5 +10,6 @@ pub mod outbox;
 mod publisher;
 mod last_scan;
 pub(crate) mod request_json;
+pub(crate) mod ask_agent;
 pub mod link;
 pub mod task;

@@ -232,6 +232,11 @@ impl Outbox {
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }
 
+    /// There are other topics to subscribe to.
+    pub fn subscribe_again(&mut self) {
+        self.subscribed = false;
+    }
+
     /// Takes back what is on the way.
     fn recall(&mut self) {
         for sent in std::mem::take(&mut self.on_the_way).into_values().rev() {
@@ -248,6 +253,11 @@ impl Outbox {
     /// Home Assistant has started: announcements again, then availability and states.
     pub fn birth(&mut self, now: Instant) {
         self.birth = Some((now + BIRTH_DEBOUNCE, BirthPhase::Announce));
+    }
+
+    /// It has gone again.
+    pub fn forget_birth(&mut self) {
+        self.birth = None;
     }
 
     /// When [`next`](Self::next) will have something to do without anything else happening.
@@ -345,10 +355,10 @@ impl Outbox {
         self.readings.settle(seq)
     }
 
-    /// The spool has lost the readings with these numbers: how many of them were delivered or set aside
-    /// already, and the cursor, where it moved.
-    pub fn readings_are_lost(&mut self, from: u64, to: u64) -> (u64, Option<u64>) {
-        self.readings.lost(from, to)
+    /// The spool has lost readings with these numbers, all but those that are still `there`: how many of them
+    /// were delivered or set aside already, and the cursor, where it moved.
+    pub fn readings_are_lost(&mut self, from: u64, to: u64, there: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        self.readings.lost(|seq| (from..=to).contains(&seq) && !there(seq))
     }
 
     /// The broker has it.
@@ -366,7 +376,13 @@ impl Outbox {
 
     /// The readings have other numbers now: those above `cursor` are sent, again if need be.
     pub fn rewind(&mut self, cursor: u64) {
-        self.on_the_way.retain(|_, sent| !matches!(sent.what, What::Reading { .. }));
+        self.on_the_way.retain(|_, Sent { what, .. }| {
+            let is_reading = what.kind() == Kind::Reading;
+            if is_reading {
+                self.blocks.not_tried(what.topic());
+            }
+            !is_reading
+        });
         self.readings = Readings::new(cursor);
     }
 

@@ -385,7 +385,7 @@ const fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 

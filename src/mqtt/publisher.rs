@@ -9,7 +9,7 @@ mod arrival;
 pub(super) mod delivery;
 mod judge;
 mod lengths;
-pub(super) mod listener;
+mod listener;
 mod memory;
 mod openers;
 mod restore;
@@ -67,7 +67,7 @@ pub(super) struct Publisher {
     readings: Readings,
     lengths: Lengths,
     openers: Openers,
-    pub(super) listener: Listener,
+    listener: Listener,
     viewers: Viewers,
     /// There is a connection, but not everything has arrived yet.
     arrival: Option<Arrival>,
@@ -235,6 +235,7 @@ impl Publisher {
         let zone = Some(&self.zone).filter(|_| self.config.homeassistant.enabled);
         let state = payload::state(reading, seq, zone);
         self.spool.remember(Memo::State, name, &state, self.now);
+        self.spool.remember(Memo::Rules, name, self.announcements.rules(name).unwrap_or_default(), self.now);
         if self.config.mqtt.value_topics {
             self.set_values(reading);
         }
@@ -294,7 +295,9 @@ impl Publisher {
                 }
                 Notice::Damaged { file, kept, bad } => {
                     let file = file.display();
-                    tracing::error!("the store was damaged: {bad} lines of {file} are bad, {kept} good ones are kept");
+                    tracing::error!(
+                        "the store was damaged: in {file} bad lines: {bad}, good ones, which are kept: {kept}"
+                    );
                 }
                 Notice::Gone { files } => {
                     let store = self.config.store.directory.display();

@@ -51,7 +51,11 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
         Ok(Answer::Adopted { meter, kept }) => {
             RawValue::from_string(json!({ "meter": meter, "kept": kept }).to_string()).ok()
         }
-        Ok(Answer::Done | Answer::Telegrams(_)) | Err(_) => None,
+        Ok(Answer::Telegrams(frames)) => {
+            let frames: Vec<String> = frames.iter().map(|frame| payload::hex(frame)).collect();
+            RawValue::from_string(json!({ "telegrams": frames }).to_string()).ok()
+        }
+        Ok(Answer::Done) | Err(_) => None,
     };
     let status = if outcome.is_ok() { "ok" } else { "error" };
     let data = data.as_deref().map_or(Data::Empty {}, Data::Some);
@@ -69,6 +73,8 @@ struct Fields {
     bus: Option<Value>,
     /// For `read`: a primary or secondary address instead of a name, a number or a text.
     address: Option<Box<RawValue>>,
+    /// For `read` with an `address`: the telegrams alone, as they come.
+    telegrams: Option<Value>,
     /// For `power`: switch it on or off.
     on: Option<Value>,
     /// For `scan`: search by secondary address, among those that this mask matches.
@@ -91,18 +97,18 @@ impl Fields {
         if let "adopt" | "forget" = verb {
             return self.adopt(verb).map(Request::Adopt);
         }
-        let Self { meter, bus, address, on, secondary, level, .. } = self;
+        let Self { meter, bus, address, telegrams, on, secondary, level, .. } = self;
+        let telegrams = flag("telegrams", telegrams)?.unwrap_or(false);
         let what = match verb {
             "read" => match (text("meter", meter)?, address) {
+                (Some(_), None) if telegrams => return Err("\"telegrams\" wants an \"address\"".to_owned()),
                 (Some(meter), None) => BusRequest::Read { meter },
+                (None, Some(address)) if telegrams => BusRequest::TelegramsAt(meter_address(&address)?),
                 (None, Some(address)) => BusRequest::ReadAt(meter_address(&address)?),
                 (Some(_), Some(_)) => return Err("both \"meter\" and \"address\" are set, expected one".to_owned()),
                 (None, None) => return Err("say which \"meter\", or at which \"address\"".to_owned()),
             },
-            "power" => {
-                let on = on.ok_or("say \"on\": true or false")?;
-                BusRequest::Power(on.as_bool().ok_or_else(|| unexpected("on", &on, "true or false"))?)
-            }
+            "power" => BusRequest::Power(flag("on", on)?.ok_or("say \"on\": true or false")?),
             "scan" => BusRequest::Scan(match text("secondary", secondary)? {
                 None => Scan::Primary,
                 Some(mask) => Scan::Secondary(
@@ -179,6 +185,10 @@ fn text(field: &str, value: Option<Value>) -> Result<Option<String>, String> {
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(unexpected(field, &other, "a text in quotes")),
     }
+}
+
+fn flag(field: &str, value: Option<Value>) -> Result<Option<bool>, String> {
+    value.map(|value| value.as_bool().ok_or_else(|| unexpected(field, &value, "true or false"))).transpose()
 }
 
 /// `5`, `"5"`, `"30137315"`, `"3013731593060104"`: up to three digits are a primary address.

@@ -91,11 +91,12 @@ impl Meter {
     }
 
     /// A character on the line, whether for it or not: a meter that sleeps counts those that wake it.
-    pub(super) fn overhear(&mut self, byte: u8, baud: Baud, at: Instant) {
+    pub(super) fn overhear(&mut self, byte: u8, baud: Baud, parity: Option<Parity>, at: Instant) {
         let Some(wake_up) = self.plan.wakes_by else { return };
         let (count, last) = self.waking;
         let goes_on = last.is_some_and(|last| at <= last + baud.bits(33));
-        self.waking = match (byte == wake_up.byte, goes_on) {
+        let wakes = parity.is_none_or(|parity| parity == wake_up.parity.unwrap_or(Parity::Even));
+        self.waking = match (wakes && byte == wake_up.byte, goes_on) {
             (true, true) => (count + 1, Some(at)),
             (true, false) => (1, Some(at)),
             (false, _) => (0, None),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::framer::Framer;
-use crate::mbus::link::timing::Baud;
+use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::{Conversation, Step};
 use crate::sim::fault::Misfortune;
 use crate::sim::meter::Meter;
@@ -29,12 +29,14 @@ const ANSWERS_KEPT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Segment {
     baud: Baud,
+    /// The master's parity; `None`: a line that does not tell, where every one is right.
+    parity: Option<Parity>,
     meters: Vec<Meter>,
     misfortune: Misfortune,
     plan: SegmentPlan,
     started: Instant,
-    /// The master's bytes on their way to the meters, each with the end of its stop bit.
-    requests: VecDeque<(Instant, u8)>,
+    /// The master's bytes on their way to the meters, each with the end of its stop bit and its parity.
+    requests: VecDeque<(Instant, u8, Option<Parity>)>,
     framer: Framer,
     last_request_byte: Option<Instant>,
     /// What meters, noise and echo put on the line, until it is read.
@@ -86,6 +88,7 @@ impl Segment {
     pub fn new(plan: SegmentPlan, now: Instant) -> Self {
         Self {
             baud: plan.baud,
+            parity: None,
             meters: plan.meters.iter().map(|meter| Meter::new(meter.clone(), plan.baud)).collect(),
             misfortune: Misfortune::new(plan.faults, plan.seed),
             started: now,
@@ -104,8 +107,8 @@ impl Segment {
 
     /// The master sends `bytes`, handed to its UART at `now`; they go on the line one after another.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) {
-        let one = self.baud.characters(1);
-        let mut end = self.requests.back().map_or(now, |(end, _)| now.max(*end));
+        let one = if self.parity == Some(Parity::None) { self.baud.bits(10) } else { self.baud.characters(1) };
+        let mut end = self.requests.back().map_or(now, |(end, ..)| now.max(*end));
         let busy = self.senders.iter().any(|sender| sender.end(self.baud) > now);
         self.counts.impatient += u64::from(busy && !bytes.is_empty());
         if self.plan.faults.echo && !bytes.is_empty() {
@@ -113,7 +116,7 @@ impl Segment {
         }
         for byte in bytes {
             end += one;
-            self.requests.push_back((end, *byte));
+            self.requests.push_back((end, *byte, self.parity));
         }
     }
 
@@ -122,7 +125,7 @@ impl Segment {
         let mut ready = Vec::new();
         self.babble(now);
         loop {
-            let request = self.requests.front().map(|(at, _)| *at).filter(|at| *at <= now);
+            let request = self.requests.front().map(|(at, ..)| *at).filter(|at| *at <= now);
             let character = next_character(&self.senders, self.listening, self.baud).filter(|heard| heard.at <= now);
             match (request, character) {
                 (Some(at), heard) if heard.is_none_or(|heard| at <= heard.at) => self.take_request_byte(),
@@ -144,7 +147,7 @@ impl Segment {
     /// When something happens next without a further byte of the master; `None`: nothing will.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        let request = self.requests.front().map(|(at, _)| *at);
+        let request = self.requests.front().map(|(at, ..)| *at);
         let character = next_character(&self.senders, self.listening, self.baud).map(|heard| heard.at);
         let held = self.held.front().map(|heard| self.release(*heard));
         [request, character, held, self.babble].into_iter().flatten().min()
@@ -177,6 +180,11 @@ impl Segment {
     /// The master changes its rate; meters at another rate do not hear it.
     pub fn set_baud(&mut self, baud: Baud) {
         self.baud = baud;
+    }
+
+    /// The master changes its parity; all meters have even parity, but for what wakes them.
+    pub fn set_parity(&mut self, parity: Parity) {
+        self.parity = Some(parity);
     }
 
     /// What happened so far.
@@ -213,15 +221,15 @@ impl Segment {
 
     /// One byte of the master reaches the meters.
     fn take_request_byte(&mut self) {
-        let Some((at, byte)) = self.requests.pop_front() else { return };
+        let Some((at, byte, parity)) = self.requests.pop_front() else { return };
         let gap = self.last_request_byte.is_some_and(|last| at > last + self.baud.bits(33) + REQUEST_GAP);
         if gap {
             self.framer = Framer::default();
         }
         self.last_request_byte = Some(at);
-        self.meters.iter_mut().for_each(|meter| meter.overhear(byte, self.baud, at));
+        self.meters.iter_mut().for_each(|meter| meter.overhear(byte, self.baud, parity, at));
         let arrived = self.misfortune.character(byte);
-        if arrived == character(byte) {
+        if arrived == character(byte) && parity.is_none_or(|parity| parity == Parity::Even) {
             self.framer.receive(&[byte]);
         } else {
             // Meters check parity too; a turned character with right parity is caught by the checksum.

@@ -351,6 +351,11 @@ impl Journal {
         Ok(())
     }
 
+    /// What was written since the last [`take_unsynced`](Self::take_unsynced).
+    pub(super) fn unsynced(&self) -> Vec<PathBuf> {
+        self.unsynced.clone()
+    }
+
     /// What to sync: everything written since the last call.
     pub(super) fn take_unsynced(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.unsynced)

@@ -74,6 +74,8 @@ pub struct Entry {
 pub enum Memo {
     /// A meter's last `state` document, by meter.
     State,
+    /// The rules by which that document was made, by meter.
+    Rules,
     /// A meter's [`memo::Announcement`], by meter. The agent's own stands under `bridge`.
     Announcement,
     /// Who answers, by meter: a [`memo::Identity`].
@@ -103,8 +105,9 @@ pub enum Memo {
 }
 
 impl Memo {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::State,
+        Self::Rules,
         Self::Announcement,
         Self::Identity,
         Self::Unit,
@@ -122,6 +125,7 @@ impl Memo {
     fn name(self) -> &'static str {
         match self {
             Self::State => "state",
+            Self::Rules => "rules",
             Self::Announcement => "announcement",
             Self::Identity => "identity",
             Self::Unit => "unit",
@@ -143,7 +147,7 @@ impl Memo {
 
     /// Whether every reading changes it: such are written seldom, to a file of their own.
     fn is_of_a_reading(self) -> bool {
-        matches!(self, Self::State | Self::Telegrams)
+        matches!(self, Self::State | Self::Rules | Self::Telegrams)
     }
 }
 

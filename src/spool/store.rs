@@ -118,6 +118,16 @@ impl Spool {
 
     /// Takes a reading; `payload` makes its message once its epoch and number are known.
     pub fn append(&mut self, meter: &str, now: Instant, payload: impl FnOnce(&str, u64) -> String) -> u64 {
+        let seq = self.keep(meter, now, payload);
+        if self.always() {
+            self.write_fresh(now);
+        }
+        self.keep_within_bounds(now);
+        seq
+    }
+
+    /// Puts it into memory.
+    fn keep(&mut self, meter: &str, now: Instant, payload: impl FnOnce(&str, u64) -> String) -> u64 {
         if self.next >= self.reserved {
             self.reserve(now);
         }
@@ -126,10 +136,6 @@ impl Spool {
         let entry = Entry { seq, meter: meter.to_owned(), payload: payload(&self.epoch, seq) };
         self.fresh_bytes += cost(&entry);
         self.fresh.push_back(Fresh { entry, taken: now });
-        if self.always() {
-            self.write_fresh(now);
-        }
-        self.keep_within_bounds(now);
         seq
     }
 
@@ -207,6 +213,13 @@ impl Spool {
         let entry = found.filter(may_come_out)?;
         self.handed_out = self.handed_out.max(entry.seq);
         Some(entry)
+    }
+
+    /// Whether the reading with this number waits here.
+    #[must_use]
+    pub fn has(&self, seq: u64) -> bool {
+        let is_in_memory = self.fresh.binary_search_by_key(&seq, |fresh| fresh.entry.seq).is_ok();
+        is_in_memory || self.disk.as_ref().is_some_and(|disk| disk.journal.has(seq))
     }
 
     /// What the journal has; `None` where that cannot be told now.

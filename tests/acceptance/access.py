@@ -22,13 +22,12 @@ FORBIDDEN = ["mbushat/house1/bridge/state", "mbushat/house1/m1/state", "mbushat/
              "mbushat/house1/bridge/request/read", "homeassistant/device/mbushat_house1/x/config", "homeassistant/status",
              "homeassistant/sensor/mbushat_house1/doctor/config", "homeassistant/device/x/config", "mbushat/x"]
 FILTERS = ["#", "mbushat/#", "+/+/bridge/state", "mbushat/house1/#", "homeassistant/device/mbushat_house1/#", "homeassistant/#"]
-failures = []
 
 
 def check(what, ok, detail=""):
     print(f"{'ok  ' if ok else 'FAIL'} {what} {'' if ok else detail}", flush=True)
     if not ok:
-        failures.append(what)
+        lab.failures.append(what)
 
 
 class Mosquitto(lab.Mosquitto):
@@ -157,12 +156,7 @@ def main():
     trial("mosquitto, lines for 2.1", Mosquitto(), program, later=True)
     trial("RabbitMQ, MQTT 5", RabbitMQ(), program)
     trial("RabbitMQ, MQTT 3.1.1", RabbitMQ("3"), program)
-    print(f"{len(failures)} not as promised" if failures else "all as promised")
-    return bool(failures)
+    return lab.verdict()
 
 
-try:
-    code = main()
-finally:
-    lab.stop_all()
-sys.exit(code)
+lab.run(main)

@@ -155,8 +155,4 @@ def main():
     return not good
 
 
-try:
-    code = main()
-finally:
-    lab.stop_all()
-sys.exit(code)
+lab.run(main)

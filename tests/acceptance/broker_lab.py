@@ -390,3 +390,21 @@ def read_at(payload):
     """When a reading was read, in seconds since 1970."""
     when = datetime.datetime.fromisoformat(json.loads(payload)["read_at"].replace("Z", "+00:00"))
     return when.timestamp()
+
+
+failures = []
+
+
+def verdict():
+    """Says whether anything is not as promised, which gives the exit code."""
+    print(f"{len(failures)} not as promised" if failures else "all as promised")
+    return bool(failures)
+
+
+def run(main):
+    """Ends the program with what `main` returns, and all that it has started."""
+    try:
+        code = main()
+    finally:
+        stop_all()
+    sys.exit(code)

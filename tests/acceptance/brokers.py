@@ -14,13 +14,12 @@ from mqtt_client import Client
 
 DOWN_S, BACK_S, WILL_S = 8, 15, 5
 WILDCARD = {"rabbitmq": False}  # it says so itself: retained messages only for exact filters
-failures = []
 
 
 def check(broker, what, ok):
     if not ok:
-        failures.append(f"{broker}: {what}")
-        print(f"FAIL {failures[-1]}", flush=True)
+        lab.failures.append(f"{broker}: {what}")
+        print(f"FAIL {lab.failures[-1]}", flush=True)
 
 
 def retained(broker, topic):
@@ -97,16 +96,11 @@ def main():
         try:
             row(name)
         except SystemExit as fault:
-            failures.append(name)
+            lab.failures.append(name)
             print(fault, flush=True)
-    print(f"{len(failures)} not as promised" if failures else "all as promised")
-    return bool(failures)
+    return lab.verdict()
 
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
-try:
-    code = main()
-finally:
-    lab.stop_all()
-sys.exit(code)
+lab.run(main)

@@ -20,12 +20,11 @@ import broker_lab as lab
 from mqtt_client import Client
 
 INTERVAL, METERS, SHARE_MB, WATCH_S = "30s", 4, 0.05, 150
-failures = []
 
 
 def check(what, ok):
     if not ok:
-        failures.append(what)
+        lab.failures.append(what)
         print(f"FAIL {what}", flush=True)
 
 
@@ -170,12 +169,7 @@ def main():
     if segments:
         own, shared = buses(program, segments, False), buses(program, segments, True)
         check(f"the shared id costs {shared / own:.1f} times as much", shared < 2 * own)
-    print(f"{len(failures)} not as promised" if failures else "all as promised")
-    return bool(failures)
+    return lab.verdict()
 
 
-try:
-    code = main()
-finally:
-    lab.stop_all()
-sys.exit(code)
+lab.run(main)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """pictures.py MBUSHAT [--home-assistant HOST:PORT --token TOKEN] [--node-red HOST:PORT] [--broker HOST:PORT]
 
-Takes the pictures of the README into `docs/`: a dashboard of the demo's meters in a Home Assistant, the pages
+Takes the pictures of the book into `docs/src/pictures`: a dashboard of the demo's meters in a Home Assistant, the pages
 of three devices there, and the example flow in a Node-RED, both connected to the broker and both to throw away (a dashboard is added
 to the one, the flows of the other are replaced). `mbushat run` reads the demo's meters meanwhile. Needs
 chromium, and pngquant to make the pictures small; else standard library only."""
@@ -26,7 +26,7 @@ DEVICES = {"Sub-meter": "device-electricity.png", "Heat meter": "device-heat.png
 
 
 class Camera(Browser):
-    """A browser whose pictures go into `docs/`."""
+    """A browser whose pictures go into the book."""
 
     def __init__(self, folder, width, height):
         super().__init__(folder)
@@ -37,7 +37,7 @@ class Camera(Browser):
         time.sleep(seconds)
 
     def take(self, name):
-        file = os.path.join(HERE, "../../docs", name)
+        file = os.path.join(HERE, "../../docs/src/pictures", name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         self.picture(file)
         subprocess.run(["pngquant", "--force", "--output", file, "--speed", "1", "128", file], check=True)

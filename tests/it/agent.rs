@@ -79,6 +79,13 @@ impl Agent {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// What `mbushat check` says of its configuration.
+    fn checked(&self) -> serde_json::Value {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_mbushat"));
+        let output = check.args(["check", "--format", "json"]).arg(self.folder.path().join("mbushat.toml")).output();
+        serde_json::from_slice(&output.expect("mbushat starts").stdout).expect("JSON")
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("it ends")
@@ -196,6 +203,7 @@ fn bridge_info_says_who_it_is_when_it_was_published_and_when_each_meter_was_read
     for field in ["instance", "config"] {
         assert_eq!(hex(&again, field), hex(&first, field), "it stays over a restart");
     }
+    assert_eq!(agent.checked()["config"], again["config"], "`check` says the same of the file");
     let at = |info: &serde_json::Value| info["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     assert!(at(&first) < at(&again) && at(&first).is_some(), "{first}");
     assert_eq!(again["other_agent"], serde_json::Value::Null);
@@ -241,6 +249,7 @@ fn a_restarted_broker_has_everything_again_within_ten_seconds() {
         assert!(until_right(&broker, &wanted), "{}", agent.log());
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
+    assert_eq!(agent.log().matches("closed the connection without a word").count(), 2, "each outage is said once");
 }
 
 fn until_right(broker: &Broker, wanted: &impl Fn(u16) -> bool) -> bool {

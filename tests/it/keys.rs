@@ -6,7 +6,7 @@ use mbushat::measure::unit;
 
 #[test]
 fn the_page_of_keys_lists_every_name_a_key_may_be_made_of() {
-    let page = include_str!("../../docs/keys.md");
+    let page = include_str!("../../docs/src/keys.md");
     let modifiers = (0..128).flat_map(|code| [Modifier::Combinable(code), Modifier::Extended(code)]);
     let modifiers = modifiers.filter_map(Modifier::name).filter(|name| !name.starts_with("vife_"));
     for name in Known::ALL.iter().map(|known| known.name()).chain(modifiers) {
@@ -16,7 +16,7 @@ fn the_page_of_keys_lists_every_name_a_key_may_be_made_of() {
 
 #[test]
 fn the_page_of_keys_lists_every_unit_and_those_together_that_convert() {
-    let page = include_str!("../../docs/keys.md");
+    let page = include_str!("../../docs/src/keys.md");
     let rows: Vec<Vec<Unit>> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1))

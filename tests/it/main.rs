@@ -53,6 +53,7 @@ mod page; // the page, REST and metrics over HTTP
 mod node_red; // the functions of the example flow
 
 // The command line: messages, streams, exit codes.
+mod beside_agent; // read and scan where the running agent has the bus
 mod bus_commands; // hat, read, simulate
 mod cli; // arguments and what is said of wrong ones
 mod config; // configuration files
@@ -64,7 +65,8 @@ mod profiles; // profiles
 
 // The sources and pages themselves.
 mod circles; // no circle of modules inside a room
-mod keys; // docs/keys.md is complete
+mod keys; // docs/src/keys.md is complete
+mod manual; // pages of the book that are generated
 mod rooms; // the table of src/lib.rs is kept
 
 // Helpers.

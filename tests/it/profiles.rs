@@ -64,7 +64,7 @@ fn the_page_of_meters_is_what_the_profiles_say() {
         What is marked (off) starts disabled in Home Assistant. Written by `UPDATE_GOLDEN=1 cargo test --test it profiles`.\n";
     let parts = built_in_profiles().into_iter().map(|(profile, file)| described(&profile, file));
     let want = std::iter::once(intro.to_owned()).chain(parts).collect::<Vec<_>>().join("\n");
-    let page = root().join("docs/meters.md");
+    let page = root().join("docs/src/meters.md");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&page, &want).expect("written");
     }

@@ -1,7 +1,8 @@
 //! The link to the broker over TLS, against a real mosquitto; the certificates are made by openssl.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use mbushat::config::{Mqtt, Tls};
 use mbushat::mqtt::link::{Fault, Version};
@@ -127,17 +128,24 @@ async fn a_certificate_made_at_home_is_trusted_where_it_is_named_and_else_said_w
         let dates = format!("-startdate {from} -enddate {to}");
         certificates.openssl(&format!("ca -config ca.cnf -batch {dates} -in {name}.csr -out {name}.pem -notext"));
     }
+    certificates.0.write("extensions", "subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth");
+    sign("purpose", "-days 2 -extfile extensions");
+    certificates.0.write("extensions", "basicConstraints=critical,CA:TRUE");
+    sign("between", "-days 2 -extfile extensions");
+    certificates.sign("alone", "between", "subjectAltName=DNS:localhost");
     oneself("own", "-addext subjectAltName=DNS:localhost");
     oneself("own_no_name", "-sha256");
     for (name, ca_file, words) in [
         ("version_1", "ca", "X.509 version 1"),
         ("no_name", "ca", "without a subject alternative name"),
-        ("other_name", "ca", "it is for DnsName(\"broker.lan\")"),
+        ("other_name", "ca", "it is for broker.lan"),
         ("expired", "ca", "expired at 2020-01-02T00:00:00Z"),
         ("early", "ca", "valid from 2040-01-01T00:00:00Z"),
         ("own", "ca", "self-signed certificate"),
         ("own_no_name", "other", "self-signed certificate"),
         ("own", "own_no_name", "self-signed certificate"),
+        ("purpose", "ca", "not meant for a server"),
+        ("alone", "ca", "unknown authority"),
     ] {
         let [certificate, key] = ["pem", "key"].map(|end| certificates.path(&format!("{name}.{end}")));
         let (certificate, key) = (certificate.display(), key.display());
@@ -147,6 +155,68 @@ async fn a_certificate_made_at_home_is_trusted_where_it_is_named_and_else_said_w
         let fault = Running::start(with("localhost", broker.port, &trusting(ca_file))).down().await;
         assert!(matches!(fault, Fault::Certificate(_)) && fault.to_string().contains(words), "{name}: {fault:?}");
         assert_eq!(Running::start(with("localhost", broker.port, &trusting(name))).up().await.1, Version::V5, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_client_certificate_is_said_to_be_one() {
+    let Some(certificates) = Certificates::new() else { return };
+    certificates.0.write("ca.cnf", CA_CNF);
+    certificates.0.write("index.txt", "");
+    certificates.0.write("serial", "10");
+    certificates.openssl("req -newkey rsa:2048 -nodes -subj /CN=old -keyout old.key -out old.csr");
+    let dates = "-startdate 200101000000Z -enddate 200102000000Z";
+    certificates.openssl(&format!("ca -config ca.cnf -batch {dates} -in old.csr -out old.pem -notext"));
+    let Some(broker) = Broker::start_with(&certificates.lines()) else { return };
+    let fault = Running::start(with("localhost", broker.port, &certificates.client("old"))).down().await;
+    assert!(fault.to_string().contains("the client certificate has expired"), "{fault:?}");
+}
+
+/// `openssl s_server`, which does what no mosquitto of today lets itself be told.
+struct OldServer(Child);
+
+impl OldServer {
+    fn start(certificates: &Certificates, arguments: &str) -> (Self, u16) {
+        let port = free_port();
+        let all = format!("s_server -accept {port} -quiet -cipher DEFAULT@SECLEVEL=0 {arguments}");
+        let mut openssl = Command::new("openssl");
+        let server = openssl
+            .args(all.split(' '))
+            .current_dir(certificates.0.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let server = Self(server.expect("openssl runs"));
+        let until = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "it does not listen: {all}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        (server, port)
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_and_one_whose_certificate_is_are_said_to_be_that() {
+    let Some(certificates) = Certificates::new() else { return };
+    certificates.0.write("extensions", "subjectAltName=DNS:localhost");
+    let by = "-CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions";
+    certificates.openssl(&format!("x509 -req -in server.csr {by} -out weak.pem -sha1"));
+    let trusting = Tls { ca_file: Some(certificates.path("ca.pem")), client: None };
+    for (arguments, words) in [
+        ("-cert server.pem -key server.key -tls1_1", "speaks no TLS newer than 1.1"),
+        ("-cert weak.pem -key server.key", "no longer held for safe"),
+    ] {
+        let (_server, port) = OldServer::start(&certificates, arguments);
+        let fault = Running::start(with("localhost", port, &trusting)).down().await;
+        assert!(fault.to_string().contains(words), "{arguments}: {fault:?}");
     }
 }
 

@@ -21,11 +21,13 @@ impl SimLine {
         let plan = simulation::load(file).map_err(LineError::Simulation)?;
         let mut segment = Segment::new(plan, Instant::now().into_std());
         segment.set_baud(character.baud);
+        segment.set_parity(character.parity);
         Ok(Self { segment, heard: VecDeque::new() })
     }
 
     pub(super) fn set_character(&mut self, character: Character) {
         self.segment.set_baud(character.baud);
+        self.segment.set_parity(character.parity);
     }
 
     pub(super) fn transmit(&mut self, bytes: &[u8]) {

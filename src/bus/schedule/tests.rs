@@ -128,6 +128,38 @@ fn a_skipped_civil_time_is_read_all_the_same() {
 }
 
 #[test]
+fn a_slot_that_is_ahead_moves_with_the_clock() {
+    for (set, waits) in [(3 * MINUTE, 7), (20 * MINUTE, 5)] {
+        let mut clocks = Clocks::at("2026-11-22T21:45:00+01:00");
+        let mut schedule = Schedule::new(vec![plan(15 * MINUTE)], berlin(), clocks.0);
+        clocks.next_slot(&mut schedule);
+        clocks.advance(5 * MINUTE);
+        assert!(matches!(schedule.next(clocks.0), Next::WaitUntil(_)));
+        clocks.0.wall += set;
+        let before = clocks.0.monotonic;
+        let due = clocks.next_read(&mut schedule);
+        assert_eq!(due.due_at, Some(clocks.0.wall), "{set:?}");
+        assert_eq!((clocks.0.monotonic - before).as_secs() / 60, waits, "{set:?}");
+    }
+}
+
+#[test]
+fn a_meter_that_is_asked_for_without_end_does_not_keep_the_others_from_their_slots() {
+    let mut clocks = Clocks::at("2026-11-22T21:45:00+01:00");
+    let mut schedule = Schedule::new(vec![plan(15 * MINUTE), plan(15 * MINUTE)], berlin(), clocks.0);
+    let mut slots = 0;
+    for _ in 0..120 {
+        schedule.read_soon(0);
+        schedule.read_soon(1);
+        let due = clocks.next_read(&mut schedule);
+        clocks.advance(MINUTE);
+        schedule.finished(due, true, clocks.0);
+        slots += usize::from(due.due_at.is_some());
+    }
+    assert_eq!(slots, 16, "two meters in two hours");
+}
+
+#[test]
 fn on_demand_comes_first_once_and_leaves_the_slots_alone() {
     let mut clocks = Clocks::at("2026-11-22T22:00:00+01:00");
     let mut schedule = Schedule::new(vec![plan(15 * MINUTE), plan(15 * MINUTE)], berlin(), clocks.0);

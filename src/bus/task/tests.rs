@@ -15,6 +15,8 @@ use crate::request::{Answer, BusRequest, Scan};
 /// How long the meters of a powered bus need to start.
 const SETTLE: Duration = Duration::from_secs(7);
 
+mod readouts;
+
 #[tokio::test(start_paused = true)]
 async fn the_first_failure_is_repeated_as_configured_and_a_silent_meter_is_asked_once() {
     let mut bus = Bench::start("", "retries = 2", &meter("dead", 9, "60s", "offline_after = 2"));
@@ -72,10 +74,14 @@ async fn after_an_outage_every_meter_is_read_within_the_shortest_interval_and_on
 
 #[tokio::test(start_paused = true)]
 async fn a_meter_that_sleeps_is_woken_before_each_readout_by_whoever_asks() {
-    let asleep = format!("{}wakes_by = \"0x55 for 2s\"\n", at(5));
+    let asleep = format!("{}wakes_by = \"0x55 for 2s at 8N1\"\n", at(5));
     let wake_up = "wake_up = \"0x55 for 2.1s at 8N1\"\n";
     let mut bus = Bench::start(&asleep, "", &meter("a", 5, "60s", "offline_after = 255"));
     assert_eq!(bus.readout().await.0.frames, Err(ReadoutError::Silence), "without it the meter sleeps on");
+    bus.stop().await;
+    let other_parity = "wake_up = \"0x55 for 2.1s\"";
+    let mut bus = Bench::start(&asleep, other_parity, &meter("a", 5, "60s", "offline_after = 255"));
+    assert_eq!(bus.readout().await.0.frames, Err(ReadoutError::Silence), "it hears no character of another parity");
     bus.stop().await;
     for (of_bus, of_meter) in [(wake_up, ""), ("", wake_up)] {
         let mut bus = Bench::start(&asleep, of_bus, &meter("a", 5, "60s", of_meter));
@@ -91,35 +97,6 @@ async fn a_meter_that_sleeps_is_woken_before_each_readout_by_whoever_asks() {
     while !matches!(bus.next().await, Happened::Scanned { .. }) {}
     assert!(matches!(found.await, Ok(Answer::Found(found)) if found.len() == 1));
     bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_readouts_of_one_meter_each_get_the_telegram_of_their_application() {
-    let segment = format!("{}applications = [\"50 {}\"]\n", at(5), short_telegram().0);
-    let meters = meter("often", 5, "10s", "application_select = 0x50") + &meter("daily", 5, "60s", "");
-    let mut bus = Bench::start(&segment, "", &meters);
-    let (mut often, mut daily) = (0, 0);
-    while bus.started.elapsed() < Duration::from_secs(600) {
-        let (readout, _) = bus.readout().await;
-        let length = readout.frames.expect("it answers").remove(0).len();
-        if readout.meter == "often" {
-            assert_eq!(length, short_telegram().1, "the short one");
-            often += 1;
-        } else {
-            assert!(length > 60, "the whole one");
-            daily += 1;
-        }
-    }
-    assert!(often >= 58 && daily >= 9, "{often} {daily}");
-    bus.stop().await;
-}
-
-/// A telegram of one record, as hex, and how long it is.
-fn short_telegram() -> (String, usize) {
-    let data = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 7, 0, 0, 0, 0x01, 0x13, 0x2A];
-    let frame = Frame::Long { c: Control::rsp_ud(false, false), a: 5, ci: 0x72, data: &data }.to_vec().expect("fits");
-    let digits: Vec<String> = frame.iter().map(|byte| format!("{byte:02X}")).collect();
-    (digits.join(" "), frame.len())
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,12 +370,7 @@ async fn other_meters_are_read_without_the_line_being_opened_again() {
     let mut bench = Bench::start(&(at(1) + &at(2) + &at(3)), "", &configured);
     let first = [bench.readout().await.0.meter, bench.readout().await.0.meter];
     assert_eq!(first, ["a", "b"]);
-    let folder = std::env::temp_dir().join(format!("mbushat-others-{}.toml", std::process::id()));
-    let text = meter("b", 2, "1h", "title = \"B\"\n") + &meter("c", 3, "1h", "");
-    std::fs::write(&folder, text).expect("a file");
-    let others = crate::config::load(&folder).expect("good").meters;
-    std::fs::remove_file(folder).expect("ours");
-    bench.others.send_replace(others.into_iter().map(|meter| (meter, None)).collect());
+    bench.exchange(&(meter("b", 2, "1h", "title = \"B\"\n") + &meter("c", 3, "1h", "")));
     // the new one at once, the old one in its time, the one that is gone no more
     let (next, at) = bench.readout().await;
     assert!(next.meter == "c" && at < 5.0, "{next:?} {at}");

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{BusTask, FINISH_WITHIN, Interrupt, ReadAt, Running, Stop, now, stopped_for};
 use crate::bus::last_resort::OFF_FOR;
+use crate::bus::metered::Application;
 use crate::bus::power::Remedy;
 use crate::bus::schedule::Due;
 use crate::bus::session::{Outage, Query, Session};
@@ -65,18 +66,23 @@ impl Running {
         let Some(metered) = self.task.meters.get(index) else { return false };
         let selects =
             |other: &Metered| other.meter.address == metered.meter.address && other.meter.application_select.is_some();
-        metered.application_lost && metered.meter.application_select.is_none() && self.task.meters.iter().any(selects)
+        let may_be_another = match metered.application {
+            Application::Unknown => self.task.meters.iter().any(selects),
+            Application::Own => false,
+            Application::Another => true,
+        };
+        may_be_another && metered.meter.application_select.is_none()
     }
 
     /// A meter had its turn: another `[[meter]]` at its address finds its frame count bit and application changed.
     fn note_application(&mut self, index: usize, answered: bool) {
         let Some(address) = self.task.meters.get(index).map(|metered| metered.meter.address) else { return };
         for (other, metered) in self.task.meters.iter_mut().enumerate() {
-            if metered.meter.address == address {
-                metered.application_lost = other != index || !answered;
-                if other != index {
-                    metered.link.doubt();
-                }
+            if other == index && answered {
+                metered.application = Application::Own;
+            } else if other != index && metered.meter.address == address {
+                metered.application = Application::Another;
+                metered.link.doubt();
             }
         }
     }
@@ -86,12 +92,16 @@ impl Running {
     pub(super) async fn read_at(&mut self, session: &mut Session, address: MeterAddress) -> Result<(), Interrupt> {
         let index = self.task.meters.iter().position(|metered| metered.meter.address == address);
         let known = index.and_then(|index| self.task.meters.get(index));
-        let (query, link) = match known {
+        let (mut query, link) = match known {
             Some(metered) => (Query::new(&self.task.bus, &metered.meter), metered.link),
             None => (Query::plain(&self.task.bus, Turn::new(address)), LinkState::default()),
         };
         let meter = known.map(|metered| metered.meter.name.clone());
+        query.turn.application_reset = index.is_some_and(|index| self.must_reset_application(index));
         let over = self.converse(session, query, link).await?;
+        if let Some(index) = index {
+            self.note_application(index, over.frames.is_ok());
+        }
         match index.and_then(|index| self.task.meters.get_mut(index)) {
             Some(metered) => metered.link = over.link,
             // It may be a configured one under another address.

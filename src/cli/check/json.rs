@@ -9,12 +9,14 @@ use serde::Serialize;
 use super::{Learnt, here, slots};
 use crate::bus::schedule::Now;
 use crate::bus::session::character;
-use crate::config::{Config, Problem, Problems, turn_time};
+use crate::config::{Config, Problem, Problems, fingerprint, turn_time};
 
 #[derive(Serialize)]
 struct Good<'a> {
     file: String,
     good: bool,
+    /// The hash that `bridge/info` shows of it.
+    config: String,
     mqtt: MqttJson<'a>,
     homeassistant: bool,
     buses: Vec<BusJson<'a>>,
@@ -116,6 +118,7 @@ pub(super) fn good(
     text(&Good {
         file: file.display().to_string(),
         good: true,
+        config: fingerprint(config),
         mqtt: MqttJson { brokers: brokers.collect(), tls: mqtt.tls.is_some(), base_topic: &mqtt.base_topic },
         homeassistant: config.homeassistant.enabled,
         buses: buses.collect(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
+use super::by_agent;
 use crate::adopt::choice::new_finds;
 use crate::adopt::edit::{Edit, Entry};
 use crate::adopt::hunt::{Hunt, Saved};
@@ -33,7 +34,7 @@ pub(super) fn run(wire: &Wire, file: &Path) -> Result<(), Failure> {
 }
 
 async fn search(wire: &Wire, hunt: &mut Hunt) -> Result<(), Failure> {
-    let mut session = super::open(wire).await?;
+    let mut session = wire.open("scan", &by_agent::instead(wire, None)).await?;
     hunt.again(timings(&wire.bus, Some(&session)));
     let (moves, mut said) = (std::io::stderr().is_terminal(), None);
     while let Some(baud) = hunt.baud().filter(|_| !hunt.is_over()) {

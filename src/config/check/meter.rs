@@ -91,7 +91,7 @@ pub(super) fn meters(
     for table in tables {
         let mut keys = reader(&METER, table, problems);
         let enabled = keys.boolean("enabled").unwrap_or(true);
-        let meter = meter(&mut keys, table.at, &others);
+        let mut meter = meter(&mut keys, table.at, &others);
         let name_at = keys.at("name");
         let name = &meter.meter.name;
         match names.get(name) {
@@ -102,6 +102,8 @@ pub(super) fn meters(
             None if name.is_empty() => {}
             None => _ = names.insert(name.clone(), name_at),
         }
+        let earlier = found.iter().map(|found| &found.meter).chain(disabled.iter());
+        meter.meter.readout_of = readout_of(&meter.meter, earlier);
         if enabled {
             found.push(meter);
         } else {
@@ -133,6 +135,7 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
         reset: keys.boolean("reset").unwrap_or(false),
         requests: requests(keys),
         application_select: keys.whole("application_select", 0..=255),
+        readout_of: None,
         timeout: keys.millis("timeout", TIMEOUT_MS).map(millis),
         wake_up: keys.parsed("wake_up", spelling::WAKE_UP, spelling::wake_up),
         offline_after: keys.whole("offline_after", 1..=255).unwrap_or(2),
@@ -145,6 +148,17 @@ fn meter(keys: &mut Reader<'_, '_>, table_at: Place, others: &Others<'_>) -> Fou
     let character_at = keys.at(if keys.has("baud") { "baud" } else { "parity" });
     let (comparable, interval_at) = (address.is_some() && bus.is_some(), keys.at("interval"));
     Found { meter, comparable, address_at, character_at, interval_at }
+}
+
+/// The first of the `earlier` meters that is the same one, read by another application. One that is not enabled
+/// counts: its place in Home Assistant must stay its own.
+fn readout_of<'a>(meter: &Meter, mut earlier: impl Iterator<Item = &'a Meter>) -> Option<String> {
+    let is_same = |other: &&Meter| {
+        let here = other.bus == meter.bus && other.address == meter.address;
+        here && other.application_select != meter.application_select
+    };
+    let first = earlier.find(is_same)?;
+    Some(first.readout_of.as_ref().unwrap_or(&first.name).clone())
 }
 
 fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {

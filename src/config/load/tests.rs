@@ -1,5 +1,7 @@
-use super::{load, load_with};
-use crate::config::Config;
+use super::{load, load_with, parse};
+use crate::config::check::Surroundings;
+use crate::config::profiles::built_in;
+use crate::config::{Config, Problems};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,20 @@ impl Drop for Files {
     fn drop(&mut self) {
         _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Of one file on a machine that has every time zone and no other file.
+pub(in crate::config) fn parsed(text: &str) -> Config {
+    let surroundings = Surroundings {
+        folder: Path::new("/etc"),
+        password_credential: None,
+        variable: &|_| None,
+        is_timezone: &|_| true,
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
+    };
+    let config: Result<Config, Problems> = parse(&[("t.toml".into(), text.to_owned())], &surroundings);
+    config.unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn names(config: &Config) -> Vec<&str> {

@@ -33,6 +33,7 @@ impl Announcements {
     pub(super) fn are_its_entities_kept_elsewhere(&self, name: &str) -> bool {
         let Some(identity) = self.identity(name) else { return false };
         let is_its = |kept: &Kept| kept.identity == identity;
-        self.meters.iter().any(|(other, meter)| other != name && meter.kept.as_ref().is_some_and(is_its))
+        let firsts = self.meters.iter().filter(|(_, meter)| meter.configured.readout_of.is_none());
+        firsts.filter(|(other, _)| *other != name).any(|(_, meter)| meter.kept.as_ref().is_some_and(is_its))
     }
 }

@@ -31,6 +31,8 @@ pub struct Configured {
     pub availability_topic: String,
     /// Where a message makes it be read.
     pub read_topic: String,
+    /// The meter of this name is the same one, read in another way, and the first in the file; `None`: this is.
+    pub readout_of: Option<String>,
     /// Its bus and its address: another meter may answer elsewhere.
     pub place: String,
     /// Whether it is read at all; else it keeps what it has.
@@ -104,6 +106,8 @@ pub(super) struct Meter {
     pub(super) stale: bool,
     /// Whether it shared its identity when it was announced last; `None`: not since the start.
     pub(super) shares_identity: Option<bool>,
+    /// The device of the first readout of the same meter, when it was announced last.
+    pub(super) first_device: Option<String>,
 }
 
 impl Meter {
@@ -128,6 +132,7 @@ impl Meter {
             state: State::New { former },
             stale: true,
             shares_identity: None,
+            first_device: None,
         }
     }
 
@@ -137,6 +142,11 @@ impl Meter {
             State::Announced { topic, .. } => Some(topic),
             State::New { .. } => None,
         }
+    }
+
+    /// The name under which the same meter stands first in the file; `name` is its own.
+    pub(super) fn first_readout<'a>(&'a self, name: &'a str) -> &'a str {
+        self.configured.readout_of.as_deref().unwrap_or(name)
     }
 
     /// A meter that nothing is known of yet may be one that is announced under another name.
@@ -209,6 +219,11 @@ impl Meter {
             self.stale = true;
         }
         changed
+    }
+
+    /// Its last values before a restart came by these rules, whatever it was announced by.
+    pub(super) fn was_shown_by(&mut self, rules: &str) {
+        self.other_rules |= self.rules.replace(rules.to_owned()).is_some_and(|announced| announced != rules);
     }
 
     /// What was seen was another meter's, or came by other rules.

@@ -40,6 +40,7 @@ impl Announcements {
                         all.changes.push(nothing);
                     }
                 }
+                Memo::Rules => all.restored(meters, name).was_shown_by(text),
                 Memo::State | Memo::Telegrams | Memo::Unit | Memo::Replies | Memo::Formats | Memo::Names => {}
                 Memo::Rises | Memo::Base | Memo::Instance => {}
             }

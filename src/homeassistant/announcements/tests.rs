@@ -4,6 +4,7 @@ mod bench;
 mod exchange;
 mod hold;
 mod random;
+mod readouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -207,7 +208,7 @@ fn another_title_is_shown_after_a_reload() {
 fn a_component_that_only_an_earlier_version_had_goes_with_the_next_document() {
     let mut bench = Bench::new(&["gas"]);
     let old = announcer().farewell(
-        "x",
+        "mbushat_x",
         "",
         &BTreeMap::from([("old-one".to_owned(), r#"{"p":"button","uniq_id":"o"}"#.to_owned())]),
     );

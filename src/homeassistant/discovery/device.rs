@@ -49,7 +49,7 @@ pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String, page
         sn: identity.map(|i| format!("{:08X}", i.id())),
         sa: meter.area.map(str::to_owned),
         cu: page.map(|page| format!("{page}/meter/{}", meter.name)),
-        via_device: Some(bridge),
+        via_device: Some(meter.first_device.map_or(bridge, str::to_owned)),
     }
 }
 

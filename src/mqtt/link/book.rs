@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connection::{Abilities, Client, Event};
-use super::{LinkCommand, LinkEvent, Refusal};
+use super::{Fault, LinkCommand, LinkEvent, Refusal};
 
 /// A subscription that was refused is asked for again after this time: some brokers refuse for a moment only.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(60);
@@ -17,6 +17,8 @@ const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Book {
     max_packet_bytes: usize,
+    /// The broker has answered a subscription or a message.
+    has_answered: bool,
     /// Whether the broker keeps what is marked as retained; one that does not ends the connection at the mark.
     retains: bool,
     /// Handed to rumqttc, in order, packet id not yet known.
@@ -68,6 +70,16 @@ impl Book {
         }
     }
 
+    /// Why the connection ended. A broker that answers in order, and did not answer the subscription that it got
+    /// first, has not come to any message.
+    pub(super) fn judged(&self, fault: Fault) -> Fault {
+        let is_unready = !self.has_answered && !self.filters.is_empty();
+        match fault {
+            Fault::Closed | Fault::Unacknowledged if is_unready => Fault::Unready,
+            other => other,
+        }
+    }
+
     /// When the oldest message left that is not acknowledged.
     pub(super) fn oldest_sent(&self) -> Option<Instant> {
         self.sent.values().map(|(_, left)| *left).min()
@@ -89,6 +101,8 @@ impl Book {
     }
 
     pub(super) fn report(&mut self, event: Event) -> Option<LinkEvent> {
+        use Event::{Acked, Refused, Subscribed, Unheard};
+        self.has_answered |= matches!(event, Subscribed(_) | Acked(_) | Unheard(_) | Refused(..));
         match event {
             Event::Sent(packet_id) => {
                 let id = self.queued.pop_front()?;
@@ -116,5 +130,20 @@ impl Book {
             }
             Event::Connected(_) | Event::Heard | Event::Disconnected | Event::Other => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_that_is_refused_is_asked_for_again_alone() {
+        let mut book = Book::default();
+        book.filters.push_back(vec!["mbushat/+/read".to_owned(), "homeassistant/status".to_owned()]);
+        let before = Instant::now();
+        assert_eq!(book.report(Event::Subscribed(vec![true, false])), None);
+        assert_eq!(book.unsubscribed, ["homeassistant/status"]);
+        assert!(book.again_at.is_some_and(|at| at >= before + SUBSCRIBE_AGAIN));
     }
 }

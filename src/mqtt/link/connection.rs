@@ -20,6 +20,8 @@ use crate::config::{Broker, Mqtt, PasswordSource};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
 pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
+/// A broker that takes less takes neither our subscriptions nor a reading.
+const LEAST_PACKET_BYTES: u32 = 512;
 /// Requests that wait inside rumqttc: more than the outbox ever has on the way.
 const REQUESTS: usize = 512;
 /// Unacknowledged messages rumqttc lets out; the broker's Receive Maximum may lower it.
@@ -59,7 +61,25 @@ pub(super) struct Abilities {
     /// Retain Available.
     pub(super) retains: bool,
     /// Maximum QoS is 1 at least: it acknowledges what it takes.
-    pub(super) acknowledges: bool,
+    acknowledges: bool,
+    /// Receive Maximum is 1 at least, as it must be: else nothing could be on the way.
+    receives: bool,
+}
+
+impl Abilities {
+    /// Of one that does not say.
+    const ALL: Self = Self { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true, receives: true };
+
+    /// What makes this broker useless.
+    pub(super) fn fault(self) -> Option<Fault> {
+        if !self.acknowledges {
+            return Some(Fault::NoAcknowledgements);
+        }
+        if !self.receives {
+            return Some(Fault::Garbled("a CONNACK with Receive Maximum 0".to_owned()));
+        }
+        (self.max_packet_bytes < LEAST_PACKET_BYTES).then_some(Fault::SmallPackets(self.max_packet_bytes))
+    }
 }
 
 /// What the wire reports, both versions alike.
@@ -232,19 +252,35 @@ impl Wire {
     }
 }
 
+/// The event of one of rumqttc's modules, as far as both have it in the same words.
+macro_rules! event {
+    ($rumqttc:ident, $event:expr) => {{
+        use $rumqttc::{Event as Seen, Outgoing, Packet, SubscribeReasonCode};
+        match $event {
+            Seen::Incoming(Packet::SubAck(ack)) => {
+                let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
+                Event::Subscribed(ack.return_codes.iter().map(is_granted).collect())
+            }
+            Seen::Incoming(Packet::Publish(it)) => Event::message(&it.topic, &it.payload, it.retain),
+            Seen::Incoming(_) => Event::Heard,
+            Seen::Outgoing(Outgoing::Publish(packet_id)) => Event::Sent(packet_id),
+            Seen::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
+            Seen::Outgoing(_) => Event::Other,
+        }
+    }};
+}
+
 fn event_5(event: rumqttc5::Event) -> Event {
-    use rumqttc5::{Event as Seen, Outgoing, Packet, PubAckReason, SubscribeReasonCode};
+    use rumqttc5::{Event as Seen, Packet, PubAckReason};
     match event {
         Seen::Incoming(Packet::ConnAck(ack)) => {
-            let said = ack.properties;
-            let said = said.as_ref();
+            let said = ack.properties.as_ref();
+            let most = said.and_then(|said| said.max_packet_size).unwrap_or(MAX_PACKET_BYTES);
             Event::Connected(Abilities {
-                max_packet_bytes: said
-                    .and_then(|p| p.max_packet_size)
-                    .unwrap_or(MAX_PACKET_BYTES)
-                    .min(MAX_PACKET_BYTES),
-                retains: said.and_then(|p| p.retain_available) != Some(0),
-                acknowledges: said.and_then(|p| p.max_qos) != Some(0),
+                max_packet_bytes: most.min(MAX_PACKET_BYTES),
+                retains: said.and_then(|said| said.retain_available) != Some(0),
+                acknowledges: said.and_then(|said| said.max_qos) != Some(0),
+                receives: said.and_then(|said| said.receive_max) != Some(0),
             })
         }
         Seen::Incoming(Packet::PubAck(ack)) => match ack.reason {
@@ -255,32 +291,16 @@ fn event_5(event: rumqttc5::Event) -> Event {
             PubAckReason::TopicNameInvalid => Event::Refused(ack.pkid, Refusal::Topic),
             _ => Event::Refused(ack.pkid, Refusal::Other),
         },
-        Seen::Incoming(Packet::SubAck(ack)) => {
-            Event::Subscribed(ack.return_codes.iter().map(|c| matches!(c, SubscribeReasonCode::Success(_))).collect())
-        }
-        Seen::Incoming(Packet::Publish(message)) => Event::message(&message.topic, &message.payload, message.retain),
-        Seen::Incoming(_) => Event::Heard,
-        Seen::Outgoing(Outgoing::Publish(packet_id)) => Event::Sent(packet_id),
-        Seen::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-        Seen::Outgoing(_) => Event::Other,
+        other => event!(rumqttc5, other),
     }
 }
 
 fn event_3(event: rumqttc3::Event) -> Event {
-    use rumqttc3::{Event as Seen, Outgoing, Packet, SubscribeReasonCode};
+    use rumqttc3::{Event as Seen, Packet};
     match event {
-        Seen::Incoming(Packet::ConnAck(_)) => {
-            Event::Connected(Abilities { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true })
-        }
+        Seen::Incoming(Packet::ConnAck(_)) => Event::Connected(Abilities::ALL),
         Seen::Incoming(Packet::PubAck(ack)) => Event::Acked(ack.pkid),
-        Seen::Incoming(Packet::SubAck(ack)) => {
-            Event::Subscribed(ack.return_codes.iter().map(|c| matches!(c, SubscribeReasonCode::Success(_))).collect())
-        }
-        Seen::Incoming(Packet::Publish(message)) => Event::message(&message.topic, &message.payload, message.retain),
-        Seen::Incoming(_) => Event::Heard,
-        Seen::Outgoing(Outgoing::Publish(packet_id)) => Event::Sent(packet_id),
-        Seen::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-        Seen::Outgoing(_) => Event::Other,
+        other => event!(rumqttc3, other),
     }
 }
 

@@ -30,6 +30,12 @@ pub enum Fault {
     /// The broker, or something in between, closed the connection without a word.
     #[error("closed the connection without a word; if it happens at once, a TLS port needs mqtts:// in [mqtt] url")]
     Closed,
+    /// It has let us in, but answered neither a subscription nor a message before the connection ended.
+    #[error(
+        "ends the connection before it has answered anything: it may still be starting, or does not allow the \
+             agent's subscriptions"
+    )]
+    Unready,
     /// CONNACK 0x84, or 0x01 of 3.1.1.
     #[error("does not speak this MQTT version; leave [mqtt] protocol at \"auto\"")]
     Version,
@@ -39,9 +45,12 @@ pub enum Fault {
     /// Wrong user name or password.
     #[error("refuses the user name or password; check [mqtt] username and password")]
     Credentials,
-    /// The user may not connect, or a right is missing.
-    #[error("does not allow this; check the user's rights on the broker, and [mqtt] username and password")]
+    /// The user may not connect.
+    #[error("does not let this user in; check the user's rights on the broker, and [mqtt] username and password")]
     NotAuthorized,
+    /// It has let us in, and ended the connection at something that the user may not do.
+    #[error("ends the connection at something that is not allowed; check the user's rights on the broker")]
+    Forbidden,
     /// The client id is refused.
     #[error("refuses the client id; set another [mqtt] client_id")]
     ClientId,
@@ -51,6 +60,11 @@ pub enum Fault {
     /// Maximum QoS 0: nothing that it takes is acknowledged.
     #[error("acknowledges no message (Maximum QoS 0), and a reading must be acknowledged; allow QoS 1 there")]
     NoAcknowledgements,
+    /// Its Maximum Packet Size, in bytes, is less than a reading.
+    #[error(
+        "takes no packet of more than {0} bytes (Maximum Packet Size), and a reading has more; allow larger ones there"
+    )]
+    SmallPackets(u32),
     /// The broker says why it does not serve us now.
     #[error("ends the connection: {0}")]
     Ended(&'static str),
@@ -70,16 +84,16 @@ impl Fault {
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
-            Self::NoAcknowledgements => true,
+            Self::NoAcknowledgements | Self::SmallPackets(_) => true,
             Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
-            Self::Garbled(_) | Self::Ended(_) => false,
+            Self::Garbled(_) | Self::Ended(_) | Self::Unready | Self::Forbidden => false,
         }
     }
 
     /// Whether the broker may have ended a connection because of a message that it was sent.
     pub(in crate::mqtt) fn may_be_about_a_message(&self) -> bool {
-        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Ended(_) | Self::NotAuthorized)
+        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Ended(_) | Self::Forbidden)
     }
 
     /// Whether a broker that only knows MQTT 3.1.1 may have met our MQTT 5 CONNECT like this:
@@ -118,7 +132,7 @@ impl Fault {
 
     fn of_disconnect(code: DisconnectReasonCode) -> Self {
         match code {
-            DisconnectReasonCode::NotAuthorized => Self::NotAuthorized,
+            DisconnectReasonCode::NotAuthorized => Self::Forbidden,
             DisconnectReasonCode::SessionTakenOver => Self::TakenOver,
             other => Self::Ended(reason::of_disconnect(other)),
         }
@@ -198,14 +212,16 @@ impl Fault {
         use rustls::CertificateError as Bad;
         let words = match error {
             Bad::UnknownIssuer => {
-                "shows a certificate of an unknown authority; name its CA in [mqtt] ca_file".to_owned()
+                "shows a certificate of an unknown authority; name its CA in [mqtt] ca_file, and where another \
+                 certificate is between the two, let the broker show that too (mosquitto: append it to certfile)"
+                    .to_owned()
             }
             Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
                 "shows a certificate without a subject alternative name, which proves no name".to_owned()
             }
             Bad::NotValidForNameContext { presented, .. } => format!(
                 "shows a certificate for another name than the one in [mqtt] url; it is for {}",
-                presented.join(", ")
+                presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ")
             ),
             Bad::NotValidForName => "shows a certificate for another name than the one in [mqtt] url".to_owned(),
             Bad::ExpiredContext { not_after, .. } => {
@@ -218,6 +234,16 @@ impl Fault {
             ),
             Bad::Expired | Bad::NotValidYet => {
                 "shows a certificate that is not valid now; check its dates and the clock of this machine".to_owned()
+            }
+            Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+                "shows a certificate that is not meant for a server (its extended key usage); make another one there"
+                    .to_owned()
+            }
+            Bad::UnsupportedSignatureAlgorithmContext { .. }
+            | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "shows a certificate that is signed in a way no longer held for safe, such as SHA-1 or a short key; \
+                 make another one there"
+                    .to_owned()
             }
             Bad::Other(other) => match format!("{other:?}") {
                 text if text.contains("UnsupportedCertVersion") => {
@@ -239,6 +265,12 @@ impl Fault {
     }
 }
 
+/// `broker.lan` of `DnsName("broker.lan")`, as rustls shows the names of a certificate.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
+}
+
 /// `2026-11-22T19:15:00Z`
 fn moment(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
@@ -254,6 +286,9 @@ mod tests {
         assert!(Fault::of_code_5(Code5::BadUserNamePassword).is_refusal());
         assert!(!Fault::of_io(&io::Error::from(io::ErrorKind::ConnectionRefused)).is_refusal());
         assert!(!Fault::of_io(&io::Error::from(io::ErrorKind::UnexpectedEof)).is_refusal());
+        let forbidden = Fault::of_disconnect(DisconnectReasonCode::NotAuthorized);
+        assert!(!forbidden.is_refusal() && forbidden.may_be_about_a_message(), "it is tried again soon");
+        assert!(Fault::of_code_5(Code5::NotAuthorized).is_refusal());
     }
 
     #[test]

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use super::Kind;
 
-/// First and longest pause of a topic that was refused.
-const REFUSED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
-/// First and longest pause of what made the broker close the connection.
-const CLOSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+/// Of a topic that was refused. They grow slowly, so that a broker that refuses for a few seconds, as one of a
+/// cluster may, has the message soon after.
+const REFUSED: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(15), growth_percent: 25 };
+/// Of what made the broker close the connection.
+const CLOSED: Pauses =
+    Pauses { first: Duration::from_secs(5), longest: Duration::from_secs(3600), growth_percent: 100 };
 /// So many of a kind in a row, and the kind is blocked.
 const OF_A_KIND: u32 = 2;
 
@@ -24,6 +26,14 @@ const OF_A_KIND: u32 = 2;
 pub(super) struct Blocks {
     topics: BTreeMap<String, Block>,
     kinds: BTreeMap<Kind, Block>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pauses {
+    first: Duration,
+    longest: Duration,
+    /// By how much each is longer than the one before.
+    growth_percent: u32,
 }
 
 #[derive(Debug, Default)]
@@ -38,8 +48,9 @@ struct Block {
 }
 
 impl Block {
-    fn begin(&mut self, now: Instant, (first, most): (Duration, Duration)) {
-        self.pause = if self.pause.is_zero() { first } else { (self.pause * 2).min(most) };
+    fn begin(&mut self, now: Instant, Pauses { first, longest, growth_percent }: Pauses) {
+        let longer = self.pause + self.pause * growth_percent / 100;
+        self.pause = longer.clamp(first, longest);
         self.until = Some(now + self.pause);
         self.trying = false;
     }
@@ -93,6 +104,11 @@ impl Blocks {
     /// Nothing is on the way any more.
     pub(super) fn recall(&mut self) {
         self.topics.values_mut().chain(self.kinds.values_mut()).for_each(|block| block.trying = false);
+    }
+
+    /// What was on the way of this topic is not waited for any more.
+    pub(super) fn not_tried(&mut self, topic: &str) {
+        self.topics.get_mut(topic).into_iter().for_each(|block| block.trying = false);
     }
 
     /// Ends the pauses that are over.

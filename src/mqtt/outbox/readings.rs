@@ -135,23 +135,27 @@ impl Readings {
         self.advance()
     }
 
-    /// The broker has it; `None`: the store has lost it meanwhile, and it was counted so.
+    /// The broker has it; `None` where it is not waited for.
     pub(super) fn acked(&mut self, seq: u64) -> Option<Option<u64>> {
         self.window = (self.window + 1).min(READINGS);
-        self.flight.contains_key(&seq).then(|| self.settle(seq))
+        self.is_on_the_way(seq).then(|| self.settle(seq))
+    }
+
+    /// Whether its answer is still waited for: the store may have lost it meanwhile, and it was counted so.
+    pub(super) fn is_on_the_way(&self, seq: u64) -> bool {
+        self.flight.contains_key(&seq)
     }
 
     /// The store has lost these: how many of them were done with, and the cursor, where it moved.
-    pub(super) fn lost(&mut self, from: u64, to: u64) -> (u64, Option<u64>) {
-        let lost = from..=to;
-        self.flight.retain(|seq, _| !lost.contains(seq));
+    pub(super) fn lost(&mut self, is_lost: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        self.flight.retain(|seq, _| !is_lost(*seq));
         self.held.retain(|_, seqs| {
-            seqs.retain(|seq| !lost.contains(seq));
+            seqs.retain(|seq| !is_lost(*seq));
             !seqs.is_empty()
         });
-        self.next.take_if(|waiting| lost.contains(&waiting.seq));
+        self.next.take_if(|waiting| is_lost(waiting.seq));
         let before = self.done.len();
-        self.done.retain(|seq| !lost.contains(seq));
+        self.done.retain(|seq| !is_lost(*seq));
         let done = u64::try_from(before - self.done.len()).unwrap_or(u64::MAX);
         (done, self.advance())
     }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::super::link::Refusal;
 use super::{Outbox, Sent, What};
 
-/// So often the broker may close the connection at a reading; then it is set aside.
-pub(super) const CLOSED_AT_A_READING: u32 = 8;
+/// So often the broker may close the connection at a reading, which takes more than an hour; then it is set aside.
+pub(super) const CLOSED_AT_A_READING: u32 = 11;
 
 /// What a refused or doubtful message came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl Outbox {
         match what {
             What::Document(key) => self.documents.back(key, true),
             What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
+            What::Reading { seq, .. } if !self.readings.is_on_the_way(seq) => {}
             What::Reading { seq, .. } if times >= CLOSED_AT_A_READING => self.set_aside(seq, &mut verdict),
             What::Reading { seq, .. } => self.readings.back(seq),
         }
@@ -85,6 +86,7 @@ impl Outbox {
         match what {
             What::Document(key) => self.documents.back(key, !is_final),
             What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
+            What::Reading { seq, .. } if !self.readings.is_on_the_way(seq) => {}
             What::Reading { seq, .. } if is_final || self.readings.is_at_its_reach() => {
                 self.set_aside(seq, &mut verdict);
             }

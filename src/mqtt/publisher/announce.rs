@@ -1,26 +1,33 @@
 //! What Home Assistant gets: the decisions of `homeassistant::announcements`, carried out.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::super::outbox::{BirthPhase, Class};
 use super::super::topic::Topics;
 use super::Publisher;
+use super::listener::Listener;
 use crate::config::Config;
 use crate::homeassistant::announcements::{Change, Configured, Of};
 use crate::homeassistant::discovery::{AgentTopics, Announcer};
 
 impl Publisher {
-    /// A retained announcement on the broker.
+    /// A retained message on the broker, perhaps an announcement.
     pub(in crate::mqtt) fn found(&mut self, topic: &str, payload: &[u8]) {
+        if !self.announcements.is_own_topic(topic) {
+            return;
+        }
         self.viewers.found(topic, payload);
         self.announcements.found(topic, payload);
         self.carry_out();
         self.hide_from(topic);
     }
 
-    /// Whether what may be another agent's is left alone.
+    /// Whether what may be another agent's is left alone. So is what may be of an adopted meter while their file is
+    /// broken.
     pub(in crate::mqtt) fn hold_back(&mut self, hold: bool) {
-        self.announcements.hold_back(hold);
+        let broken = self.config.adopted.trouble.is_some();
+        self.announcements.hold_back(hold || broken);
         self.carry_out();
     }
 
@@ -28,9 +35,24 @@ impl Publisher {
     pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
         match phase {
             BirthPhase::Announce => self.announcements.born(),
-            BirthPhase::States => self.announcements.born_and_ready(),
+            BirthPhase::States => {
+                self.announcements.born_and_ready();
+                // a birth may be of a connection before
+                if matches!(self.listener, Listener::Born) {
+                    self.listener = Listener::There;
+                }
+            }
         }
         self.carry_out();
+    }
+
+    /// Home Assistant was born, or said goodbye.
+    pub(in crate::mqtt) fn heard_listener(&mut self, is_born: bool, now: Instant) {
+        self.listener = Listener::heard(is_born, now);
+        match is_born {
+            true => self.outbox.birth(now),
+            false => self.outbox.forget_birth(),
+        }
     }
 
     /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing
@@ -102,6 +124,7 @@ pub(super) fn configured(config: &Config, topics: &Topics) -> BTreeMap<String, C
         let configured = Configured {
             place: format!("{bus}/{}", meter.address),
             enabled,
+            readout_of: meter.readout_of.clone(),
             keep_entities: meter.keep_entities,
             title: meter.title.clone(),
             area: meter.area.clone(),

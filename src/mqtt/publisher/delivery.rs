@@ -68,17 +68,23 @@ impl Publisher {
 
     /// Sends the readings again that were set aside; how many.
     pub(in crate::mqtt) fn resend(&mut self) -> Result<u64, String> {
-        let count = self.spool.resend(self.now).map_err(|error| format!("the store fails: {error}"))?;
+        let count = match self.spool.resend(self.now) {
+            Ok(count) => count,
+            Err(error) => {
+                self.take_over();
+                return Err(format!("the store fails: {error}"));
+            }
+        };
         self.readings.set_aside = self.readings.set_aside.saturating_sub(count);
         tracing::info!("{count} readings that the broker did not take are sent again");
         Ok(count)
     }
 
-    /// The store was opened late: what waited in it is this run's to deliver.
+    /// The store was opened late, or has some readings twice: what waits in it is this run's to deliver.
     pub(super) fn take_over(&mut self) {
-        let Readings { delivered, dropped, .. } = self.readings;
         self.readings.set_aside = self.spool.count_aside();
-        self.readings.taken = delivered + dropped + self.readings.set_aside + self.spool.depth();
+        let Readings { delivered, dropped, waiting, set_aside, .. } = self.readings();
+        self.readings.taken = delivered + dropped + waiting + set_aside;
     }
 
     /// What became of the readings so far.
@@ -89,7 +95,7 @@ impl Publisher {
 
     /// The store no longer has these readings: how many of them were still to be delivered.
     pub(super) fn lost(&mut self, count: u64, from: u64, to: u64) -> u64 {
-        let (done, cursor) = self.outbox.readings_are_lost(from, to);
+        let (done, cursor) = self.outbox.readings_are_lost(from, to, |seq| self.spool.has(seq));
         self.settle(cursor);
         let lost = count.saturating_sub(done);
         self.readings.dropped += lost;

@@ -27,7 +27,7 @@ impl Publisher {
         self.restore_states();
         let configured = announce::configured(&self.config, &self.topics);
         let announcer = announce::announcer(&self.config, &self.topics);
-        let kinds = [Memo::Announcement, Memo::Identity, Memo::Kept, Memo::Farewell];
+        let kinds = [Memo::Announcement, Memo::Identity, Memo::Kept, Memo::Farewell, Memo::Rules];
         let memos =
             kinds.into_iter().flat_map(|kind| self.spool.remembered(kind).map(move |(n, text)| (kind, n, text)));
         self.announcements = Announcements::restore(announcer, &configured, memos);
@@ -123,6 +123,7 @@ impl Publisher {
     /// Takes another configuration over. Its topics are followed by
     /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
     pub(in crate::mqtt) fn reconfigure(&mut self, config: Config) {
+        let filters = self.filters();
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
         for name in &gone {
@@ -148,6 +149,9 @@ impl Publisher {
         self.configure_announcements();
         if self.topics.base() == self.config.mqtt.base_topic {
             self.show_all_again();
+        }
+        if self.filters() != filters {
+            self.outbox.subscribe_again();
         }
     }
 
@@ -199,10 +203,9 @@ impl Publisher {
             let gone = outbox.has_arrived(Class::State, &topics.state(name))
                 && outbox.has_arrived(Class::Availability, &topics.availability(name));
             if gone {
-                spool.remember(Memo::State, name, "", *now);
-                spool.remember(Memo::Telegrams, name, "", *now);
-                spool.remember(Memo::Formats, name, "", *now);
-                spool.remember(Memo::Names, name, "", *now);
+                for memo in [Memo::State, Memo::Rules, Memo::Telegrams, Memo::Formats, Memo::Names] {
+                    spool.remember(memo, name, "", *now);
+                }
                 let rises: Vec<String> = spool.remembered(Memo::Rises).map(|(key, _)| key.to_owned()).collect();
                 let is_its = |key: &&String| MeterKey::parse(key).is_some_and(|key| key.meter == name);
                 rises.iter().filter(is_its).for_each(|key| spool.remember(Memo::Rises, key, "", *now));

@@ -18,6 +18,9 @@ fn secondary(text: &str) -> SecondaryAddress {
 fn each_verb_is_read_with_its_fields() {
     assert_eq!(asked("read", r#"{"meter":"a"}"#), on_bus(None, BusRequest::Read { meter: "a".to_owned() }));
     assert_eq!(asked("power", r#"{"bus":"b","on":false}"#), on_bus(Some("b"), BusRequest::Power(false)));
+    let five = MeterAddress::Primary(PrimaryAddress::new(5).expect("an address"));
+    assert_eq!(asked("read", r#"{"address":5,"telegrams":true}"#), on_bus(None, BusRequest::TelegramsAt(five)));
+    assert_eq!(asked("read", r#"{"address":5,"telegrams":false}"#), on_bus(None, BusRequest::ReadAt(five)));
     assert_eq!(asked("scan", " "), on_bus(None, BusRequest::Scan(Scan::Primary)));
     let masked = BusRequest::Scan(Scan::Secondary(secondary("3013????")));
     assert_eq!(asked("scan", r#"{"secondary":"3013????"}"#), on_bus(None, masked));
@@ -124,6 +127,11 @@ fn a_response_gives_back_the_transaction_and_the_reading_as_they_came() {
         r#"{"status":"error","data":{},"error":"no such meter","transaction":{"n":1.10}}"#
     );
     assert_eq!(response(&Ok(Answer::Done), None), r#"{"status":"ok","data":{},"error":null,"transaction":null}"#);
+    let telegrams = Ok(Answer::Telegrams(vec![vec![0x68, 0x0A], vec![0xE5]]));
+    assert_eq!(
+        response(&telegrams, None),
+        r#"{"status":"ok","data":{"telegrams":["680A","E5"]},"error":null,"transaction":null}"#
+    );
 }
 
 #[test]

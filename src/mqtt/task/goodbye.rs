@@ -30,7 +30,8 @@ impl OutboxTask {
         if flushed.await.is_err() {
             tracing::warn!("the broker did not acknowledge the last messages");
         }
-        _ = timeout(GOODBYE_WITHIN, self.channels.orders.send(LinkCommand::Disconnect)).await;
+        // a link that takes no order ends without a DISCONNECT when this task does
+        _ = self.channels.orders.try_send(LinkCommand::Disconnect);
         self.publisher.spool.write_all(Instant::now());
         if timeout(STORE_CLOSES_WITHIN, self.close()).await.is_err() {
             tracing::error!("the store does not close: the disk does not answer");

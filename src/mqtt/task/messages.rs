@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 
 use super::super::payload::Event;
 use super::super::publisher::Outcome as Became;
-use super::super::publisher::listener::Listener;
 use super::super::request_json;
 use super::OutboxTask;
 use crate::bus::MeterReadout;
@@ -47,11 +46,7 @@ impl OutboxTask {
         let homeassistant = &self.publisher.config.homeassistant;
         if homeassistant.enabled && topic == homeassistant.status_topic {
             let is_born = payload == homeassistant.status_payload.as_bytes();
-            self.publisher.listener = Listener::heard(is_born, Instant::now());
-            if is_born {
-                self.publisher.outbox.birth(Instant::now());
-            }
-            return;
+            return self.publisher.heard_listener(is_born, Instant::now());
         }
         if let Some(verb) = self.publisher.topics.verb(topic) {
             let (request, transaction) = request_json::request(verb, payload);

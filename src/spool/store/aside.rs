@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::super::line;
-use super::{Spool, Step};
+use super::super::{disk, line};
+use super::{Fresh, Spool, Step, cost};
 
 /// The file grows up to this; what comes then is lost.
 const ASIDE_BYTES: u64 = 1 << 20;
@@ -45,39 +45,64 @@ impl Spool {
     /// How many were set aside, in earlier runs too.
     #[must_use]
     pub fn count_aside(&self) -> u64 {
-        self.read_aside().map_or(0, |lines| u64::try_from(lines.len()).unwrap_or(u64::MAX))
+        self.read_aside().map_or(0, |(lines, _)| u64::try_from(lines.len()).unwrap_or(u64::MAX))
     }
 
     /// Those that were set aside are queued behind all others. Their messages stay what they were, and so do
     /// the numbers in them. How many there are.
     ///
     /// # Errors
-    /// The file cannot be read or removed.
+    /// The disk fails. Then they stay set aside; perhaps they are queued too.
     pub fn resend(&mut self, now: Instant) -> io::Result<u64> {
-        let lines = self.read_aside()?;
-        let mut count = 0;
+        let (lines, bad) = self.read_aside()?;
+        if lines.is_empty() {
+            return Ok(0);
+        }
+        let others = self.fresh.len();
         for line in &lines {
             let mut parts = line.splitn(3, ' ');
             let (Some(_), Some(meter), Some(payload)) = (parts.next(), parts.next(), parts.next()) else { continue };
-            self.append(meter, now, |_, _| payload.to_owned());
-            count += 1;
+            self.keep(meter, now, |_, _| payload.to_owned());
         }
-        if !lines.is_empty() {
-            // whatever happens now, they are in one of the two files, or in both
-            self.write_all(now);
-            if self.written < self.fresh.len() {
-                return Err(io::Error::other("they cannot be written to the journal"));
-            }
-            self.files.remove(&self.aside())?;
+        let count = self.fresh.len() - others;
+        self.write_fresh(now);
+        if self.written < self.fresh.len() {
+            self.drop_newest(count);
+            return Err(io::Error::other("they cannot be written to the journal"));
         }
-        Ok(count)
+        // whatever happens now, they are in one of the two files, or in both
+        self.sync_journal()?;
+        if bad == 0 {
+            self.files.remove(&self.aside())?
+        } else {
+            disk::set_aside(&*self.files, &self.aside())?
+        }
+        self.keep_within_bounds(now);
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
-    fn read_aside(&self) -> io::Result<Vec<String>> {
+    /// Takes back what was put into memory last.
+    fn drop_newest(&mut self, count: usize) {
+        for Fresh { entry, .. } in self.fresh.drain(self.fresh.len() - count..) {
+            self.fresh_bytes -= cost(&entry);
+        }
+    }
+
+    fn sync_journal(&mut self) -> io::Result<()> {
+        let files = self.disk.as_ref().map(|disk| disk.journal.unsynced()).unwrap_or_default();
+        let synced = files.iter().try_for_each(|path| self.files.sync(path));
+        if synced.is_err() {
+            self.write_again();
+        }
+        synced
+    }
+
+    /// The good lines, and how many others there are.
+    fn read_aside(&self) -> io::Result<(Vec<String>, u64)> {
         let most = usize::try_from(2 * ASIDE_BYTES).unwrap_or(usize::MAX);
         match self.files.read(&self.aside(), 0, most) {
-            Ok(bytes) => Ok(line::read(&bytes).0),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Ok(bytes) => Ok(line::read(&bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), 0)),
             Err(error) => Err(error),
         }
     }

@@ -1,8 +1,10 @@
 //! Several meters on one bus: what they may have in common.
 
 use super::{METER, config, problems};
+use crate::config::Meter;
 use crate::mbus::link::timing::Parity;
 use crate::mbus::master::wake_up::{Length, WakeUp};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn another(address: &str, more: &str) -> String {
@@ -13,6 +15,20 @@ fn another(address: &str, more: &str) -> String {
 fn one_meter_is_read_in_two_ways_where_the_application_differs() {
     let meters = config(&another("1", "application_select = 0x50\ninterval = \"1m\"\n")).meters;
     assert_eq!(meters.iter().map(|meter| meter.application_select).collect::<Vec<_>>(), [None, Some(0x50)]);
+    let names = |text: &str| {
+        let of = |(meter, _): (&Meter, bool)| (meter.name.clone(), meter.readout_of.clone());
+        config(text).all_meters().map(of).collect::<BTreeMap<_, _>>()
+    };
+    let by = |code: u8| format!("[[meter]]\nname = \"by_{code}\"\naddress = 1\napplication_select = {code}\n");
+    let of = |names: &[(&str, Option<&str>)]| {
+        names.iter().map(|(name, of)| ((*name).to_owned(), of.map(str::to_owned))).collect::<BTreeMap<_, _>>()
+    };
+    let three = format!("{METER}{}{}", by(2), by(1));
+    assert_eq!(names(&three), of(&[("m", None), ("by_2", Some("m")), ("by_1", Some("m"))]));
+    let off = three.replace("name = \"m\"", "name = \"m\"\nenabled = false");
+    assert_eq!(names(&off), names(&three), "it keeps its place while it is not read");
+    let elsewhere = another("2", "application_select = 0x50\n");
+    assert_eq!(names(&elsewhere), of(&[("m", None), ("other", None)]));
     let same = another("1", "").replace("address = 1\n", "address = 1\napplication_select = 1\n");
     assert_eq!(problems(&same).len(), 1, "{same}");
 }

@@ -33,6 +33,8 @@ pub(super) struct Bench {
     /// Where the meter of a name is, if not at its own place.
     pub(super) places: BTreeMap<String, String>,
     pub(super) disabled: BTreeSet<String>,
+    /// Names of meters that are read in another way too, each with the first name of the same meter.
+    pub(super) readouts: BTreeMap<String, String>,
 }
 
 impl Bench {
@@ -49,6 +51,7 @@ impl Bench {
             cleared: BTreeSet::new(),
             places: BTreeMap::new(),
             disabled: BTreeSet::new(),
+            readouts: BTreeMap::new(),
         };
         bench.restart(names);
         bench
@@ -74,6 +77,7 @@ impl Bench {
         for (name, meter) in &mut all {
             meter.place = self.places.get(name).unwrap_or(&meter.place).clone();
             meter.enabled = !self.disabled.contains(name);
+            meter.readout_of = self.readouts.get(name).filter(|first| names.contains(&first.as_str())).cloned();
         }
         all
     }
@@ -213,6 +217,7 @@ pub(super) fn configured(names: &[&str]) -> BTreeMap<String, Configured> {
             read_topic,
             place: format!("hat/{name}"),
             enabled: true,
+            readout_of: None,
             keep_entities: false,
         };
         ((*name).to_owned(), configured)

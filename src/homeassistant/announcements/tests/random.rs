@@ -54,7 +54,7 @@ impl House {
     /// Does one thing at random; its name.
     fn step(&mut self, random: &mut Random, store_may_be_lost: bool) -> String {
         let name = NAMES[random.below(NAMES.len())];
-        match random.below(14) {
+        match random.below(15) {
             0 => {
                 self.names = random.some(&NAMES);
                 self.bench.configure(&self.names);
@@ -94,6 +94,9 @@ impl House {
             }
             9 => {
                 let other = NAMES[random.below(NAMES.len())];
+                if !self.bench.readouts.is_empty() {
+                    return "two readouts of one meter stay where it is".to_owned();
+                }
                 let [one, two] = [name, other].map(|name| format!("hat/{}", self.place(name)));
                 self.bench.places.extend([(name.to_owned(), two), (other.to_owned(), one)]);
                 self.bench.configure(&self.names);
@@ -105,6 +108,16 @@ impl House {
                 }
                 self.bench.configure(&self.names);
                 format!("disabled are {:?}", self.bench.disabled)
+            }
+            11 => {
+                let two = self.bench.readouts.remove("water").is_none();
+                if two {
+                    self.bench.readouts.insert("water".to_owned(), "gas".to_owned());
+                }
+                let place = self.bench.places.get("gas").cloned().unwrap_or_else(|| "hat/gas".to_owned());
+                self.bench.places.insert("water".to_owned(), if two { place } else { "hat/water".to_owned() });
+                self.bench.configure(&self.names);
+                format!("water is another readout of gas: {two}")
             }
             _ => {
                 let keys = random.some(&KEYS);

@@ -1,4 +1,10 @@
 //! How long an exchange waits: for the first byte, for the next one, for silence.
+//!
+//! A silence inside a telegram may last longer where the length field says that more is coming and the line
+//! is a gateway's ([`LineTiming::gap_timeout`](crate::mbus::master::conversation::LineTiming)). That time is
+//! given and not learnt from the gaps seen: a whole telegram never waits for it, so a shorter one would win
+//! time only after answers that end too early; and a gateway's longest gap, which comes with a busy network, would
+//! be met for the first time as a reading that is lost.
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,6 @@
 //! shows a number of another meter, or one in a unit that is not its own.
 
 use super::*;
-use crate::mqtt::publisher::listener::Listener;
 use std::collections::BTreeMap;
 
 const METERS: [(&str, u32, &str); 2] = [("5", 0x1001, "0C 13 45 23 01 00"), ("6", 0x2002, "0C 13 77 07 00 00")];
@@ -221,10 +220,7 @@ impl World {
     fn tell_listener(&mut self, is_born: bool) {
         let (now, connected) = (self.now, self.connected_at.is_some());
         let Some(publisher) = self.publisher.as_mut().filter(|_| connected) else { return };
-        publisher.listener = Listener::heard(is_born, now);
-        if is_born {
-            publisher.outbox.birth(now);
-        }
+        publisher.heard_listener(is_born, now);
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -333,9 +329,12 @@ impl World {
     }
 }
 
+/// Longer runs found a fault in these.
+const FOUND: [u64; 7] = [51, 132, 230, 335, 444, 475, 492];
+
 #[test]
 fn no_number_is_shown_under_a_unit_or_a_device_that_is_not_its_own() {
-    for seed in 0..40 {
+    for seed in (0..40).chain(FOUND) {
         let mut random = Random(seed);
         let mut log = Vec::new();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -60,6 +60,43 @@ fn a_removed_meter_is_announced_and_taken_back_once_at_the_next_birth() {
     }
 }
 
+/// Whoever may write to one of the topics that an agent listens to could else have it empty that topic.
+#[test]
+fn an_announcement_on_another_topic_than_one_for_announcements_is_nobodys() {
+    let place = Place::new("elsewhere");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let own = document(&publisher, Class::Announcement, &topic(0x1001)).to_string();
+    let forged = own.replace("mbushat/gas/", "mbushat/water/");
+    assert_ne!(own, forged);
+    published(&mut publisher);
+    for topic in
+        ["homeassistant/status", "mbushat/water/read", "mbushat/bridge/request/read", "homeassistant/device/x/config"]
+    {
+        publisher.found(topic, own.as_bytes());
+        publisher.found(topic, forged.as_bytes());
+        assert_eq!(go_on(&mut publisher), [], "{topic}");
+    }
+    publisher.found(&topic(0x2002), forged.as_bytes());
+    assert!(go_on(&mut publisher).iter().any(|message| message.topic == topic(0x2002) && message.payload.is_empty()));
+}
+
+#[test]
+fn an_announcement_that_may_be_of_an_adopted_meter_is_taken_back_only_once_their_file_is_whole() {
+    let place = Place::new("broken");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let own = document(&publisher, Class::Announcement, &topic(0x1001)).to_string();
+    published(&mut publisher);
+    publisher.config.adopted.trouble = Some("line 1 is no TOML".to_owned());
+    publisher.hold_back(false);
+    publisher.found(&topic(0x2002), own.replace("mbushat/gas/", "mbushat/kam_2002/").as_bytes());
+    assert_eq!(go_on(&mut publisher), []);
+    publisher.config.adopted.trouble = None;
+    publisher.hold_back(false);
+    assert!(go_on(&mut publisher).iter().any(|message| message.topic == topic(0x2002) && message.payload.is_empty()));
+}
+
 #[test]
 fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
     let place = Place::new("farewell-swap");
@@ -106,6 +143,20 @@ fn the_values_of_a_removed_meter_are_taken_back_too() {
     stop(before);
     let mut after = place.start(&format!("{values}{HAT}"));
     assert!(published(&mut after).contains(&value("")));
+}
+
+#[test]
+fn a_meter_that_is_put_back_while_it_is_taken_back_keeps_what_is_known_of_it() {
+    let place = Place::new("back-soon");
+    let (with, without) = (format!("{HAT}{GAS}"), HAT.to_owned());
+    let mut publisher = place.start(&with);
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    published(&mut publisher);
+    publisher.reconfigure(place.config(&without));
+    publisher.reconfigure(place.config(&with));
+    go_on(&mut publisher);
+    publisher.forget_gone();
+    assert!(publisher.spool.telegrams_of("gas").is_some() && publisher.spool.state_of("gas").is_some());
 }
 
 #[test]

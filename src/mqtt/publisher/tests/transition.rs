@@ -195,8 +195,8 @@ fn a_home_assistant_that_is_away_is_waited_for_but_not_forever() {
         go_on(&mut publisher);
         publisher.now += Duration::from_secs(1000);
         match said {
-            "born" => publisher.listener = Listener::heard(true, publisher.now),
-            "gone" => publisher.listener = Listener::heard(false, publisher.now),
+            "born" => publisher.listener = Listener::There,
+            "gone" => publisher.heard_listener(false, publisher.now),
             "nothing since the connect" => publisher.up(),
             _ => {}
         }

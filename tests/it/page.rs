@@ -215,6 +215,9 @@ fn pages_show_every_meter_and_take_no_html_from_names() {
     }
     let bus = house.ask("GET /bus/w", &[]);
     assert!(bus.body.contains("RSP_UD from 7") && bus.body.contains("REQ_UD2 to 7"), "{bus:?}");
+    let live = house.ask("GET /bus/w", &["X-Only-Live: 1"]);
+    assert!(live.body.contains("id=\"health\" data-live") && !live.body.contains("RSP_UD"), "{live:?}");
+    assert!(!house.ask("GET /meter/w_m7", &["X-Only-Live: 1"]).body.contains("long frame"), "telegrams are not live");
     let german = house.ask("GET /", &["Accept-Language: de-CH"]);
     assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Alle Zähler antworten"), "{german:?}");
     let nasty = house.ask("GET /meter/%3Cscript%3Ealert(1)%3C%2Fscript%3E", &["Accept: text/html"]);

@@ -181,10 +181,18 @@ pub struct Newest {
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Value {
     /// As in `state`: an exact number, a text, or null where the meter says that it has none.
-    #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]
+    #[cfg_attr(feature = "http", schema(schema_with = number_text_or_null))]
     pub value: Box<RawValue>,
     /// Its unit; `None`: not known until the meter was read since the start.
     pub unit: Option<&'static str>,
+}
+
+/// How a value is described to programs.
+#[cfg(feature = "http")]
+pub(crate) fn number_text_or_null() -> utoipa::openapi::Object {
+    use utoipa::openapi::schema::{SchemaType, Type};
+    let types = SchemaType::from_iter([Type::Number, Type::String, Type::Null]);
+    utoipa::openapi::ObjectBuilder::new().schema_type(types).build()
 }
 
 /// `bridge/info`.

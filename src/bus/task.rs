@@ -7,15 +7,14 @@
 //! Nothing here can wait without an end: a line is opened and written within bounds of its own
 //! (`line`, `drive`), an answer has its time (`mbus::master`), and the outbox answers for itself.
 //!
-//! Not here: one meter's turn (`turns`), what is asked (`requests`), when it is due (`schedule`), what to say to it
-//! (`mbus::master::readout`), what its telegrams mean and whether it counts as offline (the outbox).
+//! Not here: opening the line (`opening`), one meter's turn (`turns`), what is asked (`requests`), when it is due
+//! (`schedule`), what to say to it (`mbus::master::readout`), what its telegrams mean and whether it counts as offline (the outbox).
 
+mod opening;
 mod requests;
 mod turns;
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,13 +37,6 @@ use crate::config::Bus;
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::LinkState;
 use crate::request::{Asked, Reply};
-
-/// Pauses between two tries to open a line. The last one is repeated: a line that came back is read
-/// again within five seconds, the time to power the bus or to give a connection up included.
-const REOPEN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
-
-/// A line that is lost again before anything could be read waits longer from time to time, up to this.
-const LOST_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Once a line was lost, one that holds for so long counts as open before anything is read.
 const HOLDS_FOR: Duration = Duration::from_secs(1);
@@ -196,62 +188,6 @@ impl Running {
         self.task.health.send_modify(|health| health.next_reads = next_reads);
     }
 
-    /// The first loss costs no time; a gateway that hangs up whenever it is asked is not asked without end.
-    async fn pause_after_losses(&mut self) -> Result<(), Stop> {
-        let Some(doublings) = self.losses.checked_sub(2) else { return Ok(()) };
-        let full = REOPEN_AFTER[0].saturating_mul(1 << doublings.min(8)).min(LOST_AGAIN_AFTER);
-        // agents that share a gateway do not all come back at once
-        let percent = u32::try_from(RandomState::new().hash_one(doublings) % 26).unwrap_or(0);
-        let why = "it was lost again and again";
-        refusing(&mut self.task.requests, &mut self.task.stop, why, sleep(full - full * percent / 100)).await
-    }
-
-    /// Opens line and power, however long it takes. Each different reason is shown once.
-    async fn open(&mut self) -> Result<Session, Stop> {
-        let mut why = "it is not open yet".to_owned();
-        let mut pauses = REOPEN_AFTER.into_iter();
-        let mut pause = REOPEN_AFTER[0];
-        loop {
-            let task = &mut self.task;
-            let opening = Session::open(&task.bus, &task.machine, self.power.is_on());
-            match refusing(&mut task.requests, &mut task.stop, &why, opening).await? {
-                Ok(mut opened) => {
-                    opened.record(task.tape.clone());
-                    return Ok(opened);
-                }
-                Err(outage) => why = outage.in_one_line(),
-            }
-            self.show_down(&why).await?;
-            pause = pauses.next().unwrap_or(pause);
-            refusing(&mut self.task.requests, &mut self.task.stop, &why, sleep(pause)).await?;
-        }
-    }
-
-    async fn show_up(&mut self) -> Result<(), Stop> {
-        if self.shown == Shown::Up {
-            return Ok(());
-        }
-        self.shown = Shown::Up;
-        self.task.health.send_modify(|health| health.up = self.power.is_on());
-        tracing::info!(bus = self.task.bus.name, "bus is up");
-        self.emit(Happened::Up).await
-    }
-
-    async fn show_down(&mut self, error: &str) -> Result<(), Stop> {
-        self.give_up(&down(error));
-        let down = Shown::Down(error.to_owned());
-        if self.shown == down {
-            return Ok(());
-        }
-        self.shown = down;
-        tracing::error!(bus = self.task.bus.name, "bus is down: {error}");
-        self.task.health.send_modify(|health| {
-            health.up = false;
-            health.last_error = Some(error.to_owned());
-        });
-        self.emit(Happened::Down { error: error.to_owned() }).await
-    }
-
     /// Reads what is due until the line is gone or the task is stopped.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Interrupt> {
         loop {
@@ -365,23 +301,6 @@ fn down(why: &str) -> String {
 
 fn now() -> Now {
     Now { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
-}
-
-/// Waits for `done` on a bus that is down for this reason: requests that come meanwhile are refused.
-async fn refusing<T>(
-    requests: &mut mpsc::Receiver<Asked>,
-    stop: &mut watch::Receiver<bool>,
-    why: &str,
-    done: impl Future<Output = T>,
-) -> Result<T, Stop> {
-    tokio::pin!(done);
-    loop {
-        tokio::select! {
-            done = &mut done => return Ok(done),
-            () = stopped(stop) => return Err(Stop),
-            Some(asked) = requests.recv() => asked.reply.refuse(down(why)),
-        }
-    }
 }
 
 /// Ends when the task is stopped.

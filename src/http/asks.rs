@@ -32,6 +32,25 @@ pub(super) async fn bus(app: &App, name: &str, what: BusRequest) -> Result<Answe
     answer.await.map_err(|why| Problem::new(StatusCode::BAD_GATEWAY, why))
 }
 
+/// Ends the scan that goes on.
+pub(super) async fn end_scan(app: &App, name: &str) -> Result<(), Problem> {
+    let house = app.house();
+    let health = house.health.get(bus_index(&house, name)?);
+    if health.is_some_and(|health| health.borrow().scan.is_none()) {
+        return Err(Problem::new(StatusCode::CONFLICT, "this bus is not being scanned"));
+    }
+    bus(app, name, BusRequest::EndScan).await.map(|_| ())
+}
+
+/// Switches bus power.
+pub(super) async fn power(app: &App, name: &str, on: bool) -> Result<(), Problem> {
+    let house = app.house();
+    if house.config.buses.get(bus_index(&house, name)?).is_some_and(|bus| bus.hat.is_none()) {
+        return Err(Problem::new(StatusCode::CONFLICT, "no Hat powers this bus"));
+    }
+    bus(app, name, BusRequest::Power(on)).await.map(|_| ())
+}
+
 /// Reads a configured meter: the reading, as it is published.
 pub(super) async fn read(app: &App, name: &str) -> Result<String, Problem> {
     let house = app.house();

@@ -84,16 +84,22 @@ problems! {
         "415" "Not `application/json`.",
         "422" "What is wrong with it.";
     Impossible: "422" "Why it cannot be done; nothing is changed.";
-    Busy: "409" "One goes on already.";
+    Conflict: "409" "The bus cannot do it as it is: one goes on already, none goes on, or no Hat powers it.";
     Stuck: "503" "It makes no progress.";
 }
+
+/// 0 to 250, or a secondary address in one of its spellings.
+#[derive(ToSchema)]
+#[schema(
+    example = "30137315",
+    pattern = "^([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|250|[0-9A-Fa-f?]{8}([0-9A-Fa-f?]{8}|[A-Z]{3}[0-9A-Fa-f?]{4})?)$"
+)]
+struct Address(String);
 
 /// At which address.
 #[derive(ToSchema)]
 struct At {
-    /// 0 to 250, or a secondary address.
-    #[schema(value_type = String, example = "30137315")]
-    address: (),
+    address: Address,
 }
 
 /// Which meters.
@@ -124,9 +130,7 @@ struct Wanted {
 struct Find {
     /// Not needed where there is only one.
     bus: Option<String>,
-    /// 0 to 250, or a secondary address.
-    #[schema(value_type = String, example = "67200512")]
-    address: (),
+    address: Address,
     name: Option<String>,
     title: Option<String>,
     #[schema(example = "15m")]
@@ -182,15 +186,15 @@ const fn wire() {}
 const fn scan_progress() {}
 
 /// Starts a search. The readings go on.
-#[utoipa::path(post, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), request_body = Option<Search>, responses((status = 202, body = Progress), Busy, Undone, Unusable, Refused))]
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), request_body = Option<Search>, responses((status = 202, body = Progress), Conflict, Undone, Unusable, Refused))]
 const fn scan() {}
 
 /// Ends the search.
-#[utoipa::path(delete, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), Undone, Refused))]
+#[utoipa::path(delete, path = "/api/v1/buses/{bus}/scan", params(("bus" = String, Path)), responses((status = 200, body = Progress), Conflict, Undone, Refused))]
 const fn end_scan() {}
 
 /// Switches bus power.
-#[utoipa::path(post, path = "/api/v1/buses/{bus}/power", params(("bus" = String, Path)), request_body = Power, responses((status = 204), Undone, Unusable, Refused))]
+#[utoipa::path(post, path = "/api/v1/buses/{bus}/power", params(("bus" = String, Path)), request_body = Power, responses((status = 204), Conflict, Undone, Unusable, Refused))]
 const fn power() {}
 
 /// What `bridge/info` says.

@@ -42,7 +42,9 @@ pub(super) async fn scan(
     Path(bus): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let BusRequest::Scan(scan) = of_bus("scan", &body)? else { return Err(unusable("no scan")) };
+    // a body that may be left out may be `null`
+    let body = if body.trim() == "null" { "" } else { &body };
+    let BusRequest::Scan(scan) = of_bus("scan", body)? else { return Err(unusable("no scan")) };
     asks::scan(&app, &bus, scan).await?;
     Ok((StatusCode::ACCEPTED, progress(&app, &bus)?).into_response())
 }
@@ -54,7 +56,7 @@ pub(super) async fn scan_progress(State(app): State<App>, Path(bus): Path<String
 
 /// `DELETE buses/<bus>/scan`.
 pub(super) async fn end_scan(State(app): State<App>, Path(bus): Path<String>) -> Result<Response, Problem> {
-    asks::bus(&app, &bus, BusRequest::EndScan).await?;
+    asks::end_scan(&app, &bus).await?;
     progress(&app, &bus)
 }
 
@@ -64,7 +66,8 @@ pub(super) async fn power(
     Path(bus): Path<String>,
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
-    asks::bus(&app, &bus, of_bus("power", &body)?).await?;
+    let BusRequest::Power(on) = of_bus("power", &body)? else { return Err(unusable("say \"on\": true or false")) };
+    asks::power(&app, &bus, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -137,7 +140,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_json = kind.starts_with("application/json");
         let text = String::from_request(request, state).await;
-        let text = text.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        // all of it is there already (`guard`): it is no text
+        let text = text.map_err(|error| unusable(error.body_text()))?;
         if is_json || text.is_empty() {
             Ok(Self(text))
         } else {

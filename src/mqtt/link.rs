@@ -269,8 +269,8 @@ impl Link {
         let Event::Connected(abilities) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
-        if !abilities.acknowledges {
-            return Err(Fault::NoAcknowledgements);
+        if let Some(fault) = abilities.fault() {
+            return Err(fault);
         }
         self.connections += 1;
         Ok(Connection {

@@ -232,6 +232,11 @@ impl Outbox {
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }
 
+    /// There are other topics to subscribe to.
+    pub fn subscribe_again(&mut self) {
+        self.subscribed = false;
+    }
+
     /// Takes back what is on the way.
     fn recall(&mut self) {
         for sent in std::mem::take(&mut self.on_the_way).into_values().rev() {

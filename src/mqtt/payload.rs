@@ -265,7 +265,7 @@ struct DeviceJson<'a> {
 struct MeasurementJson<'a> {
     key: &'a str,
     quantity: String,
-    #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]
+    #[cfg_attr(feature = "http", schema(schema_with = crate::status::number_text_or_null))]
     value: ValueJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "http", schema(value_type = Option<f64>))]

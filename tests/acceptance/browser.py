@@ -10,6 +10,10 @@ import urllib.request
 from ha_api import WebSocket
 
 
+class Refused(Exception):
+    """What the browser did not do: a script, for one, while it went to another page."""
+
+
 class Browser:
     """The browser, and what its pages did."""
 
@@ -33,7 +37,7 @@ class Browser:
         while (answer := self.socket.receive()).get("id") != self.number:
             self.note(answer)
         if "error" in answer:
-            sys.exit(f"FAIL: {method}: {answer['error']}")
+            raise Refused(f"{method}: {answer['error']}")
         return answer["result"]
 
     def note(self, event):

@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 
-from browser import Browser, read, until
+from browser import Browser, Refused, read, until
 
 SIZES = {"phone": (390, 844, True), "desk": (1280, 900)}
 TELEGRAM = "68 03 03 68 53 05 50 A8 16"
@@ -29,10 +29,17 @@ class Reader(Browser):
 
     def open(self, path):
         self("Page.navigate", url=base + path)
-        until(f"/{path} is there", lambda: self.run(f"location.href === {json.dumps(base + path)} && document.readyState === 'complete'"))
+        until(f"/{path} is there", lambda: self.asked(f"location.href === {json.dumps(base + path)} && document.readyState === 'complete'"))
 
     def wait(self, what, script, seconds=30):
-        return until(what, lambda: self.run(script), seconds)
+        return until(what, lambda: self.asked(script), seconds)
+
+    def asked(self, script):
+        """What a script says; nothing while the browser goes to another page."""
+        try:
+            return self.run(script)
+        except Refused:
+            return None
 
     def click(self, selector):
         self.wait(f"{selector} is there", f"document.querySelector({json.dumps(selector)}) !== null")
@@ -246,24 +253,22 @@ with tempfile.TemporaryDirectory(prefix="mbushat-page-", ignore_cleanup_errors=T
             by_keyboard(browser)
             without_scripts(browser)
             looked_at(browser)
+            browser("Page.navigate", url="about:blank")
         finally:
             end(demo)
-        bases = [base]
-        # its requests are not answered any more, which the console says
-        browser("Page.navigate", url="about:blank")
-        errors = [error for error in browser.errors if "ERR_CONNECTION_REFUSED" not in error]
-        browser.errors = []
+        first = base
         demo, base = start_demo(temporary, "--empty")
         try:
             adopts(browser)
             browser("Page.navigate", url="about:blank")
         finally:
             end(demo)
-        if away := [url for url in browser.requests if not url.startswith((*bases, base, "data:", "about:"))]:
+        if away := [url for url in browser.requests if not url.startswith((first, base, "data:", "about:"))]:
             sys.exit(f"FAIL: requests leave the machine: {away[:5]}")
         well(f"{len(browser.requests)} requests, none of which leaves the machine")
-        if errors + browser.errors:
-            sys.exit(f"FAIL: errors in the console: {(errors + browser.errors)[:5]}")
+        # the page of a meter may ask for itself once more after it was forgotten
+        if errors := [error for error in browser.errors if not error.endswith("/meter/attic")]:
+            sys.exit(f"FAIL: errors in the console: {errors[:5]}")
         well("no error in the console")
     finally:
         browser.close()

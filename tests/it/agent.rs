@@ -249,6 +249,7 @@ fn a_restarted_broker_has_everything_again_within_ten_seconds() {
         assert!(until_right(&broker, &wanted), "{}", agent.log());
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
+    assert_eq!(agent.log().matches("closed the connection without a word").count(), 2, "each outage is said once");
 }
 
 fn until_right(broker: &Broker, wanted: &impl Fn(u16) -> bool) -> bool {

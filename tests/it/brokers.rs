@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mbushat::config::{self, Mqtt};
 use mbushat::mqtt::link::{Credentials, LinkCommand, LinkEvent};
 
 use crate::agent::{Agent, SOON, litres};
-use crate::broker::{Broker, Subscriber, free_port};
+use crate::broker::{Broker, Subscriber, free_port, retained};
 use crate::gateway::Gateway;
 use crate::mqtt::{Running, config};
 
@@ -93,9 +93,14 @@ fn readings_go_on_at_the_other_broker_and_none_is_lost() {
 
     first.kill();
     seen.push(arrives(&at_second).expect("of our meter"));
-    let resend = Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["--config"]).arg(&file).arg("resend").output();
-    assert_eq!(String::from_utf8_lossy(&resend.expect("it runs").stdout), "no reading was set aside\n");
+    let resend = || {
+        let resend = Command::new(env!("CARGO_BIN_EXE_mbushat")).args(["--config"]).arg(&file).arg("resend").output();
+        assert_eq!(String::from_utf8_lossy(&resend.expect("it runs").stdout), "no reading was set aside\n");
+    };
+    resend();
     first.run();
+    // the first one of the list is there again, the agent is still at the other
+    resend();
     let again = subscribe(&first);
     second.kill();
     seen.push(arrives(&again).expect("of our meter"));
@@ -114,4 +119,21 @@ fn readings_go_on_at_the_other_broker_and_none_is_lost() {
         assert!(log.contains(&format!("connected to the broker 127.0.0.1:{port} with")), "{log}");
         assert!(log.contains(&format!("the broker 127.0.0.1:{port} closed the connection")), "{log}");
     }
+}
+
+#[test]
+fn a_move_to_another_broker_and_base_topic_leaves_nothing_at_the_old_one() {
+    let (Some(first), Some(second)) = (Broker::start(), Broker::start()) else { return };
+    let gateway = Gateway::start();
+    let at_second = Subscriber::new(second.port, "house/+/reading").expect("mosquitto_sub is there");
+    let agent = Agent::start(first.port, &gateway.config("w", [1], "1s"));
+    let is_announced = || retained(first.port, "homeassistant/#").len() == 2;
+    let until = Instant::now() + SOON;
+    while !is_announced() {
+        assert!(Instant::now() < until, "{}", agent.log());
+    }
+    agent.configure(second.port, &format!("base_topic = \"house\"\n{}", gateway.config("w", [1], "1s")));
+    agent.hangup();
+    at_second.wait_for(SOON, |_| true).expect("it is read there");
+    assert_eq!(retained(first.port, "#").iter().map(|m| &m.topic).collect::<Vec<_>>(), [""; 0]);
 }

@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -58,6 +59,19 @@ fn a_log_that_is_not_read_stops_neither_the_readings_nor_the_end() {
     assert!(came.is_some(), "{:?} readings", gateway.meters().served);
     let (status, took) = agent.end(Signal::TERM);
     assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
+}
+
+#[test]
+fn with_too_few_file_descriptors_it_says_so_and_does_not_panic() {
+    let folder = Folder::new();
+    let file = folder.write("mbushat.toml", &format!("[store]\ndirectory = {:?}\n", folder.path().join("store")));
+    for most in 5..9 {
+        let limited = format!("ulimit -n {most}; exec \"$0\" run --config {}", file.display());
+        let output = Command::new("sh").args(["-c", &limited, env!("CARGO_BIN_EXE_mbushat")]).output();
+        let output = output.expect("sh is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("Too many open files"), "{most}: {output:?}");
+    }
 }
 
 #[test]

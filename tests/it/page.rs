@@ -215,6 +215,9 @@ fn pages_show_every_meter_and_take_no_html_from_names() {
     }
     let bus = house.ask("GET /bus/w", &[]);
     assert!(bus.body.contains("RSP_UD from 7") && bus.body.contains("REQ_UD2 to 7"), "{bus:?}");
+    let live = house.ask("GET /bus/w", &["X-Only-Live: 1"]);
+    assert!(live.body.contains("id=\"health\" data-live") && !live.body.contains("RSP_UD"), "{live:?}");
+    assert!(!house.ask("GET /meter/w_m7", &["X-Only-Live: 1"]).body.contains("long frame"), "telegrams are not live");
     let german = house.ask("GET /", &["Accept-Language: de-CH"]);
     assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Alle Zähler antworten"), "{german:?}");
     let nasty = house.ask("GET /meter/%3Cscript%3Ealert(1)%3C%2Fscript%3E", &["Accept: text/html"]);
@@ -240,11 +243,11 @@ fn what_is_asked_for_is_done() {
     for (request, status, words) in [
         ("POST /api/v1/meters/nobody/read", 404, "no such meter"),
         ("POST /api/v1/buses/nowhere/scan", 404, "no such bus"),
-        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 502, "no Hat powers this bus"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true}", 409, "no Hat powers this bus"),
         ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
         ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
         ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
-        ("DELETE /api/v1/buses/w/scan", 502, "this bus is not being scanned"),
+        ("DELETE /api/v1/buses/w/scan", 409, "this bus is not being scanned"),
     ] {
         let answer = house.ask(request, &[JSON]);
         assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");

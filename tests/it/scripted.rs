@@ -62,6 +62,25 @@ async fn a_broker_of_3_1_1_alone_is_spoken_to_in_3_1_1_however_it_refuses_5() {
 }
 
 #[tokio::test]
+async fn a_broker_of_3_1_1_alone_is_not_asked_in_5_again_at_the_next_connect() {
+    let (sender, levels) = mpsc::channel();
+    let port = scripted(move |packet| {
+        let level = level(packet);
+        level.into_iter().for_each(|level| sender.send(level).expect("the test waits"));
+        match level {
+            Some(4) => Ok(CONNACK_3.to_vec()),
+            _ => Err(Vec::new()),
+        }
+    });
+    let mut link = Running::start(config(port));
+    for _ in 0..2 {
+        let (connection, _) = link.up().await;
+        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+    }
+    assert_eq!(levels.try_iter().collect::<Vec<_>>(), [5, 4, 4]);
+}
+
+#[tokio::test]
 async fn each_reason_code_of_a_puback_is_told_with_its_message() {
     let codes = [
         (0x00, None),
@@ -88,6 +107,21 @@ async fn each_reason_code_of_a_puback_is_told_with_its_message() {
 }
 
 #[tokio::test]
+async fn a_packet_that_is_cut_short_is_a_closed_connection_and_no_garbage() {
+    for (protocol, connack) in [(Protocol::V5, CONNACK_5.to_vec()), (Protocol::V3, CONNACK_3.to_vec())] {
+        let port = scripted(move |packet| match packet {
+            [0x10, ..] => Ok(connack.clone()),
+            // the beginning of a PUBLISH of 100 bytes
+            _ => Err(vec![0x30, 100, 0, 1, b't']),
+        });
+        let mut link = Running::start(Mqtt { protocol, ..config(port) });
+        let (connection, _) = link.up().await;
+        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
+        assert_eq!(link.down().await, Fault::Closed, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_answers_pings_but_acknowledges_nothing_is_left() {
     let port = scripted(|packet| match packet {
         [0x10, ..] => Ok(CONNACK_5.to_vec()),
@@ -102,19 +136,24 @@ async fn a_broker_that_answers_pings_but_acknowledges_nothing_is_left() {
 
 #[tokio::test]
 async fn a_broker_that_ends_the_connection_before_its_first_answer_is_not_said_to_dislike_a_message() {
-    for answers in [false, true] {
+    for (grants, acknowledges, expected) in
+        [(false, false, Fault::Unready), (true, false, Fault::Closed), (false, true, Fault::Closed)]
+    {
         let port = scripted(move |packet| match packet {
             [0x10, ..] => Ok(CONNACK_5.to_vec()),
             // its packet id, no properties, granted
-            [0x82, _, high, low, ..] if answers => Ok(vec![0x90, 4, *high, *low, 0, 1]),
+            [0x82, _, high, low, ..] if grants => Ok(vec![0x90, 4, *high, *low, 0, 1]),
             [0x82, ..] => Ok(Vec::new()),
+            [0x32, _, 0, 1, b'a', high, low, ..] if acknowledges => Ok(vec![0x40, 2, *high, *low]),
             _ => Err(Vec::new()),
         });
         let mut link = Running::start(config(port));
         let (connection, _) = link.up().await;
         link.order(LinkCommand::Subscribe { connection, filters: vec!["t".to_owned()] }).await;
-        link.publish(connection, 7, "t", b"x".to_vec(), false).await;
-        assert_eq!(link.down().await, if answers { Fault::Closed } else { Fault::Unready });
+        for (id, topic) in [(7, "a"), (8, "b")] {
+            link.publish(connection, id, topic, b"x".to_vec(), false).await;
+        }
+        assert_eq!(link.down().await, expected);
     }
 }
 
@@ -175,10 +214,18 @@ async fn a_broker_that_retains_nothing_gets_the_message_without_the_mark() {
 }
 
 #[tokio::test]
-async fn a_broker_that_acknowledges_nothing_is_refused_in_words() {
-    // Maximum QoS 0
-    let fault = Running::start(config(able(&[0x24, 0], &[]))).down().await;
-    assert_eq!(fault, Fault::NoAcknowledgements);
+async fn a_broker_that_can_be_of_no_use_is_refused_in_words() {
+    let cases: [(&'static [u8], &str); 3] = [
+        // Maximum QoS 0, Maximum Packet Size 256, Receive Maximum 0
+        (&[0x24, 0], "acknowledges no message"),
+        (&[0x27, 0, 0, 1, 0], "more than 256 bytes"),
+        (&[0x21, 0, 0], "Receive Maximum 0"),
+    ];
+    for (properties, words) in cases {
+        let only_5 = Mqtt { protocol: Protocol::V5, ..config(able(properties, &[])) };
+        let fault = Running::start(only_5).down().await.to_string();
+        assert!(fault.contains(words), "{fault}");
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,21 @@ fn two_agents_under_one_base_topic_say_so_and_leave_each_others_devices_alone() 
 }
 
 #[test]
+fn an_agent_takes_its_own_offline_at_a_connect_for_no_other_agents() {
+    let Some(broker) = Broker::start() else { return };
+    let folder = Folder::new();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/bridge/state") else { return };
+    let _agent = agent(broker.port, &folder, "", "water", "11111111");
+    let at = |state: &str| {
+        subscriber.wait_for(SOON, |m| m.payload == state).expect("it says so");
+        Instant::now()
+    };
+    let (offline, online) = (at("offline"), at("online"));
+    // Home Assistant gets two seconds for what has arrived until then
+    assert!(online - offline > Duration::from_millis(1500), "{:?}", online - offline);
+}
+
+#[test]
 fn two_agents_with_one_client_id_come_to_terms_in_either_version() {
     for protocol in ["\"auto\"", "3"] {
         let Some(broker) = Broker::start() else { return };

@@ -18,7 +18,9 @@ use crate::request::{Answer, BusRequest, Scan};
 fn unknown(count: u32) -> String {
     let one = |number: u32| {
         let (id, address) = (10_000_000 + (number * 7_919_353) % 90_000_000, 100 + number % 100);
-        format!("[[meter]]\nmodel = \"cold_water\"\naddress = {address}\nid = \"{id:08}\"\n")
+        // in step, two telegrams of one model may overlap to one that is whole, of a meter that is not there
+        let delay = 20 + number * 37 % 101;
+        format!("[[meter]]\nmodel = \"cold_water\"\naddress = {address}\nid = \"{id:08}\"\ndelay = \"{delay}ms\"\n")
     };
     (1..=count).map(one).collect()
 }

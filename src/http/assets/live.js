@@ -31,6 +31,12 @@ function say(text, isError) {
   notice.hidden = !text;
 }
 
+// Why something was refused, as its page says it.
+function sayProblem(html, answer) {
+  const problem = new DOMParser().parseFromString(html, "text/html").getElementById("problem");
+  say(problem?.textContent ?? answer.statusText, true);
+}
+
 // Takes over what is live of another state of this page. Where somebody has typed something nothing is exchanged.
 function exchange(html) {
   const other = new DOMParser().parseFromString(html, "text/html");
@@ -67,8 +73,10 @@ async function refresh() {
   }
   fetching = true;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (answer.ok) exchange(await answer.text());
+    const answer = await fetch(location.href, { headers: { accept: "text/html", "x-only-live": "1" } });
+    const html = await answer.text();
+    if (answer.ok) exchange(html);
+    else sayProblem(html, answer);
   } catch {
     // the stream says when the agent is back
   }
@@ -107,8 +115,7 @@ async function send(form, button) {
       form.reset();
       await refresh();
     } else {
-      const problem = new DOMParser().parseFromString(html, "text/html").getElementById("problem");
-      say(problem?.textContent ?? answer.statusText, true);
+      sayProblem(html, answer);
     }
   } catch {
     say(words.unreachable, true);

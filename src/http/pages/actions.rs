@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::super::asks;
 use super::super::house::App;
 use super::super::problem::Problem;
-use crate::request::{BusRequest, Scan};
+use crate::request::Scan;
 
 /// *Read now*.
 pub(crate) async fn read(State(app): State<App>, Path(name): Path<String>) -> Result<Redirect, Problem> {
@@ -40,7 +40,7 @@ pub(crate) async fn scan(
 
 /// *End the scan*.
 pub(crate) async fn end_scan(State(app): State<App>, Path(name): Path<String>) -> Result<Redirect, Problem> {
-    asks::bus(&app, &name, BusRequest::EndScan).await?;
+    asks::end_scan(&app, &name).await?;
     Ok(Redirect::to(&format!("../{name}#scan")))
 }
 
@@ -56,6 +56,6 @@ pub(crate) async fn power(
     Path(name): Path<String>,
     Form(power): Form<Power>,
 ) -> Result<Redirect, Problem> {
-    asks::bus(&app, &name, BusRequest::Power(power.on)).await?;
+    asks::power(&app, &name, power.on).await?;
     Ok(Redirect::to(&format!("../{name}")))
 }

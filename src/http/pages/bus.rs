@@ -67,7 +67,11 @@ pub(crate) async fn bus(State(app): State<App>, Path(name): Path<String>, frame:
         let next = next(place).map(|at| When::due(at, &zone, t));
         (meter.name.clone(), meter.address.to_string(), next)
     });
-    let lines = house.tapes.get(index).filter(|_| frame.may_all).map(|tape| lines(&tape.borrow(), 0, &zone));
+    let lines = house
+        .tapes
+        .get(index)
+        .filter(|_| frame.may_all && !frame.only_live)
+        .map(|tape| lines(&tape.borrow(), 0, &zone));
     show(&Page {
         port: bus.port.to_string(),
         baud: format!("{} 8{}{}", bus.baud, bus.parity.letter(), bus.stop_bits),

@@ -13,6 +13,9 @@ use super::super::words::Words;
 /// No page is below more folders; an address may say as many as it likes.
 const DEEPEST: usize = 3;
 
+/// A page that is open asks so for what is live on it: the rest would be made for nothing, again and again.
+const ONLY_LIVE: &str = "x-only-live";
+
 /// Above and below a page.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -29,6 +32,8 @@ pub(crate) struct Frame {
     pub(super) may_read: bool,
     /// Whether the reader may do everything.
     pub(super) may_all: bool,
+    /// Whether only what is live is wanted of the page.
+    pub(super) only_live: bool,
     /// Whether there is a password that would let everything be done.
     pub(super) can_log_in: bool,
 }
@@ -48,6 +53,7 @@ impl Frame {
             buses: house.config.buses.iter().map(|bus| bus.name.clone()).collect(),
             may_read: may >= May::Read,
             may_all: may == May::All,
+            only_live: parts.headers.contains_key(ONLY_LIVE),
             can_log_in: house.settings.password.is_some(),
         }
     }

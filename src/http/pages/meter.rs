@@ -75,7 +75,8 @@ pub(crate) async fn meter(
         let history = app.history();
         chart::chart(history.series(&name, key)?, meter.interval, &house.config.time_zone())
     });
-    let telegrams = if frame.may_all { known.telegrams.iter().map(Vec::as_slice).collect() } else { Vec::new() };
+    let shown = frame.may_all && !frame.only_live;
+    let telegrams = if shown { known.telegrams.iter().map(Vec::as_slice).collect() } else { Vec::new() };
     show(&Page {
         card,
         values,

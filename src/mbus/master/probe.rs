@@ -75,6 +75,8 @@ pub struct Probe {
     /// Whether an acknowledgement came, not only noise.
     acknowledged: bool,
     stray: Option<PrimaryAddress>,
+    /// Whether all that is asked is an acknowledgement of the selection.
+    only_knocks: bool,
     /// Whether all that is asked is who stays selected; and whether one does.
     asks_who_stays: bool,
     stays: bool,
@@ -111,6 +113,7 @@ impl Probe {
             repeated: false,
             acknowledged: false,
             stray: None,
+            only_knocks: false,
             asks_who_stays: false,
             stays: false,
             traffic: Traffic::default(),
@@ -123,6 +126,18 @@ impl Probe {
     pub(super) fn with_fabrication_number(mut self, number: u32) -> Self {
         self.fabrication_number = Some(number);
         self.enter(self.first_stage());
+        self
+    }
+
+    /// What is probed.
+    #[cfg(test)]
+    pub(super) fn target(&self) -> MeterAddress {
+        self.target
+    }
+
+    /// Only whether any meter matches: its data is known.
+    pub(super) fn only_knocking(mut self) -> Self {
+        self.only_knocks = true;
         self
     }
 
@@ -194,6 +209,7 @@ impl Probe {
             (Stage::Knock, _) if self.asks_who_stays => Stage::Ask,
             (Stage::Ask, _) if self.asks_who_stays => Stage::Over(Sight::None),
             (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::None),
+            (Stage::Knock, _) if self.only_knocks => Stage::Over(Sight::One(None)),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
                 Stage::Ask

@@ -94,7 +94,7 @@ pub struct Search {
 #[derive(Clone, Debug)]
 enum Kind {
     Primary(Addresses),
-    Secondary(Tree),
+    Secondary(Box<Tree>),
 }
 
 impl Search {
@@ -108,7 +108,7 @@ impl Search {
     #[must_use]
     pub fn secondary(masks: Vec<SecondaryAddress>, timing: LineTiming) -> Self {
         let masks = if masks.is_empty() { vec![SecondaryAddress::ANY] } else { masks };
-        Self::new(Kind::Secondary(Tree::new(masks)), timing)
+        Self::new(Kind::Secondary(Box::new(Tree::new(masks))), timing)
     }
 
     fn new(kind: Kind, timing: LineTiming) -> Self {

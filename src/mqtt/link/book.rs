@@ -132,3 +132,18 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_that_is_refused_is_asked_for_again_alone() {
+        let mut book = Book::default();
+        book.filters.push_back(vec!["mbushat/+/read".to_owned(), "homeassistant/status".to_owned()]);
+        let before = Instant::now();
+        assert_eq!(book.report(Event::Subscribed(vec![true, false])), None);
+        assert_eq!(book.unsubscribed, ["homeassistant/status"]);
+        assert!(book.again_at.is_some_and(|at| at >= before + SUBSCRIBE_AGAIN));
+    }
+}

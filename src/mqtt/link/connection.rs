@@ -20,6 +20,8 @@ use crate::config::{Broker, Mqtt, PasswordSource};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
 pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
+/// A broker that takes less takes neither our subscriptions nor a reading.
+const LEAST_PACKET_BYTES: u32 = 400;
 /// Requests that wait inside rumqttc: more than the outbox ever has on the way.
 const REQUESTS: usize = 512;
 /// Unacknowledged messages rumqttc lets out; the broker's Receive Maximum may lower it.
@@ -59,7 +61,25 @@ pub(super) struct Abilities {
     /// Retain Available.
     pub(super) retains: bool,
     /// Maximum QoS is 1 at least: it acknowledges what it takes.
-    pub(super) acknowledges: bool,
+    acknowledges: bool,
+    /// Receive Maximum is 1 at least, as it must be: else nothing could be on the way.
+    receives: bool,
+}
+
+impl Abilities {
+    /// Of one that does not say.
+    const ALL: Self = Self { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true, receives: true };
+
+    /// What makes this broker useless.
+    pub(super) fn fault(self) -> Option<Fault> {
+        if !self.acknowledges {
+            return Some(Fault::NoAcknowledgements);
+        }
+        if !self.receives {
+            return Some(Fault::Garbled("a CONNACK with Receive Maximum 0".to_owned()));
+        }
+        (self.max_packet_bytes < LEAST_PACKET_BYTES).then_some(Fault::SmallPackets(self.max_packet_bytes))
+    }
 }
 
 /// What the wire reports, both versions alike.
@@ -260,6 +280,7 @@ fn event_5(event: rumqttc5::Event) -> Event {
                 max_packet_bytes: most.min(MAX_PACKET_BYTES),
                 retains: said.and_then(|said| said.retain_available) != Some(0),
                 acknowledges: said.and_then(|said| said.max_qos) != Some(0),
+                receives: said.and_then(|said| said.receive_max) != Some(0),
             })
         }
         Seen::Incoming(Packet::PubAck(ack)) => match ack.reason {
@@ -277,9 +298,7 @@ fn event_5(event: rumqttc5::Event) -> Event {
 fn event_3(event: rumqttc3::Event) -> Event {
     use rumqttc3::{Event as Seen, Packet};
     match event {
-        Seen::Incoming(Packet::ConnAck(_)) => {
-            Event::Connected(Abilities { max_packet_bytes: MAX_PACKET_BYTES, retains: true, acknowledges: true })
-        }
+        Seen::Incoming(Packet::ConnAck(_)) => Event::Connected(Abilities::ALL),
         Seen::Incoming(Packet::PubAck(ack)) => Event::Acked(ack.pkid),
         other => event!(rumqttc3, other),
     }

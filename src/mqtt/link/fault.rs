@@ -60,6 +60,11 @@ pub enum Fault {
     /// Maximum QoS 0: nothing that it takes is acknowledged.
     #[error("acknowledges no message (Maximum QoS 0), and a reading must be acknowledged; allow QoS 1 there")]
     NoAcknowledgements,
+    /// Its Maximum Packet Size, in bytes, is less than a reading.
+    #[error(
+        "takes no packet of more than {0} bytes (Maximum Packet Size), and a reading has more; allow larger ones there"
+    )]
+    SmallPackets(u32),
     /// The broker says why it does not serve us now.
     #[error("ends the connection: {0}")]
     Ended(&'static str),
@@ -79,7 +84,7 @@ impl Fault {
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
-            Self::NoAcknowledgements => true,
+            Self::NoAcknowledgements | Self::SmallPackets(_) => true,
             Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
             Self::Garbled(_) | Self::Ended(_) | Self::Unready | Self::Forbidden => false,

@@ -109,8 +109,7 @@ async fn connect(
     let identity = Identity { client_id, will: None };
     let (client, mut wire) = connection::open(config, broker, &identity, version).await?;
     match wire.poll().await? {
-        Event::Connected(broker) if broker.acknowledges => Ok((version, client, wire)),
-        Event::Connected(_) => Err(Fault::NoAcknowledgements),
+        Event::Connected(broker) => broker.fault().map_or(Ok((version, client, wire)), Err),
         _ => Err(Fault::Garbled("another packet before CONNACK".to_owned())),
     }
 }

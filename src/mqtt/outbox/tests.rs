@@ -224,14 +224,50 @@ fn a_refused_topic_is_logged_once_and_tried_again_after_growing_pauses() {
 }
 
 #[test]
-fn what_can_never_be_taken_is_not_tried_again_and_its_topic_logged_once() {
-    let mut outbox = Outbox::new(0);
+fn after_a_reconnect_a_refusal_no_longer_slows_the_readings() {
+    let mut bench = Bench::new(1000);
+    bench.outbox.up();
+    let sent = bench.drain();
+    assert!(bench.outbox.refused(sent[0].id, Refusal::Quota, bench.now).is_some());
+    bench.outbox.down(false, bench.now);
+    bench.outbox.up();
+    assert_eq!(bench.drain().len(), READINGS);
+}
+
+#[test]
+fn many_readings_of_one_meter_that_wait_hold_up_no_other_meter() {
+    let (mut outbox, now) = (Outbox::new(0), Instant::now());
+    let next = |outbox: &mut Outbox| loop {
+        let topic = |seq| if seq < 4 { "slow" } else { "other" }.to_owned();
+        let offered = match outbox.next(now) {
+            Next::Subscribe => continue,
+            Next::ReadingAfter(seq) if seq < 4 => outbox.reading(seq + 1, topic(seq + 1), Vec::new()),
+            Next::ReadingAgain(seq) => outbox.reading(seq, topic(seq), Vec::new()),
+            _ => return None,
+        };
+        if offered.is_some() {
+            return offered.map(|message| message.topic);
+        }
+    };
     outbox.up();
-    for seq in 1..4 {
-        let message = outbox.reading(seq, "m/reading".to_owned(), vec![0; 10]).expect("it may go");
-        let verdict = outbox.refused(message.id, Refusal::TooLarge, Instant::now()).expect("ours");
-        assert_eq!((verdict.set_aside, verdict.cursor, verdict.first), (Some(seq), Some(seq), seq == 1));
-        assert_eq!(verdict.bytes, 10);
+    assert_eq!(next(&mut outbox).as_deref(), Some("slow"));
+    assert_eq!(next(&mut outbox), None, "the second one waits for the first");
+    outbox.down(false, now);
+    outbox.up();
+    assert_eq!((next(&mut outbox).as_deref(), next(&mut outbox).as_deref()), (Some("slow"), Some("other")));
+}
+
+#[test]
+fn what_can_never_be_taken_is_not_tried_again_and_its_topic_logged_once() {
+    for refusal in [Refusal::TooLarge, Refusal::Topic] {
+        let mut outbox = Outbox::new(0);
+        outbox.up();
+        for seq in 1..4 {
+            let message = outbox.reading(seq, "m/reading".to_owned(), vec![0; 10]).expect("it may go");
+            let verdict = outbox.refused(message.id, refusal, Instant::now()).expect("ours");
+            assert_eq!((verdict.set_aside, verdict.cursor, verdict.first), (Some(seq), Some(seq), seq == 1));
+            assert_eq!(verdict.bytes, 10);
+        }
     }
     let mut bench = Bench::new(0);
     bench.outbox.up();

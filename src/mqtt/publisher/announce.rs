@@ -18,14 +18,20 @@ impl Publisher {
             return;
         }
         self.viewers.found(topic, payload);
+        // a broker that was killed may have an old one; it gets ours
+        if let Some(document) = self.outbox.get(Class::Announcement, topic) {
+            self.viewers.published(topic, document);
+        }
         self.announcements.found(topic, payload);
         self.carry_out();
         self.hide_from(topic);
     }
 
-    /// Whether what may be another agent's is left alone.
+    /// Whether what may be another agent's is left alone. So is what may be of an adopted meter while their file is
+    /// broken.
     pub(in crate::mqtt) fn hold_back(&mut self, hold: bool) {
-        self.announcements.hold_back(hold);
+        let broken = self.config.adopted.trouble.is_some();
+        self.announcements.hold_back(hold || broken);
         self.carry_out();
     }
 
@@ -35,16 +41,22 @@ impl Publisher {
             BirthPhase::Announce => self.announcements.born(),
             BirthPhase::States => {
                 self.announcements.born_and_ready();
-                self.listener = Listener::There;
+                // a birth may be of a connection before
+                if matches!(self.listener, Listener::Born) {
+                    self.listener = Listener::There;
+                }
             }
         }
         self.carry_out();
     }
 
-    /// Home Assistant said goodbye.
-    pub(in crate::mqtt) fn lose_listener(&mut self, now: Instant) {
-        self.listener = Listener::gone(now);
-        self.outbox.forget_birth();
+    /// Home Assistant was born, or said goodbye.
+    pub(in crate::mqtt) fn heard_listener(&mut self, is_born: bool, now: Instant) {
+        self.listener = Listener::heard(is_born, now);
+        match is_born {
+            true => self.outbox.birth(now),
+            false => self.outbox.forget_birth(),
+        }
     }
 
     /// Does what the announcements ask for. A document that says nothing new is not published again; and nothing

@@ -13,8 +13,10 @@ const GONE_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Listener {
-    /// It was born, and has got what it then needs.
+    /// It was born on this connection, and has got what it then needs.
     There,
+    /// It was born, and gets that now.
+    Born,
     /// Nothing was heard of it; or it said goodbye: not waited for any more from this time on.
     Away(Instant),
 }
@@ -25,20 +27,24 @@ impl Listener {
         Self::Away(now + UNKNOWN_FOR)
     }
 
-    /// It said goodbye.
-    pub(super) fn gone(now: Instant) -> Self {
-        Self::Away(now + GONE_FOR)
+    /// It was born, or it said goodbye.
+    pub(super) fn heard(is_born: bool, now: Instant) -> Self {
+        if is_born { Self::Born } else { Self::Away(now + GONE_FOR) }
     }
 
     /// Whether it is waited for now.
     pub(super) fn is_awaited(self, now: Instant) -> bool {
-        self.until().is_some_and(|until| now < until)
+        match self {
+            Self::There => false,
+            Self::Born => true,
+            Self::Away(until) => now < until,
+        }
     }
 
-    /// When it is not waited for any more.
+    /// When it is not waited for any more, if nothing happens before.
     pub(super) fn until(self) -> Option<Instant> {
         match self {
-            Self::There => None,
+            Self::There | Self::Born => None,
             Self::Away(until) => Some(until),
         }
     }

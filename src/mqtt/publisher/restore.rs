@@ -123,11 +123,13 @@ impl Publisher {
     /// Takes another configuration over. Its topics are followed by
     /// [`follow_base_topic`](Self::follow_base_topic), once the old connection is closed.
     pub(in crate::mqtt) fn reconfigure(&mut self, config: Config) {
+        let filters = self.filters();
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
-        for name in &gone {
-            self.meters.remove(name);
-            self.take_back(name);
+        self.removed.clear();
+        for name in gone {
+            self.take_back(&name);
+            self.removed.extend(self.meters.remove_entry(&name));
         }
         if self.config.mqtt.value_topics && !config.mqtt.value_topics {
             self.take_values_back();
@@ -148,6 +150,9 @@ impl Publisher {
         self.configure_announcements();
         if self.topics.base() == self.config.mqtt.base_topic {
             self.show_all_again();
+        }
+        if self.filters() != filters {
+            self.outbox.subscribe_again();
         }
     }
 

@@ -1,5 +1,6 @@
 //! What Home Assistant gets over restarts of the agent, by a publisher without a broker.
 
+mod arrival;
 mod disabled;
 mod kept;
 mod names;

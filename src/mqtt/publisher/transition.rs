@@ -210,10 +210,15 @@ impl Publisher {
         }
     }
 
-    /// Whether another device sees the values of this meter, for not too long yet.
+    /// Whether another device sees the values of this meter: one of ours that waits to be announced otherwise, or
+    /// any, for not too long yet.
     fn is_contested(&mut self, name: &str) -> bool {
-        let own = self.announcements.topic(name);
-        let is_contested = self.viewers.are_seen_by_another(&self.topics.state(name), own);
+        let (own, state_topic) = (self.announcements.topic(name), self.topics.state(name));
+        let is_contested = self.viewers.are_seen_by_another(&state_topic, own);
+        let is_ours = |topic: &str| Some(topic) != own && self.viewers.sees(topic) == Some(&state_topic);
+        if self.pending().any(is_ours) {
+            return true;
+        }
         let Some(known) = self.meters.get_mut(name) else { return false };
         known.contested_since = known.contested_since.filter(|_| is_contested);
         is_contested && self.now < *known.contested_since.get_or_insert(self.now) + CONTESTED_FOR

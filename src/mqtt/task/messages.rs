@@ -45,10 +45,8 @@ impl OutboxTask {
         }
         let homeassistant = &self.publisher.config.homeassistant;
         if homeassistant.enabled && topic == homeassistant.status_topic {
-            return match payload == homeassistant.status_payload.as_bytes() {
-                true => self.publisher.outbox.birth(Instant::now()),
-                false => self.publisher.lose_listener(Instant::now()),
-            };
+            let is_born = payload == homeassistant.status_payload.as_bytes();
+            return self.publisher.heard_listener(is_born, Instant::now());
         }
         if let Some(verb) = self.publisher.topics.verb(topic) {
             let (request, transaction) = request_json::request(verb, payload);

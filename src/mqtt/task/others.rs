@@ -65,9 +65,7 @@ impl OutboxTask {
         if self.other.is_to_say_online(now) {
             self.publisher.outbox.set(Class::BridgeState, &self.publisher.topics.bridge_state(), ONLINE.into(), true);
         }
-        // Meters of a broken file are not gone for good.
-        let broken = self.publisher.config.adopted.trouble.is_some();
-        self.publisher.hold_back(broken || !self.other.is_alone(now));
+        self.publisher.hold_back(!self.other.is_alone(now));
     }
 
     fn tell_change(&mut self, change: Option<Change>) {

@@ -60,6 +60,14 @@ async fn a_meter_whose_other_readout_is_gone_gives_its_own_telegram_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_meter_beside_one_that_is_read_in_two_ways_is_left_alone() {
+    let mut bus = Bench::start(&(segment() + &at(6)), "", &(often() + &meter("other", 6, "10s", "")));
+    bus.readout_of("other").await;
+    assert_eq!(bus.health.borrow().traffic.sends, 3 + 2, "reset, select and request; reset and request");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_readout_by_address_is_that_of_the_first_and_spoils_neither() {
     let five = MeterAddress::Primary(primary(5));
     for (meters, first_is_short) in

@@ -9,6 +9,11 @@
 //!    meters found before are tried first.
 //! 4. Where these were enough to tell several apart, the other makers and device types are tried at the end.
 //!
+//! Meters that answer in step may look like one: their bits add up, and where the telegrams differ in a few digits
+//! alone, as those of new meters do, the sum may be a whole telegram with an identification number that no meter
+//! has. So who answers a mask is selected once more by the digits that it says, and where no meter has these, the
+//! mask is divided all the same. (A sum that is one of the meters' own telegram hides the others.)
+//!
 //! Some meters stay selected whatever is selected next. After the first mask that several match, none is
 //! selected: who answers all the same stays so, and then each selection follows a reset of whoever is selected.
 
@@ -39,6 +44,10 @@ pub(super) struct Tree {
     /// values were tried.
     groups: VecDeque<(Selection, Field)>,
     rests: Vec<Branch>,
+    /// Who answered a mask, to be asked whether there is a meter with the digits that it says; and what was found by
+    /// masks where there is none, each of use if nothing else is.
+    unconfirmed: Option<Probed>,
+    phantoms: Vec<(SecondaryAddress, Found)>,
     /// Identities of the meters found, and the masks reported as collisions.
     found: Vec<SecondaryAddress>,
     collisions: Vec<SecondaryAddress>,
@@ -68,6 +77,8 @@ impl Tree {
             doubtful: Vec::new(),
             groups: VecDeque::new(),
             rests: Vec::new(),
+            unconfirmed: None,
+            phantoms: Vec::new(),
             found: Vec::new(),
             collisions: Vec::new(),
             stays: Stays::Unknown,
@@ -84,11 +95,16 @@ impl Tree {
         if self.stays == Stays::Asking {
             return Some(Probe::new(MeterAddress::Secondary(NOBODY), timing).who_stays());
         }
-        let Selection { mask, fabrication_number } = match self.branches.last() {
-            Some(branch) => branch.child()?,
-            None => self.whole()?,
+        let confirms = self.unconfirmed.as_ref().and_then(|probed| digits_of(&probed.sight));
+        let Selection { mask, fabrication_number } = match (confirms, self.branches.last()) {
+            (Some(digits), _) => digits.into(),
+            (None, Some(branch)) => branch.child()?,
+            (None, None) => self.whole()?,
         };
         let mut probe = Probe::new(MeterAddress::Secondary(mask), timing);
+        if confirms.is_some() {
+            probe = probe.only_knocking();
+        }
         if let Some(number) = fabrication_number {
             probe = probe.with_fabrication_number(number);
         }
@@ -109,6 +125,7 @@ impl Tree {
         if probed.stays {
             self.stays = Stays::Yes;
         }
+        let Some(probed) = self.confirmed(probed) else { return Vec::new() };
         self.selected = !matches!(probed.sight, Sight::None | Sight::Noise);
         let MeterAddress::Secondary(mask) = probed.target else { return Vec::new() };
         let selection = Selection { mask, fabrication_number: probed.fabrication_number };
@@ -133,6 +150,22 @@ impl Tree {
         left.retain(|found| self.is_new(found));
         findings.extend(left);
         findings
+    }
+
+    /// What a probe has found, once it is clear that there is such a meter; `None`: that is asked next.
+    fn confirmed(&mut self, probed: Probed) -> Option<Probed> {
+        let Some(first) = self.unconfirmed.take() else {
+            let MeterAddress::Secondary(mask) = probed.target else { return Some(probed) };
+            let is_open = Selection::from(mask).open_digit().is_some() && probed.fabrication_number.is_none();
+            self.unconfirmed = digits_of(&probed.sight).filter(|_| is_open).map(|_| probed.clone());
+            return if self.unconfirmed.is_some() { None } else { Some(probed) };
+        };
+        if probed.sight != Sight::None {
+            return Some(first);
+        }
+        let MeterAddress::Secondary(mask) = first.target else { return Some(first) };
+        self.phantoms.extend(report(first.clone()).map(|found| (mask, found)));
+        Some(Probed { sight: Sight::Several, ..first })
     }
 
     /// What follows a mask that was tried whole; whether it was tried before.
@@ -183,9 +216,13 @@ impl Tree {
                 return;
             }
             let group = self.groups.pop_front().map(|(selection, field)| Branch::new(selection, field, &self.found));
-            let Some(next) = group.or_else(|| self.rests.pop()) else { return };
+            let Some(next) = group.or_else(|| self.rests.pop()) else { break };
             self.branches.push(next);
         }
+        // one that says another number than that by which it is selected
+        let is_missing = |mask: SecondaryAddress| !self.found.iter().any(|found| mask.matches(*found));
+        let phantoms = std::mem::take(&mut self.phantoms).into_iter();
+        findings.extend(phantoms.filter(|(mask, _)| is_missing(*mask)).map(|(_, found)| found));
     }
 
     /// Where the values of a field do not show several meters, the next field may.
@@ -233,13 +270,22 @@ impl Tree {
     }
 
     pub(super) fn left(&self) -> u32 {
-        let whole =
-            self.doubtful.len() + self.masks.len() + self.hexadecimal.len() + usize::from(self.stays == Stays::Asking);
+        let whole = self.doubtful.len()
+            + self.masks.len()
+            + self.hexadecimal.len()
+            + usize::from(self.stays == Stays::Asking)
+            + usize::from(self.unconfirmed.is_some());
         let groups: u32 =
             self.groups.iter().map(|(whole, field)| Branch::new(*whole, *field, &self.found).left()).sum();
         let branches: u32 = self.branches.iter().chain(&self.rests).map(Branch::left).sum();
         u32::try_from(whole).unwrap_or(u32::MAX) + groups + branches
     }
+}
+
+/// The digits that the meter says, whatever the rest of its identity.
+fn digits_of(sight: &Sight) -> Option<SecondaryAddress> {
+    let [a, b, c, d, ..] = sight.identity()?.to_wire();
+    Some(SecondaryAddress::from_wire([a, b, c, d, 0xFF, 0xFF, 0xFF, 0xFF]))
 }
 
 /// The field that is tried where this one does not help.
@@ -249,5 +295,41 @@ fn after(field: Field) -> Field {
         Field::Manufacturer => Field::Medium,
         Field::Medium => Field::Version,
         Field::Version | Field::Fabrication(_) => Field::Fabrication(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mbus::link::frame::{Control, Frame};
+    use crate::mbus::link::timing::Baud;
+    use crate::mbus::master::conversation::Traffic;
+
+    #[test]
+    fn a_meter_that_says_another_number_than_its_own_is_found_where_no_other_is() {
+        let data = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 0, 0, 0, 0];
+        let says =
+            Frame::Long { c: Control::rsp_ud(false, false), a: 0, ci: 0x72, data: &data }.to_vec().expect("fits");
+        let (mut tree, mut found, mut probes) = (Tree::new(vec![SecondaryAddress::ANY]), Vec::new(), 0);
+        while let Some(probe) = tree.next_probe(LineTiming::new(Baud::DEFAULT)) {
+            let target = probe.target();
+            let sight = if target == MeterAddress::Secondary(SecondaryAddress::ANY) {
+                Sight::One(Some(says.clone()))
+            } else {
+                Sight::None
+            };
+            let traffic = Traffic::default();
+            found.extend(tree.take(Probed {
+                target,
+                fabrication_number: None,
+                sight,
+                stray: None,
+                stays: false,
+                traffic,
+            }));
+            probes += 1;
+            assert!(probes < 200, "it ends");
+        }
+        assert!(matches!(found.as_slice(), [Found::Meter { .. }]), "{found:?}");
     }
 }

@@ -180,6 +180,23 @@ fn one_document_at_which_the_broker_closes_does_not_stop_the_readings() {
 }
 
 #[test]
+fn once_all_has_arrived_messages_go_together_again() {
+    let mut bed = Bed::new(10);
+    bed.outbox.up();
+    for _ in 0..3 {
+        bed.drain();
+        bed.outbox.down(true, bed.now);
+        bed.outbox.up();
+    }
+    assert_eq!(bed.drain().len(), 1, "one at a time, to find out which one it is");
+    bed.outbox.down(false, bed.now);
+    bed.run(30, |_| Taken::Yes);
+    assert_eq!(bed.count(), 10);
+    bed.last = 15;
+    assert_eq!(bed.drain().len(), 5);
+}
+
+#[test]
 fn a_hundred_forbidden_announcements_cost_a_few_connections() {
     let mut bed = Bed::new(100);
     for meter in 0..100 {

@@ -44,6 +44,18 @@ fn a_deep_fall_is_held_and_asked_for_once_more_a_minute_later() {
 }
 
 #[test]
+fn what_is_read_again_is_still_for_the_slot_of_the_first_reading() {
+    let place = Place::new("slot");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    assert!(says(&mut publisher, 100_000, 0).is_some());
+    let slot = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_781_700);
+    let first = MeterReadout { due_at: Some(slot), ..answer("gas", 0x1001, &volume(1)) };
+    assert_eq!(publisher.readout(first, None), Outcome::ReadAgain);
+    let Outcome::Taken(reading) = publisher.readout(answer("gas", 0x1001, &volume(1)), None) else { panic!("taken") };
+    assert!(reading.contains(r#""due_at":"2026-11-27T12:15:00Z""#), "{reading}");
+}
+
+#[test]
 fn a_restart_while_a_value_is_held_holds_it_again() {
     let place = Place::new("held-restart");
     let config = format!("{HAT}{GAS}");

@@ -2,6 +2,28 @@
 
 use super::*;
 
+/// Whether it subscribes to these topics now.
+fn subscribes_to(publisher: &mut Publisher, topics: &[&str]) -> bool {
+    let asks = publisher.outbox.next(publisher.now) == Next::Subscribe;
+    asks && topics.iter().all(|topic| publisher.filters().iter().any(|filter| filter == topic))
+}
+
+#[test]
+fn another_home_assistant_is_listened_to_without_another_connection() {
+    let place = Place::new("filters");
+    let off = "[homeassistant]\nenabled = false\n";
+    let mut publisher = place.start(&format!("{off}{HAT}{GAS}"));
+    publisher.up();
+    assert!(subscribes_to(&mut publisher, &[]));
+    publisher.reconfigure(place.config(&format!("{off}{HAT}")));
+    assert!(!subscribes_to(&mut publisher, &[]), "nothing else is listened to");
+    for (status, prefix) in [("homeassistant/status", "homeassistant"), ("home/status", "hass")] {
+        let other = format!("[homeassistant]\nstatus_topic = {status:?}\ndiscovery_prefix = {prefix:?}\n{HAT}");
+        publisher.reconfigure(place.config(&other));
+        assert!(subscribes_to(&mut publisher, &[status, &format!("{prefix}/device/mbushat/+/config")]), "{status}");
+    }
+}
+
 #[test]
 fn a_restart_publishes_each_document_once() {
     let place = Place::new("once");

@@ -82,6 +82,22 @@ fn an_announcement_on_another_topic_than_one_for_announcements_is_nobodys() {
 }
 
 #[test]
+fn an_announcement_that_may_be_of_an_adopted_meter_is_taken_back_only_once_their_file_is_whole() {
+    let place = Place::new("broken");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let own = document(&publisher, Class::Announcement, &topic(0x1001)).to_string();
+    published(&mut publisher);
+    publisher.config.adopted.trouble = Some("line 1 is no TOML".to_owned());
+    publisher.hold_back(false);
+    publisher.found(&topic(0x2002), own.replace("mbushat/gas/", "mbushat/kam_2002/").as_bytes());
+    assert_eq!(go_on(&mut publisher), []);
+    publisher.config.adopted.trouble = None;
+    publisher.hold_back(false);
+    assert!(go_on(&mut publisher).iter().any(|message| message.topic == topic(0x2002) && message.payload.is_empty()));
+}
+
+#[test]
 fn the_farewell_of_a_replaced_meter_does_not_take_the_values_of_the_new_one() {
     let place = Place::new("farewell-swap");
     let mut publisher = place.start(&format!("{HAT}{GAS}"));
@@ -127,6 +143,37 @@ fn the_values_of_a_removed_meter_are_taken_back_too() {
     stop(before);
     let mut after = place.start(&format!("{values}{HAT}"));
     assert!(published(&mut after).contains(&value("")));
+}
+
+#[test]
+fn what_was_being_read_when_its_meter_was_taken_out_or_disabled_is_still_delivered() {
+    for (case, after) in [("out", HAT.to_owned()), ("off", format!("{HAT}{GAS}enabled = false\n"))] {
+        let place = Place::new(&format!("under-way-{case}"));
+        let mut publisher = place.start(&format!("{HAT}{GAS}"));
+        read(&mut publisher, "gas", 0x1001, VOLUME);
+        published(&mut publisher);
+        publisher.reconfigure(place.config(&after));
+        go_on(&mut publisher);
+        let Outcome::Taken(reading) = publisher.readout(answer("gas", 0x1001, BOTH), None) else { panic!("{case}") };
+        let sent: Vec<(String, String)> =
+            go_on(&mut publisher).into_iter().map(|m| (m.topic, text(m.payload))).collect();
+        assert_eq!(sent, [("mbushat/gas/reading".to_owned(), reading)], "nothing else, {case}");
+        assert_eq!(publisher.readings().taken, 2);
+    }
+}
+
+#[test]
+fn a_meter_that_is_put_back_while_it_is_taken_back_keeps_what_is_known_of_it() {
+    let place = Place::new("back-soon");
+    let (with, without) = (format!("{HAT}{GAS}"), HAT.to_owned());
+    let mut publisher = place.start(&with);
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    published(&mut publisher);
+    publisher.reconfigure(place.config(&without));
+    publisher.reconfigure(place.config(&with));
+    go_on(&mut publisher);
+    publisher.forget_gone();
+    assert!(publisher.spool.telegrams_of("gas").is_some() && publisher.spool.state_of("gas").is_some());
 }
 
 #[test]

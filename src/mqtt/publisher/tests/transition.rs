@@ -196,7 +196,7 @@ fn a_home_assistant_that_is_away_is_waited_for_but_not_forever() {
         publisher.now += Duration::from_secs(1000);
         match said {
             "born" => publisher.listener = Listener::There,
-            "gone" => publisher.lose_listener(publisher.now),
+            "gone" => publisher.heard_listener(false, publisher.now),
             "nothing since the connect" => publisher.up(),
             _ => {}
         }

@@ -14,6 +14,8 @@ fn a_store_that_cannot_be_opened_is_tried_again_and_what_was_in_memory_comes_beh
     let folder = Folder::new("late");
     let mut spool = folder.open(Durability::Outage);
     let old = take(&mut spool, 10, Instant::now());
+    spool.remember(Memo::Unit, "a/energy", "Wh", Instant::now());
+    spool.remember(Memo::Unit, "a/volume", "m³", Instant::now());
     spool.close(Instant::now());
     let elsewhere = folder.0.with_extension("elsewhere");
     fs::rename(&folder.0, &elsewhere).expect("there");
@@ -36,6 +38,8 @@ fn a_store_that_cannot_be_opened_is_tried_again_and_what_was_in_memory_comes_beh
     let notices = spool.notices();
     assert!(notices.contains(&Notice::Opened { waiting: 12 }) && notices.contains(&Notice::Recovered), "{notices:?}");
     assert_ne!(spool.epoch(), epoch);
+    let units: Vec<_> = spool.remembered(Memo::Unit).collect();
+    assert_eq!(units, [("a/energy", "kWh"), ("a/volume", "m³")], "what was remembered meanwhile is newer");
     let mut seq = spool.cursor();
     let out: Vec<String> = std::iter::from_fn(|| {
         let entry = spool.after(seq, now)?;
@@ -70,6 +74,44 @@ fn a_store_that_is_removed_while_the_agent_runs_is_made_again_and_what_is_gone_i
     assert_eq!((folder.files("readings-").len(), folder.files("numbers").len()), (1, 1), "made again");
     let second = Spool::open(&folder.store(Durability::Outage), now);
     assert!(second.is_err(), "and locked again");
+}
+
+#[test]
+fn what_another_program_adds_to_a_file_of_readings_stays_and_costs_none() {
+    let folder = Folder::new("added");
+    let (mut spool, mut now) = (folder.open(Durability::Outage), Instant::now());
+    let mut taken = take(&mut spool, 5, now);
+    now += Duration::from_secs(2);
+    work(&mut spool, now);
+    let file = folder.files("readings-").remove(0);
+    let with_note = [fs::read(&file).expect("there"), b"a note\n".to_vec()].concat();
+    fs::write(&file, &with_note).expect("writable");
+    taken.extend(take(&mut spool, 5, now));
+    now += Duration::from_secs(2);
+    work(&mut spool, now);
+    assert_eq!(all(&mut spool), taken);
+    assert_eq!(fs::read(&file).expect("there"), with_note);
+}
+
+#[test]
+fn a_disk_works_again_only_when_it_has_what_came_out_in_need() {
+    let disk = std::sync::Arc::new(FailingDisk::new(1));
+    let store = Store { directory: FOLDER.into(), max_size_bytes: 1 << 20, durability: Durability::Always };
+    let mut spool = Spool::open_on(disk.clone(), &store, Instant::now()).expect("there is no other");
+    let mut now = Instant::now();
+    disk.state().one_in = 1;
+    let mut taken = take(&mut spool, 1, now);
+    assert_eq!(all(&mut spool), taken, "in need");
+    disk.state().one_in = 0;
+    now += Duration::from_secs(31);
+    let syncing = spool.work(now).expect("something to sync");
+    taken.extend(take(&mut spool, 1, now));
+    assert_eq!(all(&mut spool), taken, "in need still");
+    spool.notices();
+    spool.done(syncing.run(), now);
+    assert_eq!(spool.notices(), [], "the second one is not synced");
+    work(&mut spool, now);
+    assert_eq!(spool.notices(), [Notice::Recovered]);
 }
 
 #[test]

@@ -64,7 +64,10 @@ impl Run {
             if matches!(what, "bit" | "cut" | "zeros") && name.starts_with("readings-") {
                 let bytes = state.files().into_iter().find(|(other, _)| *other == name).expect("there").1;
                 self.damage_said.remove(&name);
-                self.harmed.insert(name, bytes);
+                // cut between two lines it is understood
+                if line::read(&bytes).1 > 0 {
+                    self.harmed.insert(name, bytes);
+                }
             }
             what
         };

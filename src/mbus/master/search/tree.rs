@@ -54,6 +54,9 @@ pub(super) struct Tree {
     stays: Stays,
     /// Whether the mask that is tried whole was silent before: once more, for meters that answer late.
     patient: bool,
+    /// The masks are parts of one that was divided: no meters that answer late are waited for, and those with a
+    /// hexadecimal digit are among them.
+    are_parts: bool,
     /// Whether a meter may be selected now.
     selected: bool,
 }
@@ -69,8 +72,10 @@ enum Stays {
 }
 
 impl Tree {
+    /// Several masks are what was left of an earlier search.
     pub(super) fn new(masks: Vec<SecondaryAddress>) -> Self {
         Self {
+            are_parts: masks.len() > 1,
             masks,
             branches: Vec::new(),
             hexadecimal: Vec::new(),
@@ -177,7 +182,7 @@ impl Tree {
             self.hexadecimal.pop();
             return false;
         }
-        self.patient = *sight == Sight::None && !self.patient;
+        self.patient = *sight == Sight::None && !self.patient && !self.are_parts;
         if self.patient {
             return false;
         }
@@ -188,7 +193,7 @@ impl Tree {
             }
             let open = (0..8).filter(|digit| (whole.mask.id() >> (28 - 4 * digit)) & 0xF == 0xF);
             let hexadecimal = open.flat_map(|digit| (10..15).map(move |value| whole.with_digit(digit, value)));
-            self.hexadecimal.extend(hexadecimal);
+            self.hexadecimal.extend(hexadecimal.filter(|_| !self.are_parts));
         }
         false
     }
@@ -255,7 +260,7 @@ impl Tree {
     }
 
     /// What another search must be given to go on, the next one last. A group is told apart from the start again,
-    /// and what is only doubtful is not looked at once more.
+    /// what is only doubtful is not looked at once more, and who answered but is not confirmed is asked again.
     pub(super) fn masks_left(&self) -> Vec<SecondaryAddress> {
         let rests = self.rests.iter().flat_map(Branch::masks_left);
         let groups = rests.chain(self.groups.iter().rev().map(|(whole, _)| whole.mask));

@@ -1,5 +1,6 @@
 //! `mbushat run`: the agent, until SIGTERM or Ctrl-C.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::exposed::exposed;
@@ -24,6 +25,8 @@ pub(crate) fn run(_: &Args, file: &Path) -> Result<(), Failure> {
     for warning in exposed(file, &config) {
         tracing::warn!("{warning}");
     }
+    // tokio panics where it gets no file descriptors for itself: so many are taken, and given back
+    drop([UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(agent::run(config, Some(file.to_owned()), &log));
     // A blocking helper may still wait for the system: the process does not wait for it.

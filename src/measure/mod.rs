@@ -61,6 +61,19 @@ pub struct Reading {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Reading {
+    /// Leaves out the measurements that are new, all but the first so many; how many.
+    pub fn leave_out_new(&mut self, mut room: usize, is_new: impl Fn(&Measurement) -> bool) -> usize {
+        let before = self.measurements.len();
+        self.measurements.retain(|measurement| {
+            let fits = room > 0 || !is_new(measurement);
+            room -= usize::from(room > 0 && is_new(measurement));
+            fits
+        });
+        before - self.measurements.len()
+    }
+}
+
 /// So many values stand in a summary.
 const SUMMARISED: usize = 3;
 

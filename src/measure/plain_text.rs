@@ -136,16 +136,9 @@ pub fn names(reading: &Reading) -> impl Iterator<Item = &str> {
 
 /// Leaves out what would make more names than [`MOST_NAMES`] with those `known`; how many values.
 pub fn limit(reading: &mut Reading, known: &BTreeSet<String>) -> usize {
-    let (before, mut room) = (reading.measurements.len(), MOST_NAMES.saturating_sub(known.len()));
-    reading.measurements.retain(|measurement| {
-        if !is_name(measurement.quantity, &measurement.key) || known.contains(&measurement.key) {
-            return true;
-        }
-        let fits = room > 0;
-        room = room.saturating_sub(1);
-        fits
-    });
-    before - reading.measurements.len()
+    reading.leave_out_new(MOST_NAMES.saturating_sub(known.len()), |measurement| {
+        is_name(measurement.quantity, &measurement.key) && !known.contains(&measurement.key)
+    })
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 mod again;
 mod announce;
 mod arrival;
+mod aside;
 pub(super) mod delivery;
 mod judge;
+mod last_readout;
 mod lengths;
 mod listener;
 mod memory;
@@ -36,7 +38,7 @@ use crate::mbus::address::MeterAddress;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
-use crate::measure::normalise::{self, MeterRules, Occasion};
+use crate::measure::normalise::{self, Occasion};
 use crate::spool::memo::Telegrams;
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Newest, News, Readings};
@@ -62,6 +64,8 @@ pub(super) struct Publisher {
     pub(super) spool: Spool,
     /// The configured meters, also those that are not enabled.
     meters: BTreeMap<String, MeterMemory>,
+    /// Those that the last reload took out.
+    removed: BTreeMap<String, MeterMemory>,
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
     readings: Readings,
@@ -105,6 +109,7 @@ impl Publisher {
             zone: config.time_zone(),
             outbox: Outbox::new(spool.cursor()),
             meters: config.all_meters().map(|(meter, on)| (meter.name.clone(), MeterMemory::new(meter, on))).collect(),
+            removed: BTreeMap::new(),
             leaving: BTreeSet::new(),
             readings: at_the_start(&spool),
             config,
@@ -135,7 +140,7 @@ impl Publisher {
     /// A meter's turn is over.
     pub(super) fn readout(&mut self, readout: MeterReadout, clock_synced: Option<bool>) -> Outcome {
         let Some(known) = self.meters.get(&readout.meter).filter(|known| known.enabled) else {
-            return Outcome::Failed("no such meter".to_owned());
+            return self.last_readout(readout, clock_synced);
         };
         let MeterReadout { meter, due_at, read_at, frames } = readout;
         let result = match &frames {
@@ -202,14 +207,7 @@ impl Publisher {
     /// Into the spool, and its meaning into the documents.
     fn take(&mut self, reading: &Reading) -> String {
         let name = &reading.meter;
-        let mut published = String::new();
-        let agent = self.topics.base();
-        let seq = self.spool.append(name, self.now, |epoch, seq| {
-            published = payload::reading(reading, payload::Serial { agent, epoch, seq });
-            published.clone()
-        });
-        self.readings.taken += 1;
-        self.report(|| News::Reading(published.as_str().into()));
+        let (seq, published) = self.append(reading);
         let Some(known) = self.meters.get_mut(name) else { return published };
         known.error = None;
         known.believe(reading, &mut self.spool, self.now);
@@ -227,6 +225,19 @@ impl Publisher {
         self.show(reading, seq);
         self.report_notices();
         published
+    }
+
+    /// Into the spool: its number, and how it is published.
+    fn append(&mut self, reading: &Reading) -> (u64, String) {
+        let mut published = String::new();
+        let agent = self.topics.base();
+        let seq = self.spool.append(&reading.meter, self.now, |epoch, seq| {
+            published = payload::reading(reading, payload::Serial { agent, epoch, seq });
+            published.clone()
+        });
+        self.readings.taken += 1;
+        self.report(|| News::Reading(published.as_str().into()));
+        (seq, published)
     }
 
     /// The meaning of a reading: its state, and what Home Assistant should know.
@@ -362,30 +373,6 @@ impl Publisher {
         };
         let enabled = self.meters.iter().filter(|(_, known)| known.enabled);
         enabled.map(|(name, known)| (name.clone(), status(known))).collect()
-    }
-
-    /// The reading of a meter that was read for who asked alone, as JSON; `meter` is the configured
-    /// one at that address. Nothing of it is kept.
-    pub(super) fn reading_aside(
-        &mut self,
-        meter: Option<&str>,
-        read_at: SystemTime,
-        frames: &[Vec<u8>],
-        clock_synced: Option<bool>,
-    ) -> Result<String, String> {
-        let known = meter.and_then(|meter| self.meters.get(meter));
-        let mut opener = known.map(|known| self.openers.of(&known.meter).clone()).unwrap_or_default();
-        let described = match known {
-            Some(known) => known.described(&self.config),
-            None => MeterRules::of_profiles("", &self.config.profiles),
-        };
-        let when = Occasion { due_at: None, read_at, clock_synced };
-        let reading = normalise::reading(frames, &described, &mut opener, when);
-        let dress = |reading| match known {
-            Some(known) => known.meter.dress(reading, frames),
-            None => reading,
-        };
-        reading.map(|reading| payload::reading_aside(meter, &dress(reading))).map_err(|fault| fault.error)
     }
 }
 

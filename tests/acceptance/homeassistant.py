@@ -102,7 +102,7 @@ def complaints():
     # nothing that we sent: a busy machine; a chatty log level; the broker that this script ends; the live models, whose
     # counters begin anew when this script starts the simulator again
     ours = re.compile(r"logging too frequently|Updating state for \S+ .* took [\d.]+ seconds|connection was lost|paho\.mqtt\.client|The client is not currently connected|"
-                      rf"sensor\.({'|'.join([*LIVE, 'other'])})_\S+ from .* not strictly increasing")
+                      rf"sensor\.({'|'.join([*LIVE, 'other'])})_\S+ .*not strictly increasing")
     return [line for line in lines if loud.search(line) and about.search(line) and not ours.search(line)]
 
 

@@ -128,6 +128,22 @@ fn a_skipped_civil_time_is_read_all_the_same() {
 }
 
 #[test]
+fn what_was_asked_for_is_read_though_the_meters_have_other_places_now() {
+    let clocks = Clocks::at("2026-11-22T22:00:00+01:00");
+    let mut schedule = Schedule::new(vec![plan(15 * MINUTE); 3], berlin(), clocks.0);
+    schedule.read_soon(2);
+    schedule.read_soon(0);
+    let plans = [None, Some(2), Some(1)].map(|before| (plan(15 * MINUTE), before)).to_vec();
+    let mut schedule = schedule.exchanged(plans, clocks.0);
+    let asked: Vec<_> = std::iter::from_fn(|| match schedule.next(clocks.0) {
+        Next::Read(due) => Some((due.meter, due.due_at.is_none())),
+        _ => None,
+    })
+    .collect();
+    assert_eq!(asked, [(1, true), (0, false), (1, false), (2, false)], "of the one that is gone nothing is left");
+}
+
+#[test]
 fn a_slot_that_is_ahead_moves_with_the_clock() {
     for (set, waits) in [(3 * MINUTE, 7), (20 * MINUTE, 5)] {
         let mut clocks = Clocks::at("2026-11-22T21:45:00+01:00");

@@ -21,7 +21,7 @@ use crate::config::{Broker, Mqtt, PasswordSource};
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
 pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
 /// A broker that takes less takes neither our subscriptions nor a reading.
-const LEAST_PACKET_BYTES: u32 = 512;
+const LEAST_PACKET_BYTES: u32 = 400;
 /// Requests that wait inside rumqttc: more than the outbox ever has on the way.
 const REQUESTS: usize = 512;
 /// Unacknowledged messages rumqttc lets out; the broker's Receive Maximum may lower it.

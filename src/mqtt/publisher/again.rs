@@ -60,6 +60,7 @@ impl Publisher {
             known.forget_names(&mut self.spool, self.now);
         }
         known.limit_names(reading);
+        known.limit_keys(reading);
         Some(answered)
     }
 }

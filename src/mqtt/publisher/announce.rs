@@ -18,6 +18,10 @@ impl Publisher {
             return;
         }
         self.viewers.found(topic, payload);
+        // a broker that was killed may have an old one; it gets ours
+        if let Some(document) = self.outbox.get(Class::Announcement, topic) {
+            self.viewers.published(topic, document);
+        }
         self.announcements.found(topic, payload);
         self.carry_out();
         self.hide_from(topic);

@@ -18,6 +18,9 @@ use crate::spool::memo::{MeterKey, Names};
 use crate::spool::{Memo, Spool};
 use crate::status::Newest;
 
+/// Keys of one meter, at most: sixteen long telegrams have half as many records.
+pub(super) const MOST_KEYS: usize = 2000;
+
 /// Another meter answers than the one that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surprise {
@@ -41,6 +44,8 @@ pub(super) struct MeterMemory {
     pub(super) names: Names,
     /// Whether it was said that these are too many.
     names_are_said: bool,
+    /// And that its keys are.
+    keys_are_said: bool,
     /// The identity of another meter that has answered once, and the slot that was for.
     stranger: Option<(SecondaryAddress, Option<SystemTime>)>,
     /// A reading with a total that cannot be, after which the meter is read again.
@@ -72,6 +77,7 @@ impl MeterMemory {
             units: BTreeMap::new(),
             names: Names::default(),
             names_are_said: false,
+            keys_are_said: false,
             stranger: None,
             doubtful: None,
             confirm_at: None,
@@ -140,6 +146,18 @@ impl MeterMemory {
                 meter = self.meter.name,
                 "has more than {} names of its own (plain texts) by now: {left_out} values are left out",
                 plain_text::MOST_NAMES
+            );
+        }
+    }
+
+    /// Leaves out of a reading what would make too many keys, and says so once: all of them are remembered.
+    pub(super) fn limit_keys(&mut self, reading: &mut Reading) {
+        let room = MOST_KEYS.saturating_sub(self.units.len());
+        let left_out = reading.leave_out_new(room, |measurement| !self.units.contains_key(&measurement.key));
+        if left_out > 0 && !std::mem::replace(&mut self.keys_are_said, true) {
+            tracing::warn!(
+                meter = self.meter.name,
+                "has sent more than {MOST_KEYS} different values by now: {left_out} new ones are left out"
             );
         }
     }

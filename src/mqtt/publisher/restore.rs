@@ -126,9 +126,10 @@ impl Publisher {
         let filters = self.filters();
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
-        for name in &gone {
-            self.meters.remove(name);
-            self.take_back(name);
+        self.removed.clear();
+        for name in gone {
+            self.take_back(&name);
+            self.removed.extend(self.meters.remove_entry(&name));
         }
         if self.config.mqtt.value_topics && !config.mqtt.value_topics {
             self.take_values_back();

@@ -146,6 +146,23 @@ fn the_values_of_a_removed_meter_are_taken_back_too() {
 }
 
 #[test]
+fn what_was_being_read_when_its_meter_was_taken_out_or_disabled_is_still_delivered() {
+    for (case, after) in [("out", HAT.to_owned()), ("off", format!("{HAT}{GAS}enabled = false\n"))] {
+        let place = Place::new(&format!("under-way-{case}"));
+        let mut publisher = place.start(&format!("{HAT}{GAS}"));
+        read(&mut publisher, "gas", 0x1001, VOLUME);
+        published(&mut publisher);
+        publisher.reconfigure(place.config(&after));
+        go_on(&mut publisher);
+        let Outcome::Taken(reading) = publisher.readout(answer("gas", 0x1001, BOTH), None) else { panic!("{case}") };
+        let sent: Vec<(String, String)> =
+            go_on(&mut publisher).into_iter().map(|m| (m.topic, text(m.payload))).collect();
+        assert_eq!(sent, [("mbushat/gas/reading".to_owned(), reading)], "nothing else, {case}");
+        assert_eq!(publisher.readings().taken, 2);
+    }
+}
+
+#[test]
 fn a_meter_that_is_put_back_while_it_is_taken_back_keeps_what_is_known_of_it() {
     let place = Place::new("back-soon");
     let (with, without) = (format!("{HAT}{GAS}"), HAT.to_owned());

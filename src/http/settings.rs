@@ -71,6 +71,9 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+/// The new port is opened before the old one is closed, which cannot be where both are one.
+const OURS: &str = "the page has this port already, at another address: restart the agent";
+
 /// Ready to be served.
 #[derive(Debug)]
 pub struct Prepared {
@@ -91,7 +94,12 @@ impl Prepared {
         let listener = match is_open {
             Some(open) if open == http.listen => None,
             _ => {
-                let failed = |source| Unopened::Listen { listen: http.listen, source };
+                let ours = is_open.is_some_and(|open| open.port() == http.listen.port());
+                let failed = |source: io::Error| {
+                    let ours = ours && source.kind() == io::ErrorKind::AddrInUse;
+                    let source = if ours { io::Error::other(OURS) } else { source };
+                    Unopened::Listen { listen: http.listen, source }
+                };
                 Some(TcpListener::bind(http.listen).await.map_err(failed)?)
             }
         };

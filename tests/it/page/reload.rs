@@ -60,3 +60,18 @@ fn a_certificate_is_shown_and_a_renewed_one_after_a_reload() {
     house.reload(house.port, &lines);
     assert!(subject().contains("CN=second"));
 }
+
+#[test]
+fn the_same_port_at_another_address_wants_a_restart() {
+    let Some(house) = House::new("password = \"secret\"") else { return };
+    let everywhere = |table: String| table.replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:");
+    let table = everywhere(House::table(house.port, "password = \"secret\"", &house.gateway));
+    house.agent.configure(house.broker.port, &table);
+    house.agent.hangup();
+    let end = Instant::now() + SOON;
+    while !house.agent.log().contains("the page has this port already, at another address: restart the agent") {
+        assert!(Instant::now() < end, "{}", house.agent.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(house.ask("GET /health", &[]).status, 200);
+}

@@ -109,3 +109,20 @@ fn what_is_listened_to_ends_where_a_password_is_set() {
     events.until_end();
     mine.until_end();
 }
+
+#[test]
+fn behind_home_assistants_ingress_every_link_and_form_stays_below_its_path() {
+    let Some(house) = House::new("trusted = [\"127.0.0.1\"]\npassword = \"secret\"") else { return };
+    let ingress = ["Host: ha.local:8123", "X-Forwarded-For: 10.0.0.9", "X-Ingress-Path: /api/hassio_ingress/token"];
+    let of = |request: &str, more: &[&str]| house.ask(request, &[&ingress, more].concat());
+    for path in ["/", "/meter/w_m7", "/bus/w", "/decode", "/doctor", "/nothing/here"] {
+        let page = of(&format!("GET {path}"), &["Accept: text/html"]).body;
+        let links = ["href=\"", "src=\"", "action=\"", "data-source=\""].map(|start| page.split(start).skip(1));
+        let links: Vec<&str> = links.into_iter().flatten().filter_map(|rest| rest.split('"').next()).collect();
+        let away: Vec<_> = links.iter().filter(|link| link.starts_with('/') || link.contains("://")).collect();
+        assert!(links.len() > 5 && away.is_empty(), "{path}: {away:?} of {links:?}");
+    }
+    let mine = of("POST /meter/w_m7/read", &["Origin: http://ha.local:8123"]);
+    assert!(mine.status == 303 && mine.head.contains("location: ../w_m7"), "{mine:?}");
+    assert_eq!(of("POST /meter/w_m7/read", &["Origin: http://evil.example"]).status, 403);
+}

@@ -75,7 +75,7 @@ async fn on_pty(plan: SegmentPlan, link: Option<&Path>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new("cannot serve on a pseudo-terminal").because(&error);
     let port = PtyPort::open(plan.baud).map_err(failed)?;
     let link = link.map(|link| Link::new(port.path(), link)).transpose()?;
-    let shown = link.as_ref().map_or(port.path(), |link| link.0.as_path());
+    let shown = link.as_ref().map_or(port.path(), |link| link.at.as_path());
     print(format!("{}\n", shown.display()))?;
     let mut segment = Segment::new(plan, Instant::now().into_std());
     port.serve(&mut segment).await.map_err(failed)
@@ -89,8 +89,11 @@ fn tell(plan: &SegmentPlan) {
     }
 }
 
-/// A symbolic link, removed when dropped.
-struct Link(PathBuf);
+/// A symbolic link, removed when dropped unless it leads elsewhere by then.
+struct Link {
+    at: PathBuf,
+    target: PathBuf,
+}
 
 impl Link {
     /// An old link is replaced; anything else at that place is left alone.
@@ -100,13 +103,15 @@ impl Link {
         }
         symlink(target, link)
             .map_err(|error| Failure::new(format!("cannot make the link {}", link.display())).because(&error))?;
-        Ok(Self(link.to_owned()))
+        Ok(Self { at: link.to_owned(), target: target.to_owned() })
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A link that somebody removed before is gone all the same.
-        let _ = std::fs::remove_file(&self.0);
+        // Another simulator may have it now; one that somebody removed is gone all the same.
+        if std::fs::read_link(&self.at).is_ok_and(|target| target == self.target) {
+            let _ = std::fs::remove_file(&self.at);
+        }
     }
 }

@@ -64,6 +64,7 @@ def main():
                 print(done.stdout[-600:], done.stderr[-600:])
     finally:
         bus.terminate()
+        bus.wait()
     alone()
     sys.exit(f"{failed} of {len(ROWS)} failed" if failed else print(f"PASS: {len(ROWS)} rows"))
 
@@ -75,6 +76,7 @@ def alone():
     bus.stdout.readline()
     done = run(f"read 254 {PORT} --format json")
     bus.terminate()
+    bus.wait()
     if done.returncode or "67200512" not in done.stdout:
         sys.exit(f"FAILED: read 254 of a single meter: {done.stdout} {done.stderr}")
     print("| `pyMeterBus, address 254` | `read 254 --port DEV` | exit 0 | ok |")

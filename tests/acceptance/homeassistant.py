@@ -578,7 +578,9 @@ def with_another(how, happens, other):
 
 def part_moved():
     running()
-    ids = registry([component["uniq_id"] for value in documents().values() for component in value["cmps"].values()])
+    components = lambda: [component["uniq_id"] for value in documents().values() for component in value["cmps"].values() if "uniq_id" in component]
+    until("what another agent had is gone", lambda: not any(id.startswith("mbushat_bridge_b_") for id in components()), 120)
+    ids = registry(components())
     for how, way in WAYS.items():
         if how == "without its store":
             continue  # nothing else knows where the agent was

@@ -79,7 +79,7 @@ pub(super) fn removed() -> Option<Row> {
     let info = crate::broker::retained(scene.broker.port, "mbushat/bridge/info").pop().expect("it was published");
     let info: serde_json::Value = serde_json::from_str(&info.payload).expect("JSON");
     let dropped = info.pointer("/readings/dropped").and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let said = scene.agent.log().matches("the store was damaged").count();
+    let said = scene.agent.log().matches("readings lost with damaged or removed files").count();
     row.remark = format!("{dropped} counted as dropped, said {said} time(s)");
     row.lost = row.lost.abs_diff(dropped);
     row.promise(row.lost == 0, "the count of the dropped is not what is missing");

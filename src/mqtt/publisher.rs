@@ -94,12 +94,6 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-/// What waits or was set aside in earlier runs is this run's to deliver.
-fn at_the_start(spool: &Spool) -> Readings {
-    let (waiting, set_aside) = (spool.depth(), spool.count_aside());
-    Readings { taken: waiting + set_aside, set_aside, ..Readings::default() }
-}
-
 impl Publisher {
     pub(super) fn new(config: Config, spool: Spool, now: Instant) -> Self {
         let openers = Openers::restore(&spool);
@@ -111,7 +105,7 @@ impl Publisher {
             meters: config.all_meters().map(|(meter, on)| (meter.name.clone(), MeterMemory::new(meter, on))).collect(),
             removed: BTreeMap::new(),
             leaving: BTreeSet::new(),
-            readings: at_the_start(&spool),
+            readings: Readings::default(),
             config,
             spool,
             lengths: Lengths::default(),
@@ -124,6 +118,9 @@ impl Publisher {
             now,
         };
         publisher.restore();
+        // what the store had lost when it was opened, was taken too
+        publisher.report_notices();
+        publisher.take_over();
         publisher
     }
 

@@ -80,7 +80,7 @@ impl Publisher {
         Ok(count)
     }
 
-    /// The store was opened late, or has some readings twice: what waits in it is this run's to deliver.
+    /// The store was opened, or has some readings twice: what waits in it is this run's to deliver.
     pub(super) fn take_over(&mut self) {
         self.readings.set_aside = self.spool.count_aside();
         let Readings { delivered, dropped, waiting, set_aside, .. } = self.readings();

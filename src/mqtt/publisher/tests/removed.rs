@@ -198,3 +198,24 @@ fn a_removed_bus_takes_its_entities_off_the_agents_device() {
         assert!(now["cmps"]["hat_scan"]["uniq_id"].is_string());
     }
 }
+
+#[test]
+fn what_a_damaged_store_lost_before_the_start_is_counted_as_taken_and_dropped() {
+    let place = Place::new("counted");
+    let config = format!("{HAT}{GAS}");
+    let mut publisher = place.start(&config);
+    for _ in 0..3 {
+        read(&mut publisher, "gas", 0x1001, VOLUME);
+    }
+    stop(publisher);
+    let files = fs::read_dir(place.0.join("store")).expect("a store").filter_map(Result::ok).map(|file| file.path());
+    let path = files.into_iter().find(|path| path.to_string_lossy().contains("/readings-")).expect("one of readings");
+    let text = fs::read_to_string(&path).expect("lines");
+    let second = text.lines().nth(1).expect("a line");
+    fs::write(&path, text.replace(second, "gone")).expect("written");
+    let mut after = place.start(&config);
+    let now = after.readings();
+    assert_eq!((now.taken, now.waiting, now.dropped), (3, 2, 1));
+    read(&mut after, "gas", 0x1001, VOLUME);
+    assert_eq!(after.readings().taken, 4);
+}

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::broker::{Broker, Folder, Received, Subscriber, publish, retained, signal};
 use crate::gateway::Gateway;
 
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// An agent that has heard no other one for so long is alone under its base topic.
 const ALONE_AFTER: Duration = Duration::from_secs(70);
 

@@ -19,7 +19,7 @@ use crate::broker::{Broker, Folder, Subscriber, free_port};
 
 /// Volume.
 const RECORD: &[u8] = &[0x0C, 0x13, 0x45, 0x23, 0x01, 0x00];
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(20);
 
 /// The outbox task and its link, with the bus in the test's hands.
 struct Running {

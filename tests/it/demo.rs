@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::broker::{Folder, Subscriber, publish, signal};
 use crate::tools::tool;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A demonstration that runs.
 struct Demo {

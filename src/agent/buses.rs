@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::adopt::hunt::Saved;
@@ -16,15 +16,18 @@ use crate::bus::exchange::Meters;
 use crate::bus::health::Health;
 use crate::bus::hunting::Hunting;
 use crate::bus::tape::Tape;
-use crate::bus::task::BusTask;
+use crate::bus::task::{BusTask, FINISH_WITHIN};
 use crate::bus::{BusEvent, Machine, Metered};
 use crate::config::{Change, Changes, Config};
 use crate::request::{Asked, AskedOfAgent, AskedToAdopt, Desk};
 
 /// Requests that wait for one bus.
 const REQUESTS: usize = 32;
-/// How long bus tasks may take to end: they finish what is on the wire, at 2400 baud the longest telegram.
-const END_WITHIN: Duration = Duration::from_millis(1500);
+/// How long bus tasks may take to end: they finish what is on the wire, and take the power away.
+const END_WITHIN: Duration = FINISH_WITHIN.saturating_add(Duration::from_millis(200));
+
+/// How long one that is given up may still have its port.
+const GONE_WITHIN: Duration = Duration::from_millis(100);
 
 /// Every bus task, in the order of the configuration.
 pub(super) struct Buses {
@@ -37,7 +40,7 @@ pub(super) struct Buses {
 
 struct Running {
     name: String,
-    task: Option<Id>,
+    task: Option<AbortHandle>,
     stop: watch::Sender<bool>,
     requests: mpsc::Sender<Asked>,
     health: watch::Receiver<Health>,
@@ -120,19 +123,24 @@ impl Buses {
                 others,
                 hunting: Some(Hunting::new(bus, &saved, self.sightings.clone())),
             };
-            running.task = Some(self.tasks.spawn(task.run()).id());
+            running.task = Some(self.tasks.spawn(task.run()));
         }
     }
 
     /// Waits until a bus task ends by itself, which none should; its name.
     pub(super) async fn ended(&mut self) -> String {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => error.id(),
-            None => std::future::pending().await,
-        };
-        let name = self.running.iter().find(|bus| bus.task == Some(id)).map(|bus| bus.name.clone());
-        format!("bus {}", name.unwrap_or_default())
+        loop {
+            let id = match self.tasks.join_next_with_id().await {
+                Some(Ok((id, ()))) => id,
+                Some(Err(error)) => error.id(),
+                None => std::future::pending().await,
+            };
+            // one that was given up before is expected to end
+            let is_it = |bus: &&Running| bus.task.as_ref().is_some_and(|task| task.id() == id);
+            if let Some(bus) = self.running.iter().find(is_it) {
+                return format!("bus {}", bus.name);
+            }
+        }
     }
 
     /// Stops the buses that the new configuration does not leave as they are, and takes its buses over.
@@ -150,20 +158,26 @@ impl Buses {
         self.running = next;
     }
 
+    /// Those that do not end in time are given up.
     async fn await_end(&mut self, stopping: Vec<Running>) {
-        let mut waiting: Vec<Id> = stopping.iter().filter_map(|bus| bus.task).collect();
         stopping.iter().for_each(|bus| _ = bus.stop.send(true));
-        let all = async {
-            while !waiting.is_empty() {
-                match self.tasks.join_next_with_id().await {
-                    Some(Ok((id, ()))) => waiting.retain(|other| *other != id),
-                    Some(Err(error)) => waiting.retain(|other| *other != error.id()),
-                    None => return,
-                }
-            }
-        };
-        if timeout(END_WITHIN, all).await.is_err() {
+        let mut waiting: Vec<AbortHandle> = stopping.iter().filter_map(|bus| bus.task.clone()).collect();
+        if timeout(END_WITHIN, self.join(&mut waiting)).await.is_err() {
             tracing::warn!("a bus does not end in time, its readout is given up");
+            waiting.iter().for_each(AbortHandle::abort);
+            // the next one may open the same port
+            _ = timeout(GONE_WITHIN, self.join(&mut waiting)).await;
+        }
+    }
+
+    async fn join(&mut self, waiting: &mut Vec<AbortHandle>) {
+        while !waiting.is_empty() {
+            let id = match self.tasks.join_next_with_id().await {
+                Some(Ok((id, ()))) => id,
+                Some(Err(error)) => error.id(),
+                None => return,
+            };
+            waiting.retain(|other| other.id() != id);
         }
     }
 
@@ -197,4 +211,26 @@ fn kept(old: &Config, new: &Config, changes: &Changes) -> Vec<bool> {
 fn meters(config: &Config, bus: usize, last_good: &BTreeMap<String, Timestamp>) -> Vec<Metered> {
     let own = config.meters.iter().filter(|meter| meter.bus == bus);
     own.map(|meter| Metered::new(meter.clone(), last_good.get(&meter.name).copied())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_does_not_end_is_given_up_and_does_not_end_the_agent_later() {
+        let (events, _) = mpsc::channel(1);
+        let (sightings, _) = mpsc::channel(1);
+        let mut buses = Buses { tasks: JoinSet::new(), running: Vec::new(), events, sightings };
+        let late = tokio::time::sleep(END_WITHIN * 2);
+        let stopping = Running { task: Some(buses.tasks.spawn(late)), ..Running::new("late") };
+        let (other, goes_on) = (Running::new("other"), buses.tasks.spawn(std::future::pending()));
+        buses.running.push(Running { task: Some(goes_on), ..other });
+        buses.await_end(vec![stopping]).await;
+        assert_eq!(buses.tasks.len(), 1, "it has let its port go");
+        // one that could not be
+        buses.tasks.spawn(async {});
+        let ended = timeout(END_WITHIN * 4, buses.ended()).await;
+        assert!(ended.is_err(), "{ended:?}");
+    }
 }

@@ -41,8 +41,9 @@ use crate::request::{Asked, Reply};
 /// Once a line was lost, one that holds for so long counts as open before anything is read.
 const HOLDS_FOR: Duration = Duration::from_secs(1);
 
-/// How long the readout on the wire may take to finish once the task is stopped.
-const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// How long the readout on the wire may take to finish once the task is stopped: at 2400 baud the longest telegram
+/// takes 1.2 s.
+pub const FINISH_WITHIN: Duration = Duration::from_millis(1300);
 
 /// All that a bus task is made of.
 #[derive(Debug)]

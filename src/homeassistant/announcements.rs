@@ -262,6 +262,17 @@ impl Announcements {
         }
     }
 
+    /// Whether the agent itself is announced.
+    #[must_use]
+    pub fn is_agent_announced(&self) -> bool {
+        self.agent_topic.is_some()
+    }
+
+    /// The topics that are being taken back.
+    pub fn leaving(&self) -> impl Iterator<Item = &str> {
+        self.leaving.iter().map(String::as_str)
+    }
+
     /// What is to be done since the last call.
     pub fn changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)

@@ -13,6 +13,7 @@ mod last_readout;
 mod lengths;
 mod listener;
 mod memory;
+mod moving;
 mod openers;
 mod restore;
 mod transition;
@@ -46,6 +47,7 @@ use arrival::Arrival;
 use lengths::Lengths;
 use listener::Listener;
 use memory::MeterMemory;
+use moving::Moving;
 use openers::Openers;
 use viewers::Viewers;
 
@@ -75,6 +77,8 @@ pub(super) struct Publisher {
     viewers: Viewers,
     /// There is a connection, but not everything has arrived yet.
     arrival: Option<Arrival>,
+    /// To another base topic.
+    moving: Option<Moving>,
     /// Readings dropped that no event has reported yet: how many, the first and the last number.
     drops: Option<(u64, u64, u64)>,
     /// Tells readings and events to whoever listens besides the broker.
@@ -113,6 +117,7 @@ impl Publisher {
             listener: Listener::unknown(now),
             viewers: Viewers::default(),
             arrival: None,
+            moving: None,
             drops: None,
             news: broadcast::Sender::new(NEWS),
             now,

@@ -70,7 +70,8 @@ fn file_with(agent: &Agent, text: &str) -> String {
 fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &Value) -> Value {
     publish(broker.port, &format!("mbushat/bridge/request/{verb}"), &request.to_string(), false);
     let topic = format!("mbushat/bridge/response/{verb}");
-    let answer = subscriber.wait_for(SOON, |m| m.topic == topic).expect("a response").payload;
+    let answer = subscriber.wait_for(SOON, |m| m.topic == topic);
+    let answer = answer.unwrap_or_else(|| panic!("no response to {verb} {request}")).payload;
     serde_json::from_str(&answer).expect("JSON")
 }
 

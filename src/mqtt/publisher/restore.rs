@@ -31,6 +31,7 @@ impl Publisher {
         let memos =
             kinds.into_iter().flat_map(|kind| self.spool.remembered(kind).map(move |(n, text)| (kind, n, text)));
         self.announcements = Announcements::restore(announcer, &configured, memos);
+        self.begin_to_move();
         self.configure_announcements();
         self.set_presence();
         let states = self.spool.remembered(Memo::State).map(|(name, _)| name.to_owned());
@@ -49,7 +50,7 @@ impl Publisher {
     }
 
     /// What stands under the base topic of before, which another configuration has changed.
-    fn topics_of_former_base(&self) -> Vec<(Class, String)> {
+    pub(super) fn topics_of_former_base(&self) -> Vec<(Class, String)> {
         let Some(base) = self.spool.base().filter(|base| *base != self.topics.base()) else { return Vec::new() };
         let topics = Topics::new(base);
         let info = [topics.bridge_info(), topics.bridge_scan()].map(|topic| (Class::Info, topic));
@@ -111,10 +112,12 @@ impl Publisher {
         }
     }
 
-    fn configure_announcements(&mut self) {
+    pub(super) fn configure_announcements(&mut self) {
         let announcer = announce::announcer(&self.config, &self.topics);
-        // under another base topic nothing is announced until the old connection is closed
-        let announcer = announcer.filter(|_| self.topics.base() == self.config.mqtt.base_topic);
+        // under another base topic nothing is announced until the old connection is closed and the former devices
+        // are gone
+        let announcer =
+            announcer.filter(|_| self.moving.is_none() && self.topics.base() == self.config.mqtt.base_topic);
         let meters = announce::configured(&self.config, &self.topics);
         self.announcements.configure(announcer, &self.config.buses, meters);
         self.carry_out();
@@ -174,6 +177,7 @@ impl Publisher {
         self.meters.values_mut().for_each(|known| known.transition = None);
         self.outbox.forget_documents();
         self.clear_former_base();
+        self.begin_to_move();
         // nothing is published there that could have another meaning
         self.configure_announcements();
         self.restore_states();
@@ -214,8 +218,8 @@ impl Publisher {
             !gone
         });
         let mut former = self.topics_of_former_base().into_iter();
-        let base = self.topics.base();
-        if self.spool.base() != Some(base) && former.all(|(class, topic)| self.outbox.has_arrived(class, &topic)) {
+        let is_known = self.moving.is_some() || self.spool.base() == Some(self.topics.base());
+        if !is_known && former.all(|(class, topic)| self.outbox.has_arrived(class, &topic)) {
             self.spool.remember(Memo::Base, AGENT, self.topics.base(), self.now);
         }
         let classes = [Class::AgentAnnouncement, Class::Announcement];

@@ -3,6 +3,7 @@
 mod arrival;
 mod disabled;
 mod kept;
+mod moving;
 mod names;
 mod plausible;
 mod random;

@@ -51,6 +51,7 @@ impl Publisher {
     /// Goes on with what waited for the broker or for its time.
     pub(in crate::mqtt) fn advance(&mut self) {
         self.arrive();
+        self.advance_move();
         let Self { outbox, viewers, .. } = self;
         viewers.update(|topic| outbox.has_arrived(Class::Announcement, topic));
         let waiting = self.meters.iter().filter(|(_, known)| known.transition.is_some());
@@ -96,7 +97,7 @@ impl Publisher {
             Step::Announce(_) => None,
             Step::Settle(until) => Some(until),
         });
-        settled.chain(self.online_at()).min()
+        settled.chain(self.online_at()).chain(self.moves_at()).min()
     }
 
     /// Announces a configured meter, at once where none of its published values is `outdated` and its device saw no

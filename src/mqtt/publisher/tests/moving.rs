@@ -1,0 +1,106 @@
+//! A move to another base topic: the former devices go before the new ones come.
+
+use super::*;
+use crate::mqtt::link::Refusal;
+
+const NEW: &str = "homeassistant/device/house/house_00001001_KAM_1d_03/config";
+const NEW_AGENT: &str = "homeassistant/device/house/house_bridge/config";
+
+fn moved() -> String {
+    format!("{HAT}{GAS}[mqtt]\nbase_topic = \"house\"\n")
+}
+
+/// An agent that has announced its meter stops; it starts again with another base topic.
+fn restarted(place: &Place) -> Publisher {
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    published(&mut publisher);
+    publisher.forget_gone();
+    stop(publisher);
+    place.start(&moved())
+}
+
+/// Serves it for so many seconds and lets the broker refuse what has `refused` in its topic: when each topic was published
+/// and whether something stands there then.
+fn serve(publisher: &mut Publisher, refused: &str, seconds: u64) -> Vec<(u64, String, bool)> {
+    let (mut all, begin) = (Vec::new(), publisher.now);
+    for second in 0..seconds {
+        publisher.now = begin + Duration::from_secs(second);
+        publisher.advance();
+        publisher.forget_gone();
+        loop {
+            match publisher.outbox.next(publisher.now) {
+                Next::Publish(message) if message.topic.contains(refused) => {
+                    publisher.outbox.refused(message.id, Refusal::NotAuthorized, publisher.now);
+                }
+                Next::Publish(message) => {
+                    publisher.outbox.acked(message.id);
+                    all.push((second, message.topic, !message.payload.is_empty()));
+                }
+                Next::Birth(phase) => publisher.born(phase),
+                Next::Subscribe => {}
+                _ => break,
+            }
+        }
+    }
+    all
+}
+
+/// When each of these topics was published last with or without something.
+fn when(seen: &[(u64, String, bool)], topic: &str, stands: bool) -> Option<u64> {
+    seen.iter().filter(|(_, t, s)| t == topic && *s == stands).map(|(second, ..)| *second).next_back()
+}
+
+#[test]
+fn after_a_restart_nothing_is_announced_before_home_assistant_has_lost_the_former_devices() {
+    let place = Place::new("move-restart");
+    // stopped once more before anything could be done
+    stop(restarted(&place));
+    let mut publisher = place.start(&moved());
+    publisher.up();
+    let mut seen = serve(&mut publisher, "nothing", 10);
+    // and while the former devices go
+    stop(publisher);
+    let mut publisher = place.start(&moved());
+    publisher.up();
+    seen.extend(serve(&mut publisher, "nothing", 60));
+    let left = [topic(0x1001), "homeassistant/device/mbushat/mbushat_bridge/config".to_owned()];
+    let left = left.map(|topic| when(&seen, &topic, false));
+    let came = [NEW, NEW_AGENT].map(|topic| when(&seen, topic, true));
+    assert!(left.iter().all(|at| at.is_some_and(|at| at < 2)), "{seen:?}");
+    // a Home Assistant that lost the broker too is waited for
+    assert!(came.iter().all(|at| at.is_some_and(|at| (22..26).contains(&at))), "{came:?}");
+    stop(publisher);
+    let mut publisher = place.start(&moved());
+    publisher.up();
+    let seen = serve(&mut publisher, "nothing", 60);
+    assert!([NEW, NEW_AGENT].iter().all(|topic| when(&seen, topic, true) < Some(2)), "the move is over: {seen:?}");
+    assert!(!seen.iter().any(|(_, topic, _)| topic.starts_with("mbushat/")), "{seen:?}");
+}
+
+#[test]
+fn one_that_was_just_born_loses_the_former_devices_first() {
+    let place = Place::new("move-born");
+    let mut publisher = restarted(&place);
+    publisher.up();
+    publisher.heard_listener(true, publisher.now);
+    let seen = serve(&mut publisher, "nothing", 60);
+    let (shown, gone) = (when(&seen, &topic(0x1001), true), when(&seen, &topic(0x1001), false));
+    assert!(shown.is_some() && shown < gone, "{seen:?}");
+    assert!(gone.zip(when(&seen, NEW, true)).is_some_and(|(gone, came)| gone + 2 <= came), "{seen:?}");
+}
+
+#[test]
+fn topics_that_may_not_be_taken_back_hold_nothing_up_and_the_move_is_made_once() {
+    let place = Place::new("move-refused");
+    let mut publisher = restarted(&place);
+    for begin in [22, 0] {
+        publisher.up();
+        let seen = serve(&mut publisher, "mbushat/", 90);
+        assert!(when(&seen, NEW, true).is_some_and(|at| at >= begin), "{seen:?}");
+        assert_eq!([NEW, NEW_AGENT].map(|topic| when(&seen, topic, false)), [None; 2], "{seen:?}");
+        assert_eq!(publisher.spool.base(), Some("mbushat"), "what it may not take back yet is not forgotten");
+        stop(publisher);
+        publisher = place.start(&moved());
+    }
+}

@@ -158,7 +158,7 @@ fn summary(findings: &[Finding]) -> String {
         (0, 0) => "\nEverything is as it should be.\n".to_owned(),
         (0, warnings) => format!("\nNothing failed; {}.\n", plural(warnings, "warning")),
         (failures, warnings) => format!(
-            "\n{}, {}. Fix the first failure, then run `mbushat doctor` again.\n",
+            "\n{}, {}. Fix the first failure, then run the doctor again.\n",
             plural(failures, "failure"),
             plural(warnings, "warning")
         ),

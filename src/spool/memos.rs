@@ -16,6 +16,16 @@ use super::{Memo, Notice, line};
 const STATES_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The others change when something is configured or installed.
 const OTHERS_AFTER: Duration = Duration::from_secs(10);
+/// What others were told of the agent's meters: after a power cut nobody else could take it back.
+const TOLD_AFTER: Duration = Duration::from_millis(300);
+
+fn written_after(memo: Memo) -> Duration {
+    match memo {
+        _ if memo.is_of_a_reading() => STATES_AFTER,
+        Memo::Announcement | Memo::Base | Memo::Farewell | Memo::Identity | Memo::Kept => TOLD_AFTER,
+        _ => OTHERS_AFTER,
+    }
+}
 
 /// What a store remembers of one kind, by name, looked at from outside while its owner may be at work.
 ///
@@ -30,14 +40,14 @@ pub fn peek(folder: &Path, memo: Memo) -> io::Result<BTreeMap<String, String>> {
     Ok(texts.map(|(_, name, text)| (name, text)).collect())
 }
 
-/// Everything remembered, and since when it is not on disk.
+/// Everything remembered, and when it is to be on disk.
 #[derive(Debug, Default)]
 pub(super) struct Memos {
     /// An empty text: forgotten, which a folder not looked into yet does not know.
     texts: BTreeMap<(Memo, String), String>,
     is_loaded: bool,
-    states_changed: Option<Instant>,
-    others_changed: Option<Instant>,
+    states_due: Option<Instant>,
+    others_due: Option<Instant>,
 }
 
 impl Memos {
@@ -73,7 +83,7 @@ impl Memos {
                 }
             }
             if bad > 0 {
-                _ = self.changed(states).get_or_insert(now);
+                self.is_due(states, now + if states { STATES_AFTER } else { OTHERS_AFTER });
                 notices.push(Notice::Damaged { file: path, kept, bad });
             }
         }
@@ -82,14 +92,20 @@ impl Memos {
         Ok(!is_empty)
     }
 
-    fn changed(&mut self, states: bool) -> &mut Option<Instant> {
-        if states { &mut self.states_changed } else { &mut self.others_changed }
+    fn due(&mut self, states: bool) -> &mut Option<Instant> {
+        if states { &mut self.states_due } else { &mut self.others_due }
+    }
+
+    /// It is to be on disk at this time, or before.
+    fn is_due(&mut self, states: bool, at: Instant) {
+        let due = self.due(states);
+        *due = Some(due.map_or(at, |due| due.min(at)));
     }
 
     /// The files are not what they should be: all is written again.
     pub(super) fn save_all(&mut self, now: Instant) {
         for states in [true, false] {
-            _ = self.changed(states).get_or_insert(now);
+            self.is_due(states, now + if states { STATES_AFTER } else { OTHERS_AFTER });
         }
     }
 
@@ -114,7 +130,7 @@ impl Memos {
         } else {
             self.texts.insert(key, text.to_owned());
         }
-        _ = self.changed(memo.is_of_a_reading()).get_or_insert(now);
+        self.is_due(memo.is_of_a_reading(), now + written_after(memo));
     }
 
     pub(super) fn of(&self, memo: Memo) -> impl Iterator<Item = (&str, &str)> {
@@ -129,17 +145,16 @@ impl Memos {
 
     /// When something is due for the disk.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let states = self.states_changed.map(|at| at + STATES_AFTER);
-        states.into_iter().chain(self.others_changed.map(|at| at + OTHERS_AFTER)).min()
+        self.states_due.into_iter().chain(self.others_due).min()
     }
 
     /// The files that are due, with their bytes; all that changed where `now` is `None`.
     pub(super) fn take_due(&mut self, folder: &Path, now: Option<Instant>) -> Vec<Replacement> {
         let mut files = Vec::new();
-        for (states, after) in [(true, STATES_AFTER), (false, OTHERS_AFTER)] {
-            let changed = self.changed(states);
-            if changed.is_some_and(|at| now.is_none_or(|now| at + after <= now)) {
-                *changed = None;
+        for states in [true, false] {
+            let due = self.due(states);
+            if due.is_some_and(|at| now.is_none_or(|now| at <= now)) {
+                *due = None;
                 let is_understood = |text: &str| parse(text).is_some();
                 files.push(Replacement { path: path(folder, states), bytes: self.bytes(states), is_understood });
             }
@@ -165,4 +180,32 @@ fn parse(line: &str) -> Option<(Memo, String, String)> {
     let (kind, rest) = line.split_once(' ')?;
     let (name, text) = rest.split_once(' ')?;
     Some((Memo::from_name(kind)?, name.to_owned(), text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_were_told_is_soon_on_disk_and_what_every_reading_changes_is_not() {
+        let (now, folder) = (Instant::now(), Path::new("store"));
+        let mut memos = Memos { is_loaded: true, ..Memos::default() };
+        let mut due = |memo, after: u64| {
+            memos.remember(memo, "heat", "text", now);
+            let due = memos.wake_at();
+            assert_eq!(due, Some(now + Duration::from_millis(after)), "{memo:?}");
+            assert!(memos.take_due(folder, due.map(|at| at - Duration::from_millis(1))).is_empty(), "{memo:?}");
+            assert_eq!(memos.take_due(folder, due).len(), 1, "{memo:?}");
+        };
+        for memo in [Memo::Announcement, Memo::Base, Memo::Farewell, Memo::Identity, Memo::Kept] {
+            due(memo, 300);
+        }
+        due(Memo::Unit, 10_000);
+        due(Memo::State, 900_000);
+        // the earlier of two, which share a file
+        memos.remember(Memo::Replies, "heat", "12", now);
+        memos.remember(Memo::Identity, "heat", "it", now);
+        memos.remember(Memo::Replies, "heat", "13", now);
+        assert_eq!(memos.wake_at(), Some(now + TOLD_AFTER));
+    }
 }

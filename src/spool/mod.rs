@@ -98,7 +98,8 @@ pub enum Memo {
     Telegrams,
     /// Under whose entities a meter goes on, by meter: [`memo::Kept`].
     Kept,
-    /// The base topic under which the agent's topics stand, by [`memo::AGENT`].
+    /// The base topics under which the agent's topics stand, by [`memo::AGENT`]: the newest, and those before it
+    /// from which they are being taken back, a line feed between them.
     Base,
     /// Who this agent is for others of its base topic: 16 hex digits, by [`memo::AGENT`].
     Instance,

@@ -289,10 +289,9 @@ impl Spool {
         self.memos.of(memo)
     }
 
-    /// The base topic under which there may be something of this agent.
-    #[must_use]
-    pub fn base(&self) -> Option<&str> {
-        self.memos.get(Memo::Base, AGENT)
+    /// The base topics under which there may be something of this agent, the newest first.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        self.memos.get(Memo::Base, AGENT).into_iter().flat_map(str::lines)
     }
 
     /// The last `state` of a meter.

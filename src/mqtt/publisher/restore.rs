@@ -15,7 +15,7 @@ use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
 use crate::measure::total::Rises;
 use crate::spool::Memo;
-use crate::spool::memo::{AGENT, MeterKey, Names};
+use crate::spool::memo::{MeterKey, Names};
 use crate::status::Newest;
 
 impl Publisher {
@@ -39,25 +39,8 @@ impl Publisher {
         if self.config.adopted.trouble.is_none() {
             gone.iter().for_each(|name| self.take_back(name));
         }
-        self.clear_former_base();
+        self.clear_former_bases();
         self.show_all_again();
-    }
-
-    fn clear_former_base(&mut self) {
-        for (class, topic) in self.topics_of_former_base() {
-            self.outbox.set(class, &topic, Vec::new(), true);
-        }
-    }
-
-    /// What stands under the base topic of before, which another configuration has changed.
-    pub(super) fn topics_of_former_base(&self) -> Vec<(Class, String)> {
-        let Some(base) = self.spool.base().filter(|base| *base != self.topics.base()) else { return Vec::new() };
-        let topics = Topics::new(base);
-        let info = [topics.bridge_info(), topics.bridge_scan()].map(|topic| (Class::Info, topic));
-        let meters = self.spool.remembered(Memo::State).flat_map(|(meter, _)| {
-            [(Class::State, topics.state(meter)), (Class::Availability, topics.availability(meter))]
-        });
-        meters.chain([(Class::BridgeState, topics.bridge_state())]).chain(info).collect()
     }
 
     /// For each meter what is known of it; the agent itself is `online` once everything has arrived.
@@ -176,8 +159,8 @@ impl Publisher {
         self.topics = Topics::new(&self.config.mqtt.base_topic);
         self.meters.values_mut().for_each(|known| known.transition = None);
         self.outbox.forget_documents();
-        self.clear_former_base();
         self.begin_to_move();
+        self.clear_former_bases();
         // nothing is published there that could have another meaning
         self.configure_announcements();
         self.restore_states();
@@ -217,11 +200,7 @@ impl Publisher {
             }
             !gone
         });
-        let mut former = self.topics_of_former_base().into_iter();
-        let is_known = self.moving.is_some() || self.spool.base() == Some(self.topics.base());
-        if !is_known && former.all(|(class, topic)| self.outbox.has_arrived(class, &topic)) {
-            self.spool.remember(Memo::Base, AGENT, self.topics.base(), self.now);
-        }
+        self.forget_former_bases();
         let classes = [Class::AgentAnnouncement, Class::Announcement];
         let pending: BTreeSet<String> = self.pending().map(str::to_owned).collect();
         let has_arrived = |topic: &str| classes.iter().all(|&class| self.outbox.has_arrived(class, topic));

@@ -92,15 +92,42 @@ fn one_that_was_just_born_loses_the_former_devices_first() {
 
 #[test]
 fn topics_that_may_not_be_taken_back_hold_nothing_up_and_the_move_is_made_once() {
-    let place = Place::new("move-refused");
-    let mut publisher = restarted(&place);
-    for begin in [22, 0] {
+    for (n, refused) in ["mbushat/", "mbushat/gas/"].into_iter().enumerate() {
+        let place = Place::new(&format!("move-refused-{n}"));
+        let mut publisher = restarted(&place);
+        for begin in [22, 0] {
+            publisher.up();
+            let seen = serve(&mut publisher, refused, 90);
+            assert!(when(&seen, NEW, true).is_some_and(|at| at >= begin), "{seen:?}");
+            assert_eq!([NEW, NEW_AGENT].map(|topic| when(&seen, topic, false)), [None; 2], "{seen:?}");
+            let bases: Vec<&str> = publisher.spool.bases().collect();
+            assert_eq!(bases, ["house", "mbushat"], "what it may not take back yet is not forgotten");
+            stop(publisher);
+            publisher = place.start(&moved());
+        }
+    }
+}
+
+#[test]
+fn one_that_moves_back_before_it_has_arrived_leaves_nothing_there() {
+    let agent = "homeassistant/device/mbushat/mbushat_bridge/config";
+    for there in [0, 1, 10, 60] {
+        let place = Place::new(&format!("move-back-{there}"));
+        let mut publisher = restarted(&place);
         publisher.up();
-        let seen = serve(&mut publisher, "mbushat/", 90);
-        assert!(when(&seen, NEW, true).is_some_and(|at| at >= begin), "{seen:?}");
-        assert_eq!([NEW, NEW_AGENT].map(|topic| when(&seen, topic, false)), [None; 2], "{seen:?}");
-        assert_eq!(publisher.spool.base(), Some("mbushat"), "what it may not take back yet is not forgotten");
+        let mut seen = serve(&mut publisher, "nothing", there);
         stop(publisher);
-        publisher = place.start(&moved());
+        let mut publisher = place.start(&format!("{HAT}{GAS}"));
+        publisher.up();
+        seen.extend(serve(&mut publisher, "nothing", 60));
+        let last = |topic: &str| seen.iter().rfind(|(_, t, _)| t == topic).map(|(.., stands)| *stands);
+        for topic in [NEW, NEW_AGENT, "house/gas/state", "house/bridge/state"] {
+            assert!(last(topic) != Some(true), "{topic} after {there} s: {seen:?}");
+        }
+        for topic in [topic(0x1001).as_str(), agent, "mbushat/gas/state", "mbushat/bridge/state"] {
+            assert_eq!(last(topic), Some(true), "{topic} after {there} s: {seen:?}");
+        }
+        assert_eq!(publisher.spool.bases().collect::<Vec<_>>(), ["mbushat"], "after {there} s");
+        stop(publisher);
     }
 }

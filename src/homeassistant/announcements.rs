@@ -228,10 +228,11 @@ impl Announcements {
         self.announce(&name);
     }
 
-    /// Home Assistant was born: it gets the devices taken back once more.
-    pub fn born(&mut self) {
+    /// Home Assistant was born: it gets the devices taken back once more, but for what `may_be_back`.
+    pub fn born(&mut self, may_be_back: impl Fn(&str) -> bool) {
         let Self { farewells, meters, held, .. } = self;
-        let shown = farewells.show(|topic| is_announced(meters, topic), |topic| held.contains_key(topic));
+        let may_be_back = |topic: &str| held.contains_key(topic) || may_be_back(topic);
+        let shown = farewells.show(|topic| is_announced(meters, topic), may_be_back);
         shown.into_iter().for_each(|(topic, payload)| self.document(Of::Former, &topic, payload, false));
     }
 

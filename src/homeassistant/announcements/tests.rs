@@ -159,11 +159,11 @@ fn a_device_that_may_belong_to_a_renamed_meter_gets_no_farewell_before_that_is_c
     // an old broker comes back with it, and a meter that was not read yet may be it
     bench.configure(&["cellar"]);
     bench.announcements.found(&topic(0x11), document.as_bytes());
-    bench.announcements.born();
+    bench.announcements.born(|_| false);
     let shown = |change: &Change| matches!(change, Change::Document { topic: t, .. } if *t == topic(0x11));
     assert!(!bench.announcements.changes().iter().any(shown));
     bench.read("cellar", 0x22, NONE, &["volume"]);
-    bench.announcements.born();
+    bench.announcements.born(|_| false);
     assert!(bench.announcements.changes().iter().any(shown), "it is another one");
 }
 
@@ -274,7 +274,7 @@ fn a_farewell_ends_when_the_broker_has_it_and_spares_a_device_that_came_back_mea
         let mut bench = Bench::new(&["gas"]);
         bench.read("gas", 0x11, NONE, &["volume"]);
         bench.configure(&[]);
-        bench.announcements.born();
+        bench.announcements.born(|_| false);
         bench.carry_out();
         if is_back {
             bench.configure(&["gas"]);

@@ -38,7 +38,11 @@ impl Publisher {
     /// Home Assistant was born, and is so far.
     pub(in crate::mqtt) fn born(&mut self, phase: BirthPhase) {
         match phase {
-            BirthPhase::Announce => self.announcements.born(),
+            BirthPhase::Announce => {
+                // what stood here before, for a moment beside what is leaving, would get other entity ids
+                let coming = self.moving.and_then(|_| announcer(&self.config, &self.topics));
+                self.announcements.born(|topic| coming.as_ref().is_some_and(|coming| coming.is_own_topic(topic)));
+            }
             BirthPhase::States => {
                 self.announcements.born_and_ready();
                 // a birth may be of a connection before

@@ -154,7 +154,7 @@ impl Bench {
             hear(&mut self.heard, &mut self.devices, topic, payload);
         }
         if self.connected {
-            self.announcements.born();
+            self.announcements.born(|_| false);
             self.carry_out();
             self.announcements.born_and_ready();
             self.carry_out();

@@ -91,6 +91,23 @@ fn one_that_was_just_born_loses_the_former_devices_first() {
 }
 
 #[test]
+fn the_devices_of_the_base_topic_that_it_moves_to_are_not_shown_beside_those_that_it_leaves() {
+    let place = Place::new("move-to-and-fro");
+    let mut publisher = restarted(&place);
+    publisher.up();
+    serve(&mut publisher, "nothing", 60);
+    stop(publisher);
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    publisher.up();
+    publisher.heard_listener(true, publisher.now);
+    let seen = serve(&mut publisher, "nothing", 60);
+    let gone = when(&seen, NEW, false).expect("it goes");
+    let came: Vec<u64> =
+        seen.iter().filter(|(_, t, stands)| *t == topic(0x1001) && *stands).map(|(at, ..)| *at).collect();
+    assert!(!came.is_empty() && came.iter().all(|at| gone + 2 <= *at), "{gone} {came:?}");
+}
+
+#[test]
 fn topics_that_may_not_be_taken_back_hold_nothing_up_and_the_move_is_made_once() {
     for (n, refused) in ["mbushat/", "mbushat/gas/"].into_iter().enumerate() {
         let place = Place::new(&format!("move-refused-{n}"));

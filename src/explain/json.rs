@@ -126,7 +126,7 @@ fn header(header: &Header, sent_plain: bool, out: &mut String) {
         parts.push(format!(r#""access_number":{access_number}"#));
     }
     if let Some(status) = header.status {
-        let names: Vec<_> = status.names().map(text).collect();
+        let names: Vec<_> = header.common_status.unwrap_or(status).names().map(text).collect();
         parts.push(format!(r#""status":{},"status_names":[{}]"#, status.0, names.join(",")));
     }
     if sent_plain {

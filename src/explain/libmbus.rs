@@ -110,7 +110,7 @@ impl Document {
     }
 
     fn header(&mut self, explained: &Explained<'_>) {
-        let Header { id, manufacturer, version, medium, access_number, status } = explained.header;
+        let Header { id, manufacturer, version, medium, access_number, status, .. } = explained.header;
         let (id, version, medium) = (id.unwrap_or(0), version.unwrap_or(0), medium.unwrap_or(0));
         let maker = manufacturer.map(|letters| letters.to_string()).unwrap_or_default();
         let signature = explained.telegram.header.short.map_or(0, |short| short.configuration.0);

@@ -60,6 +60,8 @@ pub(crate) struct Header {
     pub(crate) access_number: Option<u8>,
     /// Status byte.
     pub(crate) status: Option<Status>,
+    /// Without the bits that the fixed structure has there.
+    pub(crate) common_status: Option<Status>,
 }
 
 /// Bytes that carry no telegram.
@@ -149,6 +151,7 @@ fn header(telegram: &Telegram<'_>) -> Header {
         medium: identity.map(SecondaryAddress::medium).or(fixed.and_then(|f| f.device_type())),
         access_number: telegram.access_number(),
         status: fixed.map(|f| Status(f.status)).or(telegram.status()),
+        common_status: telegram.status(),
     }
 }
 
@@ -168,6 +171,9 @@ impl Explained<'_> {
                 && r.vib.modifiers().eq(profile.vib.modifiers().filter(|modifier| !modifier.is_profile()))
                 && matches!(r.value, Ok(Value::Number(_)))
         };
-        self.records.iter().find(same).and_then(DataRecord::number)
+        let all = || self.records.iter().filter(same);
+        // a maximum beside it is not what the series counts from
+        let of_its_function = all().find(|record| record.dib.function == profile.dib.function);
+        of_its_function.or(all().next()).and_then(DataRecord::number)
     }
 }

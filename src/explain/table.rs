@@ -85,7 +85,7 @@ fn header(explained: &Explained<'_>, table: &mut Table) {
         table.row(&[access_number], "access number", &access_number.to_string());
     }
     if let Some(status) = header.status {
-        let names: Vec<_> = status.names().collect();
+        let names: Vec<_> = header.common_status.unwrap_or(status).names().collect();
         let names = if names.is_empty() { "no error".to_owned() } else { names.join(", ") };
         table.row(&[status.0], "status", &names);
     }

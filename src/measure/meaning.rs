@@ -94,6 +94,20 @@ pub(super) fn presentation(rule: &RecordRule, record: &DataRecord<'_>) -> Presen
     Presentation { enabled, ..rule.presentation.clone() }
 }
 
+/// The value of a record as a number, where a rule says in which unit or scale it is one: what names a thing, and what
+/// only the manufacturer can read, too.
+pub(super) fn number_by_rule(record: &DataRecord<'_>, rule: Option<&RecordRule>) -> Option<Measured> {
+    let counts = |rule: &RecordRule| rule.unit.is_some() || rule.scale.is_some() || rule.offset.is_some();
+    rule.filter(|rule| counts(rule))?;
+    let number = match record.value.ok()? {
+        Value::Number(number) => Some(number),
+        Value::Digits(digits) => digits.to_string().parse().ok(),
+        Value::Bytes(bytes) => bytes.signed().map(|mantissa| Decimal::new(mantissa, 0)),
+        _ => None,
+    };
+    number.map(Measured::Number)
+}
+
 /// The value as it is published, not yet converted; `None` for a record that carries none.
 pub(super) fn measured(record: &DataRecord<'_>, quantity: Quantity, modifiers: &[Modifier]) -> Option<Measured> {
     let text = |value: &dyn Display| Some(Measured::Text(value.to_string()));

@@ -23,7 +23,7 @@ use crate::mbus::link::frame::Frame;
 use crate::measure::key::{self, Numbering, Place};
 use crate::measure::maker;
 use crate::measure::meaning::{
-    facts, is_all_ones, is_secret, is_unnamed, left_open, measured, presentation, unused_storages, what,
+    facts, is_all_ones, is_secret, is_unnamed, left_open, measured, number_by_rule, presentation, unused_storages, what,
 };
 use crate::measure::plain_text::Words;
 use crate::measure::profile::{Facts, Profile, RecordRule, Rules};
@@ -268,7 +268,8 @@ impl<'a> Collector<'a> {
             }
         }
         let said = words.as_ref().and_then(|words| words.number(record));
-        let value = measured(record, quantity, &modifiers).or(said.map(Measured::Number));
+        let value = number_by_rule(record, rule).or_else(|| measured(record, quantity, &modifiers));
+        let value = value.or(said.map(Measured::Number));
         let Some(value) = value.filter(|_| is_wanted) else { return };
         let scale = Scale::new(quantity, unit, &modifiers, rule, self.meter.units.get(&key).copied());
         let value = self.scaled(record, value, &scale);

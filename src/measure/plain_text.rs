@@ -1,7 +1,7 @@
 //! What the meter's own words say of a record (VIF 7C and FC): its name, its unit, in a record without
 //! data even its value.
 //!
-//! `bat. time` is `bat_time`, `97 % BATT` is `batt` and 97 % where the record has no data. A text that is
+//! `bat. time` is `bat_time`, `Temp 1` is `temp_1`, `97 % BATT` is `batt` and 97 % where the record has no data. A text that is
 //! not ASCII, has no letters, is very long or a mere unit gives no name.
 //!
 //! Not here: the rest of the key (`key`), which record is which (`normalise`).
@@ -37,36 +37,50 @@ pub(super) struct Words {
 impl Words {
     /// The words of a record, where they are a name.
     pub(super) fn of(record: &DataRecord<'_>) -> Option<Self> {
-        Self::parse(&record.vib.text()?.to_string())
+        Self::parse(&record.vib.text()?.to_string(), record.dib.coding != Coding::None)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// A number without a unit is part of the name where the record has a value of its own: it tells two apart.
+    fn parse(text: &str, has_value: bool) -> Option<Self> {
         let is_text = text.len() <= LONGEST && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !is_text || Unit::from_name(text.trim()).is_some() {
             return None;
         }
         let spaced = text.replace('%', " % ").replace([':', '=', ';'], " ");
         let tokens: Vec<&str> = spaced.split_whitespace().collect();
-        let (amount, rest) = amount(&tokens);
+        let counts = |(_, unit): &(Decimal, Unit)| !has_value || *unit != Unit::None;
+        let (amount, rest) = match amount(&tokens) {
+            (Some(amount), rest) if counts(&amount) => (Some(amount), rest),
+            _ => (None, tokens.as_slice()),
+        };
         let unit = [rest.first(), rest.last()].contains(&Some(&"%")) && amount.is_none();
         let rest = rest.join(" ");
         let parts: Vec<&str> = rest.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let has_letter = |part: &&str| part.bytes().any(|byte| byte.is_ascii_alphabetic());
         let (from, to) = (parts.iter().position(has_letter)?, parts.iter().rposition(has_letter)?);
-        let words: Vec<&str> = parts.get(from..=to)?.iter().copied().filter(|part| !part.is_empty()).collect();
+        let is_part = |part: &&str| !part.is_empty();
+        let words: Vec<&str> = parts.get(from..=to)?.iter().copied().filter(is_part).collect();
         let key = words.join("_").to_ascii_lowercase();
-        let key = key.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+        let (digits, key) = key.split_at(key.find(|c: char| !c.is_ascii_digit())?);
+        let before = parts.iter().copied().take(from).chain(std::iter::once(digits)).filter(is_part);
+        let before: Vec<&str> = before.filter(|_| has_value).collect();
+        let behind: Vec<&str> = parts.iter().copied().skip(to + 1).filter(is_part).filter(|_| has_value).collect();
+        let numbers = [behind.as_slice(), &before].concat();
+        let key = [&[key], numbers.as_slice()].concat().join("_");
         // what `state` has beside a time
         if key.ends_with("_zoned") {
             return None;
         }
-        let title = title(text, words.first()?, words.last()?).unwrap_or_else(|| words.join(" "));
+        let last = behind.last().or(words.last())?;
+        let title = title(text, words.first()?, last).unwrap_or_else(|| words.join(" "));
+        let title = [&[title.as_str()], before.as_slice()].concat().join(" ");
         Some(Self { key, title, amount, unit: if unit { Unit::Percent } else { Unit::None } })
     }
 
     /// Whether it is published only where it is asked for.
     pub(super) fn is_secret(&self) -> bool {
-        SECRETS.contains(&self.key.as_str())
+        let name = self.key.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        SECRETS.contains(&name)
     }
 
     /// The unit that the text says of this record.
@@ -149,8 +163,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Key, title, and amount or unit.
-    fn words(text: &str) -> Option<String> {
-        let Words { key, title, amount, unit } = Words::parse(text)?;
+    fn words(text: &str, has_value: bool) -> Option<String> {
+        let Words { key, title, amount, unit } = Words::parse(text, has_value)?;
         let amount = amount.map(|(number, unit)| format!(" {number}{}", unit.name()));
         Some(format!("{key}|{title}|{}{}", amount.unwrap_or_default(), unit.name()))
     }
@@ -176,21 +190,36 @@ mod tests {
             ("% BATT", "batt|BATT|%"),
             ("3.6. V batt", "v_batt|V batt|"),
         ] {
-            assert_eq!(words(text).as_deref(), Some(want), "{text}");
+            assert_eq!(words(text, false).as_deref(), Some(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_beside_a_value_tells_two_of_one_name_apart() {
+        for (text, want) in [
+            ("Temp 1", "temp_1|Temp 1|"),
+            ("Temp. 12", "temp_12|Temp. 12|"),
+            ("2 Temp", "temp_2|Temp 2|"),
+            ("T1 - hot 3", "t1_hot_3|T1 - hot 3|"),
+            ("4WIRE", "wire_4|WIRE 4|"),
+            ("97 % BATT", "batt|BATT| 97%"),
+            ("BATT %", "batt|BATT|%"),
+        ] {
+            assert_eq!(words(text, true).as_deref(), Some(want), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_name_has_none() {
         for text in ["", "97 %", "m³", "Zähler", "kWh", " W ", "a\nb", "12-34", "x zoned", &"x".repeat(65)] {
-            assert_eq!(words(text), None, "{text}");
+            assert_eq!(words(text, true), None, "{text}");
         }
-        assert!(words(&"x".repeat(64)).is_some());
+        assert!(words(&"x".repeat(64), true).is_some());
     }
 
     #[test]
     fn what_opens_a_meter_is_secret() {
-        let is_secret = |text| Words::parse(text).expect("words").is_secret();
+        let is_secret = |text| Words::parse(text, true).expect("words").is_secret();
         assert!(["key", "Password", "PIN", "access code", "key: 17"].into_iter().all(is_secret));
         assert!(!["keys", "pin 2 state", "access code user"].into_iter().any(is_secret));
     }

@@ -40,7 +40,7 @@ impl<'a> Scale<'a> {
             },
         };
         let is_difference = quantity == Quantity::Known(Known::TemperatureDifference);
-        let convert = if is_difference { unit::convert_difference } else { unit::convert };
+        let convert = if is_difference || is_rate { unit::convert_difference } else { unit::convert };
         Self { from, to, label, convert, rule }
     }
 

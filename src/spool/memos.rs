@@ -17,7 +17,7 @@ const STATES_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The others change when something is configured or installed.
 const OTHERS_AFTER: Duration = Duration::from_secs(10);
 /// What others were told of the agent's meters: after a power cut nobody else could take it back.
-const TOLD_AFTER: Duration = Duration::from_millis(300);
+const TOLD_AFTER: Duration = Duration::from_millis(50);
 
 fn written_after(memo: Memo) -> Duration {
     match memo {
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(memos.take_due(folder, due).len(), 1, "{memo:?}");
         };
         for memo in [Memo::Announcement, Memo::Base, Memo::Farewell, Memo::Identity, Memo::Kept] {
-            due(memo, 300);
+            due(memo, 50);
         }
         due(Memo::Unit, 10_000);
         due(Memo::State, 900_000);

@@ -99,6 +99,12 @@ fn every_line_gives_one_object_errors_included() {
 }
 
 #[test]
+fn a_series_counts_from_the_value_and_not_from_a_maximum_that_comes_before_it() {
+    let output = decode(&["--format", "jsonl", "-"], "681717680805781406c80000000406640000000d8613e471fe0102d116\n");
+    assert_eq!(lines(&output)[0]["records"][2]["profile"]["values"], serde_json::json!([99000, 97000]));
+}
+
+#[test]
 fn a_key_stands_behind_its_telegram_or_on_the_command_line() {
     for output in [
         decode(&["--format", "jsonl", "-"], &format!("{ENCRYPTED} {KEY}\n")),

@@ -394,6 +394,43 @@ fn a_unit_of_another_quantity_is_no_label_unless_the_number_is_scaled_or_reactiv
 }
 
 #[test]
+fn a_rule_with_a_unit_or_a_scale_makes_a_number_of_whatever_can_be_one() {
+    let select = |index| Selector { index: Some(index), ..Selector::default() };
+    let hundredth = |index| RecordRule {
+        select: select(index),
+        unit: Some(Unit::Litre),
+        scale: Some(Decimal::new(1, -2)),
+        ..RecordRule::default()
+    };
+    let rules: Vec<RecordRule> = (0..5).map(hundredth).collect();
+    let records = "0D FF 01 E4 10 27 00 00 0D 6F E2 F0 D8 0C 78 10 27 00 00 04 78 10 27 00 00 02 FD 0E 10 27";
+    let reading = |rules| normalise(&[telegram(1, 7, records)], &MeterRules { rules, ..plain() }).expect("a reading");
+    let numbers: Vec<String> =
+        told(&reading(&rules)).iter().filter_map(|line| line.split_once(' ')).map(|(_, n)| n.to_owned()).collect();
+    assert_eq!(numbers, ["100 L", "-100 L", "27.1 L", "100 L", "100 L"]);
+    let as_sent = told(&reading(&[]));
+    assert!(as_sent.contains(&"fabrication_number 00002710".to_owned()), "{as_sent:?}");
+}
+
+#[test]
+fn a_rate_of_a_temperature_has_no_zero_point() {
+    for (unit, want) in [(Unit::Kelvin, "1 K"), (Unit::Fahrenheit, "1.8 °F")] {
+        let rules = [RecordRule { unit: Some(unit), ..RecordRule::default() }];
+        let frames = [telegram(1, 4, "02 DA 22 0A 00")];
+        let reading = normalise(&frames, &MeterRules { rules: &rules, ..plain() }).expect("a reading");
+        assert_eq!(told(&reading), [format!("flow_temperature_per_hour {want}")]);
+    }
+}
+
+#[test]
+fn bits_of_a_quantity_are_no_amount_of_it() {
+    assert_eq!(
+        told(&read(7, "04 93 FC 12 05 00 00 80 04 13 07 00 00 00")),
+        ["volume_bits 2147483653", "volume 0.007 m³"]
+    );
+}
+
+#[test]
 fn values_without_a_name_are_counted_and_published_as_numbers_where_they_are_asked_for() {
     let records = "04 FF 07 10 27 00 00 02 FD 3A 05 00 05 FF 01 00 00 C0 3F 01 13 07";
     let reading = normalise(&[telegram(1, 7, records)], &plain()).expect("a reading");

@@ -180,6 +180,22 @@ mod tests {
         assert_eq!(whole.access_number(), Some(0x2C));
     }
 
+    /// CI 73 is the fixed structure too, which has 16 bytes and no header.
+    #[test]
+    fn a_compact_frame_with_a_long_header_is_one_whatever_its_length() {
+        let full = [0x04, 0x13, 1, 0, 0, 0, 0x44, 0x13, 2, 0, 0, 0, 0x04, 0x2B, 9, 0, 0, 0];
+        let heads = [0x04, 0x13, 0x44, 0x13, 0x04, 0x2B];
+        let crc = |bytes: &[u8]| crate::mbus::application::compact::crc16(bytes).to_le_bytes();
+        let values = [1, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0];
+        let long = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 0x2A, 0, 0, 0];
+        let compact = [&long[..], &crc(&heads), &crc(&full), &values].concat();
+        assert_eq!(compact.len() - long.len(), 16);
+        let mut opener = Opener::default();
+        assert!(matches!(count(&mut opener, 0x73, &compact), Err(OpenError::Format(FormatError::Unknown { .. }))));
+        assert_eq!(count(&mut opener, 0x72, &[&long[..], &full].concat()), Ok(3));
+        assert_eq!(count(&mut opener, 0x73, &compact), Ok(3));
+    }
+
     #[test]
     fn an_encrypted_compact_frame_is_read_too() {
         let header = Header { identity: Some(identity("12345678PAD0107")), short: Some(ShortHeader::default()) };

@@ -172,7 +172,7 @@ impl<'a> Telegram<'a> {
         let (header, rest) = take_header(ci, data, order)?;
         let content = match Encrypted::of(&header, rest) {
             Some(encrypted) => Content::Encrypted(encrypted),
-            None => Content::of(ci, security::plain_data(&header, rest), order),
+            None => Content::of(ci, &header, security::plain_data(&header, rest), order),
         };
         Ok(Self { c, a, ci, afl, header, content, sent_plain: false, order })
     }
@@ -235,7 +235,7 @@ impl<'a> Telegram<'a> {
     where
         'a: 'b,
     {
-        Telegram { content: Content::of(self.ci, plain, self.order), ..*self }
+        Telegram { content: Content::of(self.ci, &self.header, plain, self.order), ..*self }
     }
 
     /// The same telegram where what it calls encrypted can be read as it stands, to the last byte.
@@ -256,16 +256,16 @@ impl<'a> Telegram<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// What `data`, in the clear and without header, is under this CI field.
-    fn of(ci: u8, data: &'a [u8], order: ByteOrder) -> Self {
+    /// What `data`, in the clear and behind this header, is under this CI field.
+    fn of(ci: u8, header: &Header, data: &'a [u8], order: ByteOrder) -> Self {
         let fixed = || Fixed::parse(data, order).filter(|_| data.len() == fixed::LEN).map(Self::Fixed);
         let compact = |bytes| Compact::parse(bytes).map(Self::Compact);
         let content = match ci {
             0x72 | 0x7A | 0x78 | 0x76 | 0x51 | 0x5A | 0x5B => Some(Self::Records(data)),
             // a header alone acknowledges
             0x8A | 0x8B if data.is_empty() => Some(Self::Records(data)),
-            // a compact frame of this length would hold no value (see `fixed`)
-            0x73 if data.len() == fixed::LEN => fixed(),
+            // `take_header` has told the two apart
+            0x73 if *header == Header::NONE => fixed(),
             0x77 => fixed(),
             0x73 | 0x79 | 0x7B => compact(data),
             0x69..=0x6B => FormatFrame::parse(data).map(Self::Format),

@@ -163,7 +163,7 @@ impl Changed {
                 Effect::Count => self.counts(Unit::None, Kind::Signed),
                 Effect::NonMetric => self.leave_metric(),
                 Effect::Unsigned => self.kind = Kind::Unsigned,
-                Effect::Flags => self.kind = Kind::Flags,
+                Effect::Flags => self.counts(Unit::None, Kind::Flags),
                 Effect::Profile(kind) => self.profile = Some(kind),
                 Effect::Error(error) => self.reported = Some(error),
             }

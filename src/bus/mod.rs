@@ -26,6 +26,7 @@ use std::time::SystemTime;
 
 pub use metered::Metered;
 
+use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::ReadoutError;
 use crate::mbus::master::search::Found;
 use crate::request::Reply;
@@ -81,6 +82,8 @@ pub enum Happened {
 pub struct MeterReadout {
     /// The meter's name.
     pub meter: String,
+    /// The index of its bus, and its address there: a reload may have given that name to another place meanwhile.
+    pub place: (usize, MeterAddress),
     /// Slot it was read for; `None` on demand.
     pub due_at: Option<SystemTime>,
     /// Wall clock when the last telegram was complete.

@@ -192,6 +192,7 @@ impl Running {
     /// Reads what is due until the line is gone or the task is stopped.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Interrupt> {
         loop {
+            self.pause(Duration::ZERO).await?; // a task that is stopped begins nothing more
             if self.opened.elapsed() >= HOLDS_FOR {
                 self.show_up().await?;
             }
@@ -220,10 +221,8 @@ impl Running {
                 continue;
             }
             if self.scan.is_some() {
-                self.pause(Duration::ZERO).await?; // a task that is stopped gives the scan up
                 self.probe(session).await?;
             } else if self.is_hunting() {
-                self.pause(Duration::ZERO).await?;
                 self.hunt(session).await?;
             } else {
                 self.wait(session, until).await?;

@@ -142,6 +142,12 @@ impl Announcements {
         self.meters.get(name)?.identity
     }
 
+    /// Whether its bus or address is another one than where it answered last.
+    #[must_use]
+    pub fn is_moved(&self, name: &str) -> bool {
+        self.meters.get(name).is_some_and(|meter| meter.doubt == Doubt::Moved)
+    }
+
     /// The meter that is expected to answer under this name; `None` where any may.
     #[must_use]
     pub fn expected(&self, name: &str) -> Option<SecondaryAddress> {
@@ -183,7 +189,7 @@ impl Announcements {
         let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
             return;
         };
-        let is_ours = self.held.contains_key(topic) || is_announced(&self.meters, topic);
+        let is_ours = self.held.contains_key(topic) || self.is_announced(topic);
         match &mut self.put_off {
             Some(put_off) if !is_ours && !self.leaving.contains(topic) => {
                 _ = put_off.insert(topic.to_owned(), announced)
@@ -230,16 +236,18 @@ impl Announcements {
 
     /// Home Assistant was born: it gets the devices taken back once more, but for what `may_be_back`.
     pub fn born(&mut self, may_be_back: impl Fn(&str) -> bool) {
-        let Self { farewells, meters, held, .. } = self;
-        let may_be_back = |topic: &str| held.contains_key(topic) || may_be_back(topic);
-        let shown = farewells.show(|topic| is_announced(meters, topic), may_be_back);
+        let mut farewells = std::mem::take(&mut self.farewells);
+        let may_be_back = |topic: &str| self.held.contains_key(topic) || may_be_back(topic);
+        let shown = farewells.show(|topic| self.is_announced(topic), may_be_back);
+        self.farewells = farewells;
         shown.into_iter().for_each(|(topic, payload)| self.document(Of::Former, &topic, payload, false));
     }
 
     /// It has made its entities: it loses those devices.
     pub fn born_and_ready(&mut self) {
-        let Self { farewells, meters, .. } = self;
-        let lost = farewells.take_back(|topic| is_announced(meters, topic));
+        let mut farewells = std::mem::take(&mut self.farewells);
+        let lost = farewells.take_back(|topic| self.is_announced(topic));
+        self.farewells = farewells;
         lost.iter().for_each(|topic| self.clear(topic));
     }
 
@@ -290,6 +298,11 @@ impl Announcements {
 
     fn clear(&mut self, topic: &str) {
         self.document(Of::Former, topic, String::new(), true);
+    }
+
+    /// Whether a meter of ours, or the agent, is announced there.
+    fn is_announced(&self, topic: &str) -> bool {
+        self.agent_topic.as_deref() == Some(topic) || self.meters.values().any(|meter| meter.topic() == Some(topic))
     }
 
     fn remember_identity(&mut self, name: &str) {
@@ -401,10 +414,6 @@ impl Announcements {
         self.document(Of::Meter { name: name.to_owned(), outdated }, &topic, payload, true);
         former.into_iter().for_each(|(topic, former)| self.leave_behind(name, topic, former));
     }
-}
-
-fn is_announced(meters: &BTreeMap<String, Meter>, topic: &str) -> bool {
-    meters.values().any(|meter| meter.topic() == Some(topic))
 }
 
 fn device<'a>(name: &'a str, meter: &'a Meter, shares_identity: bool) -> MeterDevice<'a> {

@@ -66,8 +66,8 @@ pub(super) struct Publisher {
     pub(super) spool: Spool,
     /// The configured meters, also those that are not enabled.
     meters: BTreeMap<String, MeterMemory>,
-    /// Those that the last reload took out.
-    removed: BTreeMap<String, MeterMemory>,
+    /// Those that a reload took out, or looks for elsewhere, and when: a slow one may be on the wire for a while.
+    former: Vec<(Instant, MeterMemory)>,
     /// No longer configured, but perhaps still known to the broker.
     leaving: BTreeSet<String>,
     readings: Readings,
@@ -107,7 +107,7 @@ impl Publisher {
             zone: config.time_zone(),
             outbox: Outbox::new(spool.cursor()),
             meters: config.all_meters().map(|(meter, on)| (meter.name.clone(), MeterMemory::new(meter, on))).collect(),
-            removed: BTreeMap::new(),
+            former: Vec::new(),
             leaving: BTreeSet::new(),
             readings: Readings::default(),
             config,
@@ -141,10 +141,9 @@ impl Publisher {
 
     /// A meter's turn is over.
     pub(super) fn readout(&mut self, readout: MeterReadout, clock_synced: Option<bool>) -> Outcome {
-        let Some(known) = self.meters.get(&readout.meter).filter(|known| known.enabled) else {
-            return self.last_readout(readout, clock_synced);
-        };
-        let MeterReadout { meter, due_at, read_at, frames } = readout;
+        let known = self.meters.get(&readout.meter).filter(|known| known.enabled && known.is_at(readout.place));
+        let Some(known) = known else { return self.last_readout(readout, clock_synced) };
+        let MeterReadout { meter, due_at, read_at, frames, .. } = readout;
         let result = match &frames {
             Err(error) => Err(error.to_string()),
             Ok(frames) => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mbushat::bus::{BusEvent, Happened, MeterReadout};
 use mbushat::config::{self, Config};
+use mbushat::mbus::address::{MeterAddress, PrimaryAddress};
 use mbushat::mqtt::link::{self, Credentials};
 use mbushat::mqtt::task::{Channels, OutboxTask};
 use mbushat::request::Desk;
@@ -83,7 +84,9 @@ impl Running {
     /// A meter answers with so many records.
     async fn read(&self, meter: &str, records: usize) {
         let (meter, frame) = (meter.to_owned(), frame(records));
-        let readout = MeterReadout { meter, due_at: None, read_at: SystemTime::now(), frames: Ok(vec![frame]) };
+        let place =
+            (0, MeterAddress::Primary(PrimaryAddress::new(if meter == "large" { 2 } else { 1 }).expect("an address")));
+        let readout = MeterReadout { meter, place, due_at: None, read_at: SystemTime::now(), frames: Ok(vec![frame]) };
         self.events
             .send(BusEvent { bus: 0, what: Happened::Read { readout, asked: Vec::new() } })
             .await

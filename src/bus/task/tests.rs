@@ -365,6 +365,18 @@ async fn a_readout_on_the_wire_has_the_time_of_the_longest_telegram_to_finish_wh
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_is_stopped_begins_nothing_more() {
+    let mut bus = Bench::start(&at(5), "response_timeout = \"900ms\"\nretries = 0", &meter("a", 5, "1h", ""));
+    bus.readout().await;
+    let _scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    while !matches!(bus.next().await, Happened::Scanning) {}
+    // while a probe is on the wire
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _read = bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(9)))).await;
+    assert!(bus.stop().await < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_meters_are_read_without_the_line_being_opened_again() {
     let configured = meter("a", 1, "1m", "") + &meter("b", 2, "1h", "");
     let mut bench = Bench::start(&(at(1) + &at(2) + &at(3)), "", &configured);

@@ -41,7 +41,7 @@ impl Running {
         let Some(metered) = self.task.meters.get_mut(due.meter) else { return Ok(()) };
         metered.record(&over, timing);
         let asked = metered.take_asked();
-        let meter = metered.meter.name.clone();
+        let (meter, place) = (metered.meter.name.clone(), (self.task.index, metered.meter.address));
         self.task.health.send_modify(|health| {
             health.readouts_ok += u64::from(answered);
             health.readouts_failed += u64::from(!answered);
@@ -52,7 +52,7 @@ impl Running {
         });
         self.show_schedule();
         let due_at = due.due_at.map(SystemTime::from);
-        let readout = MeterReadout { meter, due_at, read_at, frames: over.frames };
+        let readout = MeterReadout { meter, place, due_at, read_at, frames: over.frames };
         self.emit(Happened::Read { readout, asked }).await?;
         match self.power.after(alive, Instant::now().into_std()) {
             None => Ok(()),

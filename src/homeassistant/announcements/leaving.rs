@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::discovery::Announced;
 use super::meter::Meter;
-use super::{AGENT, Announcements, Change, Of, is_announced};
+use super::{AGENT, Announcements, Change, Of};
 use crate::spool::{Memo, memo};
 
 impl Announcements {
@@ -43,7 +43,7 @@ impl Announcements {
     /// A meter that answered under a name no longer does. One of those not yet read may be it under another name:
     /// until that is clear its device stays, but no longer sees the values of the meter that is there now.
     pub(super) fn leave_behind(&mut self, name: &str, topic: String, former: Announced) {
-        let may_come_back = self.meters.values().any(Meter::is_unknown) && !is_announced(&self.meters, &topic);
+        let may_come_back = self.meters.values().any(Meter::is_unknown) && !self.is_announced(&topic);
         let id = topic.rsplit('/').nth(1);
         let (Some(announcer), Some(id), true) = (&self.announcer, id, may_come_back) else {
             return self.retract(Of::Left { name: name.to_owned() }, &topic, &former);
@@ -56,7 +56,7 @@ impl Announcements {
     /// Takes an announcement back from the broker, and at its next birth from Home Assistant.
     pub(super) fn retract(&mut self, of: Of, topic: &str, announced: &Announced) {
         // one that is another meter's by now
-        if is_announced(&self.meters, topic) {
+        if self.is_announced(topic) {
             return;
         }
         if let (Some(announcer), Some(id)) = (&self.announcer, topic.rsplit('/').nth(1)) {
@@ -95,7 +95,8 @@ impl Announcements {
         let Some(mut meter) = self.meters.remove(name) else { return };
         let former = meter.withdraw();
         self.forgetting.entry(name.to_owned()).or_default().extend(former.keys().cloned());
-        self.held.extend(former.into_iter().filter(|(topic, _)| !is_announced(&self.meters, topic)));
+        let former: Vec<_> = former.into_iter().filter(|(topic, _)| !self.is_announced(topic)).collect();
+        self.held.extend(former);
     }
 
     /// Takes everything back that is announced, from a Home Assistant too that is off just now.

@@ -7,6 +7,9 @@ use super::meter::{Doubt, Meter};
 use super::{Announcements, Change, Configured, Of, Outdated};
 use crate::spool::{Memo, memo};
 
+/// Before the id of a device under whose memo stands what is being taken back; no meter has such a name.
+const LEFT: char = '/';
+
 impl Announcements {
     /// As it was when the `memos` were kept: kind, name, text. What they announce under a name that is not in
     /// `meters` is taken back with the next [`configure`](Self::configure).
@@ -51,8 +54,21 @@ impl Announcements {
     fn restore_announcement(&mut self, meters: &BTreeMap<String, Configured>, name: &str, text: &str) {
         let Some(memo::Announcement { topic, rules, payload }) = memo::Announcement::parse(text) else { return };
         match self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload.as_bytes())) {
+            // it was being taken back for a move, and the agent is here again
+            Some(announced) if name.starts_with(LEFT) => {
+                self.changes.push(Change::Memo {
+                    memo: Memo::Announcement,
+                    name: name.to_owned(),
+                    text: String::new(),
+                });
+                if announced.state_topic.is_some() {
+                    self.held.insert(topic.to_owned(), announced);
+                } else {
+                    self.agent_components.extend(announced.components);
+                }
+            }
             Some(announced) if name == memo::AGENT => {
-                self.agent_components = announced.components;
+                self.agent_components.extend(announced.components);
                 self.agent_topic = Some(topic.to_owned());
             }
             Some(announced) => {
@@ -77,8 +93,8 @@ impl Announcements {
                 let Some(id) = topic.rsplit('/').nth(1) else { return };
                 let farewell = memo::Farewell { topic, payload }.to_string();
                 self.farewells.add(id, topic, payload.to_owned());
-                // the name may be announced elsewhere before this has arrived; no meter has a name with a slash
-                let kept = format!("/{id}");
+                // the name may be announced elsewhere before this has arrived
+                let kept = format!("{LEFT}{id}");
                 self.forgetting.entry(kept.clone()).or_default().insert(topic.to_owned());
                 let announcement = |name: &str, text: &str| Change::Memo {
                     memo: Memo::Announcement,

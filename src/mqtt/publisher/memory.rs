@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use super::super::presence::Presence;
 use super::transition::Transition;
 use crate::config::{Config, Meter};
-use crate::mbus::address::SecondaryAddress;
+use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::application::quantity::Unit;
 use crate::measure::normalise::MeterRules;
 use crate::measure::total::Totals;
@@ -89,6 +89,16 @@ impl MeterMemory {
             was_read: false,
             unnamed: 0,
         }
+    }
+
+    /// Whether it is configured there.
+    pub(super) fn is_at(&self, (bus, address): (usize, MeterAddress)) -> bool {
+        self.meter.bus == bus && self.meter.address == address
+    }
+
+    /// As it was before another configuration takes it over: enough to understand a readout of it.
+    pub(super) fn before(&self) -> Self {
+        Self { units: self.units.clone(), ..Self::new(&self.meter, self.enabled) }
     }
 
     /// What to do with a reading that seems to be another meter's for the first time. One telegram of many has

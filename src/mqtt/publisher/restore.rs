@@ -10,13 +10,16 @@ use super::super::payload::{self, OFFLINE, ONLINE};
 use super::super::topic::Topics;
 use super::memory::MeterMemory;
 use super::{Publisher, announce};
-use crate::config::Config;
+use crate::config::{Config, Meter};
 use crate::homeassistant::announcements::Announcements;
 use crate::mbus::application::quantity::Unit;
 use crate::measure::total::Rises;
 use crate::spool::Memo;
 use crate::spool::memo::{MeterKey, Names};
 use crate::status::Newest;
+
+/// More than the longest readout takes, with its retries.
+const FORMER_FOR: Duration = Duration::from_secs(600);
 
 impl Publisher {
     /// Sets every document that is known without a readout, at a start.
@@ -112,10 +115,10 @@ impl Publisher {
         let filters = self.filters();
         let gone: Vec<String> =
             self.meters.keys().filter(|name| !config.all_meters().any(|(m, _)| m.name == **name)).cloned().collect();
-        self.removed.clear();
+        self.keep_former(&config);
         for name in gone {
             self.take_back(&name);
-            self.removed.extend(self.meters.remove_entry(&name));
+            self.meters.remove(&name);
         }
         if self.config.mqtt.value_topics && !config.mqtt.value_topics {
             self.take_values_back();
@@ -131,15 +134,32 @@ impl Publisher {
         if self.config.mqtt.base_topic != config.mqtt.base_topic {
             self.outbox.clear(|class| !matches!(class, Class::Announcement | Class::AgentAnnouncement));
         }
+        let is_back = self.topics.base() != self.config.mqtt.base_topic && self.topics.base() == config.mqtt.base_topic;
         self.config = config;
         self.zone = self.config.time_zone();
         self.configure_announcements();
+        if is_back {
+            // all was taken back for a move that does not come
+            self.restore_states();
+            self.set_presence();
+        }
         if self.topics.base() == self.config.mqtt.base_topic {
             self.show_all_again();
         }
         if self.filters() != filters {
             self.outbox.subscribe_again();
         }
+    }
+
+    /// Keeps those that the new configuration has no more, or elsewhere: they may be on the wire.
+    fn keep_former(&mut self, config: &Config) {
+        let Self { former, meters, now, .. } = self;
+        former.retain(|(at, _)| now.saturating_duration_since(*at) < FORMER_FOR);
+        let stays = |known: &MeterMemory| {
+            let is_it = |(meter, _): &(&Meter, bool)| meter.name == known.meter.name;
+            config.all_meters().find(is_it).is_some_and(|(meter, _)| known.is_at((meter.bus, meter.address)))
+        };
+        former.extend(meters.values().filter(|known| !stays(known)).map(|known| (*now, known.before())));
     }
 
     /// Without an agent that keeps them right, the topics of single values go.
@@ -210,7 +230,9 @@ impl Publisher {
 
     /// When each meter's last good reading was taken, where the store knows.
     pub(in crate::mqtt) fn last_good(&self) -> BTreeMap<String, jiff::Timestamp> {
-        let newest = self.meters.iter().filter_map(|(name, known)| Some((name, known.newest.as_deref()?)));
+        // one that is elsewhere now was not read there
+        let here = self.meters.iter().filter(|(name, _)| !self.announcements.is_moved(name));
+        let newest = here.filter_map(|(name, known)| Some((name, known.newest.as_deref()?)));
         newest.filter_map(|(name, newest)| Some((name.clone(), read_at(newest)?))).collect()
     }
 }

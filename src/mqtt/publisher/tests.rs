@@ -25,6 +25,7 @@ use super::{Outcome, Publisher};
 use crate::bus::MeterReadout;
 use crate::config::{self, Config};
 use crate::homeassistant::announcements::MISSES;
+use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use crate::spool::Spool;
 
 const HAT: &str = "[[bus]]\nname = \"hat\"\nport = \"sim:a\"\n";
@@ -74,13 +75,14 @@ fn stop(publisher: Publisher) {
 
 /// A gas meter with this number answers under this name.
 fn read(publisher: &mut Publisher, meter: &str, id: u32, records: &str) {
-    let readout = answer(meter, id, records);
+    let known = &publisher.meters[meter].meter;
+    let readout = MeterReadout { place: (known.bus, known.address), ..answer(meter, id, records) };
     // a total that fell is believed when it is read again
     let taken = (0..2).any(|_| matches!(publisher.readout(readout.clone(), None), Outcome::Taken(_)));
     assert!(taken, "{readout:?}");
 }
 
-/// What it answers.
+/// What it answers, at address 5.
 fn answer(meter: &str, id: u32, records: &str) -> MeterReadout {
     let [a, b, c, d] = id.to_le_bytes();
     let mut body = vec![0x08, 0x05, 0x72, a, b, c, d, 0x2D, 0x2C, 0x1D, 0x03, 1, 0, 0, 0];
@@ -89,7 +91,13 @@ fn answer(meter: &str, id: u32, records: &str) -> MeterReadout {
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     let frame = [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat();
     let (meter, frames) = (meter.to_owned(), Ok(vec![frame]));
-    MeterReadout { meter, due_at: None, read_at: SystemTime::now(), frames }
+    let place = at(5);
+    MeterReadout { meter, place, due_at: None, read_at: SystemTime::now(), frames }
+}
+
+/// At this address of the one bus.
+fn at(address: u8) -> (usize, MeterAddress) {
+    (0, MeterAddress::Primary(PrimaryAddress::new(address).expect("an address")))
 }
 
 fn topic(id: u32) -> String {
@@ -307,7 +315,7 @@ fn a_compact_frame_is_read_though_the_full_one_came_before_a_restart() {
     let readout = |publisher: &mut Publisher, frame: &str| {
         let bytes = frame.split(' ').map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect();
         let (meter, read_at, frames) = ("gas".to_owned(), SystemTime::now(), Ok(vec![bytes]));
-        publisher.readout(MeterReadout { meter, due_at: None, read_at, frames }, None)
+        publisher.readout(MeterReadout { meter, place: at(5), due_at: None, read_at, frames }, None)
     };
     let place = Place::new("compact");
     let mut publisher = place.start(&format!("{HAT}{GAS}"));

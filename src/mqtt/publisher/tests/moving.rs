@@ -148,3 +148,40 @@ fn one_that_moves_back_before_it_has_arrived_leaves_nothing_there() {
         stop(publisher);
     }
 }
+
+#[test]
+fn one_that_changes_its_mind_before_the_connection_is_the_new_one_has_everything_again() {
+    let place = Place::new("move-not");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    publisher.up();
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    go_on(&mut publisher);
+    let own = ["mbushat/gas/availability".to_owned(), "mbushat/gas/state".to_owned(), topic(0x1001)];
+    publisher.reconfigure(place.config(&moved()));
+    let mut sent = go_on(&mut publisher);
+    publisher.reconfigure(place.config(&format!("{HAT}{GAS}")));
+    assert!(!publisher.follow_base_topic());
+    publisher.up();
+    sent.extend(go_on(&mut publisher));
+    for topic in own {
+        let last = sent.iter().rfind(|message| message.topic == topic).map(|message| message.payload.is_empty());
+        assert_eq!(last, Some(false), "{topic}");
+    }
+}
+
+#[test]
+fn the_agents_own_device_stays_after_a_move_that_was_taken_back() {
+    let agent = "homeassistant/device/mbushat/mbushat_bridge/config";
+    let place = Place::new("move-agent");
+    // the other one was started without a broker
+    stop(restarted(&place));
+    for start in 0..3 {
+        let mut publisher = place.start(&format!("{HAT}{GAS}"));
+        publisher.up();
+        publisher.heard_listener(true, publisher.now);
+        let seen = serve(&mut publisher, "nothing", 90);
+        assert_eq!(when(&seen, agent, false), None, "start {start}: {seen:?}");
+        assert!(when(&seen, agent, true).is_some(), "start {start}: {seen:?}");
+        stop(publisher);
+    }
+}

@@ -248,7 +248,8 @@ impl World {
     fn read(&mut self, place: usize) {
         let Some(publisher) = &mut self.publisher else { return };
         let (_, id, records) = METERS.into_iter().find(|(address, ..)| *address == self.addresses[place]).expect("one");
-        let readout = answer(["gas", "heat"][place], id, records);
+        let address = self.addresses[place].parse().expect("a number");
+        let readout = MeterReadout { place: at(address), ..answer(["gas", "heat"][place], id, records) };
         _ = (0..4).any(|_| matches!(publisher.readout(readout.clone(), None), Outcome::Taken(_)));
     }
 

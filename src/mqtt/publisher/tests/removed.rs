@@ -147,11 +147,16 @@ fn the_values_of_a_removed_meter_are_taken_back_too() {
 
 #[test]
 fn what_was_being_read_when_its_meter_was_taken_out_or_disabled_is_still_delivered() {
-    for (case, after) in [("out", HAT.to_owned()), ("off", format!("{HAT}{GAS}enabled = false\n"))] {
+    let elsewhere = format!("{HAT}{GAS}").replace("address = 5", "address = 7");
+    for (case, after) in
+        [("out", HAT.to_owned()), ("off", format!("{HAT}{GAS}enabled = false\n")), ("elsewhere", elsewhere)]
+    {
         let place = Place::new(&format!("under-way-{case}"));
         let mut publisher = place.start(&format!("{HAT}{GAS}"));
         read(&mut publisher, "gas", 0x1001, VOLUME);
         published(&mut publisher);
+        // the second one, perhaps of an adopted meter, changes nothing
+        publisher.reconfigure(place.config(&after));
         publisher.reconfigure(place.config(&after));
         go_on(&mut publisher);
         let Outcome::Taken(reading) = publisher.readout(answer("gas", 0x1001, BOTH), None) else { panic!("{case}") };
@@ -160,6 +165,22 @@ fn what_was_being_read_when_its_meter_was_taken_out_or_disabled_is_still_deliver
         assert_eq!(sent, [("mbushat/gas/reading".to_owned(), reading)], "nothing else, {case}");
         assert_eq!(publisher.readings().taken, 2);
     }
+}
+
+#[test]
+fn a_meter_that_is_elsewhere_now_was_not_read_there_yet() {
+    let place = Place::new("elsewhere-now");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    publisher.reconfigure(place.config(&format!("{HAT}{GAS}title = \"Gas\"\n")));
+    assert_eq!(publisher.last_good().len(), 1);
+    let elsewhere = format!("{HAT}{GAS}").replace("address = 5", "address = 7");
+    publisher.reconfigure(place.config(&elsewhere));
+    assert!(publisher.last_good().is_empty(), "so it is read at once");
+    stop(publisher);
+    // a restart after such a change is no different
+    assert_eq!(place.start(&format!("{HAT}{GAS}")).last_good().len(), 1);
+    assert!(place.start(&elsewhere).last_good().is_empty());
 }
 
 #[test]

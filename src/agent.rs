@@ -49,7 +49,7 @@ const ADOPT_REQUESTS: usize = 8;
 /// Requests to the agent that wait while it reloads.
 const ASKED: usize = 16;
 /// How long the outbox task may take to say goodbye and to close the store, after the buses have ended.
-const OUTBOX_ENDS_WITHIN: Duration = Duration::from_millis(1300);
+const OUTBOX_ENDS_WITHIN: Duration = Duration::from_millis(1200);
 /// How long the link may take after that: all of it together three seconds.
 const LINK_ENDS_WITHIN: Duration = Duration::from_millis(200);
 

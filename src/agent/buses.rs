@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::adopt::hunt::Saved;
@@ -32,6 +32,8 @@ const GONE_WITHIN: Duration = Duration::from_millis(100);
 /// Every bus task, in the order of the configuration.
 pub(super) struct Buses {
     tasks: JoinSet<()>,
+    /// Tasks that ended while others were waited for.
+    ended: Vec<Id>,
     running: Vec<Running>,
     events: mpsc::Sender<BusEvent>,
     /// Takes what the searches for meters find.
@@ -47,6 +49,8 @@ struct Running {
     /// What it reads instead, after a reload.
     others: watch::Sender<Meters>,
     tape: watch::Sender<Tape>,
+    /// Whether its user wants it to have power.
+    powered: bool,
     /// What the task will own, until it is started.
     inner: Option<Inner>,
 }
@@ -66,7 +70,7 @@ impl Running {
         let (others, shown) = watch::channel(Meters::new());
         let inner = Some(Inner { requests: received, health: writer, stop: stopped, others: shown });
         let tape = watch::Sender::default();
-        Self { name: name.to_owned(), task: None, stop, requests, health, others, tape, inner }
+        Self { name: name.to_owned(), task: None, stop, requests, health, others, tape, powered: true, inner }
     }
 }
 
@@ -74,7 +78,7 @@ impl Buses {
     /// The channels of every bus; [`start`](Self::start) starts the tasks.
     pub(super) fn new(config: &Config, events: mpsc::Sender<BusEvent>, sightings: mpsc::Sender<Sighting>) -> Self {
         let running = config.buses.iter().map(|bus| Running::new(&bus.name)).collect();
-        Self { tasks: JoinSet::new(), running, events, sightings }
+        Self { tasks: JoinSet::new(), ended: Vec::new(), running, events, sightings }
     }
 
     /// What shows how each bus is doing.
@@ -113,6 +117,7 @@ impl Buses {
                 index,
                 bus: bus.clone(),
                 meters: meters(config, index, last_good),
+                powered: running.powered,
                 timezone: config.time_zone(),
                 machine: Machine::here(),
                 events: self.events.clone(),
@@ -130,10 +135,12 @@ impl Buses {
     /// Waits until a bus task ends by itself, which none should; its name.
     pub(super) async fn ended(&mut self) -> String {
         loop {
-            let id = match self.tasks.join_next_with_id().await {
-                Some(Ok((id, ()))) => id,
-                Some(Err(error)) => error.id(),
-                None => std::future::pending().await,
+            let id = match self.ended.pop() {
+                Some(id) => id,
+                None => match next_end(&mut self.tasks).await {
+                    Some(id) => id,
+                    None => std::future::pending().await,
+                },
             };
             // one that was given up before is expected to end
             let is_it = |bus: &&Running| bus.task.as_ref().is_some_and(|task| task.id() == id);
@@ -153,6 +160,10 @@ impl Buses {
             let running = former.get_mut(index).filter(|_| same).and_then(Option::take);
             next.push(running.unwrap_or_else(|| Running::new(&bus.name)));
         }
+        // who works on its wires wants no power from a reload
+        let off = former.iter().flatten().filter(|bus| bus.health.borrow().switched_off).map(|bus| bus.name.clone());
+        let off: Vec<String> = off.collect();
+        next.iter_mut().filter(|bus| off.contains(&bus.name)).for_each(|bus| bus.powered = false);
         let stopping: Vec<Running> = former.into_iter().flatten().collect();
         self.await_end(stopping).await;
         self.running = next;
@@ -172,12 +183,11 @@ impl Buses {
 
     async fn join(&mut self, waiting: &mut Vec<AbortHandle>) {
         while !waiting.is_empty() {
-            let id = match self.tasks.join_next_with_id().await {
-                Some(Ok((id, ()))) => id,
-                Some(Err(error)) => error.id(),
-                None => return,
-            };
-            waiting.retain(|other| other.id() != id);
+            let Some(id) = next_end(&mut self.tasks).await else { return };
+            match waiting.iter().position(|task| task.id() == id) {
+                Some(place) => _ = waiting.swap_remove(place),
+                None => self.ended.push(id),
+            }
         }
     }
 
@@ -187,6 +197,14 @@ impl Buses {
         self.await_end(running).await;
         self.tasks.shutdown().await;
     }
+}
+
+/// The task that ends next.
+async fn next_end(tasks: &mut JoinSet<()>) -> Option<Id> {
+    Some(match tasks.join_next_with_id().await? {
+        Ok((id, ())) => id,
+        Err(error) => error.id(),
+    })
 }
 
 /// For each bus of the new configuration whether its task can go on, with other meters if need be.
@@ -221,7 +239,7 @@ mod tests {
     async fn a_bus_that_does_not_end_is_given_up_and_does_not_end_the_agent_later() {
         let (events, _) = mpsc::channel(1);
         let (sightings, _) = mpsc::channel(1);
-        let mut buses = Buses { tasks: JoinSet::new(), running: Vec::new(), events, sightings };
+        let mut buses = Buses { tasks: JoinSet::new(), ended: Vec::new(), running: Vec::new(), events, sightings };
         let late = tokio::time::sleep(END_WITHIN * 2);
         let stopping = Running { task: Some(buses.tasks.spawn(late)), ..Running::new("late") };
         let (other, goes_on) = (Running::new("other"), buses.tasks.spawn(std::future::pending()));
@@ -232,5 +250,12 @@ mod tests {
         buses.tasks.spawn(async {});
         let ended = timeout(END_WITHIN * 4, buses.ended()).await;
         assert!(ended.is_err(), "{ended:?}");
+        // a defect of a third one, noticed while another is waited for
+        let defect = Running { task: Some(buses.tasks.spawn(async {})), ..Running::new("defect") };
+        buses.running.push(defect);
+        let stopping =
+            Running { task: Some(buses.tasks.spawn(tokio::time::sleep(END_WITHIN / 2))), ..Running::new("x") };
+        buses.await_end(vec![stopping]).await;
+        assert_eq!(timeout(END_WITHIN, buses.ended()).await.as_deref(), Ok("bus defect"));
     }
 }

@@ -47,7 +47,7 @@ impl Bench {
     /// The meters of `segment` are on the wire, those of `configured` are read. `bus` are lines of its
     /// table.
     pub(super) fn start(segment: &str, bus: &str, configured: &str) -> Self {
-        Self::start_with(None, segment, bus, configured, |_| None)
+        Self::start_with(None, segment, bus, configured, true, |_| None)
     }
 
     /// The same with a search for other meters, that `hunting` makes.
@@ -57,13 +57,18 @@ impl Bench {
         configured: &str,
         hunting: impl Fn(&config::Bus) -> Hunting,
     ) -> Self {
-        Self::start_with(None, segment, bus, configured, |bus| Some(hunting(bus)))
+        Self::start_with(None, segment, bus, configured, true, |bus| Some(hunting(bus)))
     }
 
     /// The same, powered by a pin that needs so long to start the meters; no configuration can say that
     /// of a simulated segment.
     pub(super) fn powered(gpio: u8, power_settle: Duration, segment: &str, configured: &str) -> Self {
-        Self::start_with(Some(Hat { power_gpio: gpio, power_settle }), segment, "", configured, |_| None)
+        Self::start_with(Some(Hat { power_gpio: gpio, power_settle }), segment, "", configured, true, |_| None)
+    }
+
+    /// The same, switched off by its user before a reload.
+    pub(super) fn switched_off(gpio: u8, power_settle: Duration, segment: &str, configured: &str) -> Self {
+        Self::start_with(Some(Hat { power_gpio: gpio, power_settle }), segment, "", configured, false, |_| None)
     }
 
     fn start_with(
@@ -71,6 +76,7 @@ impl Bench {
         segment: &str,
         bus: &str,
         configured: &str,
+        powered: bool,
         hunting: impl Fn(&config::Bus) -> Option<Hunting>,
     ) -> Self {
         let folder = Folder::new();
@@ -89,6 +95,7 @@ impl Bench {
             bus,
             meters: config.meters.into_iter().map(|meter| Metered::new(meter, None)).collect(),
             timezone: TimeZone::UTC,
+            powered,
             machine: Machine { device_tree: folder.0.clone(), open_pin: FakePin::open },
             events: events_in,
             requests: requests_out,

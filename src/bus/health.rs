@@ -14,6 +14,8 @@ use crate::mbus::master::search::Found;
 pub struct Health {
     /// Whether the line is open, and powered where the Hat powers it.
     pub up: bool,
+    /// Whether its user has switched its power off.
+    pub switched_off: bool,
     /// Readouts that gave telegrams.
     pub readouts_ok: u64,
     /// Readouts that gave none.

@@ -27,10 +27,10 @@ pub(super) enum Remedy {
 }
 
 impl PowerSwitch {
-    /// Of a bus with so many meters; on.
-    pub(super) fn new(bus: &Bus, meters: usize) -> Self {
+    /// Of a bus with so many meters; on, unless it was switched off before a reload and a Hat can do that.
+    pub(super) fn new(bus: &Bus, meters: usize, on: bool) -> Self {
         let gateway = bus.port.is_gateway();
-        Self { hat: bus.hat, gateway, on: true, last_resort: LastResort::new(meters, gateway) }
+        Self { hat: bus.hat, gateway, on: on || bus.hat.is_none(), last_resort: LastResort::new(meters, gateway) }
     }
 
     /// The bus has so many meters now.

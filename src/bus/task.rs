@@ -58,6 +58,8 @@ pub struct BusTask {
     pub timezone: TimeZone,
     /// The machine it runs on.
     pub machine: Machine,
+    /// Whether its user wants it to have power.
+    pub powered: bool,
     /// Takes what happens.
     pub events: mpsc::Sender<BusEvent>,
     /// Brings requests; when it closes there are no more.
@@ -81,7 +83,7 @@ impl BusTask {
         let mut running = Running {
             schedule: Schedule::new(plans, self.timezone.clone(), now()),
             load: Load::new(Instant::now().into_std()),
-            power: PowerSwitch::new(&self.bus, self.meters.len()),
+            power: PowerSwitch::new(&self.bus, self.meters.len(), self.powered),
             task: self,
             scan: None,
             reads_at: VecDeque::new(),
@@ -90,6 +92,7 @@ impl BusTask {
             shown: Shown::Nothing,
         };
         running.show_schedule();
+        running.show_power();
         while let Ok(()) = running.session().await {}
     }
 }

@@ -225,6 +225,7 @@ impl Running {
             index: 0,
             bus: config.buses.into_iter().next().expect("a bus"),
             meters: config.meters.into_iter().map(|meter| Metered::new(meter, None)).collect(),
+            powered: true,
             timezone: TimeZone::UTC,
             machine: Machine { device_tree: place.0.clone(), open_pin: fake_pin },
             events: events_in,

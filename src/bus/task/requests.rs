@@ -50,6 +50,15 @@ impl Running {
         Ok(())
     }
 
+    /// Shows whether the bus was switched off on request.
+    pub(super) fn show_power(&self) {
+        let off = !self.power.is_on();
+        self.task.health.send_modify(|health| {
+            health.switched_off = off;
+            health.last_error = off.then(|| SWITCHED_OFF.to_owned());
+        });
+    }
+
     /// Switches bus power on request.
     async fn switch(&mut self, on: bool, reply: Reply, session: &Session) -> Result<(), Interrupt> {
         if !self.power.can_switch() {
@@ -60,10 +69,8 @@ impl Running {
             reply.refuse(outage.in_one_line());
             return Err(outage.into());
         }
-        self.task.health.send_modify(|health| {
-            health.up = on;
-            health.last_error = (!on).then(|| SWITCHED_OFF.to_owned());
-        });
+        self.task.health.send_modify(|health| health.up = on);
+        self.show_power();
         tracing::info!(bus = self.task.bus.name, "bus power {}", if on { "on" } else { "off" });
         reply.answer(Ok(Answer::Done));
         self.doubt();

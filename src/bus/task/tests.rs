@@ -317,6 +317,20 @@ async fn requests_of_a_bus_that_is_down_are_answered_with_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bus_that_was_switched_off_stays_so_over_a_reload() {
+    let mut bus = Bench::switched_off(23, SETTLE, &at(5), &meter("a", 5, "1h", ""));
+    assert!(matches!(bus.next().await, Happened::Up));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let health = bus.health.borrow().clone();
+    assert!(health.switched_off && !health.up && health.readouts_failed == 0, "{health:?}");
+    assert_eq!(bus.read("a").await.await, Err("the bus is down: bus power was switched off".to_owned()));
+    assert_eq!(levels(), [false]);
+    assert!(bus.switch(true).await.is_ok());
+    assert!(bus.readout().await.0.frames.is_ok() && !bus.health.borrow().switched_off);
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bus_without_power_answers_that_it_is_off() {
     let mut bus = Bench::powered(22, SETTLE, &at(5), &meter("a", 5, "1h", ""));
     bus.readout().await;

@@ -43,6 +43,11 @@ impl Page {
         Self { open: None, status, news }
     }
 
+    /// Whether there is a page.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Opens and reads what the configuration needs; the page that is open stays as it is.
     pub(super) async fn prepare(&self, config: &Config) -> Result<Option<Prepared>, String> {
         let Some(http) = &config.http else { return Ok(None) };

@@ -254,6 +254,11 @@ impl AdoptTask {
 /// Tells the story of a hunt in the log.
 fn tell(before: Option<&Sighting>, now: &Sighting) {
     let bus = &now.bus;
+    // It does not wait for the end, which the noise keeps from coming.
+    let is_noisy = |sighting: &Sighting| sighting.troubles.contains(&Trouble::Noise);
+    if is_noisy(now) && !before.is_some_and(is_noisy) {
+        tracing::warn!(bus, "{}", story::advice(Trouble::Noise));
+    }
     let old =
         before.and_then(|before| story::doing(&before.progress).map(|doing| (doing, story::fifth(&before.progress))));
     let new = story::doing(&now.progress).map(|doing| (doing, story::fifth(&now.progress)));

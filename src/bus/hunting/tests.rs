@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Hunting;
 use crate::adopt::Sighting;
-use crate::adopt::hunt::Saved;
+use crate::adopt::hunt::{Saved, Trouble};
 use crate::bus::Happened;
 use crate::bus::bench::{Bench, at, meter};
 use crate::mbus::address::SecondaryAddress;
@@ -51,6 +51,25 @@ async fn a_search_tells_of_each_meter_and_comes_to_its_end() {
     // it is over: the next readings come in their time
     let (next, at) = bench.readout_of("a").await;
     assert!(next.due_at.is_some() && at > 3599.0, "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_on_a_noisy_line_rests_and_is_tried_again_with_nothing_else_to_do() {
+    let (bench, mut seen) = hunting(&("[faults]\nbabble_per_second = 100\n".to_owned() + &at(1)), "");
+    let mut events = bench.events;
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let (mut last, mut pauses) = (Instant::now(), Vec::new());
+    while pauses.len() < 3 {
+        let sighting = seen.recv().await.expect("it goes on");
+        assert!(!sighting.saved.is_over(), "{sighting:?}");
+        if last.elapsed() > Duration::from_secs(60) {
+            assert_eq!(sighting.troubles, [Trouble::Noise]);
+            assert!(bench.health.borrow().hunt.is_none());
+            pauses.push(last.elapsed().as_secs());
+        }
+        last = Instant::now();
+    }
+    assert!(pauses.iter().all(|pause| (595..=660).contains(pause)), "{pauses:?}");
 }
 
 /// The figures of 250 meters: `cargo test --lib hunting -- --ignored --nocapture`.

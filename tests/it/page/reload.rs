@@ -75,3 +75,21 @@ fn the_same_port_at_another_address_wants_a_restart() {
     }
     assert_eq!(house.ask("GET /health", &[]).status, 200);
 }
+
+#[test]
+fn a_request_in_progress_is_answered_by_the_page_that_a_reload_closes() {
+    let Some(house) = House::new("") else { return };
+    let mut events = house.listen("/api/v1/events", &[]);
+    events.until("event: info");
+    let other = free_port();
+    house.agent.configure(house.broker.port, &House::table(other, "", &house.gateway));
+    let answer = house.ask("POST /api/v1/reload", &[]);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(ask(other, "GET /health", &[]).status, 200);
+    // what never ends is given up
+    let given_up = Instant::now();
+    let mut rest = Vec::new();
+    _ = std::io::Read::read_to_end(&mut events.stream, &mut rest);
+    assert!(given_up.elapsed() < Duration::from_secs(10), "{:?}", given_up.elapsed());
+    assert_eq!(ask(other, "GET /health", &[]).status, 200);
+}

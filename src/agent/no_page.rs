@@ -24,7 +24,6 @@ impl Page {
     }
 
     /// Never.
-    #[expect(clippy::unused_self, reason = "as the page that is there")]
     pub(super) const fn is_open(&self) -> bool {
         false
     }

@@ -128,5 +128,4 @@ fn not_taken(character: Character) -> io::Error {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod tests;

@@ -271,7 +271,14 @@ impl Agent {
         if what.log {
             tracing::warn!("[log] is only read at a start");
         }
-        let prepared = self.page.prepare(&new).await?;
+        let prepared = match self.page.prepare(&new).await {
+            // As at the start: what keeps the page from opening is no news, and in the way of nothing else.
+            Err(why) if !self.page.is_open() && self.config.http == new.http => {
+                tracing::error!("there is no page: {why}");
+                None
+            }
+            prepared => prepared?,
+        };
         self.buses.exchange(&self.config, &new, &what).await;
         let (reply, last_good) = oneshot::channel();
         let reconnect = what.mqtt.then(|| credentials(&new));

@@ -36,6 +36,20 @@ pub enum Stage {
     Primary(u8),
 }
 
+impl Stage {
+    /// What the search in it has left to do.
+    fn left(&self, search: &Search) -> Self {
+        match self {
+            Self::Secondary(_) => Self::Secondary(search.masks_left()),
+            Self::Only => Self::Only,
+            Self::Primary(_) => {
+                let next = ADDRESSES.saturating_sub(search.progress().left);
+                Self::Primary(u8::try_from(next).unwrap_or(u8::MAX))
+            }
+        }
+    }
+}
+
 /// What cannot be adopted, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -45,6 +59,8 @@ pub enum Trouble {
     SharedIdentity(SecondaryAddress),
     /// It acknowledges, and gives no data.
     NoData(MeterAddress),
+    /// The line never falls silent, so nobody can be looked for.
+    Noise,
 }
 
 /// How far a hunt is.
@@ -65,8 +81,11 @@ pub struct Progress {
 pub struct Hunt {
     /// The rates, the bus's own first, with what must be known of the line at each.
     rates: Vec<LineTiming>,
-    /// Rate and stage; `None`: there is no more to look for.
+    /// Rate and what is left of the stage, up to the last probe that the line was silent for; `None`: there is no
+    /// more to look for.
     at: Option<(usize, Stage)>,
+    /// Whether the line never fell silent for the last probes.
+    noise: bool,
     /// Whether one that was not known answered at this rate.
     answered: bool,
     /// Whether one answered at this rate that was no meter, and whether it was all looked for once more then.
@@ -92,6 +111,7 @@ impl Hunt {
         let mut hunt = Self {
             at: saved.stage(&rates),
             rates,
+            noise: false,
             answered: saved.answered,
             doubtful: saved.doubtful,
             repeated: saved.repeated,
@@ -107,10 +127,32 @@ impl Hunt {
         hunt
     }
 
-    /// Whether nothing is left to do.
+    /// Whether nothing is left to do, or can be done now.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.search.is_none() && self.check.is_none() && self.candidates.is_empty()
+    }
+
+    /// Whether the line is too noisy to go on, so that it waits for [`go_on`](Self::go_on).
+    #[must_use]
+    pub const fn rests(&self) -> bool {
+        self.search.is_none() && self.at.is_some()
+    }
+
+    /// Takes the stage up again that the noise has ended.
+    pub fn go_on(&mut self) {
+        self.begin();
+    }
+
+    /// The line cannot do the rate of the next step: nobody is looked for there.
+    pub fn skip_rate(&mut self) {
+        let Some(baud) = self.baud() else { return };
+        self.check = self.check.take().filter(|check| check.find().baud != baud);
+        self.candidates.retain(|find| find.baud != baud);
+        if self.timing().is_some_and(|timing| timing.baud == baud) {
+            self.next_rate();
+            self.begin();
+        }
     }
 
     /// The rate of the next step.
@@ -122,7 +164,7 @@ impl Hunt {
 
     /// The line was lost: what was on the wire is asked again, with what is to be known of the line now.
     pub fn again(&mut self, rates: Vec<LineTiming>) {
-        *self = Self::new(rates, &self.saved());
+        *self = Self { noise: self.noise, ..Self::new(rates, &self.saved()) };
     }
 
     /// Takes what a scan found. It is looked at once more only where `twice`: who asked for the scan alone decides
@@ -162,16 +204,7 @@ impl Hunt {
     /// What is to be kept of it.
     #[must_use]
     pub fn saved(&self) -> Saved {
-        let left = |search: &Search, stage: &Stage| match stage {
-            Stage::Secondary(_) => Stage::Secondary(search.masks_left()),
-            Stage::Only => Stage::Only,
-            Stage::Primary(_) => {
-                let next = ADDRESSES.saturating_sub(search.progress().left);
-                Stage::Primary(u8::try_from(next).unwrap_or(u8::MAX))
-            }
-        };
-        let at = self.at.as_ref().zip(self.search.as_ref()).zip(self.timing());
-        let at = at.map(|(((_, stage), search), timing)| (timing.baud, left(search, stage)));
+        let at = self.at.clone().zip(self.timing()).map(|((_, stage), timing)| (timing.baud, stage));
         let candidates = self.check.as_ref().map(Check::find).into_iter().chain(&self.candidates);
         let mut saved = Saved::at(at, self.answered, self.done);
         (saved.doubtful, saved.repeated) = (self.doubtful, self.repeated);
@@ -217,10 +250,16 @@ impl Hunt {
             Stage::Only if self.answered => (rate, Stage::Primary(0)),
             Stage::Secondary(_) => (rate, Stage::Primary(0)),
             Stage::Only | Stage::Primary(_) => {
-                (self.answered, self.doubtful, self.repeated) = (false, false, false);
-                (rate + 1, Stage::Secondary(vec![SecondaryAddress::ANY]))
+                self.at = Some((rate, stage));
+                return self.next_rate();
             }
         });
+    }
+
+    fn next_rate(&mut self) {
+        let Some((rate, _)) = self.at.take() else { return };
+        (self.answered, self.doubtful, self.repeated) = (false, false, false);
+        self.at = Some((rate + 1, Stage::Secondary(vec![SecondaryAddress::ANY])));
     }
 
     /// One step of the search is over.
@@ -231,9 +270,21 @@ impl Hunt {
         for found in found {
             self.answered |= self.take(found, baud);
         }
-        if self.search.as_ref().is_none_or(Search::is_over) {
+        let Some(search) = &self.search else { return };
+        let (is_over, is_noisy) = (search.is_over(), search.was_never_quiet());
+        if is_noisy {
+            // Who was asked meanwhile may be there all the same.
+            if is_over {
+                (self.search, self.noise) = (None, true);
+            }
+            return;
+        }
+        self.noise = false;
+        if is_over {
             self.move_on();
             self.begin();
+        } else if let Some((_, stage)) = &mut self.at {
+            *stage = stage.left(search);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::hunt::{Progress, Stage, Trouble};
 use crate::mbus::address::MeterAddress;
+use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 
 /// `looking at 2400 baud for secondary addresses`; `None` where the hunt is over.
 #[must_use]
@@ -51,6 +52,10 @@ pub fn advice(trouble: Trouble) -> String {
         Trouble::NoData(address) => format!(
             "a meter at {address} acknowledges but gives no data: `mbushat read {address} --wire` shows what it \
              answers; it may want to be woken or reset first"
+        ),
+        Trouble::Noise => format!(
+            "{}, so no meter can be looked for (the agent tries again every ten minutes): {FIND_THE_NOISE}",
+            ExchangeError::NeverQuiet
         ),
     }
 }

@@ -6,6 +6,7 @@
 //! Not here: how the file is changed (`edit`, `write`), who is found (`hunt`), the requests' JSON (`mqtt`).
 
 mod asked;
+mod taking_over;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,12 +19,13 @@ use tokio::time::{Instant, sleep_until};
 use super::choice::new_finds;
 use super::edit::{Edit, Entry};
 use super::find::Find;
-use super::hunt::{Hunt, Progress};
+use super::hunt::{Hunt, Progress, Trouble};
 use super::keeping::{self, Kept, keep};
 use super::{Sighting, kept, story};
 use crate::config::{self, Config};
-use crate::request::{AgentRequest, AskedOfAgent, AskedToAdopt, reply};
+use crate::request::{AskedOfAgent, AskedToAdopt};
 use crate::status::AdoptionStatus;
+use taking_over::NotInUse;
 
 /// How long what could not be done waits until it is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -54,7 +56,9 @@ struct Memory {
     seen: BTreeMap<String, Sighting>,
     /// What is in the way of adopting who was found: said once.
     in_the_way: Option<String>,
-    /// When that is to be tried again.
+    /// Why what is in the file is not in use.
+    not_in_use: Option<NotInUse>,
+    /// When any of that is to be tried again.
     again_at: Option<Instant>,
     /// When the progress of the hunts is to be written.
     save_at: Option<Instant>,
@@ -64,6 +68,12 @@ impl Memory {
     /// Who was found, by bus.
     fn finds(&self) -> BTreeMap<String, Vec<Find>> {
         self.seen.iter().map(|(bus, sighting)| (bus.clone(), sighting.saved.finds())).collect()
+    }
+
+    /// Has what could not be done tried again, after this time at the latest.
+    fn again_after(&mut self, pause: Duration) {
+        let at = Instant::now() + pause;
+        self.again_at = Some(self.again_at.map_or(at, |again_at| again_at.min(at)));
     }
 }
 
@@ -78,7 +88,7 @@ impl AdoptTask {
             tokio::select! {
                 Some(sighting) = self.sightings.recv() => self.sighted(&mut memory, sighting).await,
                 Some(asked) = self.asked.recv() => {
-                    let outcome = self.obey(&memory, &asked.what).await;
+                    let outcome = self.obey(&mut memory, &asked.what).await;
                     asked.reply.answer(outcome);
                     self.write_later(&mut memory);
                 }
@@ -133,12 +143,14 @@ impl AdoptTask {
     async fn adopt_all(&mut self, memory: &mut Memory) {
         let outcome = match self.config().await {
             Ok(config) => {
-                self.shown.send_modify(|shown| shown.trouble.clone_from(&config.adopted.trouble));
+                let trouble = config.adopted.trouble.clone();
+                let trouble = trouble.or(memory.not_in_use.as_ref().map(NotInUse::to_string));
+                self.shown.send_modify(|shown| shown.trouble = trouble);
                 let edits = new_finds(&config, |bus| bus.discover, &memory.finds());
-                if edits.is_empty() && self.pending.borrow().is_empty() {
+                if edits.is_empty() && self.pending.borrow().is_empty() && memory.not_in_use.is_none() {
                     return;
                 }
-                self.change(edits).await
+                self.change(memory, edits).await
             }
             Err(why) => Err(why),
         };
@@ -147,7 +159,7 @@ impl AdoptTask {
             if memory.in_the_way.as_ref() != Some(why) {
                 tracing::warn!("what was found cannot be adopted yet: {why}");
             }
-            memory.again_at.get_or_insert(Instant::now() + AGAIN_AFTER);
+            memory.again_after(AGAIN_AFTER);
         }
         memory.in_the_way = in_the_way;
         self.write_later(memory);
@@ -156,28 +168,27 @@ impl AdoptTask {
     /// Has what is not in the file tried again.
     fn write_later(&self, memory: &mut Memory) {
         if !self.pending.borrow().is_empty() {
-            memory.again_at.get_or_insert(Instant::now() + AGAIN_AFTER);
+            memory.again_after(AGAIN_AFTER);
         }
     }
 
-    /// Makes these changes, and has the agent take them over; whether they are in the file.
-    async fn change(&mut self, edits: Vec<Edit>) -> Result<bool, String> {
+    /// Makes these changes, and has the agent take them over; whether they are in the file. That the agent does not
+    /// is in `memory`.
+    async fn change(&mut self, memory: &mut Memory, edits: Vec<Edit>) -> Result<bool, String> {
         let (file, pending) = (self.file.clone(), self.pending.borrow().clone());
         let new = edits.clone();
         let kept = spawn_blocking(move || keep(&file, &pending, &new)).await.map_err(|error| error.to_string())??;
         let not_kept = self.note(kept, &edits);
         let is_kept = not_kept.is_none();
         self.shown.send_modify(|shown| shown.not_kept = not_kept);
-        if edits.is_empty() {
+        if edits.is_empty() && memory.not_in_use.is_none() {
             return Ok(is_kept);
         }
         for edit in &edits {
             tracing::info!("{}", in_words(edit));
         }
-        let (reply, response) = reply();
-        let asked = AskedOfAgent { what: AgentRequest::Reload, reply };
-        self.agent.send(asked).await.map_err(|_| "the agent ends".to_owned())?;
-        response.await.map(|_| is_kept)
+        self.have_taken_over(memory).await;
+        Ok(is_kept)
     }
 
     /// Remembers what is not in the file; why it is not.
@@ -243,6 +254,11 @@ impl AdoptTask {
 /// Tells the story of a hunt in the log.
 fn tell(before: Option<&Sighting>, now: &Sighting) {
     let bus = &now.bus;
+    // It does not wait for the end, which the noise keeps from coming.
+    let is_noisy = |sighting: &Sighting| sighting.troubles.contains(&Trouble::Noise);
+    if is_noisy(now) && !before.is_some_and(is_noisy) {
+        tracing::warn!(bus, "{}", story::advice(Trouble::Noise));
+    }
     let old =
         before.and_then(|before| story::doing(&before.progress).map(|doing| (doing, story::fifth(&before.progress))));
     let new = story::doing(&now.progress).map(|doing| (doing, story::fifth(&now.progress)));

@@ -23,6 +23,11 @@ impl Page {
         Self
     }
 
+    /// Never.
+    pub(super) const fn is_open(&self) -> bool {
+        false
+    }
+
     /// Refuses a configuration that wants a page.
     #[expect(clippy::unused_async, reason = "as the page that is there")]
     pub(super) async fn prepare(&self, config: &Config) -> Result<Option<Prepared>, String> {

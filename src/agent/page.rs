@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{broadcast, oneshot, watch};
 
 use super::buses::Buses;
 use crate::config::{Config, Http};
@@ -28,19 +27,19 @@ struct Open {
     /// As configured.
     listen: SocketAddr,
     house: watch::Sender<Arc<House>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// It is closed where this is dropped; requests in progress end first.
+    _close: oneshot::Sender<()>,
 }
 
 impl Page {
     /// Not open yet.
     pub(super) fn new(status: watch::Sender<Status>, news: broadcast::Sender<News>) -> Self {
         Self { open: None, status, news }
+    }
+
+    /// Whether there is a page.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Opens and reads what the configuration needs; the page that is open stays as it is.
@@ -74,8 +73,9 @@ impl Page {
                 let house = watch::Sender::new(house);
                 let status = self.status.subscribe();
                 let sources = Sources { house: house.subscribe(), status, news: self.news.clone() };
-                let task = tokio::spawn(serve(listener, sources));
-                self.open = Some(Open { listen: http.listen, house, task });
+                let (close, closed) = oneshot::channel();
+                tokio::spawn(serve(listener, sources, closed));
+                self.open = Some(Open { listen: http.listen, house, _close: close });
             }
         }
     }

@@ -18,7 +18,8 @@ const BUFFER: usize = 512;
 /// was last busy, before and after: the pause between two meters begins there.
 ///
 /// # Errors
-/// [`LineError`] where the line is gone; what went wrong on a line that works is in the outcome.
+/// [`LineError`] where the line is gone, or cannot have such characters; what went wrong on a line that works is in
+/// the outcome.
 pub(super) async fn drive<C: Conversation>(
     line: &mut Line,
     character: Character,

@@ -60,6 +60,8 @@ impl Failures {
             ReadoutError::Silence => &mut self.silent,
             ReadoutError::NoAnswer(_) => &mut self.damaged,
             ReadoutError::NoData | ReadoutError::Application(_) => &mut self.refused,
+            // It was not asked.
+            ReadoutError::Unsupported { .. } => return,
         };
         *counter += 1;
     }

@@ -2,7 +2,10 @@
 //!
 //! Not here: what is asked next (`adopt::hunt`), what becomes of who is found (`adopt::task`).
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::line::{Character, LineError};
 use super::session::{Session, character, response_timeout};
@@ -18,10 +21,15 @@ pub(crate) const LIKELY: [u32; 8] = [2400, 300, 9600, 1200, 600, 4800, 19_200, 3
 /// The Hat does no more.
 pub(crate) const HAT_RATE: u32 = 9600;
 
+/// How long a search rests that the noise on the line has ended.
+const RESTS_FOR: Duration = Duration::from_secs(600);
+
 /// A hunt at work.
 #[derive(Debug)]
 pub struct Hunting {
     hunt: Hunt,
+    /// When a hunt that rests goes on.
+    rests_until: Option<Instant>,
     sightings: mpsc::Sender<Sighting>,
     /// Whether there is something to tell for which there was no room.
     untold: Option<Sighting>,
@@ -31,23 +39,41 @@ impl Hunting {
     /// One that goes on where `saved` ended; `sightings` are told how far it is after each step.
     #[must_use]
     pub fn new(bus: &Bus, saved: &Saved, sightings: mpsc::Sender<Sighting>) -> Self {
-        Self { hunt: Hunt::new(timings(bus, None), saved), sightings, untold: None }
+        Self { hunt: Hunt::new(timings(bus, None), saved), rests_until: None, sightings, untold: None }
     }
 
     /// The line is open, after it was lost or not yet there.
     pub(super) fn line_is_open(&mut self, bus: &Bus, session: &Session) {
         self.hunt.again(timings(bus, Some(session)));
+        self.rests_until = None;
     }
 
-    /// Whether nothing is left to do.
+    /// Whether nothing is left to do, or there is nothing to do before [`rests_until`](Self::rests_until).
     pub(super) fn is_over(&self) -> bool {
-        self.hunt.is_over()
+        self.hunt.is_over() && self.rests_until.is_none_or(|until| until > Instant::now())
+    }
+
+    /// When it has something to do again.
+    pub(super) const fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
     }
 
     /// The next step.
     pub(super) async fn step(&mut self, session: &mut Session, bus: &Bus) -> Result<(), LineError> {
+        if self.rests_until.take_if(|until| *until <= Instant::now()).is_some() {
+            self.hunt.go_on();
+        }
         let Some(baud) = self.hunt.baud() else { return Ok(()) };
-        session.converse(Character { baud, ..character(bus, None) }, &mut self.hunt).await?;
+        match session.converse(Character { baud, ..character(bus, None) }, &mut self.hunt).await {
+            Err(why @ LineError::Unsupported(_)) => {
+                tracing::info!(bus = bus.name, "no meter is looked for at {baud} baud: {why}");
+                self.hunt.skip_rate();
+            }
+            stepped => stepped?,
+        }
+        if self.hunt.rests() && self.rests_until.is_none() {
+            self.rests_until = Some(Instant::now() + RESTS_FOR);
+        }
         self.see(bus, false);
         Ok(())
     }
@@ -70,7 +96,7 @@ impl Hunting {
 
     /// How far it is, while it goes on.
     pub(super) fn progress(&self) -> Option<Progress> {
-        Some(self.hunt.progress()).filter(|progress| progress.stage.is_some())
+        Some(self.hunt.progress()).filter(|progress| progress.stage.is_some() && !self.hunt.rests())
     }
 
     fn see(&mut self, bus: &Bus, scanned: bool) {

@@ -1,8 +1,8 @@
 //! The bytes of one segment: a serial port, a TCP gateway, or a simulated segment in this process.
 //!
-//! A [`LineError`] means one thing: the line is gone (or never came) and must be opened again. Noise,
-//! silence and broken telegrams are no line errors; they are what bytes are read for, and judged in
-//! `mbus`. [`is_gone`] is where the two fates part.
+//! A [`LineError`] means one thing: the line is gone (or never came) and must be opened again; but for
+//! [`LineError::Unsupported`], after which it is as it was. Noise, silence and broken telegrams are no line errors;
+//! they are what bytes are read for, and judged in `mbus`. [`is_gone`] is where the two fates part.
 //!
 //! Not here: when to open and when to give up (`task`), what to send (`mbus`).
 
@@ -119,6 +119,9 @@ pub enum LineError {
     /// It was open and went away.
     #[error("the line is gone")]
     Lost(#[source] io::Error),
+    /// It cannot have characters like these, and goes on with those it had.
+    #[error("the gateway does not take {0}")]
+    Unsupported(Character),
     /// The simulation's file cannot be used.
     #[error("cannot simulate a bus")]
     Simulation(#[source] LoadError),
@@ -157,15 +160,19 @@ impl Line {
         }
     }
 
-    /// Changes rate and parity between two meters. A gateway keeps its own.
+    /// Changes rate and parity between two meters. A transparent gateway keeps its own.
     ///
     /// # Errors
-    /// [`LineError::Lost`].
+    /// [`LineError::Lost`], or [`LineError::Unsupported`].
     pub async fn set_character(&mut self, character: Character) -> Result<(), LineError> {
         match self {
             Self::Serial(line) => line.set_character(character).map_err(LineError::Lost),
             Self::Tcp(_) => Ok(()),
-            Self::Rfc2217(line) => line.set_character(character).await.map_err(LineError::Lost),
+            Self::Rfc2217(line) => match line.set_character(character).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(LineError::Unsupported(character)),
+                Err(error) => Err(LineError::Lost(error)),
+            },
             Self::Sim(line) => {
                 line.set_character(character);
                 Ok(())

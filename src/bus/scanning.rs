@@ -20,6 +20,8 @@ pub(super) struct Scanning {
     found: Vec<Found>,
     /// How many of them were there before the last probe.
     before: usize,
+    /// That the line cannot have the characters of the bus, or those that wake its meters.
+    unsupported: Option<String>,
 }
 
 impl Scanning {
@@ -30,12 +32,22 @@ impl Scanning {
             Scan::Primary => Search::primary(PrimaryAddress::new(0)?, PrimaryAddress::new(250)?, timing),
             Scan::Secondary(mask) => Search::secondary(vec![mask], timing),
         };
-        Some(Self { search, timing, found: Vec::new(), before: 0 })
+        Some(Self { search, timing, found: Vec::new(), before: 0, unsupported: None })
     }
 
     /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
         self.before = self.found.len();
+        match self.try_probe(session, bus).await {
+            Err(error @ LineError::Unsupported(_)) => {
+                self.unsupported = Some(error.to_string());
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    async fn try_probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
         session.wake(character(bus, None), bus.wake_up).await?;
         self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
         Ok(!self.search.is_over())
@@ -60,6 +72,8 @@ impl Scanning {
 
     /// Why nothing could be asked to the end.
     pub(super) fn fault(&self) -> Option<String> {
-        self.search.was_never_quiet().then(|| format!("{}: {FIND_THE_NOISE}", ExchangeError::NeverQuiet))
+        let noise =
+            || self.search.was_never_quiet().then(|| format!("{}: {FIND_THE_NOISE}", ExchangeError::NeverQuiet));
+        self.unsupported.clone().or_else(noise)
     }
 }

@@ -18,8 +18,8 @@ use super::line::{Character, Holder, Line, LineError};
 use super::tape::Tape;
 use crate::config::{Bus, Meter};
 use crate::mbus::link::timing::Baud;
-use crate::mbus::master::conversation::{Conversation, LineTiming};
-use crate::mbus::master::readout::{LinkState, Readout, Turn, TurnOver};
+use crate::mbus::master::conversation::{Conversation, LineTiming, Traffic};
+use crate::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
 use crate::mbus::master::wake_up::{WakeUp, WakingUp};
 
 /// An open line; the fields fall in this order, so the bus loses its power last.
@@ -164,8 +164,21 @@ impl Session {
     /// One meter's turn; `link` is what its last turn left behind.
     ///
     /// # Errors
-    /// Where the line is gone. That a meter gave nothing is in the outcome.
+    /// Where the line is gone. That a meter gave nothing, or has a rate that the line cannot do, is in the outcome.
     pub async fn read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
+        match self.try_read(query, link).await {
+            Err(LineError::Unsupported(Character { baud, parity, stop_bits })) => Ok(TurnOver {
+                frames: Err(ReadoutError::Unsupported { baud, parity, stop_bits }),
+                unanswered: Vec::new(),
+                link,
+                response_time: None,
+                traffic: Traffic::default(),
+            }),
+            other => other,
+        }
+    }
+
+    async fn try_read(&mut self, query: Query, link: LinkState) -> Result<TurnOver, LineError> {
         let timing = self.timing_of(&query);
         self.wake(query.character, query.wake_up).await?;
         self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await

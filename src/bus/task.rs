@@ -254,8 +254,10 @@ impl Running {
     /// Waits for a slot, a request, other meters, or the line's end.
     async fn wait(&mut self, session: &mut Session, until: Option<std::time::Instant>) -> Result<(), Interrupt> {
         let holds = (self.shown != Shown::Up).then(|| (self.opened + HOLDS_FOR).into_std());
+        let rests = self.task.hunting.as_ref().filter(|_| self.power.is_on()).and_then(Hunting::rests_until);
+        let rests = rests.map(Instant::into_std);
         let slot = async {
-            match until.into_iter().chain(holds).min() {
+            match until.into_iter().chain(holds).chain(rests).min() {
                 Some(until) => sleep_until(until.into()).await,
                 None => std::future::pending().await,
             }

@@ -176,6 +176,10 @@ impl Question<'_> {
             }
             Err(error) => error,
         };
+        if matches!(error, ReadoutError::Unsupported { .. }) {
+            let finding = Finding::failure(CHECK, format!("{} cannot be asked: {error}", named(self.meter)));
+            return Ok(Answer::Found(finding.advise("Let the gateway take it, or put the meter behind another one.")));
+        }
         if !matches!(error, ReadoutError::Silence | ReadoutError::NoAnswer(_)) {
             let found = format!("{} answers, but gives no reading: {error}", named(self.meter));
             let finding = Finding::failure(CHECK, found);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
@@ -33,15 +34,32 @@ const CONNECTIONS: usize = 64;
 const HEAD: usize = 16 << 10;
 /// Pause after the system could not accept a connection: it has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long requests in progress may take once the page is closed; one may be what closes it.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
-/// Serves the page until it is dropped.
-pub async fn serve(listener: TcpListener, sources: Sources) {
+/// Serves the page until `closed` is dropped at its other end; then lets requests in progress end.
+pub async fn serve(listener: TcpListener, sources: Sources, closed: oneshot::Receiver<()>) {
     let house = sources.house.clone();
     let app = App::new(sources);
     let router = router(app.clone());
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let closing = watch::Sender::new(false);
+    let routes = Routes { router, house, closing: closing.subscribe() };
     let mut connections = JoinSet::new();
-    connections.spawn(app.keep_history());
+    tokio::select! {
+        () = app.keep_history() => {}
+        () = accept(listener, &mut connections, &routes) => {}
+        _ = closed => {}
+    }
+    closing.send_replace(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(END_WITHIN, ended).await.is_err() {
+        tracing::debug!("{} connections to the closed page are given up", connections.len());
+    }
+}
+
+/// Takes connections, without end.
+async fn accept(listener: TcpListener, connections: &mut JoinSet<()>, routes: &Routes) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -56,8 +74,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
                 continue;
             }
         };
-        let tls = house.borrow().settings.tls.clone();
-        let routes = Routes { router: router.clone(), house: house.clone() };
+        let (tls, routes) = (routes.house.borrow().settings.tls.clone(), routes.clone());
         connections.spawn(async move {
             let carried = match tls {
                 None => carry_plain(stream, routes).await,
@@ -74,9 +91,12 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where the requests of a connection go.
+#[derive(Clone)]
 struct Routes {
     router: Router,
     house: watch::Receiver<Arc<House>>,
+    /// Becomes true when the page closes.
+    closing: watch::Receiver<bool>,
 }
 
 async fn carry_plain(stream: TcpStream, routes: Routes) -> Result<(), Failure> {
@@ -98,7 +118,7 @@ fn peers(stream: &TcpStream) -> io::Result<Peers> {
 async fn carry(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     peers: Peers,
-    Routes { router, house }: Routes,
+    Routes { router, house, mut closing }: Routes,
 ) -> Result<(), Failure> {
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(PATIENCE));
@@ -109,7 +129,13 @@ async fn carry(
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
-    Ok(connection.serve_connection(TokioIo::new(Box::pin(stream)), service).await?)
+    let mut connection = pin!(connection.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        _ = closing.wait_for(|closing| *closing) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(connection.await?)
 }
 
 async fn answer(mut request: Request, prefix: String, router: Router) -> Result<Response, Infallible> {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http")]
 mod page;
+mod refused;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -43,6 +43,8 @@ mod counting; // what became of readings, in bridge/info
 mod demo; // as a stranger starts it
 mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it
+#[expect(clippy::indexing_slicing, reason = "a test's helper")]
+mod one_rate; // a gateway that refuses a rate
 mod requests; // read, scan, power, reload over MQTT
 mod two_agents; // under one base topic, with one client id
 #[cfg(feature = "http")]

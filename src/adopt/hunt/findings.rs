@@ -9,13 +9,15 @@ impl Hunt {
     /// What cannot be adopted, as far as nothing that was found explains it.
     pub fn troubles(&self) -> impl Iterator<Item = Trouble> {
         let twice = |is_it: &dyn Fn(&Find) -> bool| self.finds.iter().filter(|find| is_it(find)).count() > 1;
-        self.troubles.iter().copied().filter(move |trouble| match trouble {
+        let noise = self.noise.then_some(Trouble::Noise);
+        let named = self.troubles.iter().copied().filter(move |trouble| match trouble {
             Trouble::Collision(MeterAddress::Primary(at)) => !twice(&|find| find.primary == Some(at.get())),
             Trouble::Collision(MeterAddress::Secondary(at)) | Trouble::SharedIdentity(at) => {
                 !twice(&|find| find.identity.is_some_and(|identity| at.matches(identity)))
             }
-            Trouble::NoData(_) => true,
-        })
+            Trouble::NoData(_) | Trouble::Noise => true,
+        });
+        noise.into_iter().chain(named)
     }
 
     /// Takes a finding; whether it is news.
@@ -70,7 +72,7 @@ impl Hunt {
                 let whole_id = (0..8).all(|digit| (mask.id() >> (4 * digit)) & 0xF != 0xF);
                 whole_id && find.identity.is_some_and(|identity| mask.matches(identity))
             }
-            Trouble::Collision(MeterAddress::Primary(_)) | Trouble::NoData(_) => false,
+            Trouble::Collision(MeterAddress::Primary(_)) | Trouble::NoData(_) | Trouble::Noise => false,
         });
         Find { shares_identity: shared, ..find }
     }

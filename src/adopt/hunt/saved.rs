@@ -80,7 +80,7 @@ impl Saved {
         Self {
             candidates: candidates.map(SavedFind::of).collect(),
             finds: finds.iter().map(SavedFind::of).collect(),
-            troubles: troubles.iter().map(SavedTrouble::of).collect(),
+            troubles: troubles.iter().filter_map(SavedTrouble::of).collect(),
             ..self
         }
     }
@@ -156,12 +156,14 @@ impl SavedFind {
 }
 
 impl SavedTrouble {
-    fn of(trouble: &Trouble) -> Self {
-        match trouble {
+    fn of(trouble: &Trouble) -> Option<Self> {
+        Some(match trouble {
             Trouble::Collision(address) => Self::Collision(address.to_string()),
             Trouble::SharedIdentity(identity) => Self::SharedIdentity(identity.to_string()),
             Trouble::NoData(address) => Self::NoData(address.to_string()),
-        }
+            // A later start may find the line silent.
+            Trouble::Noise => return None,
+        })
     }
 
     fn trouble(&self) -> Option<Trouble> {

@@ -165,3 +165,70 @@ fn a_meter_that_answers_as_another_one_is_named_and_not_adopted() {
         assert_eq!((hunt.troubles().count(), hunt.is_over()), (named, true), "{address}");
     }
 }
+
+#[test]
+fn noise_ends_no_search_which_goes_on_where_it_was_once_the_line_is_silent() {
+    let mut now = Instant::now();
+    let faults = Faults { babble_per_second: 100, ..Faults::default() };
+    let mut noisy = Segment::new(SegmentPlan { faults, ..three() }, now);
+    let mut hunt = Hunt::new(own(), &Saved::default());
+    for _ in 0..3 {
+        let mut steps = 0;
+        while !hunt.is_over() {
+            noisy.converse(&mut hunt, &mut now);
+            steps += 1;
+        }
+        assert!(steps <= 3, "{steps}");
+        assert!(hunt.rests() && !hunt.saved().is_over());
+        assert_eq!(hunt.troubles().collect::<Vec<_>>(), [Trouble::Noise]);
+        assert!(hunt.progress().stage.is_some());
+        hunt.go_on();
+    }
+    let mut silent = Segment::new(three(), now);
+    for mut hunt in [hunt.clone(), Hunt::new(own(), &hunt.saved())] {
+        while !hunt.is_over() {
+            silent.converse(&mut hunt, &mut now);
+        }
+        assert_eq!((identities(&hunt).len(), hunt.troubles().count()), (3, 0));
+        assert!(!hunt.rests() && hunt.saved().is_over());
+    }
+}
+
+#[test]
+fn noise_in_the_middle_of_a_stage_passes_nobody_over() {
+    let mut now = Instant::now();
+    let mut hunt = Hunt::new(own(), &Saved::over());
+    hunt.at = Some((0, super::Stage::Primary(0)));
+    hunt.begin();
+    let mut silent = Segment::new(three(), now);
+    for _ in 0..4 {
+        silent.converse(&mut hunt, &mut now); // one at 0 is a collision, the next three are nobody
+    }
+    let before = hunt.saved();
+    let faults = Faults { babble_per_second: 100, ..Faults::default() };
+    let mut noisy = Segment::new(SegmentPlan { faults, ..three() }, now);
+    while !hunt.is_over() {
+        noisy.converse(&mut hunt, &mut now);
+        assert_eq!(hunt.saved().stage(&own()), before.stage(&own()));
+    }
+    hunt.go_on();
+    let mut silent = Segment::new(three(), now);
+    while !hunt.is_over() {
+        silent.converse(&mut hunt, &mut now);
+    }
+    assert_eq!(identities(&hunt), ["12345678"], "the one at 5");
+}
+
+#[test]
+fn a_rate_that_the_line_cannot_do_is_skipped_also_after_a_restart() {
+    let rates: Vec<LineTiming> = [2400, 300, 9600].into_iter().filter_map(Baud::new).map(LineTiming::new).collect();
+    let mut hunt = Hunt::new(rates.clone(), &Saved::over());
+    hunt.at = Some((1, super::Stage::Secondary(vec![SecondaryAddress::ANY])));
+    hunt.begin();
+    assert_eq!(hunt.baud(), Baud::new(300));
+    hunt.skip_rate();
+    let restarted = Hunt::new(rates, &hunt.saved());
+    assert_eq!((hunt.baud(), restarted.baud()), (Baud::new(9600), Baud::new(9600)));
+    hunt.skip_rate();
+    assert!(hunt.is_over() && hunt.saved().is_over());
+}

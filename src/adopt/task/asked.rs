@@ -1,5 +1,6 @@
 //! What people ask of the adopt task: a find adopted, an adopted meter changed or forgotten.
 
+use super::taking_over::NotInUse;
 use super::{AdoptTask, Memory};
 use crate::adopt::choice::{entry, is_that, names_taken};
 use crate::adopt::edit::{Edit, Entry, Place};
@@ -10,32 +11,47 @@ use crate::request::{AdoptRequest, Answer, Outcome, Wanted, Which};
 
 impl AdoptTask {
     /// Does what is asked; the outcome is its answer.
-    pub(super) async fn obey(&mut self, memory: &Memory, what: &AdoptRequest) -> Outcome {
+    pub(super) async fn obey(&mut self, memory: &mut Memory, what: &AdoptRequest) -> Outcome {
         let config = self.config().await?;
         if let Some(trouble) = &config.adopted.trouble {
             return Err(format!("the file of adopted meters is broken, and left as it is: {trouble}"));
         }
-        let (meter, edits) = match what {
-            AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(&config, adopted(&config, meter)?)?)]),
-            AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
-                adopted(&config, name)?;
-                (Some(name.clone()), changed(name, wanted))
+        let (meter, edits) = edits(&config, memory, what).map_err(|why| match &memory.not_in_use {
+            // The meter that is asked for may still be read, or not be read yet.
+            Some(NotInUse { why: refused, .. }) => {
+                format!("as the file of adopted meters is now: {why}; but it is not in use yet: {refused}")
             }
-            AdoptRequest::Adopt { which: Which::At { bus, address }, wanted } => {
-                let entry = found(&config, memory, bus.as_deref(), *address)?;
-                let name = entry.name.clone();
-                let change = changed(&name, wanted);
-                (Some(name), std::iter::once(Edit::Add(entry)).chain(change).collect())
-            }
-        };
+            None => why,
+        })?;
         let wanted = match what {
             AdoptRequest::Adopt { wanted, .. } => wanted.name.clone(),
             AdoptRequest::Forget { .. } => None,
         };
         wanted.iter().try_for_each(|name| not_of_the_user(&config, name))?;
-        let kept = self.change(edits).await?;
+        let kept = self.change(memory, edits).await?;
+        if let Some(NotInUse { why, .. }) = &memory.not_in_use {
+            let place = if kept { "is in the file of adopted meters" } else { "is noted" };
+            return Err(format!("it {place}, and will be in use once the configuration can be read again: {why}"));
+        }
         Ok(wanted.or(meter).map_or(Answer::Done, |meter| Answer::Adopted { meter, kept }))
     }
+}
+
+/// What is to be done to the file, and the meter that it is about.
+fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Option<String>, Vec<Edit>), String> {
+    Ok(match what {
+        AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(config, adopted(config, meter)?)?)]),
+        AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
+            adopted(config, name)?;
+            (Some(name.clone()), changed(name, wanted))
+        }
+        AdoptRequest::Adopt { which: Which::At { bus, address }, wanted } => {
+            let entry = found(config, memory, bus.as_deref(), *address)?;
+            let name = entry.name.clone();
+            let change = changed(&name, wanted);
+            (Some(name), std::iter::once(Edit::Add(entry)).chain(change).collect())
+        }
+    })
 }
 
 /// A name of the user's own file would put the adopted meter out of use.

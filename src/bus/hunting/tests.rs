@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Hunting;
 use crate::adopt::Sighting;
-use crate::adopt::hunt::Saved;
+use crate::adopt::hunt::{Saved, Trouble};
 use crate::bus::Happened;
 use crate::bus::bench::{Bench, at, meter};
 use crate::mbus::address::SecondaryAddress;
@@ -51,6 +51,26 @@ async fn a_search_tells_of_each_meter_and_comes_to_its_end() {
     // it is over: the next readings come in their time
     let (next, at) = bench.readout_of("a").await;
     assert!(next.due_at.is_some() && at > 3599.0, "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_on_a_noisy_line_rests_and_is_tried_again_with_nothing_else_to_do() {
+    let (bench, mut seen) = hunting(&("[faults]\nbabble_per_second = 100\n".to_owned() + &at(1)), "");
+    let mut events = bench.events;
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let mut last = Instant::now();
+    let pause = loop {
+        let next = timeout(Duration::from_secs(700), seen.recv()).await.expect("it is tried again");
+        let Sighting { saved, troubles, .. } = next.expect("it goes on");
+        assert!(!saved.is_over());
+        if last.elapsed() > Duration::from_secs(60) {
+            assert_eq!(troubles, [Trouble::Noise]);
+            assert!(bench.health.borrow().hunt.is_none());
+            break last.elapsed();
+        }
+        last = Instant::now();
+    };
+    assert!((595..=660).contains(&pause.as_secs()), "{pause:?}");
 }
 
 /// The figures of 250 meters: `cargo test --lib hunting -- --ignored --nocapture`.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::tcp::{DRAINED_IN, TcpLine};
 use super::telnet::{self, Said, Telnet};
-use super::{Arrived, Character};
+use super::{Arrived, Character, LineError};
 
 /// How long a gateway may take to confirm what it was told.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
@@ -32,21 +32,25 @@ impl Rfc2217Line {
         let tcp = TcpLine::connect(host, port).await?;
         let mut line = Self { tcp, telnet: Telnet::default(), data: VecDeque::new(), character };
         line.tcp.write(&telnet::greeting()).await?;
-        line.tell(character).await?;
-        Ok(line)
+        if line.tell(character).await? { Ok(line) } else { Err(not_taken(character)) }
     }
 
     pub(super) fn latency(&self) -> Duration {
         self.tcp.latency()
     }
 
-    pub(super) async fn set_character(&mut self, character: Character) -> io::Result<()> {
+    /// Whether the gateway takes it; where it does not, all is as it was.
+    pub(super) async fn set_character(&mut self, character: Character) -> io::Result<bool> {
         if character == self.character {
-            return Ok(());
+            return Ok(true);
         }
-        self.tell(character).await?;
-        self.character = character;
-        Ok(())
+        if self.tell(character).await? {
+            self.character = character;
+            return Ok(true);
+        }
+        // It may have taken a part of it.
+        let former = self.character;
+        if self.tell(former).await? { Ok(false) } else { Err(not_taken(former)) }
     }
 
     pub(super) async fn transmit(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -73,12 +77,13 @@ impl Rfc2217Line {
         Ok(Arrived::Bytes(count))
     }
 
-    /// Tells the gateway how characters look, and waits until it has confirmed each setting.
-    async fn tell(&mut self, character: Character) -> io::Result<()> {
+    /// Tells the gateway how characters look, and waits until it has answered to each setting: whether it takes all.
+    async fn tell(&mut self, character: Character) -> io::Result<bool> {
         let mut open = telnet::settings(character).to_vec();
         let request: Vec<u8> = open.iter().flat_map(|(command, value)| telnet::set(*command, value)).collect();
         self.tcp.write(&request).await?;
         let by = Instant::now() + CONFIRMED_WITHIN;
+        let mut taken = true;
         while !open.is_empty() {
             let mut raw = [0; 512];
             let silent = || {
@@ -92,14 +97,12 @@ impl Rfc2217Line {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             for (command, value) in self.take(raw.get(..count).unwrap_or_default()).await? {
-                if open.iter().any(|(told, wanted)| *told == command && *wanted != value) {
-                    return Err(io::Error::other(format!("the gateway does not take {character}")));
-                }
+                taken &= !open.iter().any(|(told, wanted)| *told == command && *wanted != value);
                 open.retain(|(told, _)| *told != command);
             }
         }
         sleep(CHANGED_WITHIN).await;
-        Ok(())
+        Ok(taken)
     }
 
     /// Sorts what came: data is kept, wishes are answered, settings are returned.
@@ -119,3 +122,10 @@ impl Rfc2217Line {
         Ok(settings)
     }
 }
+
+fn not_taken(character: Character) -> io::Error {
+    io::Error::other(LineError::Unsupported(character))
+}
+
+#[cfg(test)]
+mod tests;

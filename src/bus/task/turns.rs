@@ -36,6 +36,7 @@ impl Running {
         };
         let read_at = SystemTime::now();
         let (answered, alive) = (over.frames.is_ok(), is_alive(&over.frames));
+        let was_asked = !matches!(over.frames, Err(ReadoutError::Unsupported { .. }));
         self.schedule.finished(due, answered, now());
         self.note_application(due.meter, answered);
         let Some(metered) = self.task.meters.get_mut(due.meter) else { return Ok(()) };
@@ -54,7 +55,8 @@ impl Running {
         let due_at = due.due_at.map(SystemTime::from);
         let readout = MeterReadout { meter, place, due_at, read_at, frames: over.frames };
         self.emit(Happened::Read { readout, asked }).await?;
-        match self.power.after(alive, Instant::now().into_std()) {
+        // One that was not asked tells nothing of the bus.
+        match was_asked.then(|| self.power.after(alive, Instant::now().into_std())).flatten() {
             None => Ok(()),
             Some(Remedy::PowerCycle) => self.cycle_power(session).await,
             Some(Remedy::Reconnect) => Err(Outage::Unanswered.into()),

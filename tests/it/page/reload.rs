@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{FROM_AWAY, House, ask};
@@ -74,4 +75,27 @@ fn the_same_port_at_another_address_wants_a_restart() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(house.ask("GET /health", &[]).status, 200);
+}
+
+#[test]
+fn a_request_in_progress_is_answered_by_the_page_that_a_reload_closes() {
+    let Some(house) = House::new("") else { return };
+    let mut events = house.listen("/api/v1/events", &[]);
+    events.until("event: info");
+    house.gateway.meters().silent.insert(7); // so that a reading takes its time
+    let port = house.port;
+    let read = thread::spawn(move || ask(port, "POST /api/v1/meters/w_m7/read", &[]));
+    thread::sleep(Duration::from_millis(200));
+    let other = free_port();
+    house.agent.configure(house.broker.port, &House::table(other, "", &house.gateway));
+    assert_eq!(house.ask("POST /api/v1/reload", &[]).status, 204);
+    assert_eq!(ask(other, "GET /health", &[]).status, 200);
+    let answer = read.join().expect("no panic");
+    assert!(answer.body.contains("no answer"), "{answer:?}");
+    // what never ends is given up
+    let given_up = Instant::now();
+    let mut rest = Vec::new();
+    _ = std::io::Read::read_to_end(&mut events.stream, &mut rest);
+    assert!(given_up.elapsed() < Duration::from_secs(10), "{:?}", given_up.elapsed());
+    assert_eq!(ask(other, "GET /health", &[]).status, 200);
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::mbus::application::telegram::ApplicationError;
+use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::reply::ExchangeError;
 
 /// Why a meter's turn gave no reading. The bus goes on.
@@ -16,6 +17,15 @@ pub enum ReadoutError {
     NoData,
     /// The meter answered with an application error (EN 13757-3 clause 10).
     Application(ApplicationError),
+    /// It could not be asked: the line cannot have characters like its own.
+    Unsupported {
+        /// Bit rate.
+        baud: Baud,
+        /// Parity.
+        parity: Parity,
+        /// One or two.
+        stop_bits: u8,
+    },
 }
 
 impl From<ExchangeError> for ReadoutError {
@@ -36,6 +46,9 @@ impl fmt::Display for ReadoutError {
                 f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment")
             }
             Self::Application(error) => write!(f, "the meter answered with {error}"),
+            Self::Unsupported { baud, parity, stop_bits } => {
+                write!(f, "the gateway does not take {baud} 8{}{stop_bits}", parity.letter())
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
             Some("/etc/bad.key") => Ok("0001020304050607".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         },
+        unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     parse(&[("t.toml".into(), text.to_owned())], &surroundings)

@@ -43,6 +43,7 @@ pub(in crate::config) fn parsed(text: &str) -> Config {
         variable: &|_| None,
         is_timezone: &|_| true,
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     let config: Result<Config, Problems> = parse(&[("t.toml".into(), text.to_owned())], &surroundings);
@@ -156,4 +157,18 @@ fn files_of_the_folder_beside_it_add_buses_and_meters_and_name_themselves_in_wha
     }
     write("20-c.toml", "broken = \n");
     assert!(load(&files.file()).expect_err("no TOML").to_string().contains(&format!("{second}:1:")));
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_that_is_read_later_is_said_at_once_and_a_missing_file_may_come() {
+    let files = Files::new("pipe", "[mqtt]\nurl = \"mqtts://b\"\nusername = \"u\"\npassword_file = \"pf\"\n", "");
+    let pipe = files.0.join("pf");
+    assert!(load(&files.file()).is_ok());
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let said = load(&files.file()).expect_err("no file").to_string();
+    let expected = format!("cannot read `password_file` {}: it is a pipe or a socket; name a file", pipe.display());
+    assert!(said.ends_with(&expected), "{said}");
+    let text = fs::read_to_string(files.file()).expect("the file").replace("password_file", "ca_file");
+    fs::write(files.file(), format!("{text}[http]\ncert = \"pf\"\nkey = \"pf\"\n")).expect("a file");
+    assert_eq!(load(&files.file()).expect_err("three").to_string().matches("it is a pipe").count(), 3);
 }

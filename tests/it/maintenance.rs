@@ -183,6 +183,18 @@ fn the_meter_alone_on_its_bus_is_changed_by_the_address_that_it_says() {
 }
 
 #[test]
+fn several_meters_at_one_address_are_not_changed_together() {
+    let bench = Own::new("together", BUS);
+    for order in [&["meter", "set-address", "7", "9", "--yes"][..], &["meter", "set-baud", "7", "2400", "--yes"]] {
+        let (done, error, code) = bench.mbushat(order);
+        assert_eq!(code, Some(1), "{done}");
+        assert!(error.contains("several meters answer at 7, or the line is too noisy"), "{error}");
+    }
+    let (done, error, code) = bench.mbushat(&["meter", "set-address", "21880341", "9", "--yes"]);
+    assert!(code == Some(0) && done.contains("Done: it answers at address 9."), "{error}");
+}
+
+#[test]
 fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
     let bench = Bench::new("set-address", BUS);
     let (plan, _, code) = bench.mbushat(&["meter", "set-address", "heating", "9", "--dry-run"]);

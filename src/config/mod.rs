@@ -9,6 +9,7 @@ mod file;
 mod environment;
 mod spelling;
 mod reader;
+mod unknown_key;
 mod check;
 mod profiles;
 mod named;

@@ -169,7 +169,7 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
 /// `bytes`: where in the manufacturer's block a value stands. No record is selected then, and nothing but the
 /// rule can name the value.
 fn bytes(keys: &mut Reader<'_, '_>) -> Option<Part> {
-    let table = keys.table("bytes")?;
+    let table = keys.inline_table("bytes", "{ at = 30, length = 4, coding = \"bcd\" }")?;
     if let Some(other) = SELECTORS.iter().find(|key| **key != "bytes" && keys.has(key)) {
         keys.problem(keys.at(other), format!("`{other}` selects records, `bytes` a part of no record: keep one"));
     }

@@ -2,6 +2,7 @@
 
 mod sample;
 mod together;
+mod unknown_key;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -125,6 +126,7 @@ fn each_mistake_is_named_with_its_place() {
         ("[mqt]\n", "1:2", "unknown key `mqt` in the file, did you mean `mqtt`?"),
         ("[mqtt]\ninterval = 1\n", "2:1", "unknown key `interval` in [mqtt], it belongs in [[meter]]"),
         ("[[mqtt]]\n", "1:1", "expected one table [mqtt]"),
+        ("[[meter.record]]\nhide = true\n", "1:3", "this [[meter.record]] has no [[meter]] above it, in the same file"),
         ("[meter]\nname = \"m\"\n", "1:1", "expected tables [[meter]]: double brackets"),
         ("meter = [1]\n", "1:10", "contains 1, expected tables [[meter]]"),
         ("agent.timezone = \"Mars\"\n", "1:18", "`timezone` is \"Mars\""),
@@ -187,7 +189,7 @@ fn each_mistake_is_named_with_its_place() {
         ("labels = { unit = \"3\" }", 12, "none of meter, key, unit, agent, le, quantile"),
         ("labels = { 3rd = \"3\" }", 12, "not first a digit"),
         ("labels = { flat = 3 }", 19, "the label `flat` is 3, expected a text in quotes"),
-        ("labels = \"flat\"", 10, "expected one table"),
+        ("labels = \"flat\"", 10, "expected an inline table such as labels = { flat = \"3 left\" }"),
         ("area = \"\"", 8, "not empty"),
         ("expose = \"all\"", 10, "\"sensible\" or a list"),
         ("offline_after = 0", 17, "from 1 to 255"),
@@ -218,7 +220,7 @@ fn each_mistake_is_named_with_its_place() {
             40,
             "\"uint\", \"int\", \"bcd\" or \"real\"",
         ),
-        ("key = \"a\"\nbytes = \"0F\"", 9, "expected one table"),
+        ("key = \"a\"\nbytes = \"0F\"", 9, "expected an inline table such as bytes = { at = 30"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"\nvif = \"FD\"", 7, "such as \"7D\""),
         ("vif = \"FF 59 ??\"", 7, "such as \"FFD9??\""),

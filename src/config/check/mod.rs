@@ -168,7 +168,8 @@ fn homeassistant(table: &Table, problems: &mut Vec<Problem>) -> HomeAssistant {
 }
 
 /// What a topic must look like.
-const TOPIC: &str = "a topic such as \"mbushat/house7\": no + or #, no empty level, not starting with $";
+const TOPIC: &str =
+    "a topic such as \"mbushat/house7\": no + or #, no control character, no empty level, not starting with $";
 
 /// `YYYY.M`.
 fn version(text: &str) -> Option<(u16, u8)> {

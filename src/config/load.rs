@@ -72,13 +72,23 @@ pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Confi
     };
     let mut files = vec![(path.to_owned(), text)];
     for file in more_files(path).map_err(|error| unreadable(&folder_of_more(path), error))? {
-        let text = self::text(&file)?;
+        let text = self::text(&file).map_err(leads_nowhere)?;
         files.push((file, text));
     }
     let mut config = parse(&files, &surroundings)?;
     add_adopted(&mut config, change, &surroundings);
     drop(surroundings);
     Ok(Config { key_files: key_files.into_inner(), ..config })
+}
+
+/// A file of the folder was there a moment ago: a link, whose target is missing. Nobody should write it anew.
+fn leads_nowhere(error: LoadError) -> LoadError {
+    match error {
+        LoadError::Unreadable { file, error } if error.kind() == io::ErrorKind::NotFound => {
+            unreadable(&file, io::Error::other("it is a link to a file that is not there"))
+        }
+        other => other,
+    }
 }
 
 /// `/etc/mbushat.d` of `/etc/mbushat.toml`.

@@ -202,6 +202,7 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nkey = \"seq\"", 7, "not read_at, seq, status"),
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
+        ("index = 1\nunit = \"l\"", 8, "did you mean \"L\"?"),
         ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
         (
             "quantity = \"on_time\"\nunit = \"L\"",
@@ -285,6 +286,8 @@ fn a_profile_is_for_one_meter_or_for_any_of_a_list() {
     let manufacturers: Vec<u16> = first.manufacturer.iter().map(|manufacturer| manufacturer.0).collect();
     assert_eq!((manufacturers.as_slice(), first.version.as_slice()), ([0x4C43, 0].as_slice(), [18, 22].as_slice()));
     assert_eq!((first.medium.as_slice(), first.product.model.as_deref()), ([2].as_slice(), Some("ALE3")));
+    let empty = profile("medium = []").expect_err("none").to_string();
+    assert!(empty.contains("`medium` is an empty list, expected a device type"), "{empty}");
     for wrong in ["version = []", "version = [1, 256]", "medium = [\"reserved\"]", "manufacturer = [1]"] {
         let problems = profile(wrong).expect_err(wrong).to_string();
         assert!(problems.contains("or a list of such"), "{problems}");

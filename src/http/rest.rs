@@ -76,7 +76,7 @@ pub(super) async fn buses(State(app): State<App>) -> Response {
 pub(super) async fn info(State(app): State<App>) -> Response {
     let status = app.status();
     let status = status.borrow();
-    as_json(payload::info(&status.agent, &status.meters))
+    as_json(payload::info(&status.agent_at(Instant::now()), &status.meters))
 }
 
 pub(super) fn no_meter(name: &str) -> Problem {

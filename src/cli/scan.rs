@@ -66,7 +66,7 @@ pub(crate) struct Args {
     baud: Option<Rates>,
 
     /// How often to ask again where no meter answers; 1 on a noisy line
-    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10))]
     retries: u8,
 
     /// What to print

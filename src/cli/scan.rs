@@ -14,7 +14,7 @@ use clap::{ArgGroup, ValueEnum};
 
 use super::runtime::run_until_interrupted;
 use super::wire::{Closed, Wire, WireArgs};
-use super::{Failure, arguments, log, print};
+use super::{Failure, arguments, log, print, style};
 use crate::bus::hunting::{HAT_RATE, LIKELY};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
@@ -226,7 +226,7 @@ impl Display {
             None => format!(": about {}", clock(time_left(progress, timing))),
         };
         eprintln!("Scanning {what} on {port} at {baud} baud{left}");
-        Self { timing, moves: std::io::stderr().is_terminal() }
+        Self { timing, moves: style::moves_on_stderr() }
     }
 
     fn show(&mut self, progress: Progress, found: usize) {

@@ -205,7 +205,10 @@ fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
     assert_eq!(code, Some(1));
     assert!(error.contains("address 3 is taken"), "{error}");
     let (_, error, code) = bench.mbushat(&["meter", "set-address", "heating", "9"]);
-    assert_eq!((error.as_str(), code), ("Do it? [y/N] error: nothing was changed\n", Some(1)), "no answer is a no");
+    assert_eq!(
+        (error.as_str(), code),
+        ("Do it? [y/N] \nerror: nothing was changed: --yes does it without asking\n", Some(1))
+    );
     assert_eq!(bench.answer("y\n", &["meter", "set-address", "heating", "9"]), Some(0));
     let (read, _, _) = bench.mbushat(&["read", "9", "--format", "hex"]);
     assert!(read.contains(" 08 09 72 12 05 20 67 "), "{read}");

@@ -183,6 +183,9 @@ fn check_tells_programs_what_is_good_and_what_is_not() {
     assert_eq!((&good["meters"][0]["interval_s"], &good["disabled_meters"][0]), (&60.0.into(), &"b".into()));
     assert_eq!((&good["buses"][0]["line"], &good["buses"][0]["meters"]), (&"2400 8E1".into(), &1.into()));
     assert!(good["warnings"][0].as_str().is_some_and(|words| words.contains("drains a battery")), "{good}");
+    let missing = mbushat(&["check", "--format", "json", "/nonexistent/mbushat.toml"]);
+    let missing: serde_json::Value = serde_json::from_slice(&missing.stdout).expect("JSON");
+    assert_eq!((&missing["good"], &missing["problems"][0]["line"]), (&false.into(), &().into()), "{missing}");
     let (bad, code) = check("check-bad.toml", "[[meter]]\nname = \"Cold Water\"\nadress = 7\n");
     assert_eq!((&bad["good"], code), (&false.into(), Some(78)));
     let problems = bad["problems"].as_array().expect("problems");

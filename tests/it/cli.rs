@@ -82,18 +82,8 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         2,
         "error: --key cannot be used, expected 32 hex digits (it is not shown here)\n",
     ),
-    (
-        &["simulate", "--tcp", "127.0.0.1"],
-        2,
-        "error: invalid value '127.0.0.1' for '--tcp <ADDR:PORT>': expected an address and a port such as",
-    ),
     // nothing is simulated before the port is open
     (&["simulate", "--tcp", "192.0.2.1:1"], 1, "error: cannot serve on 192.0.2.1:1\n"),
-    (
-        &["read", "252", "--port", "/dev/null"],
-        2,
-        "error: there is no meter 252: expected a configured name, 0 to 250, 254 for",
-    ),
     (
         &["read", "5", "--port", "/dev/null", "--retries", "10"],
         1,
@@ -124,7 +114,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (
         &["read", "251", "--port", "/dev/null"],
         2,
-        "error: there is no meter 251: expected a configured name, 0 to 250, or",
+        "error: there is no meter 251: expected a configured name, 0 to 250, 254 for",
     ),
     (
         &["read", "5", "--port", "modem"],
@@ -177,7 +167,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["man", "page"], 2, "error: invalid value 'page' for '[PAGE]'\n  [possible values: commands, config]"),
     (&["completions", "cmd"], 2, "error: invalid value 'cmd' for '<SHELL>'\n  [possible values: "),
     (&["simulate", "/nonexistent"], 78, "error: cannot read "),
-    (&["simulate", "--tcp", "nonsense"], 2, "error: invalid value 'nonsense' for '--tcp <ADDR:PORT>': invalid socket"),
+    (&["simulate", "--tcp", "nonsense"], 2, "error: invalid value 'nonsense' for '--tcp <ADDR:PORT>': expected an"),
 ];
 
 #[test]

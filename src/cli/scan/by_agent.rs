@@ -27,8 +27,9 @@ pub(super) async fn scan(args: &Args, wire: &Wire, why: &str) -> Result<Vec<Foun
     let Some(config) = &wire.config else {
         return Err(Failure::new(format!("cannot scan while {why}")).hint(WITHOUT_PORT));
     };
-    if args.baud.is_some() || args.retries > 0 || (args.from.get(), args.to.get()) != ALL {
-        return Err(cannot("the agent scans every address at the rate of the bus: leave out what says otherwise"));
+    let otherwise = args.baud.is_some() || args.retries > 0 || args.wire.own().next().is_some();
+    if otherwise || (args.from.get(), args.to.get()) != ALL {
+        return Err(cannot("the agent scans every address as the bus is configured: leave out what says otherwise"));
     }
     eprintln!("{why}: the agent is asked to scan between its readings, on {}", wire.topics().request("scan"));
     let answers = ask_agent(&config.mqtt, "scan", "scan", vec![request(wire, args.secondary)], WITHIN).await;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,6 +21,18 @@ pub struct Status {
     pub agent: AgentStatus,
     /// The configured meters, by name.
     pub meters: BTreeMap<String, MeterStatus>,
+    /// When it was so.
+    #[serde(skip)]
+    pub taken: Option<Instant>,
+}
+
+impl Status {
+    /// The agent as it was, with the time that it has run by now.
+    #[must_use]
+    pub fn agent_at(&self, now: Instant) -> AgentStatus {
+        let since = self.taken.map_or(0, |taken| now.saturating_duration_since(taken).as_secs());
+        AgentStatus { uptime_s: self.agent.uptime_s + since, ..self.agent.clone() }
+    }
 }
 
 /// The agent itself: most of `bridge/info`.
@@ -234,4 +247,19 @@ pub enum News {
     Reading(Arc<str>),
     /// An event, as it is published.
     Event(Arc<str>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AgentStatus, Status};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_time_that_the_agent_runs_goes_on_between_two_looks() {
+        let now = Instant::now();
+        let agent = AgentStatus { uptime_s: 100, ..AgentStatus::default() };
+        let status = Status { agent, taken: Some(now), ..Status::default() };
+        assert_eq!(status.agent_at(now + Duration::from_secs(59)).uptime_s, 159);
+        assert_eq!(status.agent_at(now).uptime_s, 100);
+    }
 }

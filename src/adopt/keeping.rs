@@ -40,11 +40,25 @@ pub(crate) fn keep(file: &Path, pending: &[Edit], new: &[Edit]) -> Result<Kept, 
     }
     let all = [pending, new].concat();
     if let Some(trouble) = load(&all)?.adopted.trouble {
-        return Err(trouble);
+        return Err(wrong_in(meters_file, &trouble));
     }
     match write(meters_file, &all) {
         Ok(()) => Ok(Kept::InFile),
         Err(error) => Ok(Kept::Not(format!("cannot write {}: {error}", meters_file.display()))),
+    }
+}
+
+/// What is wrong, without its place: that is one in a text that was never written, and the file is right as it is.
+fn wrong_in(meters_file: &Path, trouble: &str) -> String {
+    let place = format!("{}:", meters_file.display());
+    let what = |line: &str| {
+        let mut parts = line.strip_prefix(&place)?.splitn(3, ':');
+        let numbers = parts.by_ref().take(2).all(|number| number.parse::<usize>().is_ok());
+        parts.next().filter(|_| numbers).map(|what| what.trim_start().to_owned())
+    };
+    match trouble.lines().filter_map(what).collect::<Vec<_>>() {
+        none if none.is_empty() => trouble.to_owned(),
+        all => all.join("; "),
     }
 }
 
@@ -57,4 +71,20 @@ fn write(meters_file: &Path, edits: &[Edit]) -> io::Result<()> {
         }
     }
     Err(io::Error::other("somebody else writes it, too"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrong_in;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_wrong_is_said_without_blaming_the_file() {
+        let file = Path::new("/var/lib/mbushat/meters.toml");
+        let trouble = "/var/lib/mbushat/meters.toml has 2 problems\n\
+            /var/lib/mbushat/meters.toml:10:12: `interval` is \"0s\", expected a duration: one\n\
+            /var/lib/mbushat/meters.toml:11:1: another";
+        assert_eq!(wrong_in(file, trouble), "`interval` is \"0s\", expected a duration: one; another");
+        assert_eq!(wrong_in(file, "cannot read it"), "cannot read it");
+    }
 }

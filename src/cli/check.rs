@@ -61,7 +61,12 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
             print(json::bad(file, &problems)?)?;
             return Err(Failure::said(EX_CONFIG));
         }
-        Err(error) => return Err(unloadable(error)),
+        Err(error) => {
+            if args.format == Format::Json {
+                print(json::unreadable(file, &error)?)?;
+            }
+            return Err(unloadable(error));
+        }
         Ok(config) => config,
     };
     let timezone = config.time_zone();

@@ -20,14 +20,14 @@ Examples:
   mbushat decode --key 000102030405060708090A0B0C0D0E0F telegram.hex
   mbushat read 48 --format hex | mbushat decode -
 
-Each line is one telegram, as hex digits in any usual spelling; # and // begin a
-comment. 32 hex digits after a whole telegram are its key. A file of bytes, such
-as libmbus writes, holds one telegram after the other.
+Each line is one telegram, as hex digits in any usual spelling; # and // begin
+a comment. 32 hex digits after a whole telegram are its key. A file of bytes,
+such as libmbus writes, holds one telegram after the other.
 
 The XML is that of libmbus 0.10, except: what is no value is empty (an invalid
 date, BCD with digits beyond 9); other letters than ASCII are references; two
-digits of a year from 81 on are 19xx; dates, times and series of values are never
-read as numbers or text; data behind DIF 0F is in the order of the wire.")]
+digits of a year from 81 on are 19xx; dates, times and series of values are
+never read as numbers or text; data behind DIF 0F is in the order of the wire.")]
 pub(crate) struct Args {
     /// Hex digits, or a file with a telegram on each line, or - for standard input
     #[arg(value_name = "HEX|FILE")]
@@ -35,8 +35,8 @@ pub(crate) struct Args {
 
     /// The meter's AES-128 key, for encrypted telegrams without one of their own. A telegram that
     /// announces security mode 5 but comes in the clear is read without, and marked
-    #[arg(long, value_name = "HEX", value_parser = key)]
-    key: Option<Key>,
+    #[arg(long, value_name = "HEX")]
+    key: Option<String>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -58,13 +58,15 @@ pub(crate) enum Format {
     Pymeterbus,
 }
 
-fn key(text: &str) -> Result<Key, String> {
-    Key::from_hex(text).ok_or_else(|| "a key is 32 hex digits".to_owned())
+/// Not clap's to check: it repeats what it refuses.
+fn key(text: &str) -> Result<Key, Failure> {
+    Key::from_hex(text)
+        .ok_or_else(|| Failure::usage("--key cannot be used, expected 32 hex digits (it is not shown here)"))
 }
 
 /// Prints each telegram of the input as it comes.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let mut printer = Printer::new(args);
+    let mut printer = Printer::new(args.format, args.key.as_deref().map(key).transpose()?);
     match source(&args.input)? {
         Source::Text(text) => printer.all(text.as_bytes()),
         Source::File(path) => {
@@ -97,6 +99,9 @@ fn source(input: &[String]) -> Result<Source, Failure> {
     Ok(match input {
         [] => Source::Stdin,
         [dash] if dash == "-" => Source::Stdin,
+        [name] if Path::new(name).is_dir() => {
+            return Err(Failure::new(format!("cannot read {name}: it is a directory")));
+        }
         [name] if Path::new(name).exists() => Source::File(PathBuf::from(name)),
         [name] if names_a_file(name) => return Err(Failure::new(format!("there is no file {name}"))),
         words => Source::Text(words.join(" ")),
@@ -140,9 +145,9 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(args: &Args) -> Self {
+    fn new(format: Format, key: Option<Key>) -> Self {
         let colour = style::colours();
-        Self { format: args.format, key: args.key, colour, memory: Memory::default(), read: 0, refused: 0 }
+        Self { format, key, colour, memory: Memory::default(), read: 0, refused: 0 }
     }
 
     fn all(&mut self, mut input: impl BufRead) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `mbushat doctor`: everything between the configuration and a reading, and how to fix it.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -95,10 +95,9 @@ fn known(names: &[String], config: &Config) -> Result<(), Failure> {
 
 /// What takes long, on a line of a terminal that the next one replaces; an empty text ends it.
 fn progress(text: &str) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
+    if style::moves_on_stderr() {
         // Where stderr is closed there is no one to show it to.
-        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
     }
 }
 

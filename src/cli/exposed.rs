@@ -22,7 +22,10 @@ pub(crate) fn exposed(file: &Path, config: &Config) -> Vec<String> {
     }
     secret.sort();
     secret.dedup_by(|one, other| one.0 == other.0);
-    let everybodys = |path: &Path| std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
+    // The mode of a folder or a device is not ours to advise on.
+    let everybodys = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o004 != 0)
+    };
     let say =
         |path: &Path, what: &str| format!("{0} holds {what} and every user can read it: chmod 640 {0}", path.display());
     secret.iter().filter(|(path, _)| everybodys(path)).map(|(path, what)| say(path, what)).collect()
@@ -66,6 +69,11 @@ mod tests {
         }
         write("mbushat.toml", &text.replace(&own, ""), 0o644);
         assert_eq!(exposed(&file, &load()).len(), 2, "it has no secret any more");
+        let mut config = load();
+        config.mqtt.password = Some(PasswordSource::File(std::env::temp_dir()));
+        assert!(
+            exposed(&file, &config).iter().all(|said| !said.ends_with(&std::env::temp_dir().display().to_string()))
+        );
         std::fs::remove_dir_all(folder).expect("it was there");
     }
 }

@@ -126,8 +126,8 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
         MeterAddress::Primary(PrimaryAddress::ONLY) => only::identified(patient, how.only_meter)?,
         _ => patient,
     };
-    if !how.yes && !agreed()? {
-        return Err(Failure::new("nothing was changed"));
+    if !how.yes {
+        agreed()?;
     }
     // A clock is set to the time at which it is set, not to that of the question.
     let change = args.what.change(&patient.wire)?;
@@ -139,11 +139,18 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
 }
 
 /// Asks on stderr; no answer is a no.
-fn agreed() -> Result<bool, Failure> {
+fn agreed() -> Result<(), Failure> {
     let mut answer = String::new();
     write!(std::io::stderr(), "Do it? [y/N] ")?;
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        // The question stands on a line that nobody has ended.
+        eprintln!();
+        return Err(Failure::new("nothing was changed: --yes does it without asking"));
+    }
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new("nothing was changed")),
+    }
 }
 
 impl What {

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     baud: Option<Baud>,
 
     /// How often to ask again after silence or a broken answer, instead of the configuration's
-    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u8).range(0..=10))]
     retries: Option<u8>,
 
     /// What to print
@@ -84,6 +84,14 @@ enum Format {
     Pymeterbus,
     /// The telegrams' bytes, one telegram a line
     Hex,
+}
+
+impl Args {
+    /// The options that say how to read, if they do.
+    fn own(&self) -> Vec<&'static str> {
+        let here = [("--baud", self.baud.is_some()), ("--retries", self.retries.is_some())];
+        here.into_iter().filter(|(_, said)| *said).map(|(name, _)| name).chain(self.wire.own()).collect()
+    }
 }
 
 /// Reads one after the other and prints what they say.
@@ -114,7 +122,7 @@ async fn read_all(args: &Args, wire: &Wire, targets: Vec<Target>) -> Result<(), 
                 open = Some((target.bus.clone(), session));
                 frames
             }
-            Err(Closed::ByAgent(why)) => by_agent::read(wire, &target, &why).await?,
+            Err(Closed::ByAgent(why)) => by_agent::read(wire, &target, &args.own(), &why).await?,
             Err(Closed::Otherwise(failure)) => return Err(failure),
         };
         let error = match frames {

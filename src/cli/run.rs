@@ -14,7 +14,7 @@ const RESTART: u8 = 75;
 /// Arguments of `mbushat run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  mbushat run --config /etc/mbushat.toml\n\nWith an empty table [http] in that file it shows a page at http://localhost:6287/,\na REST interface (/api/v1) and metrics for Prometheus (/metrics)."
+    after_help = "Example:\n  mbushat run --config /etc/mbushat.toml\n\nWith an empty table [http] in that file it shows a page at\nhttp://localhost:6287/, a REST interface (/api/v1) and metrics for Prometheus\n(/metrics)."
 )]
 pub(crate) struct Args {}
 

@@ -14,7 +14,7 @@ use clap::{ArgGroup, ValueEnum};
 
 use super::runtime::run_until_interrupted;
 use super::wire::{Closed, Wire, WireArgs};
-use super::{Failure, arguments, log, print};
+use super::{Failure, arguments, log, print, style};
 use crate::bus::hunting::{HAT_RATE, LIKELY};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     baud: Option<Rates>,
 
     /// How often to ask again where no meter answers; 1 on a noisy line
-    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10))]
     retries: u8,
 
     /// What to print
@@ -226,7 +226,7 @@ impl Display {
             None => format!(": about {}", clock(time_left(progress, timing))),
         };
         eprintln!("Scanning {what} on {port} at {baud} baud{left}");
-        Self { timing, moves: std::io::stderr().is_terminal() }
+        Self { timing, moves: style::moves_on_stderr() }
     }
 
     fn show(&mut self, progress: Progress, found: usize) {

@@ -39,8 +39,12 @@ pub(crate) struct Args {
     sample: bool,
 
     /// Serve on a TCP port, as a transparent gateway, instead of a pseudo-terminal
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     tcp: Option<SocketAddr>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:10001".to_owned())
 }
 
 /// Prints where the bus is, then serves it until it is interrupted.
@@ -53,7 +57,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         None => simulation::built_in(),
     };
     plan.baud = args.baud.unwrap_or(plan.baud);
-    tell(&plan);
     let served = run_until_interrupted(async {
         match args.tcp {
             Some(address) => on_tcp(plan, address).await,
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 async fn on_tcp(plan: SegmentPlan, address: SocketAddr) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(format!("cannot serve on {address}")).because(&error);
     let listener = TcpListener::bind(address).await.map_err(failed)?;
+    tell(&plan);
     print(format!("tcp://{}\n", listener.local_addr().map_err(failed)?))?;
     let mut segment = Segment::new(plan, Instant::now().into_std());
     serve_tcp(&listener, &mut segment).await.map_err(failed)
@@ -76,6 +80,7 @@ async fn on_pty(plan: SegmentPlan, link: Option<&Path>) -> Result<(), Failure> {
     let port = PtyPort::open(plan.baud).map_err(failed)?;
     let link = link.map(|link| Link::new(port.path(), link)).transpose()?;
     let shown = link.as_ref().map_or(port.path(), |link| link.at.as_path());
+    tell(&plan);
     print(format!("{}\n", shown.display()))?;
     let mut segment = Segment::new(plan, Instant::now().into_std());
     port.serve(&mut segment).await.map_err(failed)

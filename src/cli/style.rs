@@ -12,6 +12,15 @@ pub(crate) fn colours_on_stderr() -> bool {
     wanted(std::io::stderr().is_terminal(), |name| std::env::var(name).ok())
 }
 
+/// Whether stderr has a line that can be written anew.
+pub(crate) fn moves_on_stderr() -> bool {
+    moves(std::io::stderr().is_terminal(), |name| std::env::var(name).ok())
+}
+
+fn moves(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    terminal && variable("TERM").as_deref() != Some("dumb")
+}
+
 /// Only on a terminal, not on one that knows none, and not where the user says so (no-color.org).
 fn wanted(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
     terminal && variable("NO_COLOR").is_none_or(|value| value.is_empty()) && variable("TERM").as_deref() != Some("dumb")
@@ -19,7 +28,7 @@ fn wanted(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use super::{moves, wanted};
 
     #[test]
     fn colours_are_for_terminals_that_know_them_and_users_who_like_them() {
@@ -30,5 +39,6 @@ mod tests {
         assert!(!wanted(true, with("TERM", "dumb")));
         assert!(!wanted(true, with("NO_COLOR", "1")));
         assert!(wanted(true, with("NO_COLOR", "")), "empty counts as unset");
+        assert!(!moves(true, with("TERM", "dumb")) && moves(true, with("NO_COLOR", "1")));
     }
 }

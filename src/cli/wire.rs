@@ -20,6 +20,9 @@ use crate::mqtt::topic::Topics;
 /// Where the Hat's UART is without a configuration.
 const PI_UART: &str = "/dev/ttyAMA0";
 
+/// What helps where the agent has a bus that --port names.
+pub(crate) const WITHOUT_PORT: &str = "leave out --port: the configuration says where the agent can be asked to do it";
+
 /// Arguments that choose a wire.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WireArgs {
@@ -85,6 +88,12 @@ pub(crate) struct Target {
 }
 
 impl WireArgs {
+    /// The options that say how to talk, or to show it, if they do.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &'static str> {
+        let all = [("--parity", self.parity.is_some()), ("--timeout", self.timeout.is_some()), ("--wire", self.trace)];
+        all.into_iter().filter(|(_, said)| *said).map(|(name, _)| name)
+    }
+
     /// The bus that is meant: of --port, or of the configuration in `file`.
     pub(crate) fn choose(&self, file: &Path) -> Result<Wire, Failure> {
         let mut machine = Machine::here();
@@ -129,6 +138,10 @@ fn bus_of(port: &str, machine: &Machine) -> Result<Bus, Failure> {
 impl Wire {
     /// What a name or an address stands for: a meter of the configuration wherever it is one.
     pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
+        self.find(text, "0 to 250,")
+    }
+
+    fn find(&self, text: &str, numbers: &str) -> Result<Target, Failure> {
         match (self.configured(text), arguments::address(text)) {
             (Some((meter, bus)), _) => {
                 let bus = Bus { parity: self.parity.unwrap_or(bus.parity), ..bus.clone() };
@@ -136,7 +149,7 @@ impl Wire {
             }
             (None, Some(address)) => Ok(self.unconfigured(text, address)),
             (None, None) => Err(Failure::usage(format!(
-                "there is no meter {text}: expected a configured name, 0 to 250, or a secondary address such as 30137315"
+                "there is no meter {text}: expected a configured name, {numbers} or a secondary address such as 30137315"
             ))),
         }
     }
@@ -146,7 +159,7 @@ impl Wire {
         if text == TEST_BROADCAST.to_string() {
             return Ok(self.unconfigured(text, MeterAddress::Primary(PrimaryAddress::ONLY)));
         }
-        self.target(text)
+        self.find(text, "0 to 250, 254 for a meter alone on its bus,")
     }
 
     /// A meter at this address of the bus, whatever the configuration says of it.
@@ -247,7 +260,9 @@ fn closed(what: &str, outage: &Outage) -> Closed {
         outage if outage.is_agents() => {
             return Closed::ByAgent(in_one_line(outage));
         }
-        Outage::Line(LineError::Connect { .. }) => {
+        Outage::Line(LineError::Connect { source, .. })
+            if matches!(source.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) =>
+        {
             failure.because(outage).hint("many gateways serve one program at a time: end the other, the agent too")
         }
         Outage::Line(LineError::Open { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {

@@ -29,6 +29,14 @@ impl Table {
                 self.entries.insert(key, entry);
                 continue;
             };
+            // What it has to do with the tables of another file cannot be meant.
+            if is_orphan(&entry.item.value) {
+                problems.push(Problem::new(entry.item.at, orphan(&key)));
+                continue;
+            }
+            if is_orphan(&known.item.value) {
+                continue;
+            }
             match (&mut known.item.value, entry.item.value) {
                 (Value::Array(known), Value::Array(more)) => known.extend(more),
                 _ => {
@@ -38,6 +46,18 @@ impl Table {
             }
         }
     }
+}
+
+/// Whether this is what `[[key.record]]` makes of a key that has no table yet.
+pub(super) fn is_orphan(value: &Value) -> bool {
+    let Value::Table(table) = value else { return false };
+    matches!(table.entries.get("record").map(|entry| &entry.item.value), Some(Value::Array(_)))
+        && table.entries.len() == 1
+}
+
+/// What is said of it.
+pub(super) fn orphan(path: &str) -> String {
+    format!("this [[{path}.record]] has no [[{path}]] above it, in the same file")
 }
 
 /// A key and its value.

@@ -1,18 +1,14 @@
 //! A configuration from its file: the one place of this room that touches the machine.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
 use super::file::{self, Table};
+use super::named::{self, bytes};
 use super::problem::{Place, Problem, Problems, may_pass};
 use super::{Config, environment, profiles};
-
-/// A file with ten thousand meters has a quarter of this.
-const MOST_BYTES: u64 = 4 << 20;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -71,17 +67,28 @@ pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Confi
             key_files.borrow_mut().push(path.to_owned());
             String::from_utf8(bytes(path)?).map_err(io::Error::other)
         },
+        unfit: &named::unfit,
         built_in: profiles::built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     let mut files = vec![(path.to_owned(), text)];
     for file in more_files(path).map_err(|error| unreadable(&folder_of_more(path), error))? {
-        let text = self::text(&file)?;
+        let text = self::text(&file).map_err(leads_nowhere)?;
         files.push((file, text));
     }
     let mut config = parse(&files, &surroundings)?;
     add_adopted(&mut config, change, &surroundings);
     drop(surroundings);
     Ok(Config { key_files: key_files.into_inner(), ..config })
+}
+
+/// A file of the folder was there a moment ago: a link, whose target is missing. Nobody should write it anew.
+fn leads_nowhere(error: LoadError) -> LoadError {
+    match error {
+        LoadError::Unreadable { file, error } if error.kind() == io::ErrorKind::NotFound => {
+            unreadable(&file, io::Error::other("it is a link to a file that is not there"))
+        }
+        other => other,
+    }
 }
 
 /// `/etc/mbushat.d` of `/etc/mbushat.toml`.
@@ -160,20 +167,6 @@ pub(super) fn text(path: &Path) -> Result<String, LoadError> {
         Problems::new(&[path.to_owned()], vec![Problem::new(at, "this is not UTF-8 text: save the file as UTF-8")])
             .into()
     })
-}
-
-/// Of a pipe nothing is read: it may keep whoever reads it waiting.
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let kind = std::fs::metadata(path)?.file_type();
-    if kind.is_fifo() || kind.is_socket() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a socket; name a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    match u64::try_from(bytes.len()) {
-        Ok(count) if count <= MOST_BYTES => Ok(bytes),
-        _ => Err(io::Error::other("it has more than 4 MiB, so it is something else")),
-    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> LoadError {

@@ -8,18 +8,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::file::{Item, Table, Value};
+use super::file::{Item, Table, Value, is_orphan, orphan};
 use super::problem::{Place, Problem, may_pass, nearest};
 use super::spelling;
+pub(super) use super::unknown_key::Kind;
+use super::unknown_key::{self, unknown_key};
 use crate::mbus::link::timing::{Baud, Parity};
-
-/// A kind of table: its name in messages, and the keys it may have.
-pub(super) struct Kind {
-    /// As in a file: `[mqtt]`, `[[meter]]`.
-    pub(super) name: &'static str,
-    /// Every key.
-    pub(super) keys: &'static [&'static str],
-}
 
 /// One table being read.
 pub(super) struct Reader<'t, 'p> {
@@ -65,7 +59,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     /// Whether the key is there, or another that is most likely a slip for it: that has a problem of its own.
     pub(super) fn is_meant(&self, key: &str) -> bool {
         let mut unknown = self.table.entries.keys().filter(|written| !self.kind.keys.contains(&written.as_str()));
-        self.has(key) || unknown.any(|written| nearest(written, self.kind.keys.iter().copied()) == Some(key))
+        self.has(key) || unknown.any(|written| unknown_key::meant(self.kind, written).contains(&key))
     }
 
     /// Where the key's value is, or else the table.
@@ -125,6 +119,11 @@ impl<'t, 'p> Reader<'t, 'p> {
             self.problem(item.at, format!("`{key}` cannot be used, expected {expected} (its value is not shown here)"));
         }
         value
+    }
+
+    /// Whether the key is set to `[]`.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        matches!(self.item(key).map(|item| &item.value), Some(Value::Array(items)) if items.is_empty())
     }
 
     /// A string as it is written, whatever it must look like.
@@ -205,7 +204,9 @@ impl<'t, 'p> Reader<'t, 'p> {
         if let Some(value) = text.and_then(&parse) {
             return Some(value);
         }
-        let near = text.and_then(|text| nearest(text, names.clone()));
+        // A short name has no letter to spare, but people forget which of them is a capital.
+        let same = |text: &str| names.clone().find(|name| name.eq_ignore_ascii_case(text));
+        let near = text.and_then(|text| same(text).or_else(|| nearest(text, names.clone())));
         let expected = match near {
             Some(near) => format!("{what}, did you mean {near:?}?"),
             None => format!("{what}: {}", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")),
@@ -250,9 +251,24 @@ impl<'t, 'p> Reader<'t, 'p> {
         }
     }
 
+    /// The table that `key` is set to on its own line, as the example shows.
+    pub(super) fn inline_table(&mut self, key: &str, example: &str) -> Option<&'t Table> {
+        let item = self.item(key)?;
+        let Value::Table(table) = &item.value else {
+            let expected = format!("an inline table such as {key} = {example}");
+            self.problem(item.at, format!("`{key}` is {}, expected {expected}", item.value.spelled()));
+            return None;
+        };
+        Some(table)
+    }
+
     /// The tables `[[key]]`, in the order of the file. `path` is how their headers are spelled.
     pub(super) fn tables(&mut self, key: &str, path: &str) -> Vec<&'t Table> {
         let Some(item) = self.item(key) else { return Vec::new() };
+        if is_orphan(&item.value) {
+            self.problem(item.at, orphan(path));
+            return Vec::new();
+        }
         let Value::Array(items) = &item.value else {
             self.problem(
                 item.at,
@@ -290,16 +306,5 @@ fn one_of(words: &[String]) -> String {
     match words {
         [head @ .., last] if !head.is_empty() => format!("{} or {last}", head.join(", ")),
         _ => words.concat(),
-    }
-}
-
-/// Answers a key in the wrong table with its place, a misspelled one with the nearest.
-fn unknown_key(kind: &Kind, others: &[&Kind], key: &str) -> String {
-    let shown: String = key.chars().take(60).collect();
-    let home = others.iter().find(|other| other.keys.contains(&key));
-    match (nearest(key, kind.keys.iter().copied()), home) {
-        (Some(near), _) => format!("unknown key `{shown}` in {}, did you mean `{near}`?", kind.name),
-        (None, Some(home)) => format!("unknown key `{shown}` in {}, it belongs in {}", kind.name, home.name),
-        (None, None) => format!("unknown key `{shown}` in {}, expected {}", kind.name, kind.keys.join(", ")),
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn slug(title: &str) -> Option<String> {
 
 /// Whether a text can be published to: levels without wildcards, none empty, not the broker's own `$…`.
 pub(super) fn is_topic(text: &str) -> bool {
-    let level = |level: &str| !level.is_empty() && !level.contains(['+', '#', '\0']);
+    let level = |level: &str| !level.is_empty() && !level.contains(|c: char| matches!(c, '+' | '#') || c.is_control());
     text.len() <= 1024 && !text.starts_with('$') && text.split('/').all(level)
 }
 
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((slug("…"), slug(&"a".repeat(65))), (None, None));
         assert!(is_slug("cold_water_2") && !is_slug("") && !is_slug("Cold") && !is_slug(&"a".repeat(65)));
         assert!(is_topic("mbushat/house7") && is_topic("a b"));
-        for wrong in ["", "/a", "a/", "a//b", "a/+", "#", "$SYS/a", "a\0"] {
+        for wrong in ["", "/a", "a/", "a//b", "a/+", "#", "$SYS/a", "a\0", "a\nb", "a\u{7F}"] {
             assert!(!is_topic(wrong), "{wrong}");
         }
     }

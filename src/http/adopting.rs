@@ -3,7 +3,7 @@
 //! Not here: the file of adopted meters (`adopt`).
 
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::asks::bus_index;
 use super::house::App;
+use super::part::Path;
 use super::problem::{Problem, shortened};
 use super::rest::json;
 use super::writes::{Body, unusable};

@@ -1,9 +1,9 @@
 //! What pages load: files of the source tree, in the program itself.
 
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use super::part::Path;
 use super::problem::Problem;
 
 /// Name, type and text.

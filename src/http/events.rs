@@ -1,5 +1,7 @@
 //! `GET /api/v1/events`: readings and events as they happen, and `info` after each change.
 
+use std::time::Instant;
+
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use tokio::sync::broadcast::error::RecvError;
@@ -38,7 +40,7 @@ impl Events for Happening {
             changed = self.status.changed() => {
                 changed.ok()?;
                 let status = self.status.borrow_and_update();
-                Some(event("info", &payload::info(&status.agent, &status.meters)))
+                Some(event("info", &payload::info(&status.agent_at(Instant::now()), &status.meters)))
             }
         }
     }

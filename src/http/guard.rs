@@ -16,6 +16,9 @@ use super::pages::refused;
 use super::problem::Problem;
 use super::rights::{self, Asks, May, Refusal};
 
+/// Bytes of a body, at most.
+pub(super) const BODY: usize = 64 << 10;
+
 /// Sent with everything. A page may load and show nothing that is not ours.
 const CAREFUL: [(HeaderName, &str); 5] = [
     (
@@ -93,7 +96,11 @@ async fn whole(parts: Parts, body: Body) -> Result<Request, Problem> {
     let taken = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
     match timeout(PATIENCE, taken).await {
         Ok(Ok(body)) => Ok(Request::from_parts(parts, body.into())),
-        Ok(Err(error)) => Err(Problem::new(error.status(), error.body_text())),
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("the body of the request has more than {} KiB, which is the most", BODY >> 10);
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+        }
+        Ok(Err(error)) => Err(Problem::new(error.status(), "the body of the request did not come whole")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come in time")),
     }
 }

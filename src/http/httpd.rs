@@ -16,7 +16,7 @@ use crate::bus::Machine;
 use crate::bus::device_tree::{Hat, mbus_master_hat};
 use crate::config::{Bus, Port};
 use crate::explain::libmbus::document;
-use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::master::search::Found;
 use crate::request::{Answer, BusRequest, Request, Scan};
 
@@ -152,13 +152,16 @@ async fn read(app: &App, device: &str, baud: &str, address: &str, most: usize) -
     }
 }
 
-/// 0 to 255 in up to three digits, or 16 hex digits. No meter has 251 to 255.
+/// 0 to 255 in up to three digits, or 16 hex digits. 254 is whatever meter is alone; none has 251 to 253 or 255.
 fn meter_address(text: &str) -> Option<MeterAddress> {
     if text.len() == 16 {
         return SecondaryAddress::parse(text).ok().map(MeterAddress::Secondary);
     }
     let digits = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).and_then(PrimaryAddress::new).map(MeterAddress::Primary)
+    match text.parse().ok().filter(|_| digits)? {
+        TEST_BROADCAST => Some(MeterAddress::Primary(PrimaryAddress::ONLY)),
+        number => PrimaryAddress::new(number).map(MeterAddress::Primary),
+    }
 }
 
 fn bus<'a>(house: &'a House, device: &str, baud: &str) -> Result<&'a Bus, Answered> {
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_address_is_up_to_three_digits_or_sixteen() {
-        for good in ["0", "048", "250", "3013731593060104", "30137315FFFFFFFF"] {
+        for good in ["0", "048", "250", "254", "3013731593060104", "30137315FFFFFFFF"] {
             assert!(meter_address(good).is_some(), "{good}");
         }
         for bad in ["", "251", "1000", "-1", "+5", "30137315", "xyz", "30137315ATS0104"] {

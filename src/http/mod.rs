@@ -14,6 +14,7 @@ mod rights;
 mod caller;
 mod failures;
 mod problem;
+mod part;
 mod settings;
 mod guard;
 mod rest;

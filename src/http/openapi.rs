@@ -96,10 +96,18 @@ problems! {
 )]
 struct Address(String);
 
+/// The same, and 254 for whatever meter is alone on the bus.
+#[derive(ToSchema)]
+#[schema(
+    example = "30137315",
+    pattern = "^([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|250|254|[0-9A-Fa-f?]{8}([0-9A-Fa-f?]{8}|[A-Z]{3}[0-9A-Fa-f?]{4})?)$"
+)]
+struct ReadAddress(String);
+
 /// At which address.
 #[derive(ToSchema)]
 struct At {
-    address: Address,
+    address: ReadAddress,
 }
 
 /// Which meters.

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::house::App;
+use super::part::Path;
 use super::problem::{Problem, shortened};
 use super::rights::May;
 use crate::config::{Config, Meter};
@@ -74,7 +76,7 @@ pub(super) async fn buses(State(app): State<App>) -> Response {
 pub(super) async fn info(State(app): State<App>) -> Response {
     let status = app.status();
     let status = status.borrow();
-    as_json(payload::info(&status.agent, &status.meters))
+    as_json(payload::info(&status.agent_at(Instant::now()), &status.meters))
 }
 
 pub(super) fn no_meter(name: &str) -> Problem {

@@ -11,9 +11,6 @@ use super::house::App;
 use super::problem::Problem;
 use super::{adopting, assets, events, guard, health, httpd, metrics, openapi, pages, rest, wire, writes};
 
-/// Bytes of a body.
-const BODY: usize = 64 << 10;
-
 /// All of them, behind the guard.
 pub(super) fn router(app: App) -> Router {
     let readers = Router::new()
@@ -64,7 +61,7 @@ pub(super) fn router(app: App) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(app.clone(), guard::guard))
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(DefaultBodyLimit::max(guard::BODY))
         .with_state(app)
 }
 

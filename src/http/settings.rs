@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Http, PasswordSource};
+use crate::config::{Http, PasswordSource, bytes_of, password_of};
 
 /// Why the page cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +34,14 @@ pub enum Unopened {
         source: io::Error,
     },
     /// A file of TLS cannot be read.
-    #[error("[http] cannot use {what} {}: {source}", file.display())]
+    #[error("[http] cannot use {what} {}: {why}", file.display())]
     Pem {
         /// Which key names it.
         what: &'static str,
         /// As configured.
         file: PathBuf,
         /// What is wrong.
-        source: pem::Error,
+        why: String,
     },
     /// Certificate and key do not fit each other.
     #[error("[http] cannot use cert and key: {0}")]
@@ -121,26 +121,45 @@ fn password(source: &PasswordSource) -> Result<String, Unopened> {
         PasswordSource::File(file) => file,
     };
     let failed = |source| Unopened::Password { file: file.clone(), source };
-    let text = std::fs::read_to_string(file).map_err(failed)?;
-    let password = text.trim_end_matches(['\r', '\n']);
+    let password = password_of(file).map_err(failed)?;
     if password.is_empty() {
         return Err(failed(io::Error::other("it is empty")));
     }
-    Ok(password.to_owned())
+    Ok(password)
 }
 
 fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, Unopened> {
-    let failed = |what, file: &Path| {
-        let file = file.to_owned();
-        move |source| Unopened::Pem { what, file, source }
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(failed("cert", cert))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(failed("key", key))?;
+    let failed = |what, file: &Path, why: String| Unopened::Pem { what, file: file.to_owned(), why };
+    let bytes = |what, file| bytes_of(file).map_err(|error| failed(what, file, error.to_string()));
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes("cert", cert)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed("cert", cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(failed("cert", cert, "it holds no certificate (PEM)".to_owned()));
+    }
+    let secret = PrivateKeyDer::from_pem_slice(&bytes("key", key)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => failed("key", key, "it holds no private key (PEM)".to_owned()),
+        error => failed("key", key, error.to_string()),
+    })?;
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{password, tls};
+    use crate::config::PasswordSource;
+    use std::path::Path;
+
+    #[test]
+    fn a_device_in_place_of_a_file_ends_and_is_named() {
+        let said = password(&PasswordSource::File("/dev/zero".into())).expect_err("no text").to_string();
+        assert_eq!(said, "[http] cannot read password_file /dev/zero: it has more than 4 MiB, so it is something else");
+        let said = |cert| tls(Path::new(cert), Path::new("/dev/null")).err().map(|error| error.to_string());
+        assert!(said("/dev/zero").is_some_and(|said| said.contains("cert /dev/zero: it has more than 4 MiB")));
+        assert!(said("/dev/null").is_some_and(|said| said.ends_with("/dev/null: it holds no certificate (PEM)")));
+    }
 }

@@ -1,6 +1,6 @@
 //! The wire of a bus, frame by frame in words: the last ones, and each as it comes.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::asks::bus_index;
 use super::house::App;
+use super::part::Path;
 use super::problem::Problem;
 use super::stream::{Events, event, response};
 use crate::bus::frames::describe;

@@ -1,12 +1,13 @@
 //! What `/api/v1` lets be done: the bodies are those of MQTT's requests, the answers its `data`.
 
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::asks::{self, bus_index};
 use super::house::App;
+use super::part::Path;
 use super::problem::Problem;
 use super::rest::{as_json, json};
 use crate::explain::{self, Memory, hex_input};
@@ -88,13 +89,17 @@ pub(super) struct Telegram {
 /// `POST decode` `{"hex":"68 …","key":"…"}`: what `mbushat decode --format json` prints.
 pub(super) async fn decode(Body(body): Body) -> Result<Response, Problem> {
     let expected = "expected {\"hex\":\"68 …\"}, and a \"key\" of 32 hex digits where it is encrypted";
-    let Telegram { hex, key } =
-        serde_json::from_str(&body).map_err(|error| unusable(format!("{expected}: {error}")))?;
+    let Telegram { hex, key } = object(&body).ok_or_else(|| unusable(expected))?;
     let key = key.map(|key| Key::from_hex(&key).ok_or_else(|| unusable("a key has 32 hex digits"))).transpose()?;
     let bytes = hex_input::bytes(&hex).map_err(unusable)?;
     let (mut memory, mut buffers) = (Memory::default(), Buffers::default());
     let explained = explain::explain(&bytes, key.as_ref(), &mut memory, &mut buffers);
     Ok(as_json(explain::json::line(&explained)))
+}
+
+/// A list of its values would do, too, if serde were asked alone.
+fn object(body: &str) -> Option<Telegram> {
+    body.trim_start().starts_with('{').then(|| serde_json::from_str(body).ok()).flatten()
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -141,7 +146,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let is_json = kind.starts_with("application/json");
         let text = String::from_request(request, state).await;
         // all of it is there already (`guard`): it is no text
-        let text = text.map_err(|error| unusable(error.body_text()))?;
+        let text = text.map_err(|_| unusable("the body of the request is not UTF-8 text"))?;
         if is_json || text.is_empty() {
             Ok(Self(text))
         } else {

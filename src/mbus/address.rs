@@ -230,7 +230,7 @@ pub struct NotAnAddress;
 
 impl fmt::Display for NotAnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("want 8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104)")
+        f.write_str("expected 8 digits (30137315), 15 characters (30137315ATS0104) or 16 hex digits (3013731593060104)")
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::payload;
 use crate::config;
-use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress, TEST_BROADCAST};
 use crate::mbus::master::search::Found;
 use crate::mbus::medium;
 use crate::request::{
@@ -103,8 +103,8 @@ impl Fields {
             "read" => match (text("meter", meter)?, address) {
                 (Some(_), None) if telegrams => return Err("\"telegrams\" wants an \"address\"".to_owned()),
                 (Some(meter), None) => BusRequest::Read { meter },
-                (None, Some(address)) if telegrams => BusRequest::TelegramsAt(meter_address(&address)?),
-                (None, Some(address)) => BusRequest::ReadAt(meter_address(&address)?),
+                (None, Some(address)) if telegrams => BusRequest::TelegramsAt(read_address(&address)?),
+                (None, Some(address)) => BusRequest::ReadAt(read_address(&address)?),
                 (Some(_), Some(_)) => return Err("both \"meter\" and \"address\" are set, expected one".to_owned()),
                 (None, None) => return Err("say which \"meter\", or at which \"address\"".to_owned()),
             },
@@ -200,6 +200,14 @@ fn meter_address(written: &RawValue) -> Result<MeterAddress, String> {
     };
     address(&text)
         .ok_or_else(|| unexpected("address", &written, "0 to 250 or a secondary address such as \"30137315\""))
+}
+
+/// The same, and 254 for whatever meter is alone on the bus: reading changes nothing.
+fn read_address(written: &RawValue) -> Result<MeterAddress, String> {
+    if written.get().trim_matches('"') == TEST_BROADCAST.to_string() {
+        return Ok(MeterAddress::Primary(PrimaryAddress::ONLY));
+    }
+    meter_address(written).map_err(|error| error.replace("0 to 250 or", "0 to 250, 254 or"))
 }
 
 /// Up to three digits are a primary address.

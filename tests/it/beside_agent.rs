@@ -36,7 +36,14 @@ fn a_meter_is_read_by_the_agent_and_shown_as_if_the_bus_were_free() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("9: no answer, says the agent"), "{}", text(&output.stderr));
     let output = mbushat(&agent, &["read", "7", "--port", &format!("tcp://127.0.0.1:{}", gateway.port)]);
-    assert!(text(&output.stderr).contains("-> without --port, the configuration says"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("\n  -> leave out --port: the configuration"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("mosquitto_pub"), "a line that cannot work: {}", text(&output.stderr));
+    let own = mbushat(&agent, &["read", "7", "--timeout", "2s", "--retries", "1"]);
+    assert!(text(&own.stderr).contains("leave out --retries and --timeout"), "{}", text(&own.stderr));
+    let silent = (0..=250).filter(|address| *address != 7).collect();
+    gateway.meters().silent = silent;
+    let only = mbushat(&agent, &["read", "254", "--format", "hex"]);
+    assert!(!text(&only.stderr).contains("expected 0 to 250"), "{}", text(&only.stderr));
 }
 
 #[test]
@@ -58,6 +65,11 @@ fn a_bus_is_scanned_by_the_agent() {
         (&"7".into(), &"00001007".into(), &"w_m7".into())
     );
     assert_eq!(found["meters"].as_array().map(Vec::len), Some(1));
-    let output = mbushat(&agent, &["scan", "--to", "20"]);
-    assert!(text(&output.stderr).contains("leave out what says otherwise"), "{}", text(&output.stderr));
+    let output = mbushat(&agent, &["scan", "--adopt"]);
+    assert_eq!(text(&output.stdout), "", "nothing was looked at");
+    assert!(text(&output.stderr).contains("`discover = true`"), "{}", text(&output.stderr));
+    for own in [["scan", "--to", "20"], ["scan", "--timeout", "1s"]] {
+        let output = mbushat(&agent, &own);
+        assert!(text(&output.stderr).contains("leave out what says otherwise"), "{}", text(&output.stderr));
+    }
 }

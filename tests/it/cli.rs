@@ -73,14 +73,30 @@ fn the_manual_is_made_of_the_definitions() {
 /// What is typed, the exit code, and what stderr begins with.
 const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["decode", "nothere.hex"], 1, "error: there is no file nothere.hex\n"),
-    (&["decode", "/"], 1, "error: cannot read the input\n  because Is a directory"),
+    (&["decode", "/"], 1, "error: cannot read /: it is a directory\n"),
     // one error, before anything is decoded
     (&["decode", "./nothere"], 1, "error: there is no file ./nothere\n"),
     (&["decode", "zz"], 1, "error: 1 of 1 telegrams could not be decoded whole\n"),
-    (&["decode", "--key", "12", "E5"], 2, "error: invalid value '12' for '--key <HEX>': a key is 32 hex digits\n"),
+    (
+        &["decode", "--key", "12", "E5"],
+        2,
+        "error: --key cannot be used, expected 32 hex digits (it is not shown here)\n",
+    ),
+    // nothing is simulated before the port is open
+    (&["simulate", "--tcp", "192.0.2.1:1"], 1, "error: cannot serve on 192.0.2.1:1\n"),
+    (
+        &["read", "5", "--port", "/dev/null", "--retries", "10"],
+        1,
+        "error: cannot read 5\n  because /dev/null is not a serial",
+    ),
+    (&["scan", "--port", "tcp://nobody.invalid:1"], 1, "error: cannot scan\n  because cannot connect to the gateway"),
     // root may read every file, but nobody the memory at address 0
     (&["decode", "/proc/self/mem"], 1, "error: cannot read the input\n  because "),
-    (&["--config", "/", "check"], 78, "error: cannot read the configuration /\n  because Is a directory"),
+    (
+        &["--config", "/", "check"],
+        78,
+        "error: cannot read the configuration /\n  because it is a directory; name a file",
+    ),
     (&["--config", "/nonexistent", "run"], 78, "error: cannot read the configuration /nonexistent: write one "),
     (&["--config", "/nonexistent", "read", "5"], 78, "error: cannot read the configuration /nonexistent: write one "),
     (&["--config", "/nonexistent", "scan"], 78, "error: cannot read the configuration /nonexistent: write one "),
@@ -98,7 +114,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (
         &["read", "251", "--port", "/dev/null"],
         2,
-        "error: there is no meter 251: expected a configured name, 0 to 250, or",
+        "error: there is no meter 251: expected a configured name, 0 to 250, 254 for",
     ),
     (
         &["read", "5", "--port", "modem"],
@@ -151,7 +167,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["man", "page"], 2, "error: invalid value 'page' for '[PAGE]'\n  [possible values: commands, config]"),
     (&["completions", "cmd"], 2, "error: invalid value 'cmd' for '<SHELL>'\n  [possible values: "),
     (&["simulate", "/nonexistent"], 78, "error: cannot read "),
-    (&["simulate", "--tcp", "nonsense"], 2, "error: invalid value 'nonsense' for '--tcp <ADDR:PORT>': invalid socket"),
+    (&["simulate", "--tcp", "nonsense"], 2, "error: invalid value 'nonsense' for '--tcp <ADDR:PORT>': expected an"),
 ];
 
 #[test]
@@ -183,6 +199,9 @@ fn check_tells_programs_what_is_good_and_what_is_not() {
     assert_eq!((&good["meters"][0]["interval_s"], &good["disabled_meters"][0]), (&60.0.into(), &"b".into()));
     assert_eq!((&good["buses"][0]["line"], &good["buses"][0]["meters"]), (&"2400 8E1".into(), &1.into()));
     assert!(good["warnings"][0].as_str().is_some_and(|words| words.contains("drains a battery")), "{good}");
+    let missing = mbushat(&["check", "--format", "json", "/nonexistent/mbushat.toml"]);
+    let missing: serde_json::Value = serde_json::from_slice(&missing.stdout).expect("JSON");
+    assert_eq!((&missing["good"], &missing["problems"][0]["line"]), (&false.into(), &().into()), "{missing}");
     let (bad, code) = check("check-bad.toml", "[[meter]]\nname = \"Cold Water\"\nadress = 7\n");
     assert_eq!((&bad["good"], code), (&false.into(), Some(78)));
     let problems = bad["problems"].as_array().expect("problems");
@@ -315,4 +334,13 @@ fn the_journal_gets_a_priority_for_each_line_and_no_second_time() {
     assert_eq!(priority("bus is down"), Some("<3>".to_owned()), "{logged}");
     assert_eq!(priority("the broker "), Some("<4>".to_owned()), "{logged}");
     assert!(!logged.contains("ERROR") && !logged.contains("WARN") && !logged.contains("20"), "{logged}");
+}
+
+#[test]
+fn only_a_gateway_that_refuses_may_serve_somebody_else() {
+    let hint = "many gateways serve one program";
+    for (port, served) in [("tcp://nobody.invalid:1", false), ("tcp://127.0.0.1:1", true)] {
+        let error = text(&mbushat(&["scan", "--port", port]).stderr);
+        assert_eq!(error.contains(hint), served, "{error}");
+    }
 }

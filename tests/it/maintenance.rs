@@ -183,6 +183,18 @@ fn the_meter_alone_on_its_bus_is_changed_by_the_address_that_it_says() {
 }
 
 #[test]
+fn several_meters_at_one_address_are_not_changed_together() {
+    let bench = Own::new("together", BUS);
+    for order in [&["meter", "set-address", "7", "9", "--yes"][..], &["meter", "set-baud", "7", "2400", "--yes"]] {
+        let (done, error, code) = bench.mbushat(order);
+        assert_eq!(code, Some(1), "{done}");
+        assert!(error.contains("several meters answer at 7, or the line is too noisy"), "{error}");
+    }
+    let (done, error, code) = bench.mbushat(&["meter", "set-address", "21880341", "9", "--yes"]);
+    assert!(code == Some(0) && done.contains("Done: it answers at address 9."), "{error}");
+}
+
+#[test]
 fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
     let bench = Bench::new("set-address", BUS);
     let (plan, _, code) = bench.mbushat(&["meter", "set-address", "heating", "9", "--dry-run"]);
@@ -193,7 +205,10 @@ fn a_new_address_is_asked_for_checked_and_refused_where_it_is_taken() {
     assert_eq!(code, Some(1));
     assert!(error.contains("address 3 is taken"), "{error}");
     let (_, error, code) = bench.mbushat(&["meter", "set-address", "heating", "9"]);
-    assert_eq!((error.as_str(), code), ("Do it? [y/N] error: nothing was changed\n", Some(1)), "no answer is a no");
+    assert_eq!(
+        (error.as_str(), code),
+        ("Do it? [y/N] \nerror: nothing was changed: --yes does it without asking\n", Some(1))
+    );
     assert_eq!(bench.answer("y\n", &["meter", "set-address", "heating", "9"]), Some(0));
     let (read, _, _) = bench.mbushat(&["read", "9", "--format", "hex"]);
     assert!(read.contains(" 08 09 72 12 05 20 67 "), "{read}");

@@ -192,6 +192,7 @@ fn what_is_not_there_is_a_problem_in_words() {
         ("GET /nowhere", 404, "there is nothing at this address"),
         ("GET /../../etc/passwd", 404, "there is nothing at this address"),
         ("GET /api/v1/meters/..%2f..%2fetc%2fpasswd", 404, "no such meter: ../../etc/passwd"),
+        ("GET /api/v1/meters/%ff", 404, "not UTF-8"),
         ("POST /api/v1/buses", 405, "another method"),
     ] {
         let answer = house.ask(request, &[]);
@@ -199,6 +200,15 @@ fn what_is_not_there_is_a_problem_in_words() {
         assert!(answer.body.contains(words), "{request} {answer:?}");
         assert!(answer.head.contains("content-type: application/problem+json"), "{answer:?}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_said_in_our_words() {
+    let Some(house) = House::new("") else { return };
+    let list = house.ask("POST /api/v1/decode\n\n[]", &[JSON]);
+    assert!(list.status == 422 && list.body.contains("expected {") && !list.body.contains("struct"), "{list:?}");
+    let long = house.ask(&format!("POST /api/v1/decode\n\n{}", " ".repeat(70_000)), &[JSON]);
+    assert!(long.status == 413 && long.body.contains("more than 64 KiB"), "{long:?}");
 }
 
 #[test]
@@ -222,6 +232,10 @@ fn pages_show_every_meter_and_take_no_html_from_names() {
     assert!(german.body.contains("<html lang=\"de\">") && german.body.contains("Alle Zähler antworten"), "{german:?}");
     let nasty = house.ask("GET /meter/%3Cscript%3Ealert(1)%3C%2Fscript%3E", &["Accept: text/html"]);
     assert_eq!(nasty.status, 404);
+    for nothing in ["GET /meter/nope", "GET /bus/nope", "GET /meter/%ff"] {
+        let page = house.ask(nothing, &["Accept: text/html,application/xhtml+xml,*/*;q=0.8"]);
+        assert!(page.head.contains("content-type: text/html") && page.body.contains("</html>"), "{nothing}: {page:?}");
+    }
     assert!(nasty.body.contains("no such meter") && !nasty.body.contains("<script>alert"), "{nasty:?}");
     for asset in ["style.css", "live.js", "wire.js", "icon.svg"] {
         assert_eq!(house.ask(&format!("GET /assets/{asset}"), &[]).status, 200, "{asset}");

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
-use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{InputModes, OptionalActions, isatty, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_serial::{ClearBuffer, DataBits, FlowControl, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
@@ -38,11 +38,20 @@ impl SerialLine {
             return Err(LineError::MiniUart { path: path.to_owned(), fix: boot_config_line(model) });
         }
         if let Some(holder) = holder_of(path, Path::new(PROCESSES)) {
-            return Err(LineError::Held { path: path.to_owned(), holder: Some(holder) });
+            // Every shell has /dev/null open: what is no line is held by nobody.
+            let path = path.to_owned();
+            return Err(if is_line(&path) {
+                LineError::Held { path, holder: Some(holder) }
+            } else {
+                LineError::NotSerial { path }
+            });
         }
         let refused = |source| open_error(path, source, model.as_deref());
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let modes = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| refused(error.into()))?;
+        if !isatty(&modes) {
+            return Err(LineError::NotSerial { path: path.to_owned() });
+        }
         let port = tokio_serial::new(path.to_string_lossy(), character.baud.bits_per_second())
             .data_bits(DataBits::Eight)
             .parity(parity(character.parity))
@@ -124,6 +133,12 @@ fn boot_config_line(model: &str) -> &'static str {
     }
 }
 
+/// Whether it is a terminal; one that cannot be opened, as its holder may have it so, may be one.
+fn is_line(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_or(true, isatty)
+}
+
 fn is_character_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device())
 }
@@ -141,4 +156,20 @@ fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError 
         _ => String::new(),
     };
     LineError::Open { path: path.to_owned(), hint, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Character, LineError, SerialLine};
+    use crate::mbus::link::timing::{Baud, Parity};
+    use std::path::Path;
+
+    #[test]
+    fn a_device_that_is_no_line_is_said_to_be_none_whoever_has_it_open() {
+        let held = std::process::Command::new("sleep").arg("5").stdin(std::process::Stdio::null()).spawn();
+        let character = Character { baud: Baud::DEFAULT, parity: Parity::Even, stop_bits: 1 };
+        let opened = SerialLine::open(Path::new("/dev/null"), character, Path::new("/nonexistent"));
+        held.and_then(|mut held| held.kill().and_then(|()| held.wait())).expect("ours");
+        assert!(matches!(opened, Err(LineError::NotSerial { .. })), "{opened:?}");
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Learnt, here, slots};
 use crate::bus::schedule::Now;
 use crate::bus::session::character;
-use crate::config::{Config, Problem, Problems, fingerprint, turn_time};
+use crate::config::{Config, LoadError, Problem, Problems, fingerprint, turn_time};
 
 #[derive(Serialize)]
 struct Good<'a> {
@@ -74,8 +74,9 @@ struct Bad<'a> {
 #[derive(Serialize)]
 struct ProblemJson<'a> {
     file: String,
-    line: usize,
-    column: usize,
+    /// `null`: it is no place in the file.
+    line: Option<usize>,
+    column: Option<usize>,
     what: &'a str,
 }
 
@@ -132,11 +133,21 @@ pub(super) fn good(
 pub(super) fn bad(file: &Path, problems: &Problems) -> Result<String, serde_json::Error> {
     let problems = problems.problems.iter().map(|Problem { at, what, .. }| ProblemJson {
         file: problems.file(*at).display().to_string(),
-        line: at.line,
-        column: at.column,
+        line: Some(at.line),
+        column: Some(at.column),
         what,
     });
     let problems = problems.collect();
+    text(&Bad { file: file.display().to_string(), good: false, problems })
+}
+
+/// A file that cannot be read, or one that it needs.
+pub(super) fn unreadable(file: &Path, error: &LoadError) -> Result<String, serde_json::Error> {
+    let (unread, what) = match error {
+        LoadError::Unreadable { file, error } => (file.as_path(), format!("cannot read it: {error}")),
+        LoadError::Bad(problems) => return bad(file, problems),
+    };
+    let problems = vec![ProblemJson { file: unread.display().to_string(), line: None, column: None, what: &what }];
     text(&Bad { file: file.display().to_string(), good: false, problems })
 }
 

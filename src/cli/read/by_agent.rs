@@ -5,20 +5,30 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::Failure;
-use crate::cli::wire::{Target, Wire};
+use crate::cli::wire::{Target, WITHOUT_PORT, Wire};
 use crate::config::{Config, Meter};
 use crate::explain::hex_input;
 use crate::mqtt::ask_agent::ask_agent;
 
 /// The telegrams, or why there are none. `why` the bus cannot be used here is said in any case.
-pub(super) async fn read(wire: &Wire, target: &Target, why: &str) -> Result<Result<Vec<Vec<u8>>, String>, Failure> {
+///
+/// The agent reads it as it is configured: `own` are the options that would have it otherwise.
+pub(super) async fn read(
+    wire: &Wire,
+    target: &Target,
+    own: &[&str],
+    why: &str,
+) -> Result<Result<Vec<Vec<u8>>, String>, Failure> {
     let cannot = |reason: &str| {
         let failure = Failure::new(format!("cannot read {} while {why}: {}", target.name, instead(wire, target)));
         Err(failure.hint(reason))
     };
     let Some(config) = &wire.config else {
-        return cannot("without --port, the configuration says where the agent can be asked");
+        return Err(Failure::new(format!("cannot read {} while {why}", target.name)).hint(WITHOUT_PORT));
     };
+    if !own.is_empty() {
+        return cannot(&format!("the agent reads it as it is configured: leave out {}", own.join(" and ")));
+    }
     if target.meter.as_ref().is_some_and(|meter| is_read_in_two_ways(meter, config)) {
         return cannot("two [[meter]] have its address, so it cannot be asked for by that");
     }

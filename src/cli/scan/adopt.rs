@@ -1,10 +1,9 @@
 //! `mbushat scan --adopt`: what the agent does where no `[[meter]]` is written, without an agent.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 
-use super::by_agent;
 use crate::adopt::choice::new_finds;
 use crate::adopt::edit::{Edit, Entry};
 use crate::adopt::hunt::{Hunt, Saved};
@@ -14,7 +13,11 @@ use crate::bus::hunting::timings;
 use crate::cli::runtime::run_until_interrupted;
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
-use crate::cli::{Failure, print, unloadable};
+use crate::cli::{Failure, print, style, unloadable};
+
+/// What to do where the agent has the bus.
+const INSTEAD: &str = "stop it (sudo systemctl stop mbushat), or set `discover = true` in its [[bus]] and reload: then it \
+    looks for meters itself";
 
 /// Looks for meters, then adopts those that are new, also where it was interrupted.
 pub(super) fn run(wire: &Wire, file: &Path) -> Result<(), Failure> {
@@ -23,6 +26,11 @@ pub(super) fn run(wire: &Wire, file: &Path) -> Result<(), Failure> {
     for trouble in hunt.troubles() {
         eprintln!("warning: {}", story::advice(trouble));
     }
+    let ended = match ended {
+        // Of what was never looked at there is nothing to say.
+        Some(Err(failure)) if hunt.finds().is_empty() => return Err(failure),
+        other => other,
+    };
     let adopted = adopt(wire, file, &hunt)?;
     match ended {
         Some(Ok(())) if adopted == 0 && hunt.finds().is_empty() => {
@@ -34,9 +42,9 @@ pub(super) fn run(wire: &Wire, file: &Path) -> Result<(), Failure> {
 }
 
 async fn search(wire: &Wire, hunt: &mut Hunt) -> Result<(), Failure> {
-    let mut session = wire.open("scan", &by_agent::instead(wire, None)).await?;
+    let mut session = wire.open("scan", INSTEAD).await?;
     hunt.again(timings(&wire.bus, Some(&session)));
-    let (moves, mut said) = (std::io::stderr().is_terminal(), None);
+    let (moves, mut said) = (style::moves_on_stderr(), None);
     while let Some(baud) = hunt.baud().filter(|_| !hunt.is_over()) {
         let progress = hunt.progress();
         let doing = story::doing(&progress);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Args;
 use super::found::FoundAt;
 use crate::cli::Failure;
-use crate::cli::wire::Wire;
+use crate::cli::wire::{WITHOUT_PORT, Wire};
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::master::search::Found;
 use crate::mbus::medium;
@@ -25,10 +25,11 @@ pub(super) async fn scan(args: &Args, wire: &Wire, why: &str) -> Result<Vec<Foun
     let cannot =
         |reason: &str| Failure::new(format!("cannot scan while {why}: {}", instead(wire, args.secondary))).hint(reason);
     let Some(config) = &wire.config else {
-        return Err(cannot("without --port, the configuration says where the agent can be asked"));
+        return Err(Failure::new(format!("cannot scan while {why}")).hint(WITHOUT_PORT));
     };
-    if args.baud.is_some() || args.retries > 0 || (args.from.get(), args.to.get()) != ALL {
-        return Err(cannot("the agent scans every address at the rate of the bus: leave out what says otherwise"));
+    let otherwise = args.baud.is_some() || args.retries > 0 || args.wire.own().next().is_some();
+    if otherwise || (args.from.get(), args.to.get()) != ALL {
+        return Err(cannot("the agent scans every address as the bus is configured: leave out what says otherwise"));
     }
     eprintln!("{why}: the agent is asked to scan between its readings, on {}", wire.topics().request("scan"));
     let answers = ask_agent(&config.mqtt, "scan", "scan", vec![request(wire, args.secondary)], WITHIN).await;
@@ -49,7 +50,7 @@ fn request(wire: &Wire, mask: Option<SecondaryAddress>) -> Value {
 }
 
 /// How to have the agent scan.
-pub(super) fn instead(wire: &Wire, mask: Option<SecondaryAddress>) -> String {
+fn instead(wire: &Wire, mask: Option<SecondaryAddress>) -> String {
     let topics = wire.topics();
     let line = wire.publish(&topics.request("scan"), Some(&request(wire, mask).to_string()));
     format!("let the agent scan, the answer comes on {}:\n  {line}", topics.response("scan"))

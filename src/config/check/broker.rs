@@ -110,7 +110,7 @@ fn password(
     }
     let password =
         keys.secret("password", "a text in quotes, not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
-    let file = keys.parsed("password_file", "the path of a file", |text| surroundings.path(text));
+    let file = surroundings.file(keys, "password_file", "the path of a file");
     let given = password.or(in_url).map(PasswordSource::Inline).or(file.map(PasswordSource::File));
     if given.is_some() && !username && !keys.has("username") {
         let key = if keys.has("password_file") { "password_file" } else { "password" };
@@ -122,8 +122,7 @@ fn password(
 
 fn tls(keys: &mut Reader<'_, '_>, wanted: bool, surroundings: &Surroundings<'_>) -> Option<Tls> {
     let files = ["ca_file", "client_cert", "client_key"];
-    let [ca_file, cert, key] =
-        files.map(|key| keys.parsed(key, "the path of a PEM file", |text| surroundings.path(text)));
+    let [ca_file, cert, key] = files.map(|key| surroundings.file(keys, key, "the path of a PEM file"));
     for file in files.into_iter().filter(|_| !wanted) {
         if keys.has(file) {
             keys.problem(keys.at(file), format!("`{file}` has no effect without TLS; it needs an mqtts:// `url`"));

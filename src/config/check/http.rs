@@ -78,7 +78,7 @@ fn password(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Optio
     }
     let inline =
         keys.secret("password", "a text in quotes, not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
-    let file = keys.parsed("password_file", "the path of a file", |text| surroundings.path(text));
+    let file = surroundings.file(keys, "password_file", "the path of a file");
     inline.map(PasswordSource::Inline).or(file.map(PasswordSource::File))
 }
 
@@ -99,8 +99,7 @@ fn path(text: &str) -> Option<String> {
 }
 
 fn tls(keys: &mut Reader<'_, '_>, surroundings: &Surroundings<'_>) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
-    let [cert, key] =
-        ["cert", "key"].map(|key| keys.parsed(key, "the path of a PEM file", |text| surroundings.path(text)));
+    let [cert, key] = ["cert", "key"].map(|key| surroundings.file(keys, key, "the path of a PEM file"));
     for (there, missing) in [("cert", "key"), ("key", "cert")] {
         if keys.has(there) && !keys.has(missing) {
             keys.problem(keys.at(there), format!("`{there}` is set without `{missing}`: set both"));

@@ -178,7 +178,7 @@ fn name(keys: &mut Reader<'_, '_>, table_at: Place) -> String {
 
 /// `labels`: texts under the names that a metric's labels may have.
 fn labels(keys: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
-    let Some(table) = keys.table("labels") else { return BTreeMap::new() };
+    let Some(table) = keys.inline_table("labels", "{ flat = \"3 left\" }") else { return BTreeMap::new() };
     if table.entries.len() > MOST_LABELS {
         keys.problem(table.at, format!("`labels` has {}, at most {MOST_LABELS} are possible", table.entries.len()));
     }

@@ -37,6 +37,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) is_timezone: &'a dyn Fn(&str) -> bool,
     /// The text of a file, for `key_file`.
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Why what stands at a path can never be read as a file.
+    pub(super) unfit: &'a dyn Fn(&Path) -> Option<io::Error>,
     /// Profiles that need no configuration.
     pub(super) built_in: Vec<Profile>,
 }
@@ -45,6 +47,15 @@ impl Surroundings<'_> {
     /// A path of the file, seen from its folder.
     fn path(&self, text: &str) -> Option<PathBuf> {
         (!text.is_empty() && !text.contains('\0')).then(|| self.folder.join(text))
+    }
+
+    /// The path of a file that is read when it is wanted: it may come later, but a pipe is not waited for.
+    fn file(&self, keys: &mut Reader<'_, '_>, key: &str, expected: &str) -> Option<PathBuf> {
+        let path = keys.parsed(key, expected, |text| self.path(text))?;
+        if let Some(error) = (self.unfit)(&path) {
+            keys.unreadable(key, &path, &error);
+        }
+        Some(path)
     }
 }
 
@@ -157,7 +168,8 @@ fn homeassistant(table: &Table, problems: &mut Vec<Problem>) -> HomeAssistant {
 }
 
 /// What a topic must look like.
-const TOPIC: &str = "a topic such as \"mbushat/house7\": no + or #, no empty level, not starting with $";
+const TOPIC: &str =
+    "a topic such as \"mbushat/house7\": no + or #, no control character, no empty level, not starting with $";
 
 /// `YYYY.M`.
 fn version(text: &str) -> Option<(u16, u8)> {

@@ -94,8 +94,12 @@ fn profile(keys: &mut Reader<'_, '_>, table_at: Place) -> Profile {
 /// One value or a list of them.
 fn some<T>(keys: &mut Reader<'_, '_>, key: &str, expected: &str, parse: impl Fn(&Value) -> Option<T>) -> Vec<T> {
     let expected = format!("{expected}, or a list of such");
+    if keys.is_empty_list(key) {
+        keys.problem(keys.at(key), format!("`{key}` is an empty list, expected {expected}"));
+        return Vec::new();
+    }
     let values = keys.read(key, expected, |value| match value {
-        Value::Array(items) if !items.is_empty() => items.iter().map(|item| parse(&item.value)).collect(),
+        Value::Array(items) => items.iter().map(|item| parse(&item.value)).collect(),
         one => parse(one).map(|one| vec![one]),
     });
     values.unwrap_or_default()
@@ -169,7 +173,7 @@ fn selector(keys: &mut Reader<'_, '_>) -> Selector {
 /// `bytes`: where in the manufacturer's block a value stands. No record is selected then, and nothing but the
 /// rule can name the value.
 fn bytes(keys: &mut Reader<'_, '_>) -> Option<Part> {
-    let table = keys.table("bytes")?;
+    let table = keys.inline_table("bytes", "{ at = 30, length = 4, coding = \"bcd\" }")?;
     if let Some(other) = SELECTORS.iter().find(|key| **key != "bytes" && keys.has(key)) {
         keys.problem(keys.at(other), format!("`{other}` selects records, `bytes` a part of no record: keep one"));
     }

@@ -2,6 +2,7 @@
 
 mod sample;
 mod together;
+mod unknown_key;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ fn config_with(text: &str, credential: Option<&str>) -> Result<Config, Problems>
             Some("/etc/bad.key") => Ok("0001020304050607".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         },
+        unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     parse(&[("t.toml".into(), text.to_owned())], &surroundings)
@@ -124,6 +126,7 @@ fn each_mistake_is_named_with_its_place() {
         ("[mqt]\n", "1:2", "unknown key `mqt` in the file, did you mean `mqtt`?"),
         ("[mqtt]\ninterval = 1\n", "2:1", "unknown key `interval` in [mqtt], it belongs in [[meter]]"),
         ("[[mqtt]]\n", "1:1", "expected one table [mqtt]"),
+        ("[[meter.record]]\nhide = true\n", "1:3", "this [[meter.record]] has no [[meter]] above it, in the same file"),
         ("[meter]\nname = \"m\"\n", "1:1", "expected tables [[meter]]: double brackets"),
         ("meter = [1]\n", "1:10", "contains 1, expected tables [[meter]]"),
         ("agent.timezone = \"Mars\"\n", "1:18", "`timezone` is \"Mars\""),
@@ -186,7 +189,7 @@ fn each_mistake_is_named_with_its_place() {
         ("labels = { unit = \"3\" }", 12, "none of meter, key, unit, agent, le, quantile"),
         ("labels = { 3rd = \"3\" }", 12, "not first a digit"),
         ("labels = { flat = 3 }", 19, "the label `flat` is 3, expected a text in quotes"),
-        ("labels = \"flat\"", 10, "expected one table"),
+        ("labels = \"flat\"", 10, "expected an inline table such as labels = { flat = \"3 left\" }"),
         ("area = \"\"", 8, "not empty"),
         ("expose = \"all\"", 10, "\"sensible\" or a list"),
         ("offline_after = 0", 17, "from 1 to 255"),
@@ -199,6 +202,7 @@ fn each_mistake_is_named_with_its_place() {
         ("index = 1\nkey = \"seq\"", 7, "not read_at, seq, status"),
         ("quantity = \"volumes\"", 12, "did you mean \"volume\"?"),
         ("index = 1\nunit = \"kwh\"", 8, "did you mean \"kWh\"?"),
+        ("index = 1\nunit = \"l\"", 8, "did you mean \"L\"?"),
         ("index = 1\nunit = \"furlong\"", 8, "expected a unit: Wh, kWh, "),
         (
             "quantity = \"on_time\"\nunit = \"L\"",
@@ -217,7 +221,7 @@ fn each_mistake_is_named_with_its_place() {
             40,
             "\"uint\", \"int\", \"bcd\" or \"real\"",
         ),
-        ("key = \"a\"\nbytes = \"0F\"", 9, "expected one table"),
+        ("key = \"a\"\nbytes = \"0F\"", 9, "expected an inline table such as bytes = { at = 30"),
         ("index = 1\nscale = 1e-3", 9, "no exponent"),
         ("dif = \"0C\"\nvif = \"FD\"", 7, "such as \"7D\""),
         ("vif = \"FF 59 ??\"", 7, "such as \"FFD9??\""),
@@ -282,6 +286,8 @@ fn a_profile_is_for_one_meter_or_for_any_of_a_list() {
     let manufacturers: Vec<u16> = first.manufacturer.iter().map(|manufacturer| manufacturer.0).collect();
     assert_eq!((manufacturers.as_slice(), first.version.as_slice()), ([0x4C43, 0].as_slice(), [18, 22].as_slice()));
     assert_eq!((first.medium.as_slice(), first.product.model.as_deref()), ([2].as_slice(), Some("ALE3")));
+    let empty = profile("medium = []").expect_err("none").to_string();
+    assert!(empty.contains("`medium` is an empty list, expected a device type"), "{empty}");
     for wrong in ["version = []", "version = [1, 256]", "medium = [\"reserved\"]", "manufacturer = [1]"] {
         let problems = profile(wrong).expect_err(wrong).to_string();
         assert!(problems.contains("or a list of such"), "{problems}");

@@ -43,6 +43,7 @@ pub(in crate::config) fn parsed(text: &str) -> Config {
         variable: &|_| None,
         is_timezone: &|_| true,
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
     let config: Result<Config, Problems> = parse(&[("t.toml".into(), text.to_owned())], &surroundings);
@@ -156,4 +157,39 @@ fn files_of_the_folder_beside_it_add_buses_and_meters_and_name_themselves_in_wha
     }
     write("20-c.toml", "broken = \n");
     assert!(load(&files.file()).expect_err("no TOML").to_string().contains(&format!("{second}:1:")));
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_that_is_read_later_is_said_at_once_and_a_missing_file_may_come() {
+    let files = Files::new("pipe", "[mqtt]\nurl = \"mqtts://b\"\nusername = \"u\"\npassword_file = \"pf\"\n", "");
+    let pipe = files.0.join("pf");
+    assert!(load(&files.file()).is_ok());
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let said = load(&files.file()).expect_err("no file").to_string();
+    let expected = format!("cannot read `password_file` {}: it is a pipe or a socket; name a file", pipe.display());
+    assert!(said.ends_with(&expected), "{said}");
+    let text = fs::read_to_string(files.file()).expect("the file").replace("password_file", "ca_file");
+    fs::write(files.file(), format!("{text}[http]\ncert = \"pf\"\nkey = \"pf\"\n")).expect("a file");
+    assert_eq!(load(&files.file()).expect_err("three").to_string().matches("it is a pipe").count(), 3);
+}
+
+#[test]
+fn a_link_to_nothing_in_the_folder_is_no_file_to_write_anew() {
+    let files = Files::new("link", "", "");
+    fs::create_dir_all(files.0.join("mbushat.d")).expect("a folder");
+    std::os::unix::fs::symlink("/nonexistent", files.0.join("mbushat.d/a.toml")).expect("a link");
+    let error = load(&files.file()).expect_err("no file");
+    let super::LoadError::Unreadable { file, error } = &error else { panic!("{error}") };
+    assert!(file.ends_with("mbushat.d/a.toml") && error.kind() != std::io::ErrorKind::NotFound);
+    assert_eq!(error.to_string(), "it is a link to a file that is not there");
+}
+
+#[test]
+fn a_rule_without_its_meter_is_told_in_whichever_file_it_stands() {
+    let files = Files::new("orphan", "[[meter]]\nname = \"a\"\naddress = 1\n", "");
+    fs::create_dir_all(files.0.join("mbushat.d")).expect("a folder");
+    fs::write(files.0.join("mbushat.d/a.toml"), "[[meter.record]]\nindex = 1\nhide = true\n").expect("a file");
+    let said = load(&files.file()).expect_err("an orphan").to_string();
+    let expected = "a.toml:1:3: this [[meter.record]] has no [[meter]] above it, in the same file";
+    assert!(said.contains(" has 1 problem\n") && said.ends_with(expected), "{said}");
 }

@@ -1,11 +1,12 @@
 //! One bus: its health, its wire, and the search for meters.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::super::asks::{bus_index, found_values};
 use super::super::house::{App, House};
+use super::super::part::Path;
 use super::super::problem::Problem;
 use super::super::wire::{Line, lines};
 use super::super::words::Words;

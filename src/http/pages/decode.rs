@@ -33,8 +33,9 @@ struct Pasted {
 pub(crate) async fn decode(frame: Frame, request: Request) -> Response {
     let pasted = match Form::<Pasted>::from_request(request, &()).await {
         Ok(Form(pasted)) => pasted,
-        Err(error) => {
-            return show(&Page { frame, hex: String::new(), error: Some(error.body_text()), telegrams: Vec::new() });
+        Err(_) => {
+            let error = Some("this is no form of this page".to_owned());
+            return show(&Page { frame, hex: String::new(), error, telegrams: Vec::new() });
         }
     };
     let t = frame.t;

@@ -22,7 +22,7 @@
 
 use core::fmt;
 
-use crate::mbus::address::{MeterAddress, PrimaryAddress, SELECTED};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
 use crate::mbus::application::calendar::DateTime;
 use crate::mbus::application::telegram::Telegram;
 use crate::mbus::application::value::Value;
@@ -30,7 +30,7 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{LineTiming, Series};
 use crate::mbus::master::exchange::{Exchange, Exchanged};
-use crate::mbus::master::reply::{ExchangeError, Reply};
+use crate::mbus::master::reply::{ExchangeError, Reply, identity_of};
 use crate::mbus::master::request::{CI_APPLICATION_SELECT, CI_COMMAND, Request};
 
 /// DIF and VIF of a new primary address: 8 bit integer, bus address.
@@ -95,6 +95,13 @@ pub enum MaintenanceError {
     },
     /// The meter did not answer before anything was changed.
     Unreachable(ExchangeError),
+    /// More than one meter answers at the address of the one that is meant; none was changed.
+    Several {
+        /// Their address.
+        address: PrimaryAddress,
+    },
+    /// Whatever answers the new way is not, or not alone, the meter that was meant.
+    Another(ExchangeError),
     /// The meter is as it was before.
     Refused,
     /// The meter answers neither the new way nor the old.
@@ -106,6 +113,12 @@ impl fmt::Display for MaintenanceError {
         match self {
             Self::Occupied { address } => write!(f, "address {address} is taken: something answers there"),
             Self::Unreachable(error) => error.fmt(f),
+            Self::Several { address } => write!(
+                f,
+                "several meters answer at {address}, or the line is too noisy to tell; name one by its number, \
+                 which `mbushat scan --secondary` shows"
+            ),
+            Self::Another(error) => write!(f, "the new way answers not that meter alone: {error}"),
             Self::Refused => f.write_str("the meter did not obey: it still answers as before"),
             Self::Lost => f.write_str(
                 "the meter answers neither the new way nor the old; many return to their old rate after 2 to 10 minutes",
@@ -124,6 +137,8 @@ pub struct Maintenance {
     timing: LineTiming,
     /// The rate of the line, which the check of a new rate changes.
     baud: Baud,
+    /// Who the meter is, as far as that is known: of one without a long header nothing is.
+    identity: SecondaryAddress,
     stage: Stage,
     exchange: Exchange,
 }
@@ -134,10 +149,14 @@ enum Stage {
     Vacant,
     /// SND_NKE to the meter, or its selection: it is there.
     Reach,
+    /// REQ_UD2 to a primary address: E5 of two meters at once looks like that of one, two telegrams do not.
+    Alone,
     /// The change.
     Change,
     /// SND_NKE to the new address, or at the new rate; REQ_UD2 for the clock.
     Verify,
+    /// REQ_UD2 to what answered the new way: it is the same meter.
+    Same,
     /// SND_NKE to the old address, or at the old rate.
     Old,
     Over(Result<Effect, MaintenanceError>),
@@ -149,7 +168,8 @@ impl Maintenance {
     #[must_use]
     pub fn new(target: MeterAddress, change: Change, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
-        let mut new = Self { target, change, timing, baud: timing.baud, stage: Stage::Reach, exchange };
+        let (stage, identity) = (Stage::Reach, target.mask());
+        let mut new = Self { target, change, timing, baud: timing.baud, identity, stage, exchange };
         new.enter(if matches!(change, Change::Address(_)) { Stage::Vacant } else { Stage::Reach });
         new
     }
@@ -160,8 +180,13 @@ impl Maintenance {
             (Stage::Over(_), _) => return,
             (Stage::Vacant | Stage::Verify, Change::Address(new)) => (self.timing.baud, Request::snd_nke(new.get())),
             (Stage::Change, _) => (self.timing.baud, self.change.request(self.target)),
+            (Stage::Same, Change::Address(new)) => (self.timing.baud, self.data_of(new.get())),
             (Stage::Verify, Change::Baud(new)) => (new, self.reach()),
-            (Stage::Verify, _) => (self.timing.baud, Request::req_ud2(self.target.a_field(), true, self.target.mask())),
+            (Stage::Same, Change::Baud(new)) => (new, self.data_of(self.target.a_field())),
+            (Stage::Alone, _) => (self.timing.baud, self.data_of(self.target.a_field())),
+            (Stage::Verify | Stage::Same, _) => {
+                (self.timing.baud, Request::req_ud2(self.target.a_field(), true, self.target.mask()))
+            }
             (Stage::Vacant | Stage::Reach | Stage::Old, _) => (self.timing.baud, self.reach()),
         };
         self.exchange = Exchange::new(request, LineTiming { baud, ..self.timing });
@@ -172,30 +197,64 @@ impl Maintenance {
     }
 
     /// What follows an exchange.
-    fn after(&self, reply: Result<Reply, ExchangeError>) -> Stage {
+    fn after(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
         match (self.stage, reply) {
             (Stage::Vacant, Err(ExchangeError::Silence)) => Stage::Reach,
             (Stage::Vacant, _) => match self.change {
                 Change::Address(address) => Stage::Over(Err(MaintenanceError::Occupied { address })),
                 _ => Stage::Reach,
             },
-            (Stage::Reach, Ok(_)) => Stage::Change,
-            (Stage::Reach, Err(error)) => Stage::Over(Err(MaintenanceError::Unreachable(error))),
+            (Stage::Reach, reply) => self.reached(reply),
+            (Stage::Alone, reply) => self.alone(reply),
             (Stage::Change, Ok(_)) if matches!(self.change, Change::Application(_)) => {
                 Stage::Over(Ok(Effect::Acknowledged))
             }
             // The acknowledgement may be lost though the meter obeyed: the check shows it.
             (Stage::Change, _) => Stage::Verify,
             (Stage::Verify, reply) => self.verified(reply),
+            // It acknowledged the new way, and one without data has no more to say.
+            (Stage::Same, Ok(_) | Err(ExchangeError::Silence)) => Stage::Over(Ok(Effect::Verified)),
+            (Stage::Same, Err(error)) => Stage::Over(Err(MaintenanceError::Another(error))),
             (Stage::Old, Ok(_)) => Stage::Over(Err(MaintenanceError::Refused)),
             (Stage::Old, Err(_)) => Stage::Over(Err(MaintenanceError::Lost)),
             (Stage::Over(outcome), _) => Stage::Over(outcome),
         }
     }
 
+    fn reached(&self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match (self.target, reply) {
+            (MeterAddress::Primary(_), Ok(_)) => Stage::Alone,
+            (MeterAddress::Primary(address), Err(ExchangeError::Garbled { .. })) => {
+                Stage::Over(Err(MaintenanceError::Several { address }))
+            }
+            (MeterAddress::Secondary(_), Ok(_)) => Stage::Change,
+            (_, Err(error)) => Stage::Over(Err(MaintenanceError::Unreachable(error))),
+        }
+    }
+
+    /// A meter that gives no data can be changed all the same: nothing suggests a second one.
+    fn alone(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match (self.target, reply) {
+            (_, Ok(Reply::Data(frame))) => {
+                self.identity = identity_of(&frame).unwrap_or(self.identity);
+                Stage::Change
+            }
+            (_, Ok(_) | Err(ExchangeError::Silence)) | (MeterAddress::Secondary(_), _) => Stage::Change,
+            (MeterAddress::Primary(address), Err(ExchangeError::Garbled { .. })) => {
+                Stage::Over(Err(MaintenanceError::Several { address }))
+            }
+            (MeterAddress::Primary(_), Err(error)) => Stage::Over(Err(MaintenanceError::Unreachable(error))),
+        }
+    }
+
     fn verified(&self, reply: Result<Reply, ExchangeError>) -> Stage {
         match (self.change, reply) {
-            (Change::Address(_) | Change::Baud(_), Ok(_)) => Stage::Over(Ok(Effect::Verified)),
+            (Change::Address(_), Ok(_)) => Stage::Same,
+            (Change::Baud(_), Ok(_)) => match self.target {
+                MeterAddress::Primary(_) => Stage::Same,
+                // The selection has asked who it is.
+                MeterAddress::Secondary(_) => Stage::Over(Ok(Effect::Verified)),
+            },
             (Change::Clock(set), Ok(Reply::Data(frame))) => Stage::Over(match clock_of(&frame) {
                 None => Ok(Effect::Acknowledged),
                 Some(shown) if is_soon_after(shown, set) => Ok(Effect::Verified),
@@ -204,6 +263,11 @@ impl Maintenance {
             (Change::Clock(_), Ok(_)) => Stage::Over(Ok(Effect::Acknowledged)),
             (_, Ok(_) | Err(_)) => Stage::Old,
         }
+    }
+
+    /// The frame count bit was reset just before.
+    fn data_of(&self, address: u8) -> Request {
+        Request::req_ud2(address, true, self.identity)
     }
 
     /// Is the meter there? Resets its frame count bit, too.

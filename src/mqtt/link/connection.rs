@@ -16,7 +16,7 @@ use tokio_util::io::InspectReader;
 
 use super::stream::{self, Stream};
 use super::{Fault, Refusal, Version};
-use crate::config::{Broker, Mqtt, PasswordSource};
+use crate::config::{Broker, Mqtt, PasswordSource, password_of};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
 pub(super) const MAX_PACKET_BYTES: u32 = 4 << 20;
@@ -192,8 +192,8 @@ fn password(config: &Mqtt) -> Result<Option<String>, Fault> {
     match &config.password {
         None => Ok(None),
         Some(PasswordSource::Inline(text)) => Ok(Some(text.clone())),
-        Some(PasswordSource::File(path)) => match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Some(PasswordSource::File(path)) => match password_of(path) {
+            Ok(text) => Ok(Some(text)),
             Err(error) => Err(Fault::PasswordFile(format!("{}: {error}", path.display()))),
         },
     }

@@ -3,7 +3,6 @@
 //!
 //! Not here: how long to wait after which of them (`pace`).
 
-use std::error::Error;
 use std::io;
 
 use rumqttc3::ConnectReturnCode as Code3;
@@ -260,8 +259,8 @@ impl Fault {
         Self::Certificate(words)
     }
 
-    pub(super) fn of_file(what: &str, path: &std::path::Path, error: &dyn Error) -> Self {
-        Self::Tls(format!("cannot be asked: {what} {}: {error}", path.display()))
+    pub(super) fn of_file(what: &str, path: &std::path::Path, says: &str) -> Self {
+        Self::Tls(format!("cannot be asked: {what} {} {says}", path.display()))
     }
 }
 

@@ -8,12 +8,12 @@ mod pinned;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::Fault;
-use crate::config::Tls;
+use crate::config::{Tls, bytes_of};
 use pinned::Verifier;
 
 /// What rustls needs to know for one connection.
@@ -33,9 +33,10 @@ pub(super) fn configuration(tls: &Tls) -> Result<Arc<ClientConfig>, Fault> {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain = pem("client_cert", certificate)?;
-            let secret =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| Fault::of_file("client_key", key, &error))?;
-            builder.with_client_auth_cert(chain, secret).map_err(|error| Fault::of_file("client_key", key, &error))?
+            let secret = private_key(key)?;
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|error| Fault::of_file("client_key", key, &format!("cannot be used: {error}")))?
         }
     };
     Ok(Arc::new(config))
@@ -55,28 +56,53 @@ fn authorities_of_the_system() -> Result<RootCertStore, Fault> {
 }
 
 fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let certificates = pem("ca_file", file)?;
-    if certificates.is_empty() {
-        return Err(Fault::Tls(format!("cannot be asked: ca_file {} holds no certificate", file.display())));
+    match pem("ca_file", file)? {
+        certificates if certificates.is_empty() => Err(Fault::of_file("ca_file", file, "holds no certificate (PEM)")),
+        certificates => Ok(certificates),
     }
-    Ok(certificates)
 }
 
 fn pem(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| Fault::of_file(what, file, &error))
+    CertificateDer::pem_slice_iter(&bytes(what, file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Fault::of_file(what, file, &format!("cannot be used: {error}")))
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    PrivateKeyDer::from_pem_slice(&bytes("client_key", file)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => Fault::of_file("client_key", file, "holds no private key (PEM)"),
+        error => Fault::of_file("client_key", file, &format!("cannot be used: {error}")),
+    })
+}
+
+fn bytes(what: &str, file: &Path) -> Result<Vec<u8>, Fault> {
+    bytes_of(file)
+        .map_err(|error| Fault::Tls(format!("cannot be asked: cannot read {what} {}: {error}", file.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Enough of one to be read as PEM.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
     #[test]
     fn a_missing_or_empty_file_is_named() {
         let missing = Tls { ca_file: Some("/no/such/ca.pem".into()), client: None };
         let fault = configuration(&missing).expect_err("no file");
-        assert!(fault.to_string().contains("ca_file /no/such/ca.pem"), "{fault}");
+        assert!(fault.to_string().contains("cannot read ca_file /no/such/ca.pem: No such file"), "{fault}");
+        let client = |key: &str| {
+            let folder = std::env::temp_dir().join(format!("mbushat-tls-{}", std::process::id()));
+            std::fs::write(&folder, CERTIFICATE).expect("a temporary file");
+            let client = Some((folder.clone(), key.replace("CERT", &folder.display().to_string()).into()));
+            let fault = configuration(&Tls { ca_file: Some(folder.clone()), client }).expect_err("no key").to_string();
+            std::fs::remove_file(folder).expect("ours");
+            fault
+        };
+        assert!(client("/dev/null").ends_with("client_key /dev/null holds no private key (PEM)"));
+        assert!(client("/dev/zero").contains("cannot read client_key /dev/zero: it has more than 4 MiB"));
+        assert!(client("CERT").ends_with("holds no private key (PEM)"));
         let empty = Tls { ca_file: Some("/dev/null".into()), client: None };
         assert!(configuration(&empty).expect_err("no certificate").to_string().contains("holds no certificate"));
     }

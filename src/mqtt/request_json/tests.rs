@@ -59,6 +59,8 @@ fn an_address_is_a_number_or_a_text() {
     for (address, meant) in [
         ("5", five),
         ("\"5\"", five),
+        ("254", MeterAddress::Primary(PrimaryAddress::ONLY)),
+        ("\"254\"", MeterAddress::Primary(PrimaryAddress::ONLY)),
         ("\"30137315\"", MeterAddress::Secondary(secondary("30137315"))),
         ("30137315", MeterAddress::Secondary(secondary("30137315"))),
         ("\"3013731593060104\"", MeterAddress::Secondary(secondary("3013731593060104"))),
@@ -66,6 +68,7 @@ fn an_address_is_a_number_or_a_text() {
         let request = asked("read", &format!(r#"{{"bus":"b","address":{address}}}"#));
         assert_eq!(request, on_bus(Some("b"), BusRequest::ReadAt(meant)), "{address}");
     }
+    assert!(asked("adopt", r#"{"bus":"b","address":254}"#).is_err(), "it is no meter's own");
     for bad in ["251", "-1", "1.5", "\"\"", "\"123\\u0000\"", "[5]", "\"bathroom\"", "1e2", "true"] {
         let error = asked("read", &format!(r#"{{"address":{bad}}}"#)).expect_err(bad);
         assert!(error.starts_with("\"address\" is ") && error.contains("0 to 250"), "{error}");

@@ -96,7 +96,7 @@ impl OutboxTask {
         self.display.show_at = None;
         if self.display.watched.receiver_count() > 0 {
             let (connected, meters) = (self.connection.is_some(), self.publisher.meters());
-            self.display.watched.send_replace(Status { connected, agent, meters });
+            self.display.watched.send_replace(Status { connected, agent, meters, taken: Some(now) });
         }
     }
 

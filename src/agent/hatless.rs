@@ -9,9 +9,9 @@ pub(super) fn without_missing_hat(mut config: Config) -> Config {
     if !config.assumed_bus || config.all_meters().next().is_some() {
         return config;
     }
-    if let Err(no_hat) = mbus_master_hat(&Machine::here().device_tree) {
+    if mbus_master_hat(&Machine::here().device_tree).is_err() {
         tracing::warn!(
-            "there is no bus to look for meters on: {no_hat}, and no [[bus]] is configured; write one, such as \
+            "no meter is looked for: there is no [[bus]], and no M-Bus Master Hat was found here; write one, such as \
              [[bus]] name = \"usb\" port = \"/dev/ttyUSB0\""
         );
         config.buses.clear();

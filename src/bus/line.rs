@@ -97,7 +97,7 @@ pub enum LineError {
     Open {
         /// As configured.
         path: PathBuf,
-        /// What to check, with a leading `: `.
+        /// What to check, in brackets with a leading space; or nothing.
         hint: String,
         /// What the system says.
         source: io::Error,

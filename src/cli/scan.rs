@@ -16,6 +16,7 @@ use super::runtime::run_until_interrupted;
 use super::wire::{Closed, Wire, WireArgs};
 use super::{Failure, arguments, log, print, style};
 use crate::bus::hunting::{HAT_RATE, LIKELY};
+use crate::bus::line::LineError;
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
@@ -142,6 +143,15 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
     }
 }
 
+/// What is said of a rate that the line cannot do.
+fn skipped(baud: Baud, why: &LineError) -> String {
+    format!("no meter is looked for at {baud} baud: {why}")
+}
+
+fn never_quiet() -> Failure {
+    Failure::new(format!("{}, so no meter can be asked", ExchangeError::NeverQuiet)).hint(FIND_THE_NOISE)
+}
+
 async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), Failure> {
     let mut session = match wire.try_open(&wire.bus, "scan").await {
         Ok(session) => session,
@@ -153,8 +163,18 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), 
         let mut search = args.search(timing);
         let mut meter = Display::start(args, wire, timing, search.progress());
         while !search.is_over() {
-            session.wake(character, wire.bus.wake_up).await?;
-            let new = session.converse(character, &mut search).await?;
+            let asked = match session.wake(character, wire.bus.wake_up).await {
+                Ok(()) => session.converse(character, &mut search).await,
+                Err(error) => Err(error),
+            };
+            let new = match asked {
+                Err(why @ LineError::Unsupported(_)) => {
+                    meter.clear();
+                    eprintln!("{}", skipped(baud, &why));
+                    break;
+                }
+                new => new?,
+            };
             // A meter that follows any rate is one meter.
             let new = new.into_iter().filter(|new| !found.iter().any(|old: &FoundAt| is_same(&old.what, new)));
             for what in new.collect::<Vec<_>>() {
@@ -165,9 +185,7 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), 
         }
         meter.clear();
         if search.was_never_quiet() {
-            return Err(
-                Failure::new(format!("{}, so no meter can be asked", ExchangeError::NeverQuiet)).hint(FIND_THE_NOISE)
-            );
+            return Err(never_quiet());
         }
     }
     Ok(())

@@ -88,3 +88,17 @@ fn a_rate_that_a_gateway_refuses_costs_its_meter_alone_and_no_search() {
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/fast/reading").expect("the other one is read");
     assert!(!agent.log().contains("bus is down"), "{}", agent.log());
 }
+
+#[test]
+fn a_scan_of_every_rate_goes_on_behind_such_a_gateway() {
+    let gateway = Gateway::start();
+    let port = format!("rfc2217://127.0.0.1:{}", one_rate(gateway.port));
+    let program = env!("CARGO_BIN_EXE_mbushat");
+    let args = ["scan", "--port", &port, "--baud", "all", "--retries", "0", "--timeout", "50ms"];
+    let range = ["--from", "5", "--to", "6"];
+    let output = std::process::Command::new(program).args(args).args(range).output().expect("it runs");
+    let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("no meter is looked for at 300 baud: the gateway does not take 300 8E1"), "{said}");
+    assert_eq!(out.lines().filter(|line| line.contains("2400")).count(), 2, "{out}");
+}

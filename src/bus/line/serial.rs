@@ -146,11 +146,11 @@ fn is_character_device(path: &Path) -> bool {
 fn open_error(path: &Path, source: io::Error, model: Option<&str>) -> LineError {
     let hint = match (source.kind(), model) {
         (io::ErrorKind::ResourceBusy, _) => return LineError::Held { path: path.to_owned(), holder: None },
-        (io::ErrorKind::PermissionDenied, _) => ": is this user in group dialout?".to_owned(),
+        (io::ErrorKind::PermissionDenied, _) => " (is this user in group dialout?)".to_owned(),
         (io::ErrorKind::NotFound, Some(model)) if path.ends_with("ttyAMA0") => {
-            format!(": is the line {} in /boot/firmware/config.txt?", boot_config_line(model))
+            format!(" (is the line {} in /boot/firmware/config.txt?)", boot_config_line(model))
         }
-        (io::ErrorKind::NotFound, _) => ": is the adapter plugged in?".to_owned(),
+        (io::ErrorKind::NotFound, _) => " (is the adapter plugged in?)".to_owned(),
         // What the system says of such a file ("Not a typewriter") explains nothing.
         _ if !is_character_device(path) => return LineError::NotSerial { path: path.to_owned() },
         _ => String::new(),

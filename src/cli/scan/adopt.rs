@@ -10,6 +10,7 @@ use crate::adopt::hunt::{Hunt, Saved};
 use crate::adopt::keeping::{self, Kept, keep};
 use crate::adopt::story;
 use crate::bus::hunting::timings;
+use crate::bus::line::LineError;
 use crate::cli::runtime::run_until_interrupted;
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
@@ -56,12 +57,18 @@ async fn search(wire: &Wire, hunt: &mut Hunt) -> Result<(), Failure> {
             // Where stderr is closed there is no one to show it to.
             let _ = write!(std::io::stderr(), "\r\x1b[K{}", story::so_far(&progress));
         }
-        session.converse(wire.character(baud), hunt).await?;
+        match session.converse(wire.character(baud), hunt).await {
+            Err(why @ LineError::Unsupported(_)) => {
+                eprintln!("{}{}", if moves { "\r\x1b[K" } else { "" }, super::skipped(baud, &why));
+                hunt.skip_rate();
+            }
+            stepped => stepped?,
+        }
     }
     if moves {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
-    Ok(())
+    if hunt.rests() { Err(super::never_quiet()) } else { Ok(()) }
 }
 
 /// Adds the new ones to the file and prints them; how many.

@@ -3,6 +3,7 @@
 
 mod any_order;
 mod aside;
+mod damaged_end;
 mod failing_disk;
 mod returning;
 

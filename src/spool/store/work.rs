@@ -87,8 +87,14 @@ impl Spool {
 
     fn append_fresh(&mut self) -> io::Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        disk.journal.append(self.fresh.iter().skip(self.written).map(|fresh| &fresh.entry), self.cursor)?;
-        self.written = self.fresh.len();
+        while let Some(Fresh { entry, .. }) = self.fresh.get(self.written) {
+            // a number that was given back leaves a gap, and a file has none
+            let rest = self.fresh.iter().skip(self.written).zip(entry.seq..);
+            let run = rest.take_while(|(fresh, seq)| fresh.entry.seq == *seq).map(|(fresh, _)| &fresh.entry);
+            let count = run.clone().count();
+            disk.journal.append(run, self.cursor)?;
+            self.written += count;
+        }
         Ok(())
     }
 

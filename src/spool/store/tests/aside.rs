@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::super::Notice;
 use super::super::Spool;
 use super::failing_disk::{FOLDER, FailingDisk};
 use super::{Folder, all, take, work};
@@ -97,4 +98,26 @@ fn a_line_that_is_not_understood_stays_under_another_name() {
     assert_eq!(folder.files("aside.log").len(), 1);
     assert_eq!(fs::read(&folder.files("aside.log.damaged-1")[0]).expect("kept"), bytes);
     assert_eq!(spool.count_aside(), 0);
+}
+
+#[test]
+fn numbers_given_back_count_as_lost_in_no_file() {
+    let disk = Arc::new(FailingDisk::new(1));
+    let (mut spool, mut now) = (on(&disk), Instant::now());
+    let mut taken = take(&mut spool, 1, now);
+    assert!(spool.set_aside(taken[0], now));
+    spool.ack(1, now);
+    taken = take(&mut spool, 1, now);
+    disk.state().is_full = true;
+    spool.resend(now).expect_err("there is no room");
+    disk.state().is_full = false;
+    taken.extend(take(&mut spool, 1, now));
+    assert!(taken[1] > taken[0] + 1, "there is a gap");
+    now += Duration::from_secs(60);
+    work(&mut spool, now);
+    drop(spool);
+    let mut spool = on(&disk);
+    let said = spool.notices();
+    assert_eq!(all(&mut spool), taken);
+    assert!(!said.iter().any(|notice| matches!(notice, Notice::Lost { .. } | Notice::Damaged { .. })), "{said:?}");
 }

@@ -6,6 +6,7 @@ mod aside;
 mod damaged_end;
 mod failing_disk;
 mod returning;
+mod stop;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -184,9 +184,14 @@ impl Spool {
     /// takes.
     pub fn close(mut self, now: Instant) {
         self.write_all(now);
-        let waiting = self.fresh.len() - self.written;
-        let Some(disk) = &mut self.disk else { return };
+        let lost = self.fresh.len() - self.written;
         let folder = &self.store.directory;
+        let Some(disk) = &mut self.disk else {
+            if lost > 0 {
+                tracing::error!("the store {} could not be opened: {lost} readings are lost", folder.display());
+            }
+            return;
+        };
         let numbers = Numbers {
             epoch: self.epoch,
             next: self.next,
@@ -198,8 +203,10 @@ impl Spool {
         let replace = [numbers.replacement(folder)].into_iter().chain(memos).collect();
         let DiskDone { synced, replaced } =
             DiskWork { files: self.files, sync: disk.journal.take_unsynced(), replace }.run();
-        if let Err(error) = synced.and(replaced) {
-            tracing::error!("the store cannot be closed: {error}; {waiting} readings are lost");
+        match synced.and(replaced) {
+            Err(error) => tracing::error!("the store cannot be closed: {error}; {lost} readings are lost"),
+            Ok(()) if lost > 0 => tracing::error!("the store takes nothing more: {lost} readings are lost"),
+            Ok(()) => {}
         }
     }
 }

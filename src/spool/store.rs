@@ -62,6 +62,8 @@ pub struct Spool {
     memos: Memos,
     notices: Vec<Notice>,
     trouble: Trouble,
+    /// Behind which number reading failed last.
+    unread_after: u64,
     /// Numbers up to here need no sync any more.
     synced: u64,
     /// The highest number that came out.
@@ -241,6 +243,7 @@ impl Spool {
                 Some(entry)
             }
             Err(error) => {
+                self.unread_after = seq;
                 self.fail(Step::Read, &error, now);
                 None
             }

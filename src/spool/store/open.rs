@@ -41,6 +41,7 @@ impl Spool {
             memos: Memos::default(),
             notices: Vec::new(),
             trouble: Trouble::default(),
+            unread_after: 0,
             synced: 0,
             handed_out: 0,
             working: None,

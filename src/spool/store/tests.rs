@@ -1,6 +1,7 @@
 //! The spool over restarts, crashes and damage. A crash is a spool that is dropped instead of closed:
 //! what was written is in the file, what was not is lost.
 
+mod again;
 mod any_order;
 mod aside;
 mod damaged_end;

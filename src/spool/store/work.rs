@@ -29,14 +29,12 @@ impl Spool {
     /// Writes what is due, and gives what is left to the blocking pool; then call [`done`](Self::done).
     /// Until then it only writes.
     pub fn work(&mut self, now: Instant) -> Option<DiskWork> {
+        self.try_again(now);
         if !self.trouble.is_due(Step::Write, now) {
             return None;
         }
         if self.disk.is_none() {
             self.open_late(now);
-        }
-        if self.trouble.is(Step::Delete) {
-            self.delete_acked(now);
         }
         let is_due = |fresh: &Fresh| self.always() || fresh.taken + TO_DISK_AFTER <= now;
         if self.fresh.get(self.written).is_some_and(is_due) {
@@ -67,6 +65,23 @@ impl Spool {
         }
         self.working = Some(Working { synced, reserves: numbers.map(|numbers| (numbers.epoch, numbers.bound)) });
         Some(DiskWork { files: Arc::clone(&self.files), sync, replace })
+    }
+
+    /// What failed and is due, whatever becomes of the rest: [`wake_at`](Self::wake_at) stands at it until then.
+    /// Without a connection nobody else reads.
+    fn try_again(&mut self, now: Instant) {
+        if self.disk.is_none() {
+            // there is nothing to read or to delete
+            self.recover(Step::Read);
+            self.recover(Step::Delete);
+            return;
+        }
+        if self.trouble.again_at(Step::Read).is_some_and(|again| again <= now) {
+            _ = self.stored_after(self.unread_after, now);
+        }
+        if self.trouble.is(Step::Delete) {
+            self.delete_acked(now);
+        }
     }
 
     /// Moves everything in memory to disk, if the disk takes it.

@@ -37,9 +37,20 @@ impl Spool {
         }?;
         let fits = end < ASIDE_BYTES;
         if fits {
-            self.files.append(&path, end, bytes)?;
+            let written = self.files.append(&path, end, bytes).and_then(|()| self.sync_aside(end == 0));
+            if written.is_err() {
+                // it is counted as lost, so it must not come back either
+                _ = self.files.truncate(&path, end);
+            }
+            written?;
         }
         Ok(fits)
+    }
+
+    /// What is set aside leaves the journal next: a power cut must not take it from both.
+    fn sync_aside(&self, is_new: bool) -> io::Result<()> {
+        self.files.sync(&self.aside())?;
+        if is_new { self.files.sync(&self.store.directory) } else { Ok(()) }
     }
 
     /// How many were set aside, in earlier runs too.

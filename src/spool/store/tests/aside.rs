@@ -68,6 +68,30 @@ fn on_a_full_disk_they_stay_set_aside_and_are_not_queued_however_often_it_is_tri
 }
 
 #[test]
+fn what_was_set_aside_is_there_after_a_power_cut() {
+    for seed in 0..50 {
+        let disk = Arc::new(FailingDisk::new(seed));
+        let (mut spool, now) = (on(&disk), Instant::now());
+        let taken = take(&mut spool, 2, now);
+        assert!(taken.iter().all(|seq| spool.set_aside(*seq, now)));
+        spool.ack(2, now);
+        disk.state().cut_power();
+        assert_eq!(on(&disk).count_aside(), 2, "{seed}");
+    }
+}
+
+#[test]
+fn what_could_not_be_synced_is_not_set_aside() {
+    let disk = Arc::new(FailingDisk::new(1));
+    let (mut spool, now) = (on(&disk), Instant::now());
+    let taken = take(&mut spool, 1, now);
+    disk.state().sync_fails = true;
+    assert!(!spool.set_aside(taken[0], now));
+    disk.state().sync_fails = false;
+    assert_eq!(spool.count_aside(), 0);
+}
+
+#[test]
 fn a_power_cut_right_after_loses_none() {
     for seed in 0..50 {
         let disk = Arc::new(FailingDisk::new(seed));

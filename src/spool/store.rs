@@ -60,6 +60,7 @@ pub struct Spool {
     /// `None`: there is no folder, so all is in memory.
     disk: Option<Disk>,
     memos: Memos,
+    unkept: aside::Unkept,
     notices: Vec<Notice>,
     trouble: Trouble,
     /// Behind which number reading failed last.

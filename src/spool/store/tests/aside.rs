@@ -42,6 +42,13 @@ fn what_is_set_aside_has_a_limit() {
     let kept: Vec<_> = seqs.iter().map(|&seq| spool.set_aside(seq, now)).collect();
     assert_eq!(kept, [true, true, true, true, false]);
     assert_eq!(spool.count_aside(), 4);
+    assert_eq!(spool.unkept(now), Some((1, seqs[4], seqs[4])));
+    let more: Vec<_> = (0..3).map(|_| spool.append("meter", now, |_, _| large.clone())).collect();
+    for &seq in &more {
+        assert!(!spool.set_aside(seq, now));
+        assert_eq!(spool.unkept(now), None, "one line for many");
+    }
+    assert_eq!(spool.unkept(now + Duration::from_secs(61)), Some((3, more[0], more[2])));
 }
 
 fn on(disk: &Arc<FailingDisk>) -> Spool {

@@ -1,8 +1,9 @@
 //! The link to a broker that breaks the protocol or its word.
 
-use mbushat::config::{Mqtt, Protocol};
-use mbushat::mqtt::link::{Fault, LinkCommand, LinkEvent};
+use mbushat::config::{Mqtt, PasswordSource, Protocol};
+use mbushat::mqtt::link::{Fault, LinkCommand, LinkEvent, Refusal};
 
+use crate::broker::Folder;
 use crate::mqtt::{Running, config};
 use crate::scripted::{CONNACK_5, scripted};
 
@@ -41,4 +42,23 @@ async fn a_broker_that_closes_faster_than_it_answers_a_subscription_is_found_out
     }
     use Fault::{Closed, Unready};
     assert_eq!(faults, [Unready, Unready, Unready, Closed, Closed]);
+}
+
+#[tokio::test]
+async fn what_is_longer_than_mqtt_can_carry_ends_nothing() {
+    let port = scripted(|packet| match packet {
+        [0x10, ..] => Ok(CONNACK_5.to_vec()),
+        [0x32, _, 0, 1, b't', high, low, ..] => Ok(vec![0x40, 2, *high, *low]),
+        _ => Ok(Vec::new()),
+    });
+    let mut link = Running::start(config(port));
+    let (connection, _) = link.up().await;
+    link.publish(connection, 7, &"t".repeat(65_536), b"x".to_vec(), false).await;
+    assert_eq!(link.next().await, LinkEvent::Refused(7, Refusal::Topic));
+    link.publish(connection, 8, "t", b"x".to_vec(), false).await;
+    assert_eq!(link.next().await, LinkEvent::Acked(8));
+    let folder = Folder::new();
+    let password = Some(PasswordSource::File(folder.write("password", &"x".repeat(65_536))));
+    let mut link = Running::start(Mqtt { username: Some("u".to_owned()), password, ..config(port) });
+    assert!(matches!(link.down().await, Fault::PasswordFile(_)));
 }

@@ -110,6 +110,10 @@ pub struct Outbox {
     blocks: Blocks,
     suspects: Suspects,
     endurance: Endurance,
+    /// The message sent last is a document: where messages go one at a time, it is a reading's turn.
+    after_document: bool,
+    /// A reading was asked for before the documents: if there is none, it is their turn, since this time.
+    passed_over: Option<Instant>,
     /// Topics of which a message that can never be taken was logged on this connection.
     logged: HashSet<String>,
     birth: Option<(Instant, BirthPhase)>,
@@ -175,6 +179,8 @@ impl Outbox {
             blocks: Blocks::default(),
             suspects: Suspects::default(),
             endurance: Endurance::default(),
+            after_document: false,
+            passed_over: None,
             logged: HashSet::new(),
             birth: None,
         }
@@ -278,7 +284,8 @@ impl Outbox {
         let birth = self.birth.map(|(at, _)| at);
         let endurance =
             [self.endurance.next_at(), self.endurance.lasts_at().filter(|_| self.documents.has_postponed())];
-        birth.into_iter().chain(self.blocks.wake_at()).chain(endurance.into_iter().flatten()).min()
+        let others = endurance.into_iter().chain([self.passed_over]).flatten();
+        birth.into_iter().chain(self.blocks.wake_at()).chain(others).min()
     }
 
     /// The broker has ended the connection because messages came too fast.
@@ -303,6 +310,7 @@ impl Outbox {
             self.documents.publish_postponed();
         }
         let may_send = self.endurance.may_send(now);
+        self.passed_over = None;
         if self.is_full() {
             return Next::Wait;
         }
@@ -311,9 +319,19 @@ impl Outbox {
             let document = self.next_document(|class| class == Class::BridgeState);
             return document.map_or(Next::Wait, Next::Publish);
         }
-        if let Some(message) = self.next_document(|_| true).or_else(|| self.next_note()) {
-            return Next::Publish(message);
+        // states that change faster than they arrive one at a time would keep the readings waiting for ever
+        if self.suspects.go_one_by_one() && std::mem::take(&mut self.after_document) {
+            let next = self.next_reading();
+            if next != Next::Wait {
+                self.passed_over = Some(now);
+                return next;
+            }
         }
+        let message = self.next_document(|_| true).or_else(|| self.next_note());
+        message.map_or_else(|| self.next_reading(), Next::Publish)
+    }
+
+    fn next_reading(&mut self) -> Next {
         let Self { readings, blocks, on_the_way, .. } = self;
         match readings.next(|topic| blocks.may_go(Kind::Reading, topic, on_the_way.is_empty())) {
             Step::Wait => Next::Wait,
@@ -355,6 +373,7 @@ impl Outbox {
     fn send(&mut self, what: What, topic: String, payload: Vec<u8>, retain: bool) -> Publish {
         self.next_id += 1;
         self.endurance.sends();
+        self.after_document = matches!(what, What::Document(_));
         self.blocks.trying(what.kind(), &topic);
         self.on_the_way.insert(self.next_id, Sent { what, bytes: payload.len() });
         Publish { id: self.next_id, topic, payload, retain }

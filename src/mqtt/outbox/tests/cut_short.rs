@@ -96,3 +96,25 @@ fn messages_that_come_too_fast_are_sent_one_by_one_with_pauses() {
     }
     assert!(bench.outbox.wake_at().is_none_or(|at| at > bench.now), "a full window wakes nobody");
 }
+
+#[test]
+fn states_that_change_all_the_time_leave_room_for_readings_where_messages_go_one_by_one() {
+    let mut bench = Bench::new(5);
+    bench.outbox.set(Class::State, "m/1/state", b"0".to_vec(), true);
+    for _ in 0..2 {
+        bench.outbox.up();
+        assert!(bench.drain().len() > 1);
+        bench.outbox.down(true, bench.now);
+    }
+    bench.outbox.up();
+    let mut states = 0_u32;
+    for _ in 0..10 {
+        let sent = bench.drain();
+        assert_eq!(sent.len(), 1, "one at a time");
+        states += u32::from(sent[0].topic == "m/1/state");
+        bench.outbox.set(Class::State, "m/1/state", states.to_string().into_bytes(), true);
+        bench.ack(&sent[0]);
+    }
+    assert_eq!((bench.cursor, states), (5, 5));
+    assert_eq!(topics(&bench.drain()), ["m/1/state"]);
+}

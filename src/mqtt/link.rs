@@ -12,6 +12,7 @@ mod book;
 mod connection;
 mod fault;
 mod pace;
+mod patience;
 pub mod probe;
 mod reason;
 mod stream;
@@ -27,13 +28,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::config::{Broker, Mqtt};
 use book::Book;
 use connection::{Client, Event, Identity, Wire};
-pub use fault::Fault;
+pub use fault::{Cause, Fault};
 use pace::{BackOff, Dialect};
+use patience::Patience;
 
-/// What is sent must be acknowledged within this where the broker wants no pings (Server Keep Alive 0).
-const UNPINGED: Duration = Duration::from_secs(45);
-/// A broker that wants a ping every second or two may still take this long.
-const LEAST_PATIENCE: Duration = Duration::from_millis(7500);
+/// So many connections in a row may end before the broker has answered anything: one that starts needs a few.
+/// At more of them, it closes at something that it is sent.
+const UNREADY: u32 = 3;
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,7 @@ pub async fn run(
         config,
         who,
         connections: 0,
+        unready: 0,
     };
     loop {
         let end = tokio::select! {
@@ -175,7 +177,7 @@ pub async fn run(
                     let since = Instant::now();
                     let end = connection.serve(&mut orders, &events).await;
                     link.back_off.lasted(since.elapsed());
-                    end
+                    link.judged(end)
                 }
             },
         };
@@ -218,6 +220,8 @@ struct Link {
     back_off: BackOff,
     dialect: Dialect,
     connections: u64,
+    /// Connections in a row that ended before the broker had answered anything.
+    unready: u32,
 }
 
 impl Link {
@@ -231,6 +235,19 @@ impl Link {
 
     fn broker(&self) -> Broker {
         self.config.brokers.first().cloned().unwrap_or_default()
+    }
+
+    /// How a connection ended, in view of those before. A broker may close at a forbidden message faster than it
+    /// answers the subscription before it: that must be found out, or it never gets a reading.
+    fn judged(&mut self, end: End) -> End {
+        match end {
+            End::Fault(Fault::Unready) => self.unready = self.unready.saturating_add(1),
+            other => {
+                self.unready = 0;
+                return other;
+            }
+        }
+        End::Fault(if self.unready > UNREADY { Fault::Closed } else { Fault::Unready })
     }
 
     /// What was learnt of the old brokers is forgotten, but it starts with the one whose turn it is.
@@ -278,6 +295,7 @@ impl Link {
             version,
             retains: abilities.retains,
             broker,
+            keep_alive: self.config.keep_alive,
             client,
             wire,
             book: Book::of(abilities),
@@ -291,6 +309,8 @@ struct Connection {
     version: Version,
     retains: bool,
     broker: Broker,
+    /// The configured one: the broker may have chosen another.
+    keep_alive: Duration,
     client: Client,
     wire: Wire,
     book: Book,
@@ -308,21 +328,18 @@ enum End {
 impl Connection {
     /// Carries messages until the connection breaks or the orders end.
     async fn serve(self, orders: &mut mpsc::Receiver<LinkCommand>, events: &mpsc::Sender<LinkEvent>) -> End {
-        let Self { number, version, retains, broker, client, mut wire, mut book } = self;
+        let Self { number, version, retains, broker, keep_alive, client, mut wire, mut book } = self;
         if events.send(LinkEvent::Up { connection: number, version, retains, broker }).await.is_err() {
             return End::Asked;
         }
-        // A ping goes out every keep-alive, so a living broker is never silent for longer.
-        let keep_alive = wire.keep_alive();
-        let is_pinged = !keep_alive.is_zero();
-        let patience = if is_pinged { (keep_alive * 3 / 2).max(LEAST_PATIENCE) } else { UNPINGED };
+        let patience = Patience::of(wire.keep_alive(), keep_alive);
         let mut heard = Instant::now();
         let mut again = None;
         loop {
             // The poll is kept until it ends: dropping it could lose a packet half written.
             let mut poll = pin!(wire.poll());
             let event = loop {
-                let waiting_since = book.oldest_sent().into_iter().chain(is_pinged.then_some(heard)).min();
+                let give_up = patience.ends(heard, book.oldest_sent());
                 tokio::select! {
                     event = &mut poll => break event,
                     order = orders.recv(), if !book.leaving => match order {
@@ -333,8 +350,8 @@ impl Connection {
                         }
                         Some(order) => book.obey(order, number, &client),
                     },
-                    () = sleep_until(waiting_since.unwrap_or(heard) + patience), if waiting_since.is_some() => {
-                        let is_silent = heard.elapsed() >= patience;
+                    () = sleep_until(give_up.unwrap_or(heard)), if give_up.is_some() => {
+                        let is_silent = patience.is_over(heard);
                         return End::Fault(if is_silent { Fault::Silent } else { book.judged(Fault::Unacknowledged) });
                     }
                     () = sleep_until(book.again_at.unwrap_or(heard)), if book.again_at.is_some() => {
@@ -352,6 +369,8 @@ impl Connection {
                 Err(fault) => return End::Fault(book.judged(fault)),
             };
             match &event {
+                // rumqttc's own: what else it answers with a DISCONNECT, it reports as an error
+                Event::Disconnected if !book.leaving => return End::Fault(Fault::Alias),
                 Event::Disconnected => return again.map_or(End::Asked, |(config, who)| End::Again(config, who)),
                 Event::Sent(_) | Event::Other => {}
                 _ => heard = Instant::now(),

@@ -3,7 +3,8 @@
 //! Three kinds of message leave the agent, all QoS 1:
 //! - *retained documents* (bridge state, availability, announcements, states): each topic has one
 //!   newest payload. After every connect all of them are published again, in the order of
-//!   [`Class`], because a will may have been sent, or the broker may have forgotten them.
+//!   [`Class`], because a will may have been sent, or the broker may have forgotten them. Where no
+//!   connection lasts, those that have arrived wait for one that does (`endurance`).
 //! - *notes* (events, responses): once, in order, kept in a bounded queue while there is no broker.
 //! - *readings*: from the spool, oldest first, of each topic one at a time. A cursor moves only when the
 //!   broker has acknowledged everything up to it; after a reconnect what it does not have is sent again.
@@ -19,6 +20,7 @@
 
 mod blocks;
 mod documents;
+mod endurance;
 mod readings;
 mod suspects;
 mod verdict;
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 use super::link::Publish;
 use blocks::Blocks;
 use documents::{Documents, Key};
+use endurance::Endurance;
 use readings::{Readings, Step, Waiting};
 use suspects::Suspects;
 pub use verdict::Verdict;
@@ -106,6 +109,11 @@ pub struct Outbox {
     readings: Readings,
     blocks: Blocks,
     suspects: Suspects,
+    endurance: Endurance,
+    /// The message sent last is a document: where messages go one at a time, it is a reading's turn.
+    after_document: bool,
+    /// A reading was asked for before the documents: if there is none, it is their turn, since this time.
+    passed_over: Option<Instant>,
     /// Topics of which a message that can never be taken was logged on this connection.
     logged: HashSet<String>,
     birth: Option<(Instant, BirthPhase)>,
@@ -170,6 +178,9 @@ impl Outbox {
             readings: Readings::new(cursor),
             blocks: Blocks::default(),
             suspects: Suspects::default(),
+            endurance: Endurance::default(),
+            after_document: false,
+            passed_over: None,
             logged: HashSet::new(),
             birth: None,
         }
@@ -220,14 +231,18 @@ impl Outbox {
     }
 
     /// A new connection: everything retained is published again, and the readings that the broker does not
-    /// have.
+    /// have. After connections that were cut short, what arrived on them comes last.
     pub fn up(&mut self) {
         self.recall();
         self.connected = true;
         self.subscribed = false;
         self.blocks.reconnected();
         self.logged.clear();
-        self.documents.all_again();
+        if self.endurance.begin() {
+            self.documents.missing_again();
+        } else {
+            self.documents.all_again();
+        }
         // what Home Assistant got last may be lost
         self.birth = self.birth.map(|(at, _)| (at, BirthPhase::Announce));
     }
@@ -267,7 +282,15 @@ impl Outbox {
             return None;
         }
         let birth = self.birth.map(|(at, _)| at);
-        birth.into_iter().chain(self.blocks.wake_at()).min()
+        let endurance =
+            [self.endurance.next_at(), self.endurance.lasts_at().filter(|_| self.documents.has_postponed())];
+        let others = endurance.into_iter().chain([self.passed_over]).flatten();
+        birth.into_iter().chain(self.blocks.wake_at()).chain(others).min()
+    }
+
+    /// The broker has ended the connection because messages came too fast.
+    pub fn too_fast(&mut self, now: Instant) {
+        self.endurance.too_fast(now);
     }
 
     /// What to do now; call it until it says [`Next::Wait`].
@@ -283,12 +306,32 @@ impl Outbox {
             return Next::Birth(step);
         }
         self.blocks.expire(now);
+        if self.endurance.has_lasted(now) {
+            self.documents.publish_postponed();
+        }
+        let may_send = self.endurance.may_send(now);
+        self.passed_over = None;
         if self.is_full() {
             return Next::Wait;
         }
-        if let Some(message) = self.next_document().or_else(|| self.next_note()) {
-            return Next::Publish(message);
+        if !may_send {
+            // nothing keeps the agent from saying that it goes
+            let document = self.next_document(|class| class == Class::BridgeState);
+            return document.map_or(Next::Wait, Next::Publish);
         }
+        // states that change faster than they arrive one at a time would keep the readings waiting for ever
+        if self.suspects.go_one_by_one() && std::mem::take(&mut self.after_document) {
+            let next = self.next_reading();
+            if next != Next::Wait {
+                self.passed_over = Some(now);
+                return next;
+            }
+        }
+        let message = self.next_document(|_| true).or_else(|| self.next_note());
+        message.map_or_else(|| self.next_reading(), Next::Publish)
+    }
+
+    fn next_reading(&mut self) -> Next {
         let Self { readings, blocks, on_the_way, .. } = self;
         match readings.next(|topic| blocks.may_go(Kind::Reading, topic, on_the_way.is_empty())) {
             Step::Wait => Next::Wait,
@@ -309,11 +352,11 @@ impl Outbox {
         }
     }
 
-    fn next_document(&mut self) -> Option<Publish> {
+    fn next_document(&mut self, wanted: impl Fn(Class) -> bool) -> Option<Publish> {
         let Self { documents, blocks, on_the_way, .. } = self;
         let is_idle = on_the_way.is_empty();
-        let (key, payload, retain) =
-            documents.send_first(|(class, topic)| blocks.may_go(Kind::Document(*class), topic, is_idle))?;
+        let may_go = |class, topic: &str| wanted(class) && blocks.may_go(Kind::Document(class), topic, is_idle);
+        let (key, payload, retain) = documents.send_first(|(class, topic)| may_go(*class, topic))?;
         let topic = key.1.clone();
         Some(self.send(What::Document(key), topic, payload, retain))
     }
@@ -329,6 +372,8 @@ impl Outbox {
 
     fn send(&mut self, what: What, topic: String, payload: Vec<u8>, retain: bool) -> Publish {
         self.next_id += 1;
+        self.endurance.sends();
+        self.after_document = matches!(what, What::Document(_));
         self.blocks.trying(what.kind(), &topic);
         self.on_the_way.insert(self.next_id, Sent { what, bytes: payload.len() });
         Publish { id: self.next_id, topic, payload, retain }

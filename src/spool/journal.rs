@@ -68,14 +68,15 @@ impl Journal {
         };
         for segment in names {
             let segment = journal.look_at(segment)?;
-            if journal.last().is_some_and(|last| segment.first <= last && segment.last < last) {
-                journal.discard(&segment);
-                continue;
-            }
-            journal.supersede(segment.first);
+            // first, because until then the end of a torn file is a guess, which may lie behind all of this one
             if let Some(before) = journal.segments.back_mut() {
                 before.guess_end(segment.first);
             }
+            if journal.last().is_some_and(|last| segment.first <= last && segment.last < last) {
+                journal.discard_inner(&segment);
+                continue;
+            }
+            journal.supersede(segment.first);
             journal.segments.push_back(segment);
         }
         journal.sync_all();
@@ -220,6 +221,16 @@ impl Journal {
     /// Removes a file that is not needed; if it stays, the next start finds that again.
     fn discard(&mut self, segment: &Segment) {
         _ = self.remove(segment);
+    }
+
+    /// The same with one whose numbers lie inside those of the one before it. What that one has lost of them
+    /// must not be deleted.
+    fn discard_inner(&mut self, segment: &Segment) {
+        if segment.numbers().into_iter().all(|seq| self.has(seq)) {
+            self.discard(segment);
+        } else {
+            _ = set_aside(&*self.files, &self.path(segment));
+        }
     }
 
     /// Adds nothing more to the last file, and trusts no sync of before.

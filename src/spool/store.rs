@@ -60,8 +60,11 @@ pub struct Spool {
     /// `None`: there is no folder, so all is in memory.
     disk: Option<Disk>,
     memos: Memos,
+    unkept: aside::Unkept,
     notices: Vec<Notice>,
     trouble: Trouble,
+    /// Behind which number reading failed last.
+    unread_after: u64,
     /// Numbers up to here need no sync any more.
     synced: u64,
     /// The highest number that came out.
@@ -241,6 +244,7 @@ impl Spool {
                 Some(entry)
             }
             Err(error) => {
+                self.unread_after = seq;
                 self.fail(Step::Read, &error, now);
                 None
             }

@@ -30,6 +30,7 @@ mod homeassistant_documents; // documents that a real Home Assistant took
 
 // The link to a real mosquitto, or to a broker made for the test.
 mod mqtt; // connect, fall back, publish
+mod broken_broker; // one that breaks the protocol
 mod brokers; // a list of them
 mod scripted; // what mosquitto cannot be made to say
 mod tls; // certificates

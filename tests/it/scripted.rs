@@ -44,7 +44,7 @@ fn level(packet: &[u8]) -> Option<u8> {
 }
 
 const CONNACK_3: [u8; 4] = [0x20, 2, 0, 0];
-const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
+pub(crate) const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
 
 #[tokio::test]
 async fn a_broker_of_3_1_1_alone_is_spoken_to_in_3_1_1_however_it_refuses_5() {

@@ -28,6 +28,9 @@ pub(super) const MQTT: Kind = Kind {
     ],
 };
 
+/// MQTT writes their length in two bytes.
+const LONGEST: usize = 65_535;
+
 const URL: &str = "\"mqtt://host\", \"mqtts://host:port\" or \"mqtt://user:password@host\", an IPv6 address in [ ]; \
                    or a list of such, without users";
 
@@ -90,7 +93,17 @@ fn username(keys: &mut Reader<'_, '_>, in_url: Option<String>) -> Option<String>
     if in_url.is_some() && keys.has("username") {
         keys.problem(keys.at("username"), "`username` is also in `url`; keep one of them");
     }
-    keys.text("username").or(in_url)
+    let username = keys.text("username").or(in_url);
+    check_length(keys, "username", username.as_deref());
+    username
+}
+
+/// rumqttc panics at more.
+fn check_length(keys: &mut Reader<'_, '_>, key: &str, text: Option<&str>) {
+    if text.is_some_and(|text| text.len() > LONGEST) {
+        let place = if keys.has(key) { key } else { "url" };
+        keys.problem(keys.at(place), format!("the {key} has more than the {LONGEST} bytes that MQTT can carry"));
+    }
 }
 
 /// One password at most; a credential of the service manager counts where the file names none.
@@ -111,7 +124,9 @@ fn password(
     let password =
         keys.secret("password", "a text in quotes, not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
     let file = surroundings.file(keys, "password_file", "the path of a file");
-    let given = password.or(in_url).map(PasswordSource::Inline).or(file.map(PasswordSource::File));
+    let password = password.or(in_url);
+    check_length(keys, "password", password.as_deref());
+    let given = password.map(PasswordSource::Inline).or(file.map(PasswordSource::File));
     if given.is_some() && !username && !keys.has("username") {
         let key = if keys.has("password_file") { "password_file" } else { "password" };
         keys.problem(keys.at(key), "a password without a user; set `username` too");

@@ -371,6 +371,23 @@ fn the_credential_counts_where_the_file_has_no_password() {
     assert!(password("").is_none());
 }
 
+#[test]
+fn a_user_or_password_longer_than_mqtt_can_carry_is_a_problem() {
+    for (bytes, expected) in [(65_535, 0), (65_536, 1)] {
+        let long = "x".repeat(bytes);
+        for text in [
+            format!("username = \"{long}\"\n"),
+            format!("username = \"u\"\npassword = \"{long}\"\n"),
+            format!("url = \"mqtt://u:{long}@h\"\n"),
+            format!("url = \"mqtt://{long}:p@h\"\n"),
+        ] {
+            let said = config_with(&format!("[mqtt]\n{text}"), None).err().map(|all| all.to_string());
+            let said = said.unwrap_or_default().matches("65535").count();
+            assert_eq!(said, expected, "{}", text.get(..20).unwrap_or_default());
+        }
+    }
+}
+
 /// A date is what no key wants: so each key of each table is read, and complains of its own value.
 #[test]
 fn every_listed_key_is_read() {

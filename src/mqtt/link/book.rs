@@ -58,7 +58,10 @@ impl Book {
             }
             LinkCommand::Publish { connection, message } if connection == number => {
                 let id = message.id;
-                if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
+                if message.topic.len() > usize::from(u16::MAX) {
+                    // rumqttc panics: its length has two bytes
+                    self.refused.push_back((id, Refusal::Topic));
+                } else if message.topic.len() + message.payload.len() + OVERHEAD_BYTES > self.max_packet_bytes {
                     self.refused.push_back((id, Refusal::TooLarge));
                 } else if client.publish(&message.topic, message.payload, message.retain && self.retains) {
                     self.queued.push_back(id);

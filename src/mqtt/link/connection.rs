@@ -121,6 +121,10 @@ pub(super) async fn open(
     version: Version,
 ) -> Result<(Client, Wire), Fault> {
     let password = password(config)?;
+    // its length has two bytes, and rumqttc panics at more; one in the configuration has been checked
+    if password.as_ref().is_some_and(|password| password.len() > usize::from(u16::MAX)) {
+        return Err(Fault::PasswordFile("holds more than the 65535 bytes that MQTT can carry".to_owned()));
+    }
     let stream = stream::open(broker, config.tls.as_ref()).await?;
     Ok(match version {
         Version::V5 => open_5(config, identity, password, stream),

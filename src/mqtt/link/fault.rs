@@ -11,6 +11,17 @@ use rustls::pki_types::UnixTime;
 
 use super::reason;
 
+/// What the end of a connection may have to do with what the broker was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It may be one of the messages.
+    Message,
+    /// They came too fast.
+    Rate,
+    /// Nothing.
+    Elsewhere,
+}
+
 /// Why the broker cannot be reached, or is no longer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -41,6 +52,9 @@ pub enum Fault {
     /// Bytes that are no MQTT of the version asked for.
     #[error("answers with something that is no MQTT ({0})")]
     Garbled(String),
+    /// It sent a message with an empty topic and an alias (MQTT 5, 3.3.2.3.4) that stands for none.
+    #[error("sends a message with a topic alias that was never set, which MQTT 5 forbids")]
+    Alias,
     /// Wrong user name or password.
     #[error("refuses the user name or password; check [mqtt] username and password")]
     Credentials,
@@ -65,8 +79,13 @@ pub enum Fault {
     )]
     SmallPackets(u32),
     /// The broker says why it does not serve us now.
-    #[error("ends the connection: {0}")]
-    Ended(&'static str),
+    #[error("ends the connection: {why}")]
+    Ended {
+        /// In words.
+        why: &'static str,
+        /// What it may have to do with what was sent.
+        cause: Cause,
+    },
     /// The password file cannot be read.
     #[error("cannot be asked: the password file {0}")]
     PasswordFile(String),
@@ -78,6 +97,21 @@ pub enum Fault {
     Tls(String),
 }
 
+impl Cause {
+    fn of(code: DisconnectReasonCode) -> Self {
+        use DisconnectReasonCode as Code;
+        match code {
+            Code::MessageRateTooHigh => Self::Rate,
+            Code::ServerBusy | Code::ServerShuttingDown | Code::KeepAliveTimeout | Code::AdministrativeAction => {
+                Self::Elsewhere
+            }
+            Code::UseAnotherServer | Code::ServerMoved => Self::Elsewhere,
+            Code::ConnectionRateExceeded | Code::MaximumConnectTime => Self::Elsewhere,
+            _ => Self::Message,
+        }
+    }
+}
+
 impl Fault {
     /// Whether the broker answered, and answered no: asking again soon will not help.
     pub(super) fn is_refusal(&self) -> bool {
@@ -86,13 +120,22 @@ impl Fault {
             Self::NoAcknowledgements | Self::SmallPackets(_) => true,
             Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
-            Self::Garbled(_) | Self::Ended(_) | Self::Unready | Self::Forbidden => false,
+            Self::Garbled(_) | Self::Alias | Self::Ended { .. } | Self::Unready | Self::Forbidden => false,
         }
     }
 
     /// Whether the broker may have ended a connection because of a message that it was sent.
     pub(in crate::mqtt) fn may_be_about_a_message(&self) -> bool {
-        matches!(self, Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Ended(_) | Self::Forbidden)
+        match self {
+            Self::Closed | Self::Unacknowledged | Self::Garbled(_) | Self::Forbidden => true,
+            Self::Ended { cause, .. } => *cause == Cause::Message,
+            _ => false,
+        }
+    }
+
+    /// Whether the broker has ended a connection because messages came too fast.
+    pub(in crate::mqtt) fn is_about_the_rate(&self) -> bool {
+        matches!(self, Self::Ended { cause: Cause::Rate, .. })
     }
 
     /// Whether a broker that only knows MQTT 3.1.1 may have met our MQTT 5 CONNECT like this:
@@ -125,7 +168,7 @@ impl Fault {
             Code5::BadUserNamePassword | Code5::BadAuthenticationMethod => Self::Credentials,
             Code5::NotAuthorized | Code5::Banned => Self::NotAuthorized,
             Code5::ClientIdentifierNotValid | Code5::BadClientId => Self::ClientId,
-            other => Self::Ended(reason::of_connack(other)),
+            other => Self::Ended { why: reason::of_connack(other), cause: Cause::Elsewhere },
         }
     }
 
@@ -133,7 +176,7 @@ impl Fault {
         match code {
             DisconnectReasonCode::NotAuthorized => Self::Forbidden,
             DisconnectReasonCode::SessionTakenOver => Self::TakenOver,
-            other => Self::Ended(reason::of_disconnect(other)),
+            other => Self::Ended { why: reason::of_disconnect(other), cause: Cause::of(other) },
         }
     }
 
@@ -159,7 +202,9 @@ impl Fault {
                 Code3::BadUserNamePassword => Self::Credentials,
                 Code3::NotAuthorized => Self::NotAuthorized,
                 Code3::BadClientId => Self::ClientId,
-                Code3::Success | Code3::ServiceUnavailable => Self::Ended("it is not available now"),
+                Code3::Success | Code3::ServiceUnavailable => {
+                    Self::Ended { why: "it is not available now", cause: Cause::Elsewhere }
+                }
             },
             ConnectionError::MqttState(StateError::ConnectionAborted) => Self::Closed,
             ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => Self::Silent,
@@ -288,6 +333,19 @@ mod tests {
         let forbidden = Fault::of_disconnect(DisconnectReasonCode::NotAuthorized);
         assert!(!forbidden.is_refusal() && forbidden.may_be_about_a_message(), "it is tried again soon");
         assert!(Fault::of_code_5(Code5::NotAuthorized).is_refusal());
+    }
+
+    #[test]
+    fn a_broker_that_is_busy_or_goes_says_nothing_of_a_message() {
+        for code in [0x89, 0x8B, 0x8D, 0x96, 0x98, 0x9C, 0x9D, 0x9F, 0xA0] {
+            let fault = Fault::of_disconnect(DisconnectReasonCode::try_from(code).expect("a code"));
+            assert!(!fault.may_be_about_a_message(), "{fault}");
+            assert_eq!(fault.is_about_the_rate(), code == 0x96, "{fault}");
+        }
+        for code in [0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x93, 0x94, 0x95, 0x97, 0x99] {
+            let fault = Fault::of_disconnect(DisconnectReasonCode::try_from(code).expect("a code"));
+            assert!(fault.may_be_about_a_message(), "{fault}");
+        }
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub(super) struct Documents {
     dirty: BTreeSet<Key>,
     /// Those of the last connect that have not arrived since.
     missing: BTreeSet<Key>,
+    /// Those that the broker has acknowledged on this connection, or on those before it that were cut short.
+    arrived: BTreeSet<Key>,
+    /// Such as arrived before this connection, and are published on it once it has lasted.
+    postponed: BTreeSet<Key>,
 }
 
 /// The newest payload of a topic that has one.
@@ -32,6 +36,8 @@ impl Documents {
     pub(super) fn set(&mut self, key: Key, payload: Vec<u8>, retain: bool) {
         let on_the_way = self.documents.get(&key).is_some_and(|document| document.on_the_way);
         self.documents.insert(key.clone(), Retained { payload, retain, on_the_way });
+        self.arrived.remove(&key);
+        self.postponed.remove(&key);
         self.dirty.insert(key);
     }
 
@@ -43,6 +49,8 @@ impl Documents {
     pub(super) fn clear(&mut self, wanted: impl Fn(Class) -> bool) {
         for (key, document) in self.documents.iter_mut().filter(|((class, _), _)| wanted(*class)) {
             document.payload.clear();
+            self.arrived.remove(key);
+            self.postponed.remove(key);
             self.dirty.insert(key.clone());
         }
     }
@@ -50,15 +58,37 @@ impl Documents {
     /// Only what is being taken back still is.
     pub(super) fn forget(&mut self) {
         self.documents.retain(|_, document| document.payload.is_empty());
-        let Self { documents, dirty, missing } = self;
-        dirty.retain(|key| documents.contains_key(key));
-        missing.retain(|key| documents.contains_key(key));
+        let Self { documents, dirty, missing, arrived, postponed } = self;
+        for keys in [dirty, missing, arrived, postponed] {
+            keys.retain(|key| documents.contains_key(key));
+        }
     }
 
     /// All of them are published again: there is a new connection.
     pub(super) fn all_again(&mut self) {
+        self.arrived.clear();
+        self.postponed.clear();
         self.again(|_| true);
         self.missing.clone_from(&self.dirty);
+    }
+
+    /// The same, but those that arrived on connections that were cut short wait until this one has lasted. The
+    /// last will was sent meanwhile, so the agent's own state does not.
+    pub(super) fn missing_again(&mut self) {
+        self.postponed = self.arrived.iter().filter(|(class, _)| *class != Class::BridgeState).cloned().collect();
+        let again = self.documents.keys().filter(|key| !self.postponed.contains(*key));
+        self.dirty.extend(again.cloned());
+        self.missing.clone_from(&self.dirty);
+    }
+
+    pub(super) fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
+    /// The connection has lasted: those that waited for that are published.
+    pub(super) fn publish_postponed(&mut self) {
+        let postponed = std::mem::take(&mut self.postponed);
+        self.dirty.extend(postponed.into_iter().filter(|key| self.documents.contains_key(key)));
     }
 
     /// Those of the last connect that have not arrived since.
@@ -98,8 +128,13 @@ impl Documents {
         self.missing.remove(key);
         let Some(document) = self.documents.get_mut(key) else { return };
         document.on_the_way = false;
-        if document.payload.is_empty() && !self.dirty.contains(key) {
+        if self.dirty.contains(key) {
+            return;
+        }
+        if document.payload.is_empty() {
             self.documents.remove(key);
+        } else {
+            self.arrived.insert(key.clone());
         }
     }
 

@@ -81,6 +81,7 @@ fn every_connect_publishes_all_documents_in_order_and_then_the_readings() {
         assert!(sent[..5].iter().all(|m| m.retain) && sent[5..].iter().all(|m| !m.retain));
         sent[..5].iter().for_each(|m| bench.ack(m));
         assert!(bench.drain().is_empty(), "nothing twice on one connection");
+        bench.pass(Duration::from_secs(10));
         bench.outbox.down(false, bench.now);
     }
 }
@@ -368,6 +369,7 @@ fn readings_of_a_topic_that_was_just_tried_again_go_on_after_a_rewind() {
 }
 
 mod broker;
+mod cut_short;
 
 #[test]
 fn a_birth_is_answered_once_with_announcements_first_and_states_later() {

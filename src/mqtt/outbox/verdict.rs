@@ -31,6 +31,9 @@ impl Outbox {
     /// The connection is gone; `closed` by the other end, not by silence or the network. The
     /// verdict is on the message at which it closes, once that is known.
     pub fn down(&mut self, closed: bool, now: Instant) -> Option<Verdict> {
+        if self.connected {
+            self.endurance.end(!self.on_the_way.is_empty(), now);
+        }
         let guilty = if self.connected && closed { self.guilty() } else { None };
         let verdict = guilty.and_then(|id| self.blocked(id, now));
         self.recall();

@@ -60,10 +60,18 @@ impl Publisher {
             return;
         }
         self.readings.dropped += 1;
-        tracing::error!(
-            "reading {seq}, which the broker does not take, is lost: aside.log is full or cannot be written"
-        );
-        self.tell(&Event::ReadingsDropped { count: 1, from: seq, to: seq });
+        self.report_unkept();
+    }
+
+    /// Readings that could not even be set aside: there may be one after another.
+    fn report_unkept(&mut self) {
+        if let Some((count, from, to)) = self.spool.unkept(self.now) {
+            tracing::error!(
+                "readings lost that the broker does not take, for aside.log is full or cannot be written: {count}, \
+                 numbers {from} to {to}"
+            );
+            self.tell(&Event::ReadingsDropped { count, from, to });
+        }
     }
 
     /// Sends the readings again that were set aside; how many.
@@ -76,7 +84,9 @@ impl Publisher {
             }
         };
         self.readings.set_aside = self.readings.set_aside.saturating_sub(count);
-        tracing::info!("{count} readings that the broker did not take are sent again");
+        if count > 0 {
+            tracing::info!("{count} readings that the broker did not take are sent again");
+        }
         Ok(count)
     }
 
@@ -119,6 +129,7 @@ impl Publisher {
 
     /// All that were dropped since the last call, in one event: there is a broker to hear it.
     pub(in crate::mqtt) fn report_drops(&mut self) {
+        self.report_unkept();
         if let Some((count, from, to)) = self.drops.take() {
             tracing::warn!("{count} readings were dropped, numbers {from} to {to}");
             self.tell(&Event::ReadingsDropped { count, from, to });

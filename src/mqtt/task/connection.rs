@@ -57,6 +57,9 @@ impl OutboxTask {
         self.ended(&fault);
         let was_up = self.connection.take().is_some();
         self.publisher.go_offline();
+        if fault.is_about_the_rate() {
+            self.publisher.outbox.too_fast(self.publisher.now);
+        }
         let by_the_broker = fault.may_be_about_a_message();
         if let Some(verdict) = self.publisher.outbox.down(by_the_broker, Instant::now()) {
             self.obey(&verdict);

@@ -12,6 +12,8 @@ const PREFIX: &str = "readings-";
 const SUFFIX: &str = ".log";
 /// Of a line beside its texts, roughly: the sum, two numbers, spaces.
 const LINE_BYTES: usize = 20;
+/// The shortest line that can be: the sum, two numbers and a name of one character each, spaces, a line feed.
+const SHORTEST_LINE: u64 = 16;
 
 /// One file: the numbers `first..=last`, without a gap unless it is damaged.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ impl Segment {
     pub(super) fn entries(&self, lines: &Lines, most: u64) -> (Vec<Entry>, u64, u64) {
         let (mut entries, mut cursor, mut bad) = (Vec::<Entry>::new(), 0, lines.bad);
         for text in &lines.texts {
-            let Some((entry, line_cursor)) = entry_of(text).filter(|(entry, _)| entry.seq >= self.first) else {
+            let Some((entry, line_cursor)) = entry_of(text).filter(|(entry, _)| self.may_hold(entry.seq)) else {
                 bad += 1;
                 continue;
             };
@@ -74,6 +76,12 @@ impl Segment {
         entries.sort_by_key(|entry| entry.seq);
         entries.dedup_by_key(|entry| entry.seq);
         (entries, cursor, bad)
+    }
+
+    /// Numbers have no gap, so one that stands so high in so few bytes was not written here. All numbers up
+    /// to the highest are gone through.
+    fn may_hold(&self, seq: u64) -> bool {
+        seq.checked_sub(self.first).is_some_and(|above| above <= self.bytes / SHORTEST_LINE)
     }
 
     /// What a start found in it. Where its end is missing, as many readings as would have had room.
@@ -90,10 +98,12 @@ impl Segment {
         }
     }
 
-    /// The next file begins with this number: a missing end went no further.
+    /// The next file begins with this number: a missing end went no further. What is held is no guess.
     pub(super) fn guess_end(&mut self, next: u64) {
+        let held = self.damage.as_ref().and_then(|damage| damage.numbers.last());
         if self.torn {
-            self.last = if self.is_empty() { next - 1 } else { self.last.min(next - 1) };
+            let most = self.first + self.bytes / SHORTEST_LINE;
+            self.last = held.map_or(most.min(next - 1), |held| self.last.min(next - 1).max(*held));
         }
     }
 

@@ -4,18 +4,45 @@
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::{disk, line};
 use super::{Fresh, Spool, Step, cost};
 
 /// The file grows up to this; what comes then is lost.
 const ASIDE_BYTES: u64 = 1 << 20;
+/// So often is it told that readings are lost because it has grown so far.
+const TELL: Duration = Duration::from_secs(60);
+
+/// Readings that could not be set aside.
+#[derive(Debug, Default)]
+pub(super) struct Unkept {
+    /// Not told yet: how many, the first and the last number.
+    untold: Option<(u64, u64, u64)>,
+    told: Option<Instant>,
+}
 
 impl Spool {
     /// The broker will never take this reading: it is kept apart. `false`: that was not possible.
     #[must_use]
     pub fn set_aside(&mut self, seq: u64, now: Instant) -> bool {
+        let is_kept = self.keep_aside(seq, now);
+        if !is_kept {
+            let (count, from, _) = self.unkept.untold.unwrap_or((0, seq, seq));
+            self.unkept.untold = Some((count + 1, from, seq));
+        }
+        is_kept
+    }
+
+    /// How many could not be set aside, the first and the last number: at once, then all of a minute together.
+    pub fn unkept(&mut self, now: Instant) -> Option<(u64, u64, u64)> {
+        let Unkept { untold, told } = &mut self.unkept;
+        let unkept = untold.take_if(|_| told.is_none_or(|told| told + TELL <= now))?;
+        *told = Some(now);
+        Some(unkept)
+    }
+
+    fn keep_aside(&mut self, seq: u64, now: Instant) -> bool {
         let found = self.after(seq.saturating_sub(1), now).filter(|entry| entry.seq == seq);
         let Some(entry) = found.filter(|_| self.disk.is_some()) else { return false };
         let mut bytes = Vec::new();
@@ -37,9 +64,20 @@ impl Spool {
         }?;
         let fits = end < ASIDE_BYTES;
         if fits {
-            self.files.append(&path, end, bytes)?;
+            let written = self.files.append(&path, end, bytes).and_then(|()| self.sync_aside(end == 0));
+            if written.is_err() {
+                // it is counted as lost, so it must not come back either
+                _ = self.files.truncate(&path, end);
+            }
+            written?;
         }
         Ok(fits)
+    }
+
+    /// What is set aside leaves the journal next: a power cut must not take it from both.
+    fn sync_aside(&self, is_new: bool) -> io::Result<()> {
+        self.files.sync(&self.aside())?;
+        if is_new { self.files.sync(&self.store.directory) } else { Ok(()) }
     }
 
     /// How many were set aside, in earlier runs too.

@@ -12,6 +12,7 @@ use super::super::memo::AGENT;
 use super::super::memos::Memos;
 use super::super::numbers::{BLOCK, Numbers, random_hex};
 use super::super::{Memo, Notice};
+use super::aside::Unkept;
 use super::{Disk, InUse, Spool, Step, Trouble};
 use crate::config::Store;
 
@@ -39,8 +40,10 @@ impl Spool {
             written: 0,
             disk: None,
             memos: Memos::default(),
+            unkept: Unkept::default(),
             notices: Vec::new(),
             trouble: Trouble::default(),
+            unread_after: 0,
             synced: 0,
             handed_out: 0,
             working: None,

@@ -1,10 +1,13 @@
 //! The spool over restarts, crashes and damage. A crash is a spool that is dropped instead of closed:
 //! what was written is in the file, what was not is lost.
 
+mod again;
 mod any_order;
 mod aside;
+mod damaged_end;
 mod failing_disk;
 mod returning;
+mod stop;
 
 use std::collections::BTreeSet;
 use std::fs;

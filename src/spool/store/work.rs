@@ -29,14 +29,12 @@ impl Spool {
     /// Writes what is due, and gives what is left to the blocking pool; then call [`done`](Self::done).
     /// Until then it only writes.
     pub fn work(&mut self, now: Instant) -> Option<DiskWork> {
+        self.try_again(now);
         if !self.trouble.is_due(Step::Write, now) {
             return None;
         }
         if self.disk.is_none() {
             self.open_late(now);
-        }
-        if self.trouble.is(Step::Delete) {
-            self.delete_acked(now);
         }
         let is_due = |fresh: &Fresh| self.always() || fresh.taken + TO_DISK_AFTER <= now;
         if self.fresh.get(self.written).is_some_and(is_due) {
@@ -69,6 +67,23 @@ impl Spool {
         Some(DiskWork { files: Arc::clone(&self.files), sync, replace })
     }
 
+    /// What failed and is due, whatever becomes of the rest: [`wake_at`](Self::wake_at) stands at it until then.
+    /// Without a connection nobody else reads.
+    fn try_again(&mut self, now: Instant) {
+        if self.disk.is_none() {
+            // there is nothing to read or to delete
+            self.recover(Step::Read);
+            self.recover(Step::Delete);
+            return;
+        }
+        if self.trouble.again_at(Step::Read).is_some_and(|again| again <= now) {
+            _ = self.stored_after(self.unread_after, now);
+        }
+        if self.trouble.is(Step::Delete) {
+            self.delete_acked(now);
+        }
+    }
+
     /// Moves everything in memory to disk, if the disk takes it.
     pub(super) fn write_fresh(&mut self, now: Instant) {
         if !self.trouble.is_due(Step::Write, now) {
@@ -87,8 +102,14 @@ impl Spool {
 
     fn append_fresh(&mut self) -> io::Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        disk.journal.append(self.fresh.iter().skip(self.written).map(|fresh| &fresh.entry), self.cursor)?;
-        self.written = self.fresh.len();
+        while let Some(Fresh { entry, .. }) = self.fresh.get(self.written) {
+            // a number that was given back leaves a gap, and a file has none
+            let rest = self.fresh.iter().skip(self.written).zip(entry.seq..);
+            let run = rest.take_while(|(fresh, seq)| fresh.entry.seq == *seq).map(|(fresh, _)| &fresh.entry);
+            let count = run.clone().count();
+            disk.journal.append(run, self.cursor)?;
+            self.written += count;
+        }
         Ok(())
     }
 
@@ -178,9 +199,14 @@ impl Spool {
     /// takes.
     pub fn close(mut self, now: Instant) {
         self.write_all(now);
-        let waiting = self.fresh.len() - self.written;
-        let Some(disk) = &mut self.disk else { return };
+        let lost = self.fresh.len() - self.written;
         let folder = &self.store.directory;
+        let Some(disk) = &mut self.disk else {
+            if lost > 0 {
+                tracing::error!("the store {} could not be opened: {lost} readings are lost", folder.display());
+            }
+            return;
+        };
         let numbers = Numbers {
             epoch: self.epoch,
             next: self.next,
@@ -192,8 +218,10 @@ impl Spool {
         let replace = [numbers.replacement(folder)].into_iter().chain(memos).collect();
         let DiskDone { synced, replaced } =
             DiskWork { files: self.files, sync: disk.journal.take_unsynced(), replace }.run();
-        if let Err(error) = synced.and(replaced) {
-            tracing::error!("the store cannot be closed: {error}; {waiting} readings are lost");
+        match synced.and(replaced) {
+            Err(error) => tracing::error!("the store cannot be closed: {error}; {lost} readings are lost"),
+            Ok(()) if lost > 0 => tracing::error!("the store takes nothing more: {lost} readings are lost"),
+            Ok(()) => {}
         }
     }
 }

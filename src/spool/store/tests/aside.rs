@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::super::Notice;
 use super::super::Spool;
 use super::failing_disk::{FOLDER, FailingDisk};
 use super::{Folder, all, take, work};
@@ -41,6 +42,13 @@ fn what_is_set_aside_has_a_limit() {
     let kept: Vec<_> = seqs.iter().map(|&seq| spool.set_aside(seq, now)).collect();
     assert_eq!(kept, [true, true, true, true, false]);
     assert_eq!(spool.count_aside(), 4);
+    assert_eq!(spool.unkept(now), Some((1, seqs[4], seqs[4])));
+    let more: Vec<_> = (0..3).map(|_| spool.append("meter", now, |_, _| large.clone())).collect();
+    for &seq in &more {
+        assert!(!spool.set_aside(seq, now));
+        assert_eq!(spool.unkept(now), None, "one line for many");
+    }
+    assert_eq!(spool.unkept(now + Duration::from_secs(61)), Some((3, more[0], more[2])));
 }
 
 fn on(disk: &Arc<FailingDisk>) -> Spool {
@@ -64,6 +72,30 @@ fn on_a_full_disk_they_stay_set_aside_and_are_not_queued_however_often_it_is_tri
     disk.state().is_full = false;
     assert_eq!(spool.resend(now).expect("there is room"), 2);
     assert_eq!((spool.count_aside(), spool.depth()), (0, 3));
+}
+
+#[test]
+fn what_was_set_aside_is_there_after_a_power_cut() {
+    for seed in 0..50 {
+        let disk = Arc::new(FailingDisk::new(seed));
+        let (mut spool, now) = (on(&disk), Instant::now());
+        let taken = take(&mut spool, 2, now);
+        assert!(taken.iter().all(|seq| spool.set_aside(*seq, now)));
+        spool.ack(2, now);
+        disk.state().cut_power();
+        assert_eq!(on(&disk).count_aside(), 2, "{seed}");
+    }
+}
+
+#[test]
+fn what_could_not_be_synced_is_not_set_aside() {
+    let disk = Arc::new(FailingDisk::new(1));
+    let (mut spool, now) = (on(&disk), Instant::now());
+    let taken = take(&mut spool, 1, now);
+    disk.state().sync_fails = true;
+    assert!(!spool.set_aside(taken[0], now));
+    disk.state().sync_fails = false;
+    assert_eq!(spool.count_aside(), 0);
 }
 
 #[test]
@@ -97,4 +129,26 @@ fn a_line_that_is_not_understood_stays_under_another_name() {
     assert_eq!(folder.files("aside.log").len(), 1);
     assert_eq!(fs::read(&folder.files("aside.log.damaged-1")[0]).expect("kept"), bytes);
     assert_eq!(spool.count_aside(), 0);
+}
+
+#[test]
+fn numbers_given_back_count_as_lost_in_no_file() {
+    let disk = Arc::new(FailingDisk::new(1));
+    let (mut spool, mut now) = (on(&disk), Instant::now());
+    let mut taken = take(&mut spool, 1, now);
+    assert!(spool.set_aside(taken[0], now));
+    spool.ack(1, now);
+    taken = take(&mut spool, 1, now);
+    disk.state().is_full = true;
+    spool.resend(now).expect_err("there is no room");
+    disk.state().is_full = false;
+    taken.extend(take(&mut spool, 1, now));
+    assert!(taken[1] > taken[0] + 1, "there is a gap");
+    now += Duration::from_secs(60);
+    work(&mut spool, now);
+    drop(spool);
+    let mut spool = on(&disk);
+    let said = spool.notices();
+    assert_eq!(all(&mut spool), taken);
+    assert!(!said.iter().any(|notice| matches!(notice, Notice::Lost { .. } | Notice::Damaged { .. })), "{said:?}");
 }

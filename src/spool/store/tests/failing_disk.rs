@@ -44,7 +44,10 @@ pub(super) struct State {
     /// One step in so many fails; none, where it is zero.
     pub(super) one_in: u64,
     pub(super) reads_fail: bool,
+    /// The process has no memory left for what it would read.
+    pub(super) no_memory: bool,
     pub(super) is_full: bool,
+    pub(super) sync_fails: bool,
     /// The process dies after so many more steps: none succeeds any more.
     pub(super) dies_in: Option<u64>,
     pub(super) faults: BTreeMap<&'static str, u64>,
@@ -79,7 +82,9 @@ impl FailingDisk {
             random: Random(seed),
             one_in: 0,
             reads_fail: false,
+            no_memory: false,
             is_full: false,
+            sync_fails: false,
             dies_in: None,
             faults: BTreeMap::new(),
             steps: 0,
@@ -99,6 +104,9 @@ impl FailingDisk {
         let mut state = self.state();
         state.steps += 1;
         let is_read = matches!(what, "read" | "length" | "names");
+        if is_read && state.no_memory {
+            return Err(io::Error::from_raw_os_error(12));
+        }
         let is_dead = match &mut state.dies_in {
             Some(0) => true,
             Some(left) => {
@@ -108,7 +116,7 @@ impl FailingDisk {
             None => false,
         };
         let one_in = if is_read && !state.reads_fail { 0 } else { state.one_in };
-        if is_dead || state.random.one_in(one_in) {
+        if is_dead || (what == "sync" && state.sync_fails) || state.random.one_in(one_in) {
             *state.faults.entry(what).or_default() += 1;
             return Err(io::Error::from_raw_os_error(5));
         }

@@ -136,7 +136,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (
         &["read", "5", "--port", "/nonexistent/tty"],
         1,
-        "error: cannot read 5\n  because cannot open /nonexistent/tty: is the",
+        "error: cannot read 5\n  because cannot open /nonexistent/tty (is the",
     ),
     (
         // a file that whoever runs the tests may open
@@ -155,7 +155,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     (&["send", "40"], 2, "error: one byte is not a frame: expected C and A, or C, A, CI and data\n"),
     (&["send", "40", "5", "--port", "/nonexistent/tty"], 1, "error: cannot send\n  because cannot open /nonexistent"),
     (&["--config", "/nonexistent", "doctor", "heat"], 78, ""),
-    (&["scan", "--port", "/nonexistent/tty"], 1, "error: cannot scan\n  because cannot open /nonexistent/tty: is the"),
+    (&["scan", "--port", "/nonexistent/tty"], 1, "error: cannot scan\n  because cannot open /nonexistent/tty (is the"),
     (&["scan", "--from", "5", "--to", "3"], 2, "error: --from 5 is greater than --to 3\n"),
     (
         &["meter", "reset", "5", "-y", "--port", "/nonexistent/tty"],

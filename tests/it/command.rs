@@ -113,15 +113,21 @@ fn a_clock_is_set_and_read_back() {
 
 #[test]
 fn a_lost_acknowledgement_does_not_make_a_command_fail() {
-    let faults = Faults { corrupt_per_mille: 20, noise_per_mille: 200, ..Faults::default() };
-    let mut verified = 0;
-    for seed in 0..50 {
-        let mut bench = Bench::new(vec![meter(0)], Faults::default());
-        let plan = SegmentPlan { faults, seed, ..SegmentPlan::new(vec![meter(0)]) };
-        bench.segment = Segment::new(plan, bench.now);
-        let outcome = bench.change(primary(0), Change::Address(at(5)));
-        // Noise at the new address looks like a meter there; that is refused, and nothing is changed.
-        verified += u32::from(outcome == Ok(Effect::Verified));
+    // of the first, few telegrams arrive whole: then nothing is changed
+    for (corrupt_per_mille, least) in [(20, 5), (2, 40)] {
+        let faults = Faults { corrupt_per_mille, noise_per_mille: 200, ..Faults::default() };
+        let (mut verified, mut lost) = (0, 0);
+        for seed in 0..50 {
+            let mut bench = Bench::new(vec![meter(0)], Faults::default());
+            let plan = SegmentPlan { faults, seed, ..SegmentPlan::new(vec![meter(0)]) };
+            bench.segment = Segment::new(plan, bench.now);
+            let outcome = bench.change(primary(0), Change::Address(at(5)));
+            // Noise at the new address looks like a meter there; that is refused, and nothing is changed.
+            let is_refused =
+                matches!(outcome, Err(MaintenanceError::Occupied { .. } | MaintenanceError::Several { .. }));
+            verified += u32::from(outcome == Ok(Effect::Verified));
+            lost += u32::from(outcome != Ok(Effect::Verified) && !is_refused);
+        }
+        assert!(verified >= least && lost <= 2, "{corrupt_per_mille}: {verified} of 50, lost {lost}");
     }
-    assert!(verified >= 40, "{verified} of 50");
 }

@@ -126,7 +126,7 @@ fn a_file_that_cannot_be_read_is_said_to_be_one() {
     assert!(text(&missing.stderr).contains("error: there is no file nowhere/telegrams.hex"), "{missing:?}");
     assert_eq!(missing.status.code(), Some(1));
     let folder = decode(&[env!("CARGO_MANIFEST_DIR")], "");
-    assert!(text(&folder.stderr).contains("Is a directory"), "{folder:?}");
+    assert!(text(&folder.stderr).contains("it is a directory"), "{folder:?}");
     assert_eq!(folder.status.code(), Some(1));
     let slip = decode(&["--format", "jsonl", "zz"], "");
     assert_eq!(lines(&slip)[0]["error"], "not hex digits: `zz`");

@@ -212,9 +212,11 @@ impl Maintenance {
             // The acknowledgement may be lost though the meter obeyed: the check shows it.
             (Stage::Change, _) => Stage::Verify,
             (Stage::Verify, reply) => self.verified(reply),
-            // It acknowledged the new way, and one without data has no more to say.
-            (Stage::Same, Ok(_) | Err(ExchangeError::Silence)) => Stage::Over(Ok(Effect::Verified)),
-            (Stage::Same, Err(error)) => Stage::Over(Err(MaintenanceError::Another(error))),
+            (Stage::Same, Err(error @ ExchangeError::WrongIdentity { .. })) => {
+                Stage::Over(Err(MaintenanceError::Another(error)))
+            }
+            // It acknowledged the new way and was alone before: noise on its data, or none, says nothing more.
+            (Stage::Same, _) => Stage::Over(Ok(Effect::Verified)),
             (Stage::Old, Ok(_)) => Stage::Over(Err(MaintenanceError::Refused)),
             (Stage::Old, Err(_)) => Stage::Over(Err(MaintenanceError::Lost)),
             (Stage::Over(outcome), _) => Stage::Over(outcome),

@@ -114,9 +114,9 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
 
     let key = "00112233445566778899AABBCCDDEEFF";
     let keyed = asked(&broker, &subscriber, "adopt", &json!({"meter": "heat", "key": key}));
-    assert!(keyed["status"] == "ok" && !keyed.to_string().contains("0011"), "{keyed}");
+    assert!(keyed["status"] == "ok" && !keyed.to_string().contains(&key[..16]), "{keyed}");
     file_with(&agent, key);
-    assert!(!agent.log().contains("0011"), "{}", agent.log());
+    assert!(!agent.log().contains(&key[..16]), "{}", agent.log());
 
     for (request, why) in [
         (json!({"meter": "heat", "key": "secret"}), "expected 32 hex digits"),

@@ -177,11 +177,7 @@ impl Agent {
         });
         Self {
             config,
-            adopt: tokio::spawn(async {
-                if let Some(adopt) = adopt {
-                    adopt.run().await;
-                }
-            }),
+            adopt: tokio::spawn(adopting(adopt)),
             pending: unwritten,
             ask_to_adopt,
             file,
@@ -312,6 +308,13 @@ impl Agent {
             }
         }
         self.clock.abort();
+    }
+}
+
+/// Without a file there is nowhere to write them.
+async fn adopting(task: Option<AdoptTask>) {
+    if let Some(task) = task {
+        task.run().await;
     }
 }
 

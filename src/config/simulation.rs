@@ -48,6 +48,8 @@ const METER: Kind = Kind {
         "status",
         "delay",
         "silent",
+        "baud",
+        "selectable",
         "stays_selected",
         "wakes_by",
         "fcb",
@@ -254,6 +256,8 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     meter.status = keys.whole("status", 0..=255).unwrap_or(meter.status);
     meter.silent = keys.boolean("silent").unwrap_or(meter.silent);
     meter.wakes_by = keys.parsed("wakes_by", spelling::WAKE_UP, spelling::wake_up).or(meter.wakes_by);
+    meter.baud = keys.baud("baud").or(meter.baud);
+    meter.selectable = keys.boolean("selectable").unwrap_or(meter.selectable);
     meter.stays_selected = keys.boolean("stays_selected").unwrap_or(meter.stays_selected);
     meter.acknowledges_reset = keys.boolean("acknowledges_reset").unwrap_or(meter.acknowledges_reset);
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
@@ -282,6 +286,7 @@ fn digits(keys: &mut Reader<'_, '_>, key: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::{KINDS, SAMPLE, built_in, parse};
+    use crate::mbus::link::timing::Baud;
     use crate::sim::plan::{Content, FcbHandling, SegmentPlan};
     use std::path::Path;
     use std::time::Duration;
@@ -336,7 +341,8 @@ mod tests {
     fn every_value_arrives() {
         let plan = plan(
             "baud = 300\nseed = 7\nclock = 2026-11-22T21:40:00\n[faults]\nnoise_per_mille = 5\nlate_by = \"1s\"\necho = true\n\
-             [[meter]]\nmodel = \"gas\"\naddress = 3\nid = \"12345678\"\nfcb = \"ignored\"\ndelay = \"5ms\"\nsilent = true\n",
+             [[meter]]\nmodel = \"gas\"\naddress = 3\nid = \"12345678\"\nfcb = \"ignored\"\ndelay = \"5ms\"\nsilent = true\n\
+             baud = 9600\nselectable = false\n",
         );
         assert_eq!((plan.baud.bits_per_second(), plan.seed, plan.clock), (300, 7, 1_795_383_600));
         assert_eq!(
@@ -346,6 +352,7 @@ mod tests {
         let meter = &plan.meters[0];
         assert_eq!((meter.identity.id(), meter.fcb, meter.silent), (0x1234_5678, FcbHandling::Ignored, true));
         assert_eq!((meter.address.get(), meter.delay), (3, Duration::from_millis(5)));
+        assert_eq!((meter.baud.map(Baud::bits_per_second), meter.selectable), (Some(9600), false));
         assert!(matches!(meter.content, Content::Live(_)));
     }
 

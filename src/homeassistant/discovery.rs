@@ -7,12 +7,14 @@
 //! that meets the empty payload of a topic taken back logs an error for `value_json.x`, none for
 //! `value_json['x']` of a sensor.
 //!
-//! Not here: what every meter has besides its measurements (`own`), the agent's own document (`agent`), when they are published, retained and debounced
-//! (`mqtt`), classes (`class`).
+//! Not here: a measurement's own component (`measured`), what every meter has besides (`own`), the agent's own
+//! document (`agent`), classes (`class`), when documents are published, retained and debounced (`mqtt`).
 
 pub(super) mod device;
+mod measured;
 mod own;
 
+pub use measured::zoned_key;
 pub(super) use own::BATTERY;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,15 +23,12 @@ use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
-use crate::mbus::decimal::Decimal;
 use crate::measure::Measurement;
-use crate::measure::medium::{Kind, kind};
 use crate::measure::profile::Product;
 use crate::spool::memo::Kept;
 
-use super::class::{self, Shown};
 use super::document::{Availability, Component, Origin, PROGRAM, Root, sorted, text};
-use super::{icon, name};
+use super::name;
 
 /// Most bytes of a document: what every broker takes. Past it, entities that start disabled are
 /// left out, the last first.
@@ -284,30 +283,6 @@ impl Announcer {
         let device = serde_json::to_string(&root.dev).unwrap_or_default();
         Document { topic: self.topic(id), payload, device, components, left_out }
     }
-
-    fn measured<'a>(&'a self, meter: &MeterDevice<'a>, measurement: &'a Measurement, id: &str) -> Component<'a> {
-        let medium = meter.identity.map(SecondaryAddress::medium);
-        let shown: Shown = class::shown(measurement, meter.measurements, medium, self.release);
-        let kind = medium.map_or(Kind::Other, kind);
-        let icon = measurement.presentation.icon.as_deref();
-        Component {
-            uniq_id: Some(format!("{id}_{}", measurement.key)),
-            name: Some(name::of(measurement, kind)),
-            def_ent_id: Some(entity_id("sensor", meter, &measurement.key)),
-            dev_cla: shown.device_class,
-            unit_of_meas: shown.unit,
-            stat_cla: shown.state_class,
-            sug_dsp_prc: shown.precision,
-            ent_cat: shown.diagnostic.then_some("diagnostic"),
-            en: (!shown.enabled).then_some(false),
-            ic: icon.or(shown.device_class.is_none().then(|| icon::of(measurement.quantity))),
-            val_tpl: Some(match meter.keeps.and_then(|kept| kept.constants.get(&measurement.key)) {
-                Some(constant) => sum_template(&measurement.key, *constant),
-                None => value_template(&measurement.key, shown.device_class),
-            }),
-            ..Component::of("sensor")
-        }
-    }
 }
 
 /// Takes components out of a document of so many bytes until it is small enough, the last ones first, and
@@ -397,40 +372,3 @@ pub(super) fn leave_names_to_classes(components: &mut BTreeMap<String, Component
 fn parsed(component: &str) -> Value {
     serde_json::from_str(component).unwrap_or_default()
 }
-
-fn entity_id(platform: &str, meter: &MeterDevice<'_>, key: &str) -> String {
-    let id = match meter.identity {
-        Some(identity) if meter.replaces_another => format!("_{:08x}", identity.id()),
-        _ => String::new(),
-    };
-    format!("{platform}.{}_{key}{id}", meter.name)
-}
-
-/// Where a `state` has the time of `key` once more, with its offset.
-#[must_use]
-pub fn zoned_key(key: &str) -> String {
-    format!("{key}_zoned")
-}
-
-/// `default('')` keeps the last value silently where this telegram lacked the record; `null` (the
-/// meter says invalid) becomes unknown, and so does a time without an offset.
-fn value_template(key: &str, device_class: Option<&str>) -> String {
-    let value = format!("value_json['{key}'] | default('')");
-    if device_class == Some("timestamp") {
-        let zoned = format!("value_json['{}'] | default(none)", zoned_key(key));
-        return format!("{{% set t = {value} %}}{{{{ ({zoned}) if t else t }}}}");
-    }
-    format!("{{{{ {value} }}}}")
-}
-
-/// The value with a constant added, rounded to what both may have: Home Assistant adds in binary.
-fn sum_template(key: &str, constant: Decimal) -> String {
-    let digits = constant.exponent().saturating_neg().clamp(DIGITS, 12);
-    format!(
-        "{{% set v = value_json['{key}'] | default('') %}}\
-         {{{{ (v + {constant}) | round({digits}) if v is number else v }}}}"
-    )
-}
-
-/// Digits after the point that a total may have, at least.
-const DIGITS: i8 = 6;

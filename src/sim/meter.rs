@@ -57,8 +57,9 @@ struct Memory {
 }
 
 impl Meter {
+    /// On a segment of this rate.
     pub(super) fn new(plan: MeterPlan, baud: Baud) -> Self {
-        let access_number = plan.access_number;
+        let (access_number, baud) = (plan.access_number, plan.baud.unwrap_or(baud));
         Self {
             plan,
             access_number,
@@ -130,7 +131,7 @@ impl Meter {
             _ => return None,
         };
         if let Frame::Long { a: SELECTED, ci: CI_SELECT, data, .. } = frame {
-            return self.select(data);
+            return if self.plan.selectable { self.select(data) } else { None };
         }
         let meant = match a {
             SELECTED => self.selected,

@@ -60,6 +60,10 @@ pub struct MeterPlan {
     pub silent: bool,
     /// What it must hear first; it sleeps again three seconds after it was last spoken to.
     pub wakes_by: Option<WakeUp>,
+    /// Its rate; `None`: that of the segment.
+    pub baud: Option<Baud>,
+    /// Whether it can be selected by its secondary address.
+    pub selectable: bool,
     /// Whether it stays selected when another meter is selected.
     pub stays_selected: bool,
     /// What it answers to REQ_UD2.
@@ -89,6 +93,8 @@ impl MeterPlan {
             acknowledges_reset: true,
             silent: false,
             wakes_by: None,
+            baud: None,
+            selectable: true,
             stays_selected: false,
             content,
             applications: Vec::new(),

@@ -172,10 +172,10 @@ def few():
         meter("heat", 0, "67200512"), meter("heat", 0, "67200513"), meter("cold_water", 0, "21880341"),
         meter("warm_water", 8, "21880342"), meter("electricity", 20, "50003117"), meter("gas", 21, "31000001"),
         meter("cold_water", 30, "44000001", key),  # encrypted
-        meter("room_sensor", 31, "55000001"),
+        meter("room_sensor", 31, "55000001", "baud = 9600\n"),
         meter("cold_water", 40, "77000001", "status = 4\n"),  # a battery that is low
         meter("heat", 50, "88000001", plain + "\"00000001\"\n"), meter("heat", 51, "88000001", plain + "\"00000002\"\n"),
-        meter("heat_cost_allocator", 60, "99000001"),
+        meter("heat_cost_allocator", 60, "99000001", "selectable = false\n"),
     ])
     # no two answer in step, or two telegrams of one model might overlap to one
     delays = iter(range(20, 60, 3))

@@ -54,6 +54,25 @@ async fn a_search_tells_of_each_meter_and_comes_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_meter_of_another_rate_and_one_without_secondary_address_are_found() {
+    let segment = at(1) + &at(2) + "baud = 9600\n" + &at(3) + "selectable = false\n";
+    let (bench, mut seen) = hunting(&segment, "");
+    let mut events = bench.events;
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let finds = loop {
+        let sighting = seen.recv().await.expect("it goes on");
+        if sighting.saved.is_over() {
+            break sighting.saved.finds();
+        }
+    };
+    let shown = finds.iter().map(|find| (find.address.to_string(), find.baud.bits_per_second()));
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort();
+    let expected = [("3", 2400), ("67200501SIM0104", 2400), ("67200502SIM0104", 9600)];
+    assert_eq!(shown, expected.map(|(address, baud)| (address.to_owned(), baud)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_search_on_a_noisy_line_rests_and_is_tried_again_with_nothing_else_to_do() {
     let (bench, mut seen) = hunting(&("[faults]\nbabble_per_second = 100\n".to_owned() + &at(1)), "");
     let mut events = bench.events;

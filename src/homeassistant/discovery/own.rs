@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::super::document::{Availability, Component};
 use super::super::{event, name};
-use super::{Announcer, MeterDevice, entity_id};
+use super::measured::entity_id;
+use super::{Announcer, MeterDevice};
 use crate::mbus::address::SecondaryAddress;
 use crate::mbus::application::quantity::{Known, Quantity};
 use crate::measure::Measurement;

@@ -56,6 +56,15 @@ fn on(disk: &Arc<FailingDisk>) -> Spool {
     Spool::open_on(disk.clone(), &store, Instant::now()).expect("there is no other")
 }
 
+/// A store on it that has set two readings aside.
+fn with_two(disk: &Arc<FailingDisk>) -> Spool {
+    let (mut spool, now) = (on(disk), Instant::now());
+    let taken = take(&mut spool, 2, now);
+    assert!(taken.iter().all(|seq| spool.set_aside(*seq, now)));
+    spool.ack(2, now);
+    spool
+}
+
 #[test]
 fn on_a_full_disk_they_stay_set_aside_and_are_not_queued_however_often_it_is_tried() {
     let disk = Arc::new(FailingDisk::new(1));
@@ -78,10 +87,7 @@ fn on_a_full_disk_they_stay_set_aside_and_are_not_queued_however_often_it_is_tri
 fn what_was_set_aside_is_there_after_a_power_cut() {
     for seed in 0..50 {
         let disk = Arc::new(FailingDisk::new(seed));
-        let (mut spool, now) = (on(&disk), Instant::now());
-        let taken = take(&mut spool, 2, now);
-        assert!(taken.iter().all(|seq| spool.set_aside(*seq, now)));
-        spool.ack(2, now);
+        let _spool = with_two(&disk);
         disk.state().cut_power();
         assert_eq!(on(&disk).count_aside(), 2, "{seed}");
     }
@@ -102,11 +108,8 @@ fn what_could_not_be_synced_is_not_set_aside() {
 fn a_power_cut_right_after_loses_none() {
     for seed in 0..50 {
         let disk = Arc::new(FailingDisk::new(seed));
-        let (mut spool, now) = (on(&disk), Instant::now());
-        let taken = take(&mut spool, 2, now);
-        assert!(taken.iter().all(|seq| spool.set_aside(*seq, now)));
-        spool.ack(2, now);
-        assert_eq!(spool.resend(now).expect("a disk that works"), 2);
+        let mut spool = with_two(&disk);
+        assert_eq!(spool.resend(Instant::now()).expect("a disk that works"), 2);
         disk.state().cut_power();
         let spool = on(&disk);
         assert!(spool.count_aside() + spool.depth() >= 2, "{seed}");

@@ -170,6 +170,7 @@ impl Announcements {
 
     /// A good reading of this meter, with the number of its values that nothing names.
     pub fn read(&mut self, name: &str, measurements: &[Measurement], unnamed: usize) {
+        self.complete(name, measurements);
         if let Some(meter) = self.meters.get_mut(name) {
             meter.see(measurements, unnamed);
             self.announce(name);
@@ -190,7 +191,8 @@ impl Announcements {
         let Some(announced) = self.announcer.as_ref().and_then(|announcer| announcer.recognise(payload)) else {
             return;
         };
-        let is_ours = self.held.contains_key(topic) || self.is_announced(topic);
+        // the agent's own device is that of each agent of this base topic
+        let is_ours = self.held.contains_key(topic) || self.is_a_meter_announced(topic);
         match &mut self.put_off {
             Some(put_off) if !is_ours && !self.leaving.contains(topic) => {
                 _ = put_off.insert(topic.to_owned(), announced)
@@ -303,7 +305,11 @@ impl Announcements {
 
     /// Whether a meter of ours, or the agent, is announced there.
     fn is_announced(&self, topic: &str) -> bool {
-        self.agent_topic.as_deref() == Some(topic) || self.meters.values().any(|meter| meter.topic() == Some(topic))
+        self.agent_topic.as_deref() == Some(topic) || self.is_a_meter_announced(topic)
+    }
+
+    fn is_a_meter_announced(&self, topic: &str) -> bool {
+        self.meters.values().any(|meter| meter.topic() == Some(topic))
     }
 
     fn remember_identity(&mut self, name: &str) {

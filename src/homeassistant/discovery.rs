@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::config::HomeAssistant;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::decimal::Decimal;
 use crate::measure::Measurement;
 use crate::measure::profile::Product;
 use crate::spool::memo::Kept;
@@ -343,6 +344,11 @@ impl MeterDevice<'_> {
     pub fn is_known_by_name(&self) -> bool {
         let useless = |identity: SecondaryAddress| matches!(identity.id(), 0x0000_0000 | 0x9999_9999 | 0xFFFF_FFFF);
         self.shares_identity || self.known_as().is_none_or(useless)
+    }
+
+    /// What is added to this total, in its unit: what the meters before it have counted.
+    fn constant(&self, measurement: &Measurement) -> Option<Decimal> {
+        self.keeps?.constants.get(&measurement.key)?.in_unit(measurement.unit)
     }
 
     /// The meter whose entities it has.

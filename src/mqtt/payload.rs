@@ -6,7 +6,7 @@
 //! Not here: topics (`topic`), requests and responses (`request_json`), Home Assistant's documents
 //! (`homeassistant`), `bridge/info` (`info`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
@@ -142,6 +142,17 @@ pub fn blanked(newest: &str, published: Option<&str>, is_outdated: impl Fn(&str)
         }
     }
     Some(json(&all))
+}
+
+/// The keys that have another value in the newest `state` than in the one `published` before, or are in one alone.
+#[must_use]
+pub fn changed(newest: &str, published: &str) -> BTreeSet<String> {
+    let fields = |state| serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(state).unwrap_or_default();
+    let (newest, published) = (fields(newest), fields(published));
+    let value =
+        |state: &BTreeMap<String, Box<RawValue>>, key: &String| state.get(key).map(|value| value.get().to_owned());
+    let keys = newest.keys().chain(published.keys()).filter(|key| value(&newest, key) != value(&published, key));
+    keys.filter(|key| !key::RESERVED.contains(&key.as_str())).cloned().collect()
 }
 
 /// A state with null for every value that this discovery document announces: where no state is known.

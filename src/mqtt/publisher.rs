@@ -17,6 +17,7 @@ mod moving;
 mod openers;
 mod restore;
 mod transition;
+mod understand;
 mod viewers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,7 @@ use crate::mbus::address::MeterAddress;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
-use crate::measure::normalise::{self, Occasion};
+use crate::measure::normalise::Occasion;
 use crate::spool::memo::Telegrams;
 use crate::spool::{Memo, Notice, Spool};
 use crate::status::{MeterStatus, Newest, News, Readings};
@@ -142,7 +143,9 @@ impl Publisher {
     /// A meter's turn is over.
     pub(super) fn readout(&mut self, readout: MeterReadout, clock_synced: Option<bool>) -> Outcome {
         let known = self.meters.get(&readout.meter).filter(|known| known.enabled && known.is_at(readout.place));
-        let Some(known) = known else { return self.last_readout(readout, clock_synced) };
+        if known.is_none() {
+            return self.last_readout(readout, clock_synced);
+        }
         let MeterReadout { meter, due_at, read_at, frames, .. } = readout;
         let result = match &frames {
             Err(error) => Err(error.to_string()),
@@ -157,15 +160,10 @@ impl Publisher {
                 if let Some(longest) = self.lengths.of(&meter) {
                     self.spool.remember(Memo::Replies, &meter, &longest.to_string(), self.now);
                 }
-                let described = known.described(&self.config);
-                let occasion = Occasion { due_at, read_at, clock_synced };
-                let result = normalise::reading(frames, &described, self.openers.of(&known.meter), occasion);
+                let result = self.understand(&meter, frames, Occasion { due_at, read_at, clock_synced });
                 self.openers.remember(&meter, &mut self.spool, self.now);
-                let result = result.map(|reading| known.meter.dress(reading, frames));
-                result.map_err(|fault| {
-                    self.readings.faulty += 1;
-                    fault.error
-                })
+                self.readings.faulty += u64::from(result.is_err());
+                result
             }
         };
         let outcome = match result {

@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::Replies;
 use crate::mbus::address::SecondaryAddress;
+use crate::mbus::application::quantity::Unit;
 use crate::mbus::decimal::Decimal;
 use crate::mbus::octets::{from_hex, hex};
 use crate::measure::total::Rises;
+use crate::measure::unit;
 
 /// Under this name stands what is the agent's own: no meter may have it.
 pub const AGENT: &str = "bridge";
@@ -104,34 +106,70 @@ pub struct Kept {
     /// Which it was.
     pub identity: SecondaryAddress,
     /// What is added to a total, by key.
-    pub constants: BTreeMap<String, Decimal>,
+    pub constants: BTreeMap<String, Amount>,
+    /// Where the totals ended that the meter of now has not given yet, by key.
+    pub ends: BTreeMap<String, Amount>,
+}
+
+/// Between the parts of what is kept: some units have spaces.
+const KEPT: &str = "; ";
+
+/// A number and its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub number: Decimal,
+    /// Of what: another rule may give the key another unit.
+    pub unit: Unit,
 }
 
 impl Kept {
     /// Nothing is added yet.
     #[must_use]
     pub fn of(identity: SecondaryAddress) -> Self {
-        Self { identity, constants: BTreeMap::new() }
+        Self { identity, constants: BTreeMap::new(), ends: BTreeMap::new() }
     }
 
     /// `None` where the text has another form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let identity = SecondaryAddress::parse(words.next()?).ok()?;
-        let constant = |word: &str| {
-            let (key, constant) = word.split_once('=')?;
-            Some((key.to_owned(), constant.parse().ok()?))
-        };
-        Some(Self { identity, constants: words.map(constant).collect::<Option<_>>()? })
+        let mut parts = text.split(KEPT);
+        let mut kept = Self::of(SecondaryAddress::parse(parts.next()?).ok()?);
+        for part in parts {
+            let (key, amount) = part.split_once(['=', '>'])?;
+            let amounts = if part.contains('=') { &mut kept.constants } else { &mut kept.ends };
+            amounts.insert(key.to_owned(), Amount::parse(amount)?);
+        }
+        Some(kept)
     }
 }
 
-/// The address in its 16 digits, and each key with its constant.
+impl Amount {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = text.split_once('/')?;
+        Some(Self { number: number.parse().ok()?, unit: Unit::from_name(unit)? })
+    }
+
+    /// So many of another unit, if it is one of the same kind.
+    #[must_use]
+    pub fn in_unit(self, unit: Unit) -> Option<Decimal> {
+        unit::convert_difference(self.number, self.unit, unit)
+    }
+}
+
+/// `number/unit`
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.unit.name())
+    }
+}
+
+/// The address in its 16 digits, each key with its constant behind `=`, and each with its end behind `>`.
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.identity)?;
-        self.constants.iter().try_for_each(|(key, constant)| write!(f, " {key}={constant}"))
+        self.constants.iter().try_for_each(|(key, constant)| write!(f, "{KEPT}{key}={constant}"))?;
+        self.ends.iter().try_for_each(|(key, end)| write!(f, "{KEPT}{key}>{end}"))
     }
 }
 
@@ -284,8 +322,9 @@ impl fmt::Display for Rises {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Announcement, Farewell, First, Identity, Kept, MeterKey, Names, Replies, Rises, Telegrams};
+    use super::{Amount, Announcement, Farewell, First, Identity, Kept, MeterKey, Names, Replies, Rises, Telegrams};
     use crate::mbus::address::SecondaryAddress;
+    use crate::mbus::application::quantity::Unit;
     use crate::mbus::decimal::Decimal;
     use std::collections::BTreeMap;
 
@@ -309,17 +348,21 @@ mod tests {
             assert_eq!(identity.to_string(), text);
             assert_eq!(Identity::parse(text), Some(identity));
         }
-        for (constants, text) in [
-            (BTreeMap::new(), "3013731593060104"),
+        let amount = |key: &str, mantissa, exponent, unit| {
+            (key.to_owned(), Amount { number: Decimal::new(mantissa, exponent), unit })
+        };
+        for (constants, ends, text) in [
+            (BTreeMap::new(), BTreeMap::new(), "3013731593060104"),
             (
                 BTreeMap::from([
-                    ("energy".to_owned(), Decimal::new(15, -1)),
-                    ("volume".to_owned(), Decimal::new(-2, 0)),
+                    amount("energy", 15, -1, Unit::KilowattHour),
+                    amount("pulse_count", -2, 0, Unit::None),
                 ]),
-                "3013731593060104 energy=1.5 volume=-2",
+                BTreeMap::from([amount("volume", 1, 0, Unit::UsFluidOunce)]),
+                "3013731593060104; energy=1.5/kWh; pulse_count=-2/; volume>1/fl. oz.",
             ),
         ] {
-            let kept = Kept { identity: address, constants };
+            let kept = Kept { identity: address, constants, ends };
             assert_eq!(kept.to_string(), text);
             assert_eq!(Kept::parse(text), Some(kept));
         }

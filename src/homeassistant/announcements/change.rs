@@ -78,7 +78,10 @@ pub enum Outdated {
     Nothing,
     /// These keys have another unit or class.
     Keys(BTreeSet<String>),
-    /// Other rules made them, or another meter; or it is not known which.
+    /// Other rules made them: these keys have another unit or class, and any whose number is another one now may
+    /// mean something else.
+    Changed(BTreeSet<String>),
+    /// Another meter made them; or it is not known which.
     All,
     /// The meter was not announced before: all of them, if any were published.
     Published,

@@ -81,7 +81,7 @@ pub(super) struct Meter {
     /// Under whose entities it goes on.
     pub(super) kept: Option<Kept>,
     /// What is announced was another meter's.
-    goes_on: bool,
+    pub(super) goes_on: bool,
     /// Which meter answered first under this name.
     pub(super) first: First,
     pub(super) doubt: Doubt,
@@ -315,13 +315,17 @@ impl Meter {
         let before = match &self.state {
             State::New { former } if former.is_empty() && !is_known_on_the_broker => return Outdated::Published,
             State::New { .. } => return Outdated::All,
-            State::Announced { .. } if self.other_rules || self.goes_on => return Outdated::All,
+            State::Announced { .. } if self.goes_on => return Outdated::All,
             State::Announced { components, .. } => components,
         };
         let differs =
             |(key, now): &(&String, &String)| before.get(*key).is_some_and(|then| meaning(then) != meaning(now));
         let keys: BTreeSet<String> = document.components.iter().filter(differs).map(|(key, _)| key.clone()).collect();
-        if keys.is_empty() { Outdated::Nothing } else { Outdated::Keys(keys) }
+        match (self.other_rules, keys.is_empty()) {
+            (true, _) => Outdated::Changed(keys),
+            (false, true) => Outdated::Nothing,
+            (false, false) => Outdated::Keys(keys),
+        }
     }
 
     /// It is announced on `topic` from now on: its other announcements are to be taken back.

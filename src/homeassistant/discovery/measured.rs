@@ -34,8 +34,8 @@ impl Announcer {
             ent_cat: shown.diagnostic.then_some("diagnostic"),
             en: (!shown.enabled).then_some(false),
             ic: icon.or(shown.device_class.is_none().then(|| icon::of(measurement.quantity))),
-            val_tpl: Some(match meter.keeps.and_then(|kept| kept.constants.get(&measurement.key)) {
-                Some(constant) => sum_template(&measurement.key, *constant),
+            val_tpl: Some(match meter.constant(measurement) {
+                Some(constant) => sum_template(&measurement.key, constant),
                 None => value_template(&measurement.key, shown.device_class),
             }),
             ..Component::of("sensor")

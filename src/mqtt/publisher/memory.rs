@@ -142,6 +142,19 @@ impl MeterMemory {
         self.unnamed = 0;
     }
 
+    /// Whether this is the meter that has answered once although another one is known.
+    pub(super) fn is_stranger(&self, identity: SecondaryAddress) -> bool {
+        self.stranger.is_some_and(|(stranger, _)| stranger == identity)
+    }
+
+    /// Another meter answers, which has units of its own.
+    pub(super) fn forget_units(&mut self, spool: &mut Spool, now: Instant) {
+        for key in std::mem::take(&mut self.units).into_keys() {
+            let name = MeterKey { meter: &self.meter.name, key: &key }.to_string();
+            spool.remember(Memo::Unit, &name, "", now);
+        }
+    }
+
     /// Another meter answers, which has names of its own.
     pub(super) fn forget_names(&mut self, spool: &mut Spool, now: Instant) {
         (self.names, self.names_are_said) = (Names::default(), false);

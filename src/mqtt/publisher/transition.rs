@@ -8,6 +8,7 @@
 //!
 //! Not here: which values are concerned (`homeassistant::announcements`).
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::super::outbox::Class;
@@ -73,6 +74,8 @@ impl Publisher {
                 let own = documents.first().map(|(topic, _)| topic.clone()).unwrap_or_default();
                 transition.step = Step::Announce(own);
                 documents.into_iter().for_each(|(topic, document)| self.set_announcement(&topic, document, true));
+                // one that says what the broker has already does not arrive again
+                self.advance_one(name);
             }
             Step::Announce(topic) if is_done(Class::Announcement, topic) => {
                 transition.step = Step::Settle(self.now + SETTLE);
@@ -166,13 +169,19 @@ impl Publisher {
     fn blanked(&self, name: &str, outdated: &Outdated) -> Option<String> {
         let published = self.outbox.get(Class::State, &self.topics.state(name)).filter(|state| !state.is_empty());
         let published = published.and_then(|state| std::str::from_utf8(state).ok());
+        let newest = self.spool.state_of(name)?;
+        let changed = || published.map(|published| payload::changed(newest, published));
         let keys = match outdated {
             Outdated::Nothing => return None,
             Outdated::Published if published.is_none() => return None,
             Outdated::Published | Outdated::All => None,
-            Outdated::Keys(keys) => Some(keys),
+            Outdated::Keys(keys) => Some(keys.clone()),
+            Outdated::Changed(keys) => changed().map(|changed| changed.union(keys).cloned().collect()),
         };
-        payload::blanked(self.spool.state_of(name)?, published, |key| keys.is_none_or(|keys| keys.contains(key)))
+        if keys.as_ref().is_some_and(BTreeSet::is_empty) {
+            return None;
+        }
+        payload::blanked(newest, published, |key| keys.as_ref().is_none_or(|keys| keys.contains(key)))
     }
 
     /// The device on this topic may see the values of a meter that is another one: they are withdrawn until it is

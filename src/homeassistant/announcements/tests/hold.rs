@@ -1,6 +1,7 @@
 //! What may be another agent's is left alone.
 
 use super::*;
+use serde_json::json;
 
 /// What another agent announced: a meter named `gas`, and one that is not configured here.
 fn others() -> BTreeMap<String, String> {
@@ -34,6 +35,22 @@ fn nothing_of_another_agent_is_taken_back_until_it_is_known_to_be_gone() {
     assert_eq!(bench.retained.keys().filter(|t| t.contains("KAM")).collect::<Vec<_>>(), [&topic(0x22)]);
     let orphan = Change::Orphan { state_topic: "mbushat/water/state".to_owned() };
     assert!(bench.other.contains(&orphan) && bench.other.contains(&Change::NotConfigured { topic: topic(0x33) }));
+}
+
+#[test]
+fn what_belongs_to_another_agents_buses_stays_on_the_device_of_both_until_it_is_known_to_be_gone() {
+    let topic = "ha/device/mbushat/mbushat_bridge/config";
+    let mut bench = Bench::new(&[]);
+    let own = bench.retained[topic].clone();
+    let mut other: Value = serde_json::from_str(&own).expect("JSON");
+    other["cmps"]["attic_load"] = json!({ "p": "sensor", "uniq_id": "mbushat_bridge_attic_load" });
+    for (held, expected) in [(true, Value::Null), (false, json!({ "p": "sensor" }))] {
+        bench.announcements.hold_back(held);
+        bench.announcements.found(topic, other.to_string().as_bytes());
+        bench.carry_out();
+        let now: Value = serde_json::from_str(&bench.retained[topic]).expect("JSON");
+        assert_eq!(now["cmps"]["attic_load"], expected, "held back: {held}");
+    }
 }
 
 #[test]

@@ -90,3 +90,57 @@ fn the_meter_whose_entities_are_kept_gets_others_where_it_answers_under_another_
     }
     stop(publisher);
 }
+
+#[test]
+fn what_is_added_to_a_total_follows_its_unit() {
+    for restart in [false, true] {
+        let place = Place::new(if restart { "kept-unit-restart" } else { "kept-unit" });
+        let mut publisher = place.start(&format!("{HAT}{GAS}{KEEP}"));
+        read(&mut publisher, "gas", 0x1001, VOLUME);
+        read(&mut publisher, "gas", 0x2002, "0C 13 45 00 00 00");
+        published(&mut publisher);
+        assert_eq!(volume(&publisher), (json!(0.045), "12.3".to_owned()));
+        let litres = format!("{HAT}{GAS}{KEEP}[[meter.record]]\nquantity = \"volume\"\nunit = \"L\"\n");
+        let mut publisher = if restart {
+            stop(publisher);
+            place.start(&litres)
+        } else {
+            publisher.reconfigure(place.config(&litres));
+            publisher
+        };
+        published(&mut publisher);
+        assert_eq!(volume(&publisher), (json!(45), "12300".to_owned()), "restart: {restart}");
+        // and the next meter goes on from there
+        read(&mut publisher, "gas", 0x3003, "0C 13 00 10 00 00");
+        published(&mut publisher);
+        assert_eq!(volume(&publisher), (json!(1000), "11345".to_owned()), "restart: {restart}");
+        stop(publisher);
+    }
+}
+
+#[test]
+fn a_total_that_the_new_meter_gives_later_goes_on_all_the_same() {
+    let invalid = "0C 13 FF FF FF FF 02 3B 20 00";
+    let place = Place::new("kept-later");
+    let config = format!("{HAT}{GAS}{KEEP}");
+    let mut publisher = place.start(&config);
+    publisher.up();
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    go_on(&mut publisher);
+    read(&mut publisher, "gas", 0x2002, invalid);
+    go_on(&mut publisher);
+    assert_eq!(volume(&publisher), (Value::Null, "0".to_owned()));
+    stop(publisher);
+    let mut publisher = place.start(&config);
+    publisher.up();
+    go_on(&mut publisher);
+    read(&mut publisher, "gas", 0x2002, "0C 13 45 00 00 00 02 3B 20 00");
+    let sent = go_on(&mut publisher);
+    assert_eq!(volume(&publisher), (json!(0.045), "12.3".to_owned()));
+    // the number never stands beside the document without what is added to it
+    let place_of = |wanted: &dyn Fn(&Publish) -> bool| sent.iter().position(wanted).expect("sent");
+    let document = place_of(&|m| m.topic == topic(0x1001) && text(m.payload.clone()).contains("12.3"));
+    let number = place_of(&|m| m.topic == STATE && text(m.payload.clone()).contains("0.045"));
+    assert!(document < number, "{sent:?}");
+    stop(publisher);
+}

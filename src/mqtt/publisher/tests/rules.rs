@@ -97,3 +97,24 @@ fn the_model_that_a_profile_names_stands_on_the_device_as_soon_as_it_applies() {
     assert_eq!(device(&publisher), ("Acme".into(), "G4".into()));
     stop(publisher);
 }
+
+#[test]
+fn a_meter_that_replaces_another_counts_in_its_own_units() {
+    let place = Place::new("own-units");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    let energy = |publisher: &Publisher, id| {
+        let unit = component(publisher, id, "energy")["unit_of_meas"].clone();
+        (document(publisher, Class::State, "mbushat/gas/state")["energy"].clone(), unit)
+    };
+    for (id, records, shown) in [
+        (0x1001, "0C 06 00 50 00 00", (json!(5000), json!("kWh"))),
+        (0x2002, "0C 0E 01 36 00 00", (json!(3601), json!("MJ"))),
+        (0x2002, "0C 06 01 36 00 00", (json!(12963.6), json!("MJ"))),
+        (0x1001, "0C 06 01 50 00 00", (json!(5001), json!("kWh"))),
+    ] {
+        read(&mut publisher, "gas", id, records);
+        published(&mut publisher);
+        assert_eq!(energy(&publisher, id), shown, "{records}");
+    }
+    stop(publisher);
+}

@@ -294,3 +294,26 @@ fn a_device_that_moves_to_another_name_has_no_old_number_when_it_gets_there() {
     );
     stop(publisher);
 }
+
+#[test]
+fn a_rule_leaves_the_values_alone_that_it_is_not_about() {
+    let place = Place::new("others-stay");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    publisher.up();
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    go_on(&mut publisher);
+    let flow = document(&publisher, Class::State, STATE)["volume_flow"].clone();
+    assert!(flow.is_number());
+    for (rule, volume) in [("unit = \"L\"\n", json!(12345)), ("unit = \"L\"\nscale = 2\n", json!(24690))] {
+        publisher.reconfigure(place.config(&format!("{HAT}{GAS}[[meter.record]]\nquantity = \"volume\"\n{rule}")));
+        let sent = go_on(&mut publisher);
+        let states: Vec<Value> = sent.iter().filter(|m| m.topic == STATE).map(|m| json_of(&m.payload)).collect();
+        let shown: Vec<_> = states.iter().map(|state| (&state["volume"], &state["volume_flow"])).collect();
+        assert_eq!(shown, [(&Value::Null, &flow), (&volume, &flow)], "{rule}");
+    }
+    stop(publisher);
+}
+
+fn json_of(payload: &[u8]) -> Value {
+    serde_json::from_slice(payload).unwrap_or_default()
+}

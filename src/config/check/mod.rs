@@ -8,6 +8,7 @@
 pub(super) mod adopted;
 mod broker;
 mod bus;
+mod class;
 mod http;
 mod meter;
 mod record;

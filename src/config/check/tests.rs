@@ -1,5 +1,6 @@
 //! The whole way from text to [`Config`] or to its problems.
 
+mod classes;
 mod names;
 mod sample;
 mod secrets;

@@ -102,7 +102,7 @@ impl Selected {
             return Some(format!("`state_class` is of numbers, and {} is none", self.name));
         }
         let takes_unit = |unit: &&str| state_takes_unit(state, unit, NEWEST);
-        if !self.units.is_empty() && !self.units.iter().any(|unit| takes_unit(unit)) {
+        if !self.units.is_empty() && !self.units.iter().any(takes_unit) {
             return Some(format!("`state_class` is {state:?}, which is of angles in ° alone, not of {}", self.unit()));
         }
         let class = match rule.presentation.device_class.as_deref() {

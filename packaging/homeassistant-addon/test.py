@@ -70,6 +70,29 @@ def files():
     return config["schema"]
 
 
+def fits(t, value):
+    """Whether the Supervisor takes a value as of this type."""
+    t = t.removesuffix("?")
+    if t.startswith("int("):
+        least, most = map(int, t[4:-1].split(","))
+        return least <= value <= most
+    if t.startswith("list("):
+        return value in t[5:-1].split("|")
+    return re.match(t.removeprefix("match(")[:-1], value) is not None
+
+
+def takes(schema):
+    meter = schema["meters"][0]
+    for key, t, good, bad in [
+        ("address", meter.get("address"), [0, 250, 254], [255]),
+        ("labels", meter.get("labels", [""])[0], ["flat=3 left", "_a1="], ["Flat=3", "3=a", "flat"]),
+        ("gateway", schema["gateway"], ["tcp://192.0.2.7:10001", "rfc2217://ser2net.local:2217"], ["udp://a:1", "tcp://a"]),
+        ("log_level", schema["log_level"], ["info", "wire"], ["loud"]),
+    ]:
+        wrong = [v for v in good if not fits(t, v)] + [v for v in bad if fits(t, v)]
+        check(f"{key} takes what mbushat takes", not wrong, wrong)
+
+
 def run(folder, options, own=None, hat=True):
     """What run.sh did: (finished process, rendered file or None)."""
     config, bin_, tree, rendered = (os.path.join(folder, n) for n in ("config", "bin", "device-tree", "mbushat.toml"))
@@ -135,7 +158,9 @@ WATER = {"name": "cold_water", "address": 48}
 # every option there is, as the Supervisor hands it over
 METER = {"name": "heat", "title": 'Heat "ground\nfloor"', "secondary": "30137315ATS0104", "bus": "hat", "interval": "1h", "offset": "-30s",
          "baud": "300", "parity": "none", "timeout": "2s", "profile": "eastron_sdm220", "key": "000102030405060708090A0B0C0D0E0F",
-         "requests": ["B1"], "application_select": 3, "reset": True, "expose": ["energy", "volume"], "offline_after": 4, "enabled": True}
+         "requests": ["B1"], "application_select": 3, "reset": True, "expose": ["energy", "volume"], "offline_after": 4, "enabled": True,
+         "labels": ["flat=3 left", 'tenant=A = "B" \\ ü', "empty="]}
+LABELS = {"flat": "3 left", "tenant": 'A = "B" \\ ü', "empty": ""}
 BUS = {"port": "/dev/ttyAMA0", "baud": "9600", "parity": "odd", "hat": True, "power_gpio": 20, "response_timeout": "800ms", "retries": 4}
 BROKER = {"mqtt_url": "mqtts://broker.example", "mqtt_username": "me", "mqtt_password": PASSWORD, "mqtt_ca_file": "/ssl/my-ca.pem"}
 MQTT = {"base_topic": "mbushat/house7", "value_topics": True}
@@ -155,10 +180,12 @@ def rendering(schema):
         "mqtt": {key.removeprefix("mqtt_"): value for key, value in BROKER.items()} | MQTT,
         "log": {"level": "debug"},
         "bus": [{"name": "hat", **number(BUS)}, {"name": "far", "port": "tcp://192.0.2.7:10001"}],
-        "meter": [number(METER), {"name": "gas", "bus": "far", "address": 5}]})
+        "meter": [{**number(METER), "labels": LABELS}, {"name": "gas", "bus": "far", "address": 5}]})
 
     renders("a gateway", {"gateway": "tcp://192.0.2.7:10001", "baud": "9600", "meters": [WATER]},
             {"mqtt": mqtt, "bus": [{"name": "gateway", "port": "tcp://192.0.2.7:10001", "baud": 9600}], "meter": [WATER]}, hat=False)
+    renders("a gateway that is told rate and parity", {"gateway": "rfc2217://192.0.2.7:2217", "meters": [{"name": "only", "address": 254}], "log_level": "wire"},
+            {"mqtt": mqtt, "bus": [{"name": "gateway", "port": "rfc2217://192.0.2.7:2217"}], "meter": [{"name": "only", "address": 254}], "log": {"level": "wire"}}, hat=False)
     renders("a USB adapter", {"port": "/dev/ttyUSB0", "meters": [{**WATER, "requests": [], "title": ""}]},
             {"mqtt": mqtt, "bus": [{"name": "bus", "port": "/dev/ttyUSB0"}], "meter": [WATER]}, hat=False)
     refuses("neither adapter nor gateway without the Hat", {"meters": [WATER]}, "Set the option port", hat=False)
@@ -173,6 +200,8 @@ def rendering(schema):
         check("a file of one's own wins", rendered is None and done.stdout.startswith(f"--config {folder}/config/mbushat.toml run "), done.stdout + done.stderr)
 
 
-rendering(files())
+schema = files()
+takes(schema)
+rendering(schema)
 starts_again()
 print("PASS")

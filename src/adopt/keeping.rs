@@ -48,7 +48,8 @@ pub(crate) fn keep(file: &Path, pending: &[Edit], new: &[Edit]) -> Result<Kept, 
     }
 }
 
-/// What is wrong, without its place: that is one in a text that was never written, and the file is right as it is.
+/// What is wrong, without its place: that is one in a text that was never written, and the file is right as it is; and
+/// without what cannot be asked for.
 fn wrong_in(meters_file: &Path, trouble: &str) -> String {
     let place = format!("{}:", meters_file.display());
     let what = |line: &str| {
@@ -58,7 +59,7 @@ fn wrong_in(meters_file: &Path, trouble: &str) -> String {
     };
     match trouble.lines().filter_map(what).collect::<Vec<_>>() {
         none if none.is_empty() => trouble.to_owned(),
-        all => all.join("; "),
+        all => all.join("; ").replace(config::OR_NOT_ALIGNED, ""),
     }
 }
 
@@ -83,8 +84,8 @@ mod tests {
         let file = Path::new("/var/lib/mbushat/meters.toml");
         let trouble = "/var/lib/mbushat/meters.toml has 2 problems\n\
             /var/lib/mbushat/meters.toml:10:12: `interval` is \"0s\", expected a duration: one\n\
-            /var/lib/mbushat/meters.toml:11:1: another";
-        assert_eq!(wrong_in(file, trouble), "`interval` is \"0s\", expected a duration: one; another");
+            /var/lib/mbushat/meters.toml:11:1: choose one that does, or set align = false";
+        assert_eq!(wrong_in(file, trouble), "`interval` is \"0s\", expected a duration: one; choose one that does");
         assert_eq!(wrong_in(file, "cannot read it"), "cannot read it");
     }
 }

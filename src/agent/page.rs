@@ -82,11 +82,57 @@ impl Page {
 }
 
 fn say(http: &Http, listen: SocketAddr) {
-    let scheme = if http.tls.is_some() { "https" } else { "http" };
-    tracing::info!("the page is at {scheme}://{listen}{}/", http.path);
+    tracing::info!("the page is at {}", place(http, listen));
     if http.password.is_none() && !listen.ip().is_loopback() {
         tracing::warn!("[http] has no password: everybody who reaches {listen} may read all values, and nothing more");
     } else if http.tls.is_none() && http.password.is_some() && !listen.ip().is_loopback() {
         tracing::warn!("[http] has no cert: the password goes over the network in the clear");
+    }
+}
+
+/// Where to find it. Nobody can open the address that stands for every one of this machine.
+fn place(http: &Http, listen: SocketAddr) -> String {
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    match http.url.as_deref().filter(|_| listen.ip().is_unspecified()) {
+        // the port is the system's choice where 0 is written
+        Some(url) => {
+            let url = url.replacen(&format!(":{}", http.listen.port()), &format!(":{}", listen.port()), 1);
+            format!("{url}/ (it listens on {listen})")
+        }
+        None => format!("{scheme}://{listen}{}/", http.path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+    use crate::config::{Http, load};
+
+    fn http(lines: &str) -> Http {
+        let file = std::env::temp_dir().join(format!("mbushat-page-{}.toml", std::process::id()));
+        std::fs::write(&file, format!("[http]\n{lines}\n")).expect("a file");
+        let config = load(&file).expect("a configuration");
+        std::fs::remove_file(file).expect("a file");
+        config.http.expect("a page")
+    }
+
+    #[test]
+    fn the_log_names_an_address_that_can_be_opened() {
+        for (lines, listen, said) in [
+            (
+                "listen = \"0.0.0.0:6287\"\nhosts = [\"pi.local\"]",
+                "0.0.0.0:6287",
+                "http://pi.local:6287/ (it listens on 0.0.0.0:6287)",
+            ),
+            (
+                "listen = \"[::]:0\"\nhosts = [\"pi.local\"]\npath = \"/mbus\"",
+                "[::]:8080",
+                "http://pi.local:8080/mbus/ (it listens on [::]:8080)",
+            ),
+            ("listen = \"192.0.2.7:80\"", "192.0.2.7:80", "http://192.0.2.7:80/"),
+            ("", "127.0.0.1:6287", "http://127.0.0.1:6287/"),
+        ] {
+            assert_eq!(place(&http(lines), listen.parse().expect("an address")), said);
+        }
     }
 }

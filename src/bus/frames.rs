@@ -123,7 +123,7 @@ fn order(ci: u8, data: &[u8]) -> String {
             let baud = crate::mbus::link::timing::Baud::ALL.get(usize::from(ci - 0xB8));
             format!("set baud rate {}", baud.map(ToString::to_string).unwrap_or_default())
         }
-        _ => format!("CI {ci:02X}, {} bytes", data.len()),
+        _ => format!("CI {ci:02X}, {} byte{}", data.len(), if data.len() == 1 { "" } else { "s" }),
     }
 }
 
@@ -169,5 +169,7 @@ mod tests {
         }
         assert!(describe(&[0x00, 0x01]).starts_with("no frame (2 bytes): "));
         assert!(describe(&[0x10, 0x40]).starts_with("no frame: "));
+        assert_eq!(describe(&[0x10]), "no frame: broken frame: 1 byte, expected 5");
+        assert!(describe(&[0x68, 4, 4, 0x68, 0x53, 0x05, 0x5A, 0x00, 0xB2, 0x16]).ends_with("CI 5A, 1 byte"));
     }
 }

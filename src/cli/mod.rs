@@ -143,7 +143,9 @@ pub(crate) fn unloadable(error: LoadError) -> Failure {
             let advice = "write one (`mbushat man config` shows every setting) or name it with --config";
             Failure::of_load(error).advise(advice)
         }
-        LoadError::Unreadable { file, error: cause } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+        LoadError::Unreadable { file, error: cause } | LoadError::NoSimulation { file, error: cause }
+            if cause.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
             let hint = access::hint(file);
             Failure::of_load(error).hint(hint)
         }

@@ -22,6 +22,15 @@ pub enum LoadError {
         #[source]
         error: io::Error,
     },
+    /// The same of a simulated bus.
+    #[error("cannot read the simulated bus {}", file.display())]
+    NoSimulation {
+        /// Its file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
     /// It can be read, but not used.
     #[error(transparent)]
     Bad(#[from] Problems),
@@ -32,7 +41,9 @@ impl LoadError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreadable { error, .. } => error.kind() != io::ErrorKind::NotFound && may_pass(error),
+            Self::Unreadable { error, .. } | Self::NoSimulation { error, .. } => {
+                error.kind() != io::ErrorKind::NotFound && may_pass(error)
+            }
             Self::Bad(problems) => problems.problems.iter().all(|problem| problem.may_pass),
         }
     }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 pub use changes::{Change, Changes, NeedsRestart, changes};
+pub(crate) use check::OR_NOT_ALIGNED;
 pub use check::{bus_at, is_log_level};
 pub use fingerprint::fingerprint;
 pub use load::{LoadError, load, load_with};

@@ -91,7 +91,11 @@ pub fn sample() -> &'static str {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has.
 pub fn load(path: &Path) -> Result<SegmentPlan, LoadError> {
-    Ok(parse(&text(path)?, path)?)
+    let text = text(path).map_err(|error| match error {
+        LoadError::Unreadable { file, error } => LoadError::NoSimulation { file, error },
+        other => other,
+    })?;
+    Ok(parse(&text, path)?)
 }
 
 fn parse(text: &str, path: &Path) -> Result<SegmentPlan, Problems> {

@@ -138,6 +138,9 @@ pub fn without_configuration(error: &LoadError, file: &Path, root: &Root) -> Fin
                 _ => finding,
             }
         }
+        LoadError::NoSimulation { error: cause, .. } => {
+            Finding::failure(CONFIG, root.localise(&format!("{error}: {cause}")))
+        }
         LoadError::Bad(problems) => Finding::failure(CONFIG, root.localise(&problems.to_string()))
             .fix("Correct it, then see what it means:", ["mbushat check"]),
     };

@@ -9,7 +9,7 @@
 
 use crate::mbus::application::quantity::{Function, Known, Quantity, Unit};
 use crate::mbus::application::vife::Modifier;
-use crate::measure::device_class::{Class, Release};
+use crate::measure::device_class::{self, Class, NEWEST, Release};
 use crate::measure::medium::{self, Kind};
 use crate::measure::quantities::{Role, Sort, is_text, row};
 use crate::measure::total::is_total;
@@ -40,13 +40,15 @@ pub fn shown(measurement: &Measurement, all: &[Measurement], medium: Option<u8>,
     let unit = if numeric { measurement.unit.name() } else { "" };
     let sort = medium.map_or(Kind::Other, medium::kind);
     let wanted = measurement.presentation.device_class.as_deref().or_else(|| device_class(measurement, sort));
-    let taken = |class: &&Class| class.is_numeric() == numeric && class.takes_unit(unit, release);
+    let fits = |class: &&Class| class.is_numeric() == numeric && class.takes_unit(unit, release);
+    let taken = |class: &&Class| fits(class) && is_of_such_a_time(measurement, class.name);
     let class = wanted.and_then(|name| Class::find(name, release)).filter(taken);
     let wanted = match &measurement.presentation.state_class {
-        Some(state) => ["measurement", "total", "total_increasing"].into_iter().find(|known| known == state),
+        Some(state) => device_class::states().find(|known| known == state),
         None => state_class(measurement),
     };
-    let state_class = wanted.filter(|_| numeric).filter(|&s| class.is_none_or(|class| class.takes_state(Some(s))));
+    let fits = |state: &&str| numeric && device_class::state_takes_unit(state, unit, release);
+    let state_class = wanted.filter(fits).filter(|&s| class.is_none_or(|class| class.takes_state(Some(s))));
     let (diagnostic, enabled) = category(measurement, all);
     Shown {
         device_class: class.map(|class| class.name),
@@ -56,6 +58,50 @@ pub fn shown(measurement: &Measurement, all: &[Measurement], medium: Option<u8>,
         diagnostic,
         enabled,
     }
+}
+
+/// What a rule says of a measurement and Home Assistant would not take, whatever its release; a value that is invalid
+/// shows nothing yet.
+#[must_use]
+pub fn unfit(measurement: &Measurement, medium: Option<u8>) -> Vec<String> {
+    if measurement.value == Measured::Invalid {
+        return Vec::new();
+    }
+    let shown = shown(measurement, &[], medium, NEWEST);
+    let said = &measurement.presentation;
+    let what = match &measurement.value {
+        Measured::Text(text) => class_of_time(text).map_or("a text".to_owned(), |class| format!("a {}", time(class))),
+        _ if measurement.unit == Unit::None => "a number without a unit".to_owned(),
+        _ => measurement.unit.name().to_owned(),
+    };
+    let lost = |said: &Option<String>, shown: Option<&str>| {
+        said.clone().filter(|said| !said.is_empty() && Some(said.as_str()) != shown)
+    };
+    let class = lost(&said.device_class, shown.device_class);
+    let class = class.map(|class| format!("device_class \"{class}\" is not used: it does not fit {what}"));
+    let what = shown.device_class.map_or(what.clone(), |class| format!("{what} of the class {class}"));
+    let state = lost(&said.state_class, shown.state_class);
+    let state = state.map(|state| format!("state_class \"{state}\" is not used: it does not fit {what}"));
+    class.into_iter().chain(state).collect()
+}
+
+fn time(class: &str) -> &'static str {
+    if class == "date" { "date" } else { "time" }
+}
+
+/// Whether a class of dates or times is that of what is measured; every other class is.
+fn is_of_such_a_time(measurement: &Measurement, class: &str) -> bool {
+    let wanted = match class {
+        "uptime" => "timestamp",
+        "date" | "timestamp" => class,
+        _ => return true,
+    };
+    let is = match (&measurement.value, measurement.quantity) {
+        (Measured::Text(text), _) => class_of_time(text),
+        (_, Quantity::Known(known)) => Some(row(known).device_class),
+        _ => None,
+    };
+    is == Some(wanted)
 }
 
 fn is_numeric(measurement: &Measurement) -> bool {
@@ -114,8 +160,16 @@ fn state_class(measurement: &Measurement) -> Option<&'static str> {
         (Known::Energy | Known::ReactiveEnergy, _) if balance => Some("total"),
         (_, Sort::Balance) => Some("total"),
         (_, Sort::Level) => Some("measurement"),
+        // what the maker's code makes of it may fall
+        (_, Sort::Counter) if is_makers_part(measurement) => Some("total"),
         _ => None,
     }
+}
+
+/// Whether it counts what only its maker knows, and nothing else tells it from a total.
+fn is_makers_part(measurement: &Measurement) -> bool {
+    measurement.function == Function::Instantaneous
+        && measurement.modifiers.iter().all(|modifier| modifier.is_part() || modifier.is_manufacturers())
 }
 
 /// Whether it is a diagnostic, and whether it starts enabled: what happened in the past or at an extreme
@@ -123,7 +177,7 @@ fn state_class(measurement: &Measurement) -> Option<&'static str> {
 /// at one tariff of what there is a total of.
 fn category(measurement: &Measurement, all: &[Measurement]) -> (bool, bool) {
     if let Some(enabled) = measurement.presentation.enabled {
-        return (!enabled, enabled);
+        return (!enabled || is_health(measurement), enabled);
     }
     let is_of_now = |m: &Measurement| m.function == Function::Instantaneous && m.storage_number == 0;
     let what = |m: &Measurement| (m.quantity, m.subunit, m.modifiers.clone());
@@ -140,6 +194,12 @@ fn category(measurement: &Measurement, all: &[Measurement]) -> (bool, bool) {
         Role::Health => (true, true),
         Role::Detail => (true, false),
     }
+}
+
+/// Whether it says how well the meter is, under the standard's code or one of its own that a rule names so.
+fn is_health(measurement: &Measurement) -> bool {
+    let is = |known: Known| measurement.quantity == Quantity::Known(known) || measurement.key == known.name();
+    Known::ALL.iter().any(|&known| row(known).role == Role::Health && is(known))
 }
 
 /// As many digits as the meter counts, but no more than are of use; a default where they vary.

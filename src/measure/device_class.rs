@@ -12,6 +12,9 @@ pub(crate) type Release = (u16, u8);
 /// The first release with device-based discovery: older ones are not served at all.
 pub(crate) const OLDEST: Release = (2024, 11);
 
+/// One that has every class.
+pub(crate) const NEWEST: Release = (u16::MAX, u8::MAX);
+
 /// One device class.
 pub(crate) struct Class {
     /// As in a discovery document.
@@ -39,7 +42,30 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     CLASSES.iter().map(|class| class.name).chain([""])
 }
 
+/// The state classes.
+pub(crate) fn states() -> impl Iterator<Item = &'static str> + Clone {
+    ["measurement", ANGLE, "total", "total_increasing"].into_iter()
+}
+
+/// Whether an entity of this state class with this unit is taken by this release.
+pub(crate) fn state_takes_unit(state: &str, unit: &str, release: Release) -> bool {
+    state != ANGLE || unit == "°" && release >= ANGLES_SINCE
+}
+
+const ANGLE: &str = "measurement_angle";
+/// With the class of wind directions, which takes no other.
+const ANGLES_SINCE: Release = (2025, 3);
+
 impl Class {
+    /// Those that take one of these units in some release.
+    pub(crate) fn for_units(units: &[&str]) -> impl Iterator<Item = &'static str> {
+        let takes = |class: &&Class| {
+            let takes = |unit: &&str| class.takes_unit(unit, NEWEST);
+            matches!(class.units, Units::Of(_)) && units.iter().any(takes)
+        };
+        CLASSES.iter().filter(takes).map(|class| class.name)
+    }
+
     /// The class with this name in this release.
     pub(crate) fn find(name: &str, release: Release) -> Option<&'static Self> {
         CLASSES.iter().find(|class| class.name == name && class.since <= release)

@@ -19,7 +19,7 @@ pub const MOST_NAMES: usize = 256;
 /// Longer texts are no names: Home Assistant takes an id of 255 characters.
 const LONGEST: usize = 64;
 /// What opens a meter is published only where it is asked for.
-const SECRETS: [&str; 4] = ["key", "password", "pin", "access_code"];
+const SECRETS: [&str; 5] = ["key", "password", "pw", "pin", "access_code"];
 
 /// A text taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,8 +220,8 @@ mod tests {
     #[test]
     fn what_opens_a_meter_is_secret() {
         let is_secret = |text| Words::parse(text, true).expect("words").is_secret();
-        assert!(["key", "Password", "PIN", "access code", "key: 17"].into_iter().all(is_secret));
-        assert!(!["keys", "pin 2 state", "access code user"].into_iter().any(is_secret));
+        assert!(["key", "Password", "PW", "PIN", "access code", "key: 17"].into_iter().all(is_secret));
+        assert!(!["keys", "pin 2 state", "pw level", "access code user"].into_iter().any(is_secret));
     }
 
     #[test]

@@ -184,7 +184,7 @@ DurationSinceReadout      Other    "duration"           Detail;
 TariffStart               Moment   ""                   Detail;
 TariffDuration            Other    "duration"           Detail;
 TariffPeriod              Other    "duration"           Detail;
-Dimensionless             Level    ""                   Main;
+Dimensionless             Level    ""                   Detail;
 RadioContainer            Opaque   ""                   Detail;
 TransmissionPeriod        Other    "duration"           Detail;
 Voltage                   Level    "voltage"            Main;

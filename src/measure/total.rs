@@ -249,20 +249,20 @@ fn decide(
 ) {
     let digits = digits(measurement, total);
     let last = total.last.map(|last| last.number);
-    let from = last.unwrap_or(Decimal::ZERO);
-    let jump = |what, to| Jump { what, key: measurement.key.clone(), from, to, unit: measurement.unit };
+    // where nothing was believed before, nothing fell or leapt
+    let jump = |what, to| Some(Jump { what, key: measurement.key.clone(), from: last?, to, unit: measurement.unit });
     let is_stable = before.is_some_and(|before| total.is_plausible(before, now, digits));
     let is_there_again = is_stable && before.is_some_and(|before| total.look(before, digits) == Look::Fell);
     match look {
         Look::Good => {
             let doubted = before.filter(|before| total.look(*before, digits) != Look::Good);
             let held = total.held.take().map(|held| held.sample);
-            jumps.extend(held.into_iter().chain(doubted).map(|sample| jump(What::Fault, sample.number)));
+            let faults = held.into_iter().chain(doubted);
+            jumps.extend(faults.filter_map(|sample| jump(What::Fault, sample.number)));
         }
-        Look::Confirmed => {
-            jumps.push(jump(if now.number < from { What::Fell } else { What::Leapt }, now.number));
-        }
-        Look::Fell if is_there_again => jumps.push(jump(What::Fell, now.number)),
+        Look::Confirmed => jumps
+            .extend(last.and_then(|from| jump(if now.number < from { What::Fell } else { What::Leapt }, now.number))),
+        Look::Fell if is_there_again => jumps.extend(jump(What::Fell, now.number)),
         Look::Fell | Look::Absurd | Look::Waits => {
             total.hold(now, digits, is_stable);
             measurement.value = Measured::Held { read: now.number, last };

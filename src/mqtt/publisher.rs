@@ -254,6 +254,9 @@ impl Publisher {
             known.unnamed = reading.unnamed;
             tracing::info!("{name} sends {}", name::unnamed(reading.unnamed, name));
         }
+        if self.config.homeassistant.enabled {
+            known.say_unfit_classes(reading);
+        }
         let whole = self.config.http.is_some().then(|| Arc::new(reading.clone()));
         known.newest = Some(Arc::new(Newest { reading: whole, ..payload::newest(reading, seq) }));
         if reading.device.status.contains(&"low_power") {

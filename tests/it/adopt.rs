@@ -129,6 +129,7 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
         let refused = asked(&broker, &subscriber, "adopt", &request);
         let error = refused["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains(why) && !error.contains("secret"), "{request}: {refused}");
+        assert!(!error.contains("align"), "adopt takes none: {refused}");
     }
 
     assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "heat"}))["status"], "ok");

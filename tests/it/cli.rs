@@ -84,6 +84,7 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
     ),
     // nothing is simulated before the port is open
     (&["simulate", "--tcp", "192.0.2.1:1"], 1, "error: cannot serve on 192.0.2.1:1\n"),
+    (&["simulate", "/nonexistent"], 78, "error: cannot read the simulated bus /nonexistent\n  because "),
     (
         &["read", "5", "--port", "/dev/null", "--retries", "10"],
         1,

@@ -385,3 +385,12 @@ fn a_rule_gives_an_icon_and_decides_what_starts_enabled() {
     assert_eq!((number["ic"].as_str(), number.get("en"), number.get("ent_cat")), (Some("mdi:barcode"), None, None));
     assert_eq!((energy["en"].as_bool(), energy["ent_cat"].as_str()), (Some(false), Some("diagnostic")));
 }
+
+#[test]
+fn a_meter_that_does_not_say_its_kind_is_an_m_bus_meter() {
+    for medium in [0x00, 0x0F, 0x40] {
+        let document = document("meter", &read(0x1234_5678, (medium, "0C 13 45 23 01 00")), |_| ());
+        let device: Value = serde_json::from_str(&document.device).expect("JSON");
+        assert_eq!(device["mdl"], "M-Bus meter", "{medium:02X}");
+    }
+}

@@ -54,7 +54,7 @@ fn an_abb_b23_shows_each_register_once_and_no_status_as_a_name() {
             "phase_angle_l1 30 ° [measurement]",
             "active_tariff 2",
             "power_failures 7 [total_increasing] off",
-            "error_flags 0",
+            "error_flags 0 diagnostic",
             "model B23 111 off",
             "current_transformer_ratio null off",
             "co2 0.123 kg [total_increasing]",
@@ -381,7 +381,7 @@ fn an_itron_cyble_has_a_battery_and_backward_volume() {
         ),
         [
             "customer 4321 off",
-            "battery_life 3600 d [duration, measurement]",
+            "battery_life 3600 d [duration, measurement] diagnostic",
             "volume 12.345 m³ [water, total_increasing]",
             "backward_volume 0.007 m³ [water, total_increasing]",
             "volume_storage_1 10 m³ [water] off",

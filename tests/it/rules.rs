@@ -172,3 +172,56 @@ fn a_maker_who_has_phases_of_his_own_gets_the_standards_keys_and_totals() {
     );
     assert_eq!(of("PAD", "02 FD C8 FF 01 FC 08"), ["voltage_manufacturer_01 230 V [voltage, measurement]"]);
 }
+
+#[test]
+fn what_only_its_maker_can_read_is_a_total_that_may_fall() {
+    let records = "04 03 FA 04 00 00  04 83 7F FA 04 00 00  44 83 7F FA 04 00 00  04 83 FF 05 FA 04 00 00  04 83 A2 7F FA 04 00 00";
+    assert_eq!(
+        by("", records),
+        [
+            "energy 1.274 kWh [energy, total_increasing]",
+            "energy_manufacturer 1.274 kWh [energy, total]",
+            "energy_storage_1_manufacturer 1.274 kWh [energy] off",
+            "energy_manufacturer_05 1.274 kWh [energy, total]",
+            "energy_per_hour_manufacturer 1.274 off",
+        ]
+    );
+}
+
+#[test]
+fn a_plain_number_is_no_main_sensor_until_a_rule_names_it() {
+    let records = "02 FD 3A 05 00  02 FD 3A 06 00";
+    assert_eq!(by("", records), ["dimensionless 5 [measurement] off", "dimensionless_2 6 [measurement] off"]);
+    let rule = "[[meter.record]]\nindex = 1\nkey = \"pieces\"\n";
+    assert_eq!(by(rule, records), ["dimensionless 5 [measurement] off", "pieces 6 [measurement]"]);
+}
+
+#[test]
+fn how_long_a_battery_lasts_is_a_diagnostic_in_every_unit() {
+    let records = "02 FD 74 10 0E";
+    let in_hours = "battery_life 86400 h [duration, measurement] diagnostic";
+    assert_eq!(by("", records), [in_hours]);
+    let rule = "[[meter.record]]\nquantity = \"battery_life\"\n";
+    assert_eq!(
+        by(&format!("{rule}unit = \"d\"\n"), records),
+        ["battery_life 3600 d [duration, measurement] diagnostic"]
+    );
+    assert_eq!(by(&format!("{rule}enabled = false\n"), records), ["battery_life 86400 h [duration, measurement] off"]);
+}
+
+#[test]
+fn an_angle_is_counted_as_one_where_a_rule_says_so() {
+    let records = "02 FB 2A 2C 01  02 FD 48 44 09";
+    let rule = |index: u8| format!("[[meter.record]]\nindex = {index}\nstate_class = \"measurement_angle\"\n");
+    let seen = by(&(rule(0) + &rule(1)), records);
+    assert!(seen[0].ends_with("° [measurement_angle]"), "{seen:?}");
+    assert!(seen[1].ends_with("V [voltage]"), "only angles: {seen:?}");
+}
+
+#[test]
+fn a_date_without_a_time_is_no_timestamp() {
+    let records = "42 6C 8F 21  44 6D 2D 2D 8F 21";
+    let rule = |index: u8, class: &str| format!("[[meter.record]]\nindex = {index}\ndevice_class = \"{class}\"\n");
+    let seen = by(&(rule(0, "timestamp") + &rule(1, "date")), records);
+    assert!(!seen.iter().any(|line| line.contains('[')), "{seen:?}");
+}

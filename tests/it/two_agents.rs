@@ -69,7 +69,7 @@ fn two_agents_under_one_base_topic_say_so_and_leave_each_others_devices_alone() 
     let kept = retained(broker.port, "homeassistant/#");
     assert!(["11111111", "22222222"].iter().all(|id| payload_of(&kept, &device(id)).is_some()), "{kept:?}");
     for agent in [&first, &second] {
-        assert_eq!(said(agent, "takes back the announcement"), 0, "{}", agent.log());
+        assert_eq!(said(agent, "removes an announcement"), 0, "{}", agent.log());
         assert_eq!(said(agent, "another agent publishes"), 1, "once");
     }
 

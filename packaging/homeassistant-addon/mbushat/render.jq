@@ -3,6 +3,8 @@
 def set($key): select(. != null and . != "" and . != []) | "\($key) = \(@json)";
 # A rate is a text here, as it is chosen from a list.
 def sets($keys): . as $table | $keys[] as $key | $table[$key] | if $key == "baud" and . then tonumber else . end | set($key);
+# `labels` are texts such as "flat=3 left"; a table in TOML.
+def labels: [.[]? | index("=") as $at | "\(.[:$at]) = \(.[$at + 1:] | @json)"] | select(. != []) | "labels = { \(join(", ")) }";
 
 (.options | with_entries(select(.value != ""))) as $o
 | ($o.port // "/dev/ttyAMA0" | IN("/dev/ttyAMA0", "/dev/serial0")) as $pi
@@ -26,6 +28,7 @@ def sets($keys): . as $table | $keys[] as $key | $table[$key] | if $key == "baud
     ($o | sets(["baud", "parity", "hat", "power_gpio", "response_timeout", "retries"])),
     ($o.meters[]? | "[[meter]]",
       sets(["name", "title", "address", "secondary", "bus", "interval", "offset", "baud", "parity", "timeout", "profile",
-        "key", "requests", "application_select", "reset", "expose", "offline_after", "enabled"])),
+        "key", "requests", "application_select", "reset", "expose", "offline_after", "enabled"]),
+      (.labels | labels)),
     ($o.extra_toml // empty)
   ] | join("\n")

@@ -144,7 +144,9 @@ pub(super) fn bad(file: &Path, problems: &Problems) -> Result<String, serde_json
 /// A file that cannot be read, or one that it needs.
 pub(super) fn unreadable(file: &Path, error: &LoadError) -> Result<String, serde_json::Error> {
     let (unread, what) = match error {
-        LoadError::Unreadable { file, error } => (file.as_path(), format!("cannot read it: {error}")),
+        LoadError::Unreadable { file, error } | LoadError::NoSimulation { file, error } => {
+            (file.as_path(), format!("cannot read it: {error}"))
+        }
         LoadError::Bad(problems) => return bad(file, problems),
     };
     let problems = vec![ProblemJson { file: unread.display().to_string(), line: None, column: None, what: &what }];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Surroundings, reader};
+use super::{Surroundings, called, reader};
 use crate::config::file::Table;
 use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
@@ -78,7 +78,8 @@ pub(super) fn buses(
     for table in tables {
         let Found { bus, port_at, comparable } = bus(table, discover, surroundings, problems);
         for Found { bus: other, port_at: at, comparable: it_is } in &buses {
-            let clash = |what: &str| format!("{what} is that of bus \"{}\" of {LINE} too", other.name);
+            let other_bus = called("bus ", &other.name, "the bus");
+            let clash = |what: &str| format!("{what} is that of {other_bus} of {LINE} too");
             if !bus.name.is_empty() && bus.name == other.name {
                 let name_at = table.entries.get("name").map_or(table.at, |entry| entry.item.at);
                 problems.push(Problem::beside(*at, name_at, clash(&format!("the name \"{}\"", bus.name))));

@@ -52,6 +52,9 @@ pub(super) const METER: Kind = Kind {
 /// Topics of the agent itself are below this name.
 const RESERVED: &str = "bridge";
 
+/// What else helps where an interval does not divide the day: only who writes a file can set it.
+pub(crate) const OR_NOT_ALIGNED: &str = ", or set align = false";
+
 /// Labels of one meter, at most.
 const MOST_LABELS: usize = 16;
 /// What metrics use themselves.
@@ -236,16 +239,25 @@ fn bus(keys: &mut Reader<'_, '_>, table_at: Place, buses: &[Bus]) -> Option<usiz
     let names = buses.iter().map(|bus| bus.name.as_str());
     if !keys.has("bus") {
         if buses.len() > 1 {
-            keys.problem(table_at, format!("this [[meter]] does not say its `bus`: {}", instead("", names)));
+            let there_is = match names.clone().all(str::is_empty) {
+                true => String::new(),
+                false => format!(": {}", instead("", names)),
+            };
+            keys.problem(table_at, format!("this [[meter]] does not say its `bus`{there_is}"));
         }
         return (buses.len() == 1).then_some(0);
     }
     let name = keys.text("bus")?;
     let place = buses.iter().position(|bus| bus.name == name);
-    if place.is_none() {
+    if place.is_none() && !names.clone().any(is_bad) {
         keys.problem(keys.at("bus"), format!("there is no bus \"{name}\", {}", instead(&name, names)));
     }
     place
+}
+
+/// Whether this stands for a name that is a problem already, and perhaps the one that is referred to.
+fn is_bad(name: &str) -> bool {
+    name.is_empty()
 }
 
 /// Interval, whether it is aligned, offset in milliseconds.
@@ -256,8 +268,7 @@ fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
     let align = keys.boolean("align").unwrap_or(true);
     if align && DAY_MS % interval != 0 {
         let every = spelling::duration(interval);
-        let what =
-            format!("`interval` is {every}, which does not divide 24 h: choose one that does, or set align = false");
+        let what = format!("`interval` is {every}, which does not divide 24 h: choose one that does{OR_NOT_ALIGNED}");
         keys.problem(keys.at("interval"), what);
     }
     if !align && keys.has("offset") {
@@ -273,7 +284,7 @@ fn times(keys: &mut Reader<'_, '_>) -> (Duration, bool, i64) {
 fn profile(keys: &mut Reader<'_, '_>, profiles: &[Profile]) -> Option<String> {
     let name = keys.text("profile")?;
     let names = profiles.iter().map(|profile| profile.name.as_str());
-    if !names.clone().any(|known| known == name) {
+    if !names.clone().any(|known| known == name || is_bad(known)) {
         keys.problem(keys.at("profile"), format!("there is no profile \"{name}\", {}", instead(&name, names)));
     }
     Some(name)

@@ -8,12 +8,14 @@
 pub(super) mod adopted;
 mod broker;
 mod bus;
+mod class;
 mod http;
 mod meter;
 mod record;
 mod together;
 
 pub use bus::bus_at;
+pub(crate) use meter::OR_NOT_ALIGNED;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -220,8 +222,14 @@ pub fn is_log_level(text: &str) -> bool {
     text == "wire" || text.split(',').all(is_filter)
 }
 
+/// `bus "cellar"`; `otherwise` where the name is a bad one, which is a problem of its own and empty here.
+fn called(what: &str, name: &str, otherwise: &str) -> String {
+    if name.is_empty() { otherwise.to_owned() } else { format!("{what}\"{name}\"") }
+}
+
 /// ` (did you mean `near`?)` for a name that does not exist, or the names there are.
 fn instead<'n>(wrong: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+    let names = names.filter(|name| !name.is_empty());
     match nearest(wrong, names.clone()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("there is {}", names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")),

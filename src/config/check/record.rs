@@ -1,7 +1,7 @@
 //! `[[meter.record]]`, `[[profile]]` and `[[profile.record]]`: rules for the records of a meter.
 
 use super::bus::SLUG;
-use super::reader;
+use super::{class, reader};
 use crate::config::file::{Table, Value};
 use crate::config::problem::{LINE, Place, Problem};
 use crate::config::reader::{Kind, Reader};
@@ -142,7 +142,7 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         RESERVED.join(", ")
     );
     let select = selector(keys);
-    RecordRule {
+    let rule = RecordRule {
         unit: unit(keys, &select),
         select,
         key: keys.parsed("key", expected, |text| is_key(text).then(|| text.to_owned())),
@@ -151,7 +151,9 @@ fn rule(keys: &mut Reader<'_, '_>, table_at: Place) -> RecordRule {
         hide: keys.boolean("hide").unwrap_or(false),
         plausible: keys.boolean("plausible"),
         presentation: presentation(keys),
-    }
+    };
+    class::check(keys, &rule, quantity(&rule.select), &counted(&rule.select));
+    rule
 }
 
 fn selector(keys: &mut Reader<'_, '_>) -> Selector {
@@ -220,6 +222,16 @@ fn unit(keys: &mut Reader<'_, '_>, select: &Selector) -> Option<Unit> {
     Some(wanted)
 }
 
+/// What the selected records measure, where that is known.
+fn quantity(select: &Selector) -> Option<Quantity> {
+    let Some(vif) = &select.vif else { return select.quantity };
+    let bytes = vif.bytes()?;
+    let (vib, _) = Vib::parse(&bytes, ByteOrder::LeastFirst).ok()?;
+    // a limit may be exceeded since a time, and for a duration
+    let is_plain = vib.modifiers().all(|modifier| modifier.is_part() || modifier.is_manufacturers());
+    Some(vib.quantity).filter(|_| is_plain)
+}
+
 /// The units in which the selected records may be counted; none where that is not known.
 fn counted(select: &Selector) -> Vec<Unit> {
     if let Some(vif) = &select.vif {
@@ -272,7 +284,7 @@ fn near_chain(text: &str) -> Option<String> {
 }
 
 fn presentation(keys: &mut Reader<'_, '_>) -> Presentation {
-    let states = ["", "measurement", "measurement_angle", "total", "total_increasing"].map(|word| (word, word));
+    let states: Vec<_> = std::iter::once("").chain(device_class::states()).map(|word| (word, word)).collect();
     Presentation {
         title: keys.text("title"),
         device_class: keys.named(

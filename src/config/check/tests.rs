@@ -1,5 +1,7 @@
 //! The whole way from text to [`Config`] or to its problems.
 
+mod classes;
+mod names;
 mod sample;
 mod secrets;
 mod together;

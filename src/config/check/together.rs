@@ -1,5 +1,6 @@
 //! What several meters on one bus cannot have in common.
 
+use super::called;
 use super::meter::Found;
 use crate::config::problem::{LINE, Problem};
 use crate::config::{Bus, Meter, turn};
@@ -38,8 +39,9 @@ fn not_alone(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
             |found: &&Found| found.comparable && found.meter.bus == alone.meter.bus && found.meter.address != only;
         let (Some(other), Some(bus)) = (found.iter().find(other), buses.get(alone.meter.bus)) else { continue };
         let what = format!(
-            "every meter answers to address 254, and bus \"{}\" has \"{}\" too: give each meter its own address",
-            bus.name, other.meter.name
+            "every meter answers to address 254, and {} has {} too: give each meter its own address",
+            called("bus ", &bus.name, "its bus"),
+            called("", &other.meter.name, "another one")
         );
         problems.push(Problem::new(alone.address_at, what));
     }
@@ -53,8 +55,8 @@ fn shared_addresses(found: &[Found], problems: &mut Vec<Problem>) {
             here && both_answer(&earlier.meter, &later.meter)
         };
         if let Some(earlier) = found.iter().take(place).find(clash) {
-            let name = &earlier.meter.name;
-            let what = format!("this address is also that of meter \"{name}\" of {LINE}, on the same bus");
+            let meter = called("meter ", &earlier.meter.name, "the meter");
+            let what = format!("this address is also that of {meter} of {LINE}, on the same bus");
             problems.push(Problem::beside(earlier.address_at, later.address_at, what));
         }
     }
@@ -68,9 +70,10 @@ fn other_rates(found: &[Found], buses: &[Bus], problems: &mut Vec<Problem>) {
         let parity = meter.parity.filter(|parity| *parity != bus.parity);
         let Some(own) = baud.or(parity.map(|parity| format!("parity = \"{}\"", parity.word()))) else { continue };
         let what = format!(
-            "\"{}\" has {own}, and the gateway {} keeps one rate and parity for all meters: use rfc2217:// if it \
+            "{} has {own}, and the gateway {} keeps one rate and parity for all meters: use rfc2217:// if it \
              speaks that, or a bus of its own",
-            meter.name, bus.port
+            called("", &meter.name, "this meter"),
+            bus.port
         );
         problems.push(Problem::new(*character_at, what));
     }
@@ -88,9 +91,10 @@ fn impossible_intervals(found: &[Found], buses: &[Bus], problems: &mut Vec<Probl
         if let Some(most) = here().max_by(|a, b| load(a).total_cmp(&load(b))) {
             let at = most.interval_at;
             let what = format!(
-                "bus \"{}\" would be busy {percent:.0} % of the time even with the shortest telegrams, \
-                 most of it for \"{}\": choose longer intervals or a higher baud rate",
-                bus.name, most.meter.name
+                "{} would be busy {percent:.0} % of the time even with the shortest telegrams, \
+                 most of it for {}: choose longer intervals or a higher baud rate",
+                called("bus ", &bus.name, "its bus"),
+                called("", &most.meter.name, "this meter")
             );
             problems.push(Problem::new(at, what));
         }

@@ -42,8 +42,8 @@ pub enum Change {
         /// Components left out for the size of the document.
         left_out: usize,
     },
-    /// Log: the announcement on this topic is of no configured meter and is taken back.
-    NotConfigured {
+    /// Log: no configured meter has this announcement any more, and it is taken back.
+    NotUsed {
         /// Discovery topic.
         topic: String,
     },

@@ -77,7 +77,7 @@ impl Announcements {
             return;
         }
         for (topic, announced) in std::mem::take(&mut self.held) {
-            self.changes.push(Change::NotConfigured { topic: topic.clone() });
+            self.changes.push(Change::NotUsed { topic: topic.clone() });
             self.retract(Of::Former, &topic, &announced);
         }
     }

@@ -244,7 +244,7 @@ fn a_meter_removed_while_the_agent_was_off_is_named_and_one_renamed_before_is_no
     bench.restart(&[]);
     let orphan = Change::Orphan { state_topic: "mbushat/gas/state".to_owned() };
     bench.other.retain(|change| !matches!(change, Change::First { .. }));
-    assert_eq!(bench.other, [orphan.clone(), Change::NotConfigured { topic: topic(0x11) }]);
+    assert_eq!(bench.other, [orphan.clone(), Change::NotUsed { topic: topic(0x11) }]);
     let mut bench = Bench::new(&["cellar"]);
     bench.read("cellar", 0x11, NONE, &["volume"]);
     bench.memos.insert(gas, memo);

@@ -42,7 +42,7 @@ pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String, page
         ids: [id],
         name: device_name(meter.name, meter.title),
         mf: maker.or_else(|| known.map(|i| code(i.manufacturer()))),
-        mdl: model.or_else(|| medium.map(|medium| name::title(medium::name(medium)))),
+        mdl: model.or_else(|| medium.map(model_of)),
         mdl_id: known.map(model_id),
         sw: said(meter, Known::FirmwareVersion).or_else(|| said(meter, Known::SoftwareVersion)),
         hw: said(meter, Known::HardwareVersion),
@@ -50,6 +50,14 @@ pub(super) fn of_meter(meter: &MeterDevice<'_>, id: String, bridge: String, page
         sa: meter.area.map(str::to_owned),
         cu: page.map(|page| format!("{page}/meter/{}", meter.name)),
         via_device: Some(meter.first_device.map_or(bridge, str::to_owned)),
+    }
+}
+
+/// What a meter is by its device type alone.
+fn model_of(medium: u8) -> String {
+    match medium::name(medium) {
+        "other" | "unknown" | "reserved" => "M-Bus meter".to_owned(),
+        name => name::title(name),
     }
 }
 

@@ -61,7 +61,7 @@ pub fn zoned_key(key: &str) -> String {
 /// meter says invalid) becomes unknown, and so does a time without an offset.
 fn value_template(key: &str, device_class: Option<&str>) -> String {
     let value = format!("value_json['{key}'] | default('')");
-    if device_class == Some("timestamp") {
+    if let Some("timestamp" | "uptime") = device_class {
         let zoned = format!("value_json['{}'] | default(none)", zoned_key(key));
         return format!("{{% set t = {value} %}}{{{{ ({zoned}) if t else t }}}}");
     }

@@ -192,6 +192,7 @@ impl fmt::Display for FrameError {
                 write!(f, "broken frame: its two length bytes differ ({first:02X} and {second:02X})")
             }
             Self::TooShort { got } => write!(f, "broken frame: length {got}, expected at least 3"),
+            Self::Size { got: 1, want } => write!(f, "broken frame: 1 byte, expected {want}"),
             Self::Size { got, want } => write!(f, "broken frame: {got} bytes, expected {want}"),
             Self::Checksum { got, want } => write!(f, "broken frame: checksum {got:02X}, expected {want:02X}"),
             Self::Stop { got } => write!(f, "broken frame: its last byte is {got:02X}, expected 16"),

@@ -229,11 +229,19 @@ fn minus_one_is_a_fall_of_a_counter_that_never_was_negative() {
         let last = if meter.totals.0.is_empty() { "null" } else { "100" };
         assert_eq!(meter.says("-0.001", 900), AGAIN);
         assert_eq!(meter.says("-0.001", 1), format!("{last} holds -0.001, confirm"));
-        assert!(meter.says("-0.001", 60).starts_with("-0.001, Fell"));
+        let fall = if last == "null" { "" } else { ", Fell 100 -0.001" };
+        assert_eq!(meter.says("-0.001", 60), format!("-0.001{fall}"), "of one that said nothing before it is no fall");
         // one that is negative may go down
         assert_eq!(meter.says("-7", 900), AGAIN);
         assert_eq!(meter.says("-7", 1), "-7, Fell -0.001 -7");
     }
+}
+
+#[test]
+fn a_first_value_that_was_a_fault_came_after_nothing() {
+    let mut meter = Meter::new();
+    assert_eq!(meter.says("-0.001", 900), AGAIN);
+    assert_eq!(meter.says("0.001", 1), "0.001");
 }
 
 #[test]

@@ -85,8 +85,8 @@ impl Publisher {
                 Change::Memo { memo, name, text } => self.spool.remember(memo, &name, &text, self.now),
                 Change::Orphan { state_topic } => self.take_back_orphan(&state_topic),
                 Change::First { meter, by_name, left_out } => log_first(&meter, by_name, left_out),
-                Change::NotConfigured { topic } => {
-                    tracing::info!(topic, "takes back the announcement of a meter that is not configured");
+                Change::NotUsed { topic } => {
+                    tracing::info!(topic, "removes an announcement that is not used any more");
                 }
             }
         }
@@ -163,7 +163,7 @@ fn takes_back(change: &Change) -> bool {
     match change {
         Change::Document { of, .. } => matches!(of, Of::Left { .. } | Of::Former),
         Change::Memo { text, .. } => text.is_empty(),
-        Change::Orphan { .. } | Change::NotConfigured { .. } => true,
+        Change::Orphan { .. } | Change::NotUsed { .. } => true,
         Change::First { .. } => false,
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use super::super::presence::Presence;
 use super::transition::Transition;
 use crate::config::{Config, Meter};
+use crate::homeassistant::class;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::application::quantity::Unit;
 use crate::measure::normalise::MeterRules;
@@ -65,6 +66,8 @@ pub(super) struct MeterMemory {
     pub(super) was_read: bool,
     /// The most values without a name that were logged.
     pub(super) unnamed: usize,
+    /// Classes of rules that do not fit what is read, as they were logged, by key.
+    unfit: BTreeMap<String, Vec<String>>,
 }
 
 impl MeterMemory {
@@ -88,6 +91,7 @@ impl MeterMemory {
             error: None,
             was_read: false,
             unnamed: 0,
+            unfit: BTreeMap::new(),
         }
     }
 
@@ -182,6 +186,21 @@ impl MeterMemory {
                 meter = self.meter.name,
                 "has sent more than {MOST_KEYS} different values by now: {left_out} new ones are left out"
             );
+        }
+    }
+
+    /// Says once of each key which classes of its rule Home Assistant would not take for what is read.
+    pub(super) fn say_unfit_classes(&mut self, reading: &Reading) {
+        let medium = reading.device.identity.map(SecondaryAddress::medium);
+        for measurement in &reading.measurements {
+            let unfit = class::unfit(measurement, medium);
+            if unfit.is_empty() || self.unfit.get(&measurement.key) == Some(&unfit) {
+                continue;
+            }
+            for what in &unfit {
+                tracing::warn!(meter = self.meter.name, key = measurement.key, "the rule's {what}");
+            }
+            self.unfit.insert(measurement.key.clone(), unfit);
         }
     }
 

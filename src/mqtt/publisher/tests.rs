@@ -10,6 +10,7 @@ mod random;
 mod reload;
 mod removed;
 mod rules;
+mod said;
 mod transition;
 
 use std::fs;

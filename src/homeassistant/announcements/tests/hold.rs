@@ -34,7 +34,7 @@ fn nothing_of_another_agent_is_taken_back_until_it_is_known_to_be_gone() {
     bench.carry_out();
     assert_eq!(bench.retained.keys().filter(|t| t.contains("KAM")).collect::<Vec<_>>(), [&topic(0x22)]);
     let orphan = Change::Orphan { state_topic: "mbushat/water/state".to_owned() };
-    assert!(bench.other.contains(&orphan) && bench.other.contains(&Change::NotConfigured { topic: topic(0x33) }));
+    assert!(bench.other.contains(&orphan) && bench.other.contains(&Change::NotUsed { topic: topic(0x33) }));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_the_store_remembers_as_its_own_is_taken_back_at_once() {
     bench.read("water", 0x33, NONE, &["volume"]);
     assert!(!bench.retained.contains_key(&topic(0x11)), "{:?}", bench.retained.keys());
     bench.announcements.hold_back(false);
-    let again = Change::NotConfigured { topic: topic(0x11) };
+    let again = Change::NotUsed { topic: topic(0x11) };
     assert!(!bench.announcements.changes().contains(&again), "Home Assistant warns of a second time");
 }
 

@@ -68,7 +68,7 @@ async fn a_meter_of_another_rate_and_one_without_secondary_address_are_found() {
     let shown = finds.iter().map(|find| (find.address.to_string(), find.baud.bits_per_second()));
     let mut shown: Vec<_> = shown.collect();
     shown.sort();
-    let expected = [("3", 2400), ("67200501SIM0104", 2400), ("67200502SIM0104", 9600)];
+    let expected = [("3", 2400), ("672005012D4D0104", 2400), ("672005022D4D0104", 9600)];
     assert_eq!(shown, expected.map(|(address, baud)| (address.to_owned(), baud)));
 }
 

@@ -37,8 +37,8 @@ Examples:
   mbushat scan --port /dev/ttyUSB0 --to 20 --format json
 
 A primary scan asks every address (two minutes at 2400 baud); a secondary one
-divides the identification numbers until each meter answers alone. Where the
-running agent has the bus, it scans, between its readings.
+narrows the identification number digit by digit until one meter answers. Where
+the running agent has the bus, it scans, between its readings.
 
 Exit code 0: something was found; 1: nothing, or it was interrupted; 2: wrong
 usage; 78: the configuration is bad."

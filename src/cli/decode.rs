@@ -35,7 +35,7 @@ pub(crate) struct Args {
     input: Vec<String>,
 
     /// The meter's AES-128 key, for encrypted telegrams without one of their own. A telegram that
-    /// announces security mode 5 but comes in the clear is read without, and marked
+    /// announces security mode 5 but comes in the clear is read without it, and marked
     #[arg(long, value_name = "HEX")]
     key: Option<String>,
 

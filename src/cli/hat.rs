@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Switch bus power
     switch: Option<Switch>,
 
-    /// What to print of the Hat
+    /// How to print what is known of the Hat
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "switch")]
     format: Format,
 

@@ -143,7 +143,8 @@ fn config() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(".TH mbushat.toml 5 \"\" \"mbushat {version}\" mbushat\n");
     page += ".SH NAME\nmbushat.toml \\- configuration of mbushat(8)\n";
-    page += ".SH DESCRIPTION\nThe file is TOML and may be empty. What follows is every setting there is; those without ";
+    page +=
+        ".SH DESCRIPTION\nThe file is TOML and may be empty. What follows is every setting there is; those without ";
     page += "the remark \\(lqthe default\\(rq are examples.\n";
     let sample = include_str!("../../config/mbushat.toml");
     let (mut table, mut after_setting) = ("", true);

@@ -65,7 +65,7 @@ enum What {
         #[command(flatten)]
         how: How,
     },
-    /// Choose what a meter sends by a code of its manual
+    /// Choose what a meter sends by a code from its manual
     #[command(after_help = "Example:\n  mbushat meter select-application 48 50")]
     SelectApplication {
         #[command(flatten)]

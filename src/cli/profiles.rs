@@ -38,7 +38,7 @@ enum What {
     /// Print a profile, in the form of the configuration file
     #[command(after_help = "Example:\n  mbushat profiles show eastron_sdm220 >> /etc/mbushat.toml")]
     Show {
-        /// A name of the list
+        /// A name from the list
         name: String,
     },
     /// Read a meter and print a `[[meter.record]]` for each record without a name

@@ -48,8 +48,8 @@ pub(crate) struct Args {
     #[arg(long, group = "how")]
     primary: bool,
 
-    /// Search by identification number, where a mask is given among those it matches: 8 digits, 15
-    /// characters or 16 hex digits, F and ? are wildcards
+    /// Search by identification number, with a mask only among those it matches: 8 digits, 15 characters
+    /// or 16 hex digits, F and ? are wildcards
     #[arg(long, group = "how", value_name = "MASK", num_args = 0..=1, value_parser = mask,
           default_missing_value = "????????")]
     secondary: Option<SecondaryAddress>,

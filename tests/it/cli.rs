@@ -64,12 +64,15 @@ fn the_manual_is_made_of_the_definitions() {
     let commands = text(&mbushat(&["man"]).stdout);
     assert!(commands.starts_with(".ie") || commands.contains(".TH mbushat 8"), "{commands}");
     let files = ["/etc/mbushat.d/*.toml\n", "/var/lib/mbushat/meters.toml\n"];
-    for part in [".SS check\n", ".SS hat\n", "\\-\\-config", ".SH EXIT STATUS\n.TP\n0\nsuccess\n"].iter().chain(&files) {
+    for part in [".SS check\n", ".SS hat\n", "\\-\\-config", ".SH EXIT STATUS\n.TP\n0\nsuccess\n"].iter().chain(&files)
+    {
         assert!(commands.contains(part), "{part}\n{commands}");
     }
     assert!(!commands.contains("\nPrometheus\n"), "a line that was wrapped twice:\n{commands}");
     let config = text(&mbushat(&["man", "config"]).stdout);
-    for part in [".TH mbushat.toml 5", "\nretries = 2 # the default\n", "\naddress = 48\n", "\n[[meter]]\n", "\nFiles *.toml"] {
+    for part in
+        [".TH mbushat.toml 5", "\nretries = 2 # the default\n", "\naddress = 48\n", "\n[[meter]]\n", "\nFiles *.toml"]
+    {
         assert!(config.contains(part), "{part}\n{config}");
     }
     assert!(!config.contains("Lines with two #"), "of use only in the sample:\n{config}");

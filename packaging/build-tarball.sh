@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build-tarball.sh amd64|arm64|armhf|armv6 [OUT]: mbushat-VERSION-linux-ARCH.tar.gz in OUT
 # (target/assets): the program and all that belongs to it, for systems without Debian's packages.
-# amd64, arm64 and armhf run with glibc 2.34 or later; armv6 is static and runs on any ARM with Linux.
+# amd64, arm64 and armhf run with glibc 2.34 or newer; armv6 is static and runs on any ARM with Linux.
 # Needs root, and understands the environment that build-deb.sh does.
 set -euo pipefail
 # shellcheck source=program.sh
@@ -26,8 +26,8 @@ pack_tarball() {
 }
 
 install_text() {
-  local runs='It needs a C library (glibc) of 2.34 or later: Debian 12, Ubuntu 22.04, Raspberry Pi OS of 2023, or
-later ones. On Debian and Raspberry Pi OS the .deb package is the better choice.'
+  local runs='It needs glibc 2.34 or newer: Debian 12, Ubuntu 22.04, Raspberry Pi OS of 2023 (Bookworm), or later
+ones. On Debian and Raspberry Pi OS the .deb package is the better choice.'
   [ -z "$STATIC" ] || runs='It is linked statically and runs on every ARM processor with Linux: made for Raspberry Pi 1, Zero and
 Zero W. On a Pi 2 or later take armhf or arm64. A static program cannot look up names that end in
 .local (mDNS): write url = "mqtt://192.168.1.10" with the address of your broker, or add a line with

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """test-images.py MBUSHAT IMAGE...: runs what release.sh makes: container images and add-on images (OCI
-archives) and the static armv6 program (a tarball), each against the same broker, which wants a
+archives) and the static armv6 program (a tarball), each against the same broker, which needs a
 password, and the same simulated meters, which MBUSHAT, a program of this machine, serves.
 
 Images are run by buildah without an engine, those of another architecture by qemu-user-static; armv6

@@ -74,7 +74,7 @@ OPEN, GUARDED, BUS = free_port(), free_port(), free_port()
 
 
 def peers():
-    """The broker (one listener open, one that wants a password), its subscriber and the meters."""
+    """The broker (one listener open, one that needs a password), its subscriber and the meters."""
     subprocess.run(["mosquitto_passwd", "-b", "-c", path("passwords"), "pi", "s3cret"], check=True)
     conf = path("mosquitto.conf", f"per_listener_settings true\npersistence false\nuser {os.environ.get('USER', 'root')}\n"
                 f"listener {OPEN} 127.0.0.1\nallow_anonymous true\n"

@@ -5,7 +5,7 @@ set -euo pipefail
 unit=${1:-$(dirname "$0")/mbushat.service}
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 
-# `verify` wants the programs to exist, which they need not here
+# `verify` needs the programs to exist, which they need not here
 sed "s,/usr/bin/mbushat,/bin/true," "$unit" >"$tmp/mbushat.service"
 systemd-analyze verify --man=no "$tmp/mbushat.service" 2>"$tmp/mistakes" || true
 if grep -F mbushat.service "$tmp/mistakes"; then exit 1; fi

@@ -268,7 +268,7 @@ impl Agent {
             tracing::warn!("[log] is only read at a start");
         }
         let prepared = match self.page.prepare(&new).await {
-            // As at the start: what keeps the page from opening is no news, and in the way of nothing else.
+            // As at the start: what keeps the page from opening is not news, and in the way of nothing else.
             Err(why) if !self.page.is_open() && self.config.http == new.http => {
                 tracing::error!("there is no page: {why}");
                 None

@@ -82,7 +82,7 @@ def theirs(telegram):
     """The document, or None where pyMeterBus raises.
 
     A wired telegram with the length byte 44 is taken for a wireless one and comes out as nonsense
-    without a "head": that is no decoding either.
+    without a "head": that is not decoding either.
     """
     try:
         document = meterbus.load(bytes.fromhex(telegram)).to_JSON()

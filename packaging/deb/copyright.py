@@ -58,7 +58,7 @@ def terms(package, folder, mit):
         return wants, COMMON[wants] + ("\n\n" + notice if notice else "")
     if not wants or not files:
         sys.exit(f"copyright.py: {package['name']} {package['version']} does not tell its terms ({wants or 'no license'})")
-    # Debian's policy wants the long Apache text named, not repeated
+    # Debian's policy asks for the long Apache text named, not repeated
     text = APACHE.sub(lambda _: "\n" + COMMON["Apache-2.0"], "\n\n".join(files.values()))
     return wants.replace(" AND ", " and "), text
 

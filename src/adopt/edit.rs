@@ -57,7 +57,7 @@ pub struct Place {
 /// The text with these changes made, one after the other.
 ///
 /// # Errors
-/// Where the text is no TOML, or not written as a meters file is.
+/// Where the text is not TOML, or not written as a meters file is.
 pub fn apply<'e>(text: &str, edits: impl IntoIterator<Item = &'e Edit>) -> Result<String, String> {
     // Not the error's own text: it quotes the line, which may hold a key.
     let mut file: DocumentMut = text.parse().map_err(|_| "it is not valid TOML".to_owned())?;

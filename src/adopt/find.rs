@@ -144,7 +144,7 @@ mod tests {
             ("XYZ 00000007".into(), "Meter 12345678".into())
         );
         assert_eq!(find("12345678").name(&taken), "meter_12345678");
-        // bytes that are no letters
+        // bytes that are not letters
         assert_eq!(find("1234567800000107").name(&taken), "meter_12345678");
     }
 

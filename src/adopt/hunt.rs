@@ -88,7 +88,7 @@ pub struct Hunt {
     noise: bool,
     /// Whether one that was not known answered at this rate.
     answered: bool,
-    /// Whether one answered at this rate that was no meter, and whether it was all looked for once more then.
+    /// Whether one answered at this rate that was not a meter, and whether it was all looked for once more then.
     doubtful: bool,
     repeated: bool,
     search: Option<Search>,

@@ -51,7 +51,7 @@ pub fn advice(trouble: Trouble) -> String {
         ),
         Trouble::NoData(address) => format!(
             "a meter at {address} acknowledges but gives no data: `mbushat read {address} --wire` shows what it \
-             answers; it may want to be woken or reset first"
+             answers; it may need to be woken or reset first"
         ),
         Trouble::Noise => format!(
             "{}, so no meter can be looked for (the agent tries again every ten minutes): {FIND_THE_NOISE}",

@@ -14,7 +14,7 @@ const MODE: u32 = 0o640;
 /// The text of the file; empty where there is none.
 ///
 /// # Errors
-/// What the system says, or that it is no text.
+/// What the system says, or that it is not text.
 pub fn read(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),

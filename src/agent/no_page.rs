@@ -28,7 +28,7 @@ impl Page {
         false
     }
 
-    /// Refuses a configuration that wants a page.
+    /// Refuses a configuration that asks for a page.
     #[expect(clippy::unused_async, reason = "as the page that is there")]
     pub(super) async fn prepare(&self, config: &Config) -> Result<Option<Prepared>, String> {
         match config.http {

@@ -38,7 +38,7 @@ impl Hat {
 pub enum NoHat {
     /// Not a Raspberry Pi, or `/proc` is hidden from this process.
     #[error(
-        "no M-Bus Master Hat: {0} cannot be read, so this is no Raspberry Pi or its /proc is hidden; set hat = false for a bus that something else powers"
+        "no M-Bus Master Hat: {0} cannot be read, so this is not a Raspberry Pi or its /proc is hidden; set hat = false for a bus that something else powers"
     )]
     NoDeviceTree(PathBuf),
     /// A Pi without any Hat.

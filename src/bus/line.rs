@@ -1,7 +1,7 @@
 //! The bytes of one segment: a serial port, a TCP gateway, or a simulated segment in this process.
 //!
 //! A [`LineError`] means one thing: the line is gone (or never came) and must be opened again; but for
-//! [`LineError::Unsupported`], after which it is as it was. Noise, silence and broken telegrams are no line errors;
+//! [`LineError::Unsupported`], after which it is as it was. Noise, silence and broken telegrams are not line errors;
 //! they are what bytes are read for, and judged in `mbus`. [`is_gone`] is where the two fates part.
 //!
 //! Not here: when to open and when to give up (`task`), what to send (`mbus`).

@@ -25,7 +25,7 @@ pub(super) struct Scanning {
 }
 
 impl Scanning {
-    /// `None` never happens but where 0 and 250 are no addresses.
+    /// `None` never happens unless 0 and 250 are not addresses.
     pub(super) fn new(scan: Scan, bus: &Bus, session: &Session) -> Option<Self> {
         let timing = session.timing(bus.baud, response_timeout(bus, None, bus.baud), 0);
         let search = match scan {

@@ -184,7 +184,7 @@ impl Session {
         self.converse(query.character, &mut Readout::new(query.turn, link, timing)).await
     }
 
-    /// Wakes the meters that want it before a conversation with characters like these.
+    /// Wakes the meters that need it before a conversation with characters like these.
     ///
     /// # Errors
     /// Where the line is gone.
@@ -218,7 +218,7 @@ impl Session {
         LineTiming { baud, response_timeout, latency: self.line.latency(), gap_timeout: self.gap_timeout, retries }
     }
 
-    /// Waits for the line's end. Bytes that come unasked are no answer and are thrown away.
+    /// Waits for the line's end. Bytes that come unasked are not an answer and are thrown away.
     pub async fn lost(&mut self) -> LineError {
         let mut noise = [0; 64];
         loop {

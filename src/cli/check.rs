@@ -34,7 +34,7 @@ const BATTERY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// Arguments of `mbushat check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mbushat check /etc/mbushat.toml\n  mbushat check --format json\n\nExit code 78: the file has problems."
+    after_help = "Examples:\n  mbushat check /etc/mbushat.toml\n  mbushat check --format json\n\nExit code 0: the file is good; 1: it cannot be read; 78: it has problems, or\nthere is none."
 )]
 pub(crate) struct Args {
     /// The file, instead of that of --config

@@ -24,17 +24,18 @@ Each line is one telegram, as hex digits in any usual spelling; # and // begin
 a comment. 32 hex digits after a whole telegram are its key. A file of bytes,
 such as libmbus writes, holds one telegram after the other.
 
-The XML is that of libmbus 0.10, except: what is no value is empty (an invalid
-date, BCD with digits beyond 9); other letters than ASCII are references; two
-digits of a year from 81 on are 19xx; dates, times and series of values are
-never read as numbers or text; data behind DIF 0F is in the order of the wire.")]
+The XML is that of libmbus 0.10, except: what is not a value is empty (an
+invalid date, BCD with digits beyond 9); non-ASCII characters are written as
+references; two digits of a year from 81 on are 19xx; dates, times and series
+of values are never read as numbers or text; data behind DIF 0F is in the order
+of the wire.")]
 pub(crate) struct Args {
     /// Hex digits, or a file with a telegram on each line, or - for standard input
     #[arg(value_name = "HEX|FILE")]
     input: Vec<String>,
 
     /// The meter's AES-128 key, for encrypted telegrams without one of their own. A telegram that
-    /// announces security mode 5 but comes in the clear is read without, and marked
+    /// announces security mode 5 but comes in the clear is read without it, and marked
     #[arg(long, value_name = "HEX")]
     key: Option<String>,
 

@@ -7,7 +7,7 @@ use crate::demo::Demo;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mbushat demo\n  mbushat demo --empty")]
 pub(crate) struct Args {
-    /// A bus with eight meters that nobody wrote down: the agent finds and adopts them
+    /// Begin with an empty configuration: the agent finds eight meters and adopts them
     #[arg(long)]
     empty: bool,
 }

@@ -22,10 +22,10 @@ const MARGIN: usize = 25;
 /// Arguments of `mbushat doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mbushat doctor\n  mbushat doctor cold_water\n  mbushat doctor --json\n\nWhile the agent runs, it is asked to read the meters.\n\nExit code 1: something failed; 78: the configuration is bad."
+    after_help = "Examples:\n  mbushat doctor\n  mbushat doctor cold_water\n  mbushat doctor --json\n\nWhile the agent runs, it is asked to read the meters.\n\nExit code 0: nothing failed; 1: something did; 2: wrong usage; 78: the\nconfiguration is bad."
 )]
 pub(crate) struct Args {
-    /// Names of the configuration: ask these meters alone
+    /// Names from the configuration: ask only these meters
     #[arg(value_name = "METER")]
     meters: Vec<String>,
 

@@ -14,12 +14,19 @@ use crate::config;
 
 /// Arguments of `mbushat hat`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mbushat hat\n  mbushat hat --format json\n  mbushat hat on")]
+#[command(after_help = "\
+Examples:
+  mbushat hat
+  mbushat hat --format json
+  mbushat hat on
+
+Exit code 0: the Hat was found, or the bus was switched; 1: it was not; 2: wrong
+usage. `off` also ends with 0 where there is nothing to switch off.")]
 pub(crate) struct Args {
     /// Switch bus power
     switch: Option<Switch>,
 
-    /// What to print of the Hat
+    /// How to print what is known of the Hat
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "switch")]
     format: Format,
 
@@ -95,7 +102,7 @@ fn json(hat: &Result<Hat, NoHat>) -> Result<String, serde_json::Error> {
 
 fn on(machine: &Machine, config: &Path) -> Result<(), Failure> {
     let Some(gpio) = gpios(config).into_iter().next() else {
-        return Err(Failure::new("no bus of the configuration uses the Hat: set hat = true for one"));
+        return Err(Failure::new("no bus in the configuration uses the Hat: set hat = true for one"));
     };
     // Signals are listened to before the bus has power, so that none leaves it on.
     let done = run_until_interrupted(async {

@@ -46,9 +46,10 @@ fn commands() -> io::Result<String> {
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
-    let mut page = String::from_utf8_lossy(&page).into_owned();
+    let mut page = String::from_utf8_lossy(&page).into_owned() + DESCRIPTION;
+    let mut options = Vec::new();
+    man.render_options_section(&mut options)?;
+    page += &String::from_utf8_lossy(&options);
     page += ".SH COMMANDS\n";
     for subcommand in command.get_subcommands() {
         let name = subcommand.get_name();
@@ -57,14 +58,57 @@ fn commands() -> io::Result<String> {
             page += &section(&format!("{name} {}", nested.get_name()), nested);
         }
     }
-    page += ".SH EXIT STATUS\n0, 1 for a failure, 2 for wrong usage, 78 for a bad configuration, 75 where the agent is to be started again.\n";
-    page += ".SH ENVIRONMENT\n.TP\nRUST_LOG\nwhat is logged, instead of [log] level\n";
-    page += ".TP\nNO_COLOR\nif set, no colours on a terminal\n";
-    page += ".SH FILES\n.TP\n/etc/mbushat.toml\nthe configuration\n";
-    page += ".TP\n/var/lib/mbushat\nreadings that the broker has not taken yet\n";
-    page += ".SH SEE ALSO\nmbushat.toml(5)\n";
-    Ok(page)
+    Ok(page + ENDING)
 }
+
+const DESCRIPTION: &str = "\
+.SH DESCRIPTION
+mbushat reads heat, water, gas and electricity meters over wired M\\-Bus (EN 13757), through the M\\-Bus Master Hat, a
+serial port or a TCP gateway, and publishes each reading over MQTT. The agent, \\fBmbushat run\\fR, does so until it is
+stopped; the systemd unit \\fBmbushat\\fR starts it. The other commands set it up, look for faults, or do one thing and
+end.
+";
+
+const ENDING: &str = "\
+.SH EXIT STATUS
+.TP
+0
+success
+.TP
+1
+a failure: what was asked for could not be done, or not all of it
+.TP
+2
+wrong usage
+.TP
+75
+the agent was asked to restart and is to be started again
+.TP
+78
+a bad configuration
+.SH ENVIRONMENT
+.TP
+RUST_LOG
+what is logged, instead of [log] level
+.TP
+NO_COLOR
+if set, no colours on a terminal
+.SH FILES
+.TP
+/etc/mbushat.toml
+the configuration
+.TP
+/etc/mbushat.d/*.toml
+more of it, read after that file
+.TP
+/var/lib/mbushat
+readings that the broker has not taken yet, and what is known of each meter
+.TP
+/var/lib/mbushat/meters.toml
+the meters that the agent found and adopted, yours to edit
+.SH SEE ALSO
+mbushat.toml(5)
+";
 
 /// The help of a command, without what is the same for all and stands under OPTIONS.
 fn section(name: &str, command: &clap::Command) -> String {
@@ -72,7 +116,26 @@ fn section(name: &str, command: &clap::Command) -> String {
         let common = ["config", "help"].contains(&arg.get_id().as_str());
         if common { arg.hide(true) } else { arg }
     });
+    if let Some(help) = command.get_after_help().map(|help| unwrapped(&help.to_string())) {
+        command = command.after_help(help);
+    }
     format!(".SS {}\n{}", escaped(name), verbatim(&command.render_long_help().to_string()))
+}
+
+/// Paragraphs without line breaks of their own, so that they are wrapped once; lines that begin with a space stay.
+fn unwrapped(text: &str) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match all.last_mut().filter(|last| runs_on(last) && runs_on(line)) {
+            Some(last) => *last += &format!(" {line}"),
+            None => all.push(line.to_owned()),
+        }
+    }
+    all.join("\n")
+}
+
+fn runs_on(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with(' ')
 }
 
 /// The sample configuration: its explanations as running text, its settings as they are.
@@ -80,21 +143,39 @@ fn config() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(".TH mbushat.toml 5 \"\" \"mbushat {version}\" mbushat\n");
     page += ".SH NAME\nmbushat.toml \\- configuration of mbushat(8)\n";
-    page += ".SH DESCRIPTION\nThe file is TOML. What follows is all of it, each setting with its default.\n";
-    let mut after_setting = true;
-    for line in include_str!("../../config/mbushat.toml").lines() {
+    page +=
+        ".SH DESCRIPTION\nThe file is TOML and may be empty. What follows is every setting there is; those without ";
+    page += "the remark \\(lqthe default\\(rq are examples.\n";
+    let sample = include_str!("../../config/mbushat.toml");
+    let (mut table, mut after_setting) = ("", true);
+    // the first two paragraphs say how the sample is to be edited
+    for line in sample.lines().skip_while(|line| *line != "##").skip(1).skip_while(|line| *line != "##") {
+        let setting = line.trim_start_matches('#').trim_start();
         let text = line.strip_prefix("##").map(str::trim_start).filter(|text| !is_setting(text));
+        if setting.starts_with('[') {
+            table = setting;
+        }
         page += &match text {
             Some("") => ".PP\n".to_owned(),
             Some(text) if after_setting => format!(".PP\n{}\n", escaped(text)),
             Some(text) => format!("{}\n", escaped(text)),
             None if line.is_empty() => ".PP\n".to_owned(),
-            None => format!(".RS 4\n{}.RE\n", verbatim(line)),
+            None => format!(".RS 4\n{}.RE\n", verbatim(&with_remark(setting, line.starts_with("##"), table))),
         };
         after_setting = text.is_none();
     }
     page += ".SH SEE ALSO\nmbushat(8)\n";
     page
+}
+
+/// A setting as it is written, and whether that is the default. What every [[meter]] needs has none.
+fn with_remark(setting: &str, is_example: bool, table: &str) -> String {
+    let is_needed = table == "[[meter]]" && ["name = ", "address = "].iter().any(|key| setting.starts_with(key));
+    if is_example || is_needed || setting.starts_with('[') {
+        setting.to_owned()
+    } else {
+        format!("{setting} # the default")
+    }
 }
 
 /// `key = value` or the head of a table.
@@ -105,7 +186,7 @@ fn is_setting(text: &str) -> bool {
 
 /// Lines as they are.
 fn verbatim(text: &str) -> String {
-    let lines: String = text.lines().map(|line| format!("{}\n", escaped(line))).collect();
+    let lines: String = text.lines().map(|line| format!("{}\n", escaped(line.trim_end()))).collect();
     format!(".nf\n{lines}.fi\n")
 }
 
@@ -117,12 +198,19 @@ fn escaped(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, is_setting};
+    use super::{escaped, is_setting, unwrapped};
 
     #[test]
     fn settings_of_the_sample_are_told_from_explanations() {
         assert!(is_setting("key_file = \"x\"") && is_setting("[[meter.record]]"));
         assert!(!is_setting("Count from local midnight; then offset = 0 does nothing."));
+    }
+
+    #[test]
+    fn paragraphs_are_made_one_line_and_examples_stay() {
+        let help = "Examples:\n  mbushat check\n  mbushat run\n\nIt reads\nthe meters\n(all).\n\nExit code 1.";
+        let want = "Examples:\n  mbushat check\n  mbushat run\n\nIt reads the meters (all).\n\nExit code 1.";
+        assert_eq!(unwrapped(help), want);
     }
 
     #[test]

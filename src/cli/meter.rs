@@ -29,7 +29,11 @@ Examples:
   mbushat meter set-baud 30137315 9600 --dry-run
   mbushat meter sync-clock heat --yes
 
-Meters may be locked, or allow few writes a day: see their manuals.")]
+Meters may be locked, or allow few writes a day: see their manuals.
+
+Exit code 0: the meter obeyed or acknowledged, or it was a dry run; 1: it was
+not changed, or that is not certain; 2: wrong usage; 78: the configuration is
+bad.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -61,7 +65,7 @@ enum What {
         #[command(flatten)]
         how: How,
     },
-    /// Choose what a meter sends by a code of its manual
+    /// Choose what a meter sends by a code from its manual
     #[command(after_help = "Example:\n  mbushat meter select-application 48 50")]
     SelectApplication {
         #[command(flatten)]
@@ -84,7 +88,7 @@ const INSTEAD: &str = "stop it (sudo systemctl stop mbushat), and start it again
 /// Which meter, and with how many questions.
 #[derive(Debug, clap::Args)]
 struct How {
-    /// A name of the configuration, a primary address (0 to 250), a secondary address, or 254: the meter
+    /// A name from the configuration, a primary address (0 to 250), a secondary address, or 254: the meter
     /// alone on its bus, which is read first and then changed by the secondary address that it has
     meter: String,
 

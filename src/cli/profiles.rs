@@ -38,7 +38,7 @@ enum What {
     /// Print a profile, in the form of the configuration file
     #[command(after_help = "Example:\n  mbushat profiles show eastron_sdm220 >> /etc/mbushat.toml")]
     Show {
-        /// A name of the list
+        /// A name from the list
         name: String,
     },
     /// Read a meter and print a `[[meter.record]]` for each record without a name
@@ -50,7 +50,7 @@ Examples:
 Paste the rules below the meter's [[meter]] and write what its manual says into
 them; as they are printed, they publish each value as it comes.")]
     Unknown {
-        /// A name of the configuration, a primary address (0 to 250) or a secondary address
+        /// A name from the configuration, a primary address (0 to 250) or a secondary address
         meter: String,
         #[command(flatten)]
         wire: WireArgs,
@@ -105,7 +105,7 @@ fn unknown(name: &str, args: &WireArgs, file: &Path) -> Result<(), Failure> {
         Some(frames) => frames?,
     };
     let profiles = profiles(wire.config.as_ref());
-    // Also records that `expose` keeps out may want a name.
+    // Also records that `expose` keeps out may need a name.
     let described = MeterRules { only: None, ..described(&target, &profiles) };
     match unnamed(&frames, &described, &mut Opener::new(key(&target))).as_slice() {
         [] => print(format!("# {name} sends nothing that is not named already\n")),

@@ -47,7 +47,7 @@ Where the running agent has the bus, it reads the meter, as it is configured.
 Exit code 0: all were read; 1: one was not; 2: wrong usage; 78: the
 configuration is bad.")]
 pub(crate) struct Args {
-    /// Names of the configuration, primary addresses (0 to 250) or secondary addresses (8 digits,
+    /// Names from the configuration, primary addresses (0 to 250) or secondary addresses (8 digits,
     /// 30137315ATS0104 or 16 hex digits; F and ? are wildcards); 254 is whatever meter is alone on the bus
     #[arg(required = true, value_name = "ADDRESS")]
     addresses: Vec<String>,

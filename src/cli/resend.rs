@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Command line of `mbushat resend`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  mbushat resend\n\nReadings that a broker refused for good are kept in the store (set_aside in bridge/info).\nCorrect what it refused, such as a right or a size limit, then let them go again."
+    after_help = "Example:\n  mbushat resend\n\nReadings that a broker refused for good are kept in the store (set_aside in\nbridge/info). Correct what made it refuse them, such as a right or a size\nlimit, then send them again."
 )]
 pub(crate) struct Args {}
 

@@ -14,7 +14,7 @@ const RESTART: u8 = 75;
 /// Arguments of `mbushat run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  mbushat run --config /etc/mbushat.toml\n\nWith an empty table [http] in that file it shows a page at\nhttp://localhost:6287/, a REST interface (/api/v1) and metrics for Prometheus\n(/metrics)."
+    after_help = "Example:\n  mbushat run --config /etc/mbushat.toml\n\nWith an empty table [http] in that file it shows a page at\nhttp://localhost:6287/, a REST interface (/api/v1) and metrics for Prometheus\n(/metrics).\n\nExit code 0: it was told to stop; 1: it failed; 75: it is to be started again;\n78: the configuration is bad."
 )]
 pub(crate) struct Args {}
 

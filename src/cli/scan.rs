@@ -37,8 +37,8 @@ Examples:
   mbushat scan --port /dev/ttyUSB0 --to 20 --format json
 
 A primary scan asks every address (two minutes at 2400 baud); a secondary one
-divides the identification numbers until each meter answers alone. Where the
-running agent has the bus, it scans, between its readings.
+narrows the identification number digit by digit until one meter answers. Where
+the running agent has the bus, it scans, between its readings.
 
 Exit code 0: something was found; 1: nothing, or it was interrupted; 2: wrong
 usage; 78: the configuration is bad."
@@ -48,8 +48,8 @@ pub(crate) struct Args {
     #[arg(long, group = "how")]
     primary: bool,
 
-    /// Search by identification number, where a mask is given among those it matches: 8 digits, 15
-    /// characters or 16 hex digits, F and ? are wildcards
+    /// Search by identification number, with a mask only among those it matches: 8 digits, 15 characters
+    /// or 16 hex digits, F and ? are wildcards
     #[arg(long, group = "how", value_name = "MASK", num_args = 0..=1, value_parser = mask,
           default_missing_value = "????????")]
     secondary: Option<SecondaryAddress>,

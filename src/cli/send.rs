@@ -25,7 +25,8 @@ Checksum and stop byte may be left out, and so may start bytes and lengths:
 two bytes are C and A of a short frame, more are C, A, CI and data of a long
 one. What is whole is sent as it is, right or wrong.
 
-Exit code 0: something came back; 1: nothing, or the port cannot be used.")]
+Exit code 0: something came back, or no answer is due; 1: nothing came, or the
+port cannot be used; 2: wrong usage; 78: the configuration is bad.")]
 pub(crate) struct Args {
     /// Hex digits in any usual spelling
     #[arg(required = true, value_name = "HEX")]
@@ -77,7 +78,7 @@ fn lines(heard: &Heard) -> Vec<String> {
     } else if lines.is_empty() && !heard.bytes.is_empty() {
         lines.push(line(&heard.bytes));
     } else if framer.noise() > 0 || !framer.is_empty() {
-        lines.push(format!("<- {}  all that came, with what is not a frame", Hex(&heard.bytes)));
+        lines.push(format!("<- {}  everything that came, including what is not a frame", Hex(&heard.bytes)));
     }
     if heard.damaged > 0 {
         lines.push(format!("<- {} characters came damaged", heard.damaged));

@@ -12,7 +12,7 @@ pub(crate) fn colours_on_stderr() -> bool {
     wanted(std::io::stderr().is_terminal(), |name| std::env::var(name).ok())
 }
 
-/// Whether stderr has a line that can be written anew.
+/// Whether stderr has a line that can be written again.
 pub(crate) fn moves_on_stderr() -> bool {
     moves(std::io::stderr().is_terminal(), |name| std::env::var(name).ok())
 }

@@ -87,7 +87,7 @@ pub(super) enum Value {
     Number(String),
     /// `true` or `false`.
     Boolean(bool),
-    /// A date or a time; no key wants one.
+    /// A date or a time; no key takes one.
     Time(String),
     /// `[…]`, or the tables of `[[…]]`.
     Array(Vec<Item>),

@@ -92,7 +92,7 @@ pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Confi
     Ok(Config { key_files: key_files.into_inner(), ..config })
 }
 
-/// A file of the folder was there a moment ago: a link, whose target is missing. Nobody should write it anew.
+/// A file of the folder was there a moment ago: a link, whose target is missing. Nobody should write it again.
 fn leads_nowhere(error: LoadError) -> LoadError {
     match error {
         LoadError::Unreadable { file, error } if error.kind() == io::ErrorKind::NotFound => {

@@ -354,7 +354,7 @@ impl Meter {
         Reading { telegrams, labels: self.labels.clone(), ..reading }
     }
 
-    /// Whether it is read as `other` is: title, labels, rules and what is published of it are no matter of its bus.
+    /// Whether it is read as `other` is: title, labels, rules and what is published of it do not concern its bus.
     #[must_use]
     pub fn is_read_like(&self, other: &Self) -> bool {
         let with_others = Self {

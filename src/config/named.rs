@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// The bytes of a file. Of a pipe nothing is read: it may keep whoever reads it waiting.
 ///
 /// # Errors
-/// Where it cannot be read, or is no file.
+/// Where it cannot be read, or is not a file.
 pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     fit(path)?;
     let mut bytes = Vec::new();
@@ -34,7 +34,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// The password that a file holds: only the line end is not part of it.
 ///
 /// # Errors
-/// Where it cannot be read, or is no text.
+/// Where it cannot be read, or is not text.
 pub fn password(path: &Path) -> io::Result<String> {
     let text = String::from_utf8(bytes(path)?).map_err(|_| io::Error::other("it is not UTF-8 text"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

@@ -1,4 +1,4 @@
-//! Reads the keys of one table: each with what it wants, every problem collected, none fatal.
+//! Reads the keys of one table: each with what it takes, every problem collected, none fatal.
 //!
 //! Not here: which keys there are and what they mean ([`check`](super::check)), how a value is
 //! spelled ([`super::spelling`]).

@@ -78,7 +78,7 @@ pub(super) enum Request {
     },
 }
 
-/// Bytes that are no packet of a client, or one that is too large.
+/// Bytes that are not a packet of a client, or one that is too large.
 #[derive(Debug, thiserror::Error)]
 #[error("a malformed packet, or one of more than {MAX_PACKET_BYTES} bytes")]
 pub(super) struct Malformed;

@@ -115,7 +115,7 @@ pub(super) fn uart(root: &Root, boot: &Boot, board: Board, port: &Path) -> Findi
     let set_port = "Name the header's PL011 in [[bus]] of /etc/mbushat.toml:";
     let ama0 = ["port = \"/dev/ttyAMA0\""];
     let in_place = match board {
-        Board::Other => return Finding::skipped("UART", format!("{name}: no Raspberry Pi, nothing to look at")),
+        Board::Other => return Finding::skipped("UART", format!("{name}: not a Raspberry Pi, nothing to check")),
         Board::Plain => Finding::ok("UART", format!("{name} is the PL011, which this Pi has on its header")),
         Board::Bluetooth => without_bluetooth(root, boot),
         Board::Five => on_pi_5(root, boot),

@@ -195,7 +195,7 @@ impl Question<'_> {
                 named(self.meter)
             );
             let again = format!("mbushat doctor {}", self.meter.name);
-            return Ok(Answer::Silent(Finding::failure(CHECK, found).fix("Look at this one alone:", [again])));
+            return Ok(Answer::Silent(Finding::failure(CHECK, found).fix("Look at only this one:", [again])));
         }
         for other in self.others(configured) {
             if self.answers_at(session, other).await? {

@@ -7,7 +7,7 @@
 //! Assistant ignores.
 //!
 //! Each check takes the [`Root`] that it looks below, so that all of them can be tried on a machine
-//! that is no Pi. Not here: how findings are printed (`cli::doctor`), who fixes it.
+//! that is not a Pi. Not here: how findings are printed (`cli::doctor`), who fixes it.
 
 mod agent;
 mod board;

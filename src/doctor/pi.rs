@@ -11,9 +11,9 @@ use super::root::Root;
 pub(super) fn model(root: &Root) -> Finding {
     match device_tree::model(&root.path(device_tree::ROOT)) {
         Some(model) if Board::of_model(&model) != Board::Other => Finding::ok("machine", model),
-        Some(model) => Finding::warning("machine", format!("{model}, which is no Raspberry Pi"))
+        Some(model) => Finding::warning("machine", format!("{model}, which is not a Raspberry Pi"))
             .advise("The Hat needs a Pi; other interfaces are named by `port` in [[bus]], with hat = false."),
-        None => Finding::warning("machine", "no device tree in /proc/device-tree, so this is no Raspberry Pi").fix(
+        None => Finding::warning("machine", "no device tree in /proc/device-tree, so this is not a Raspberry Pi").fix(
             "The Hat needs a Pi. For another interface name it in [[bus]] of /etc/mbushat.toml:",
             ["port = \"/dev/ttyUSB0\"", "hat = false"],
         ),
@@ -25,7 +25,7 @@ pub(super) fn hat(root: &Root, boot: &Boot, configured: Hat) -> Finding {
     match device_tree::mbus_master_hat(&root.path(device_tree::ROOT)) {
         Ok(hat) => Finding::ok("Hat", format!("Found M-Bus Master Hat version {}", hat.product_ver)),
         Err(NoHat::Other { product, vendor }) => {
-            let found = format!("the Hat on this Pi is {product:?} by {vendor:?}, no M-Bus Master Hat");
+            let found = format!("the Hat on this Pi is {product:?} by {vendor:?}, not an M-Bus Master Hat");
             no_eeprom(Finding::failure("Hat", found), boot, gpio)
         }
         Err(NoHat::NoneFitted(_)) => {
@@ -35,7 +35,7 @@ pub(super) fn hat(root: &Root, boot: &Boot, configured: Hat) -> Finding {
             no_eeprom(found.fix(check, ["sudo poweroff"]), boot, gpio)
         }
         Err(NoHat::NoDeviceTree(_)) => {
-            let found = "/proc/device-tree cannot be read: no Raspberry Pi, or hidden from this process";
+            let found = "/proc/device-tree cannot be read: not a Raspberry Pi, or hidden from this process";
             Finding::failure("Hat", found)
                 .fix("If something else powers the bus, say so in [[bus]] of /etc/mbushat.toml:", ["hat = false"])
         }

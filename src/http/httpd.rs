@@ -173,7 +173,7 @@ fn bus<'a>(house: &'a House, device: &str, baud: &str) -> Result<&'a Bus, Answer
         _ => false,
     };
     let bus = house.config.buses.iter().find(is_meant).or(house.config.buses.iter().find(|bus| bus.name == device));
-    let bus = bus.ok_or_else(|| missing("No bus of the configuration has this device"))?;
+    let bus = bus.ok_or_else(|| missing("No bus in the configuration has this device"))?;
     if bus.baud.bits_per_second().to_string() == baud {
         Ok(bus)
     } else {

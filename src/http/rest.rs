@@ -92,7 +92,7 @@ pub(super) fn reading(agent: &AgentStatus, meter: &MeterStatus) -> Option<String
 
 /// A reading without the telegrams that come with `raw = true`, for who may not see those.
 pub(super) fn as_seen_by(may: May, reading: &str) -> Cow<'_, str> {
-    // nothing that a meter or a user wrote has this in it: a quote in a text is escaped, and a label is no list
+    // nothing that a meter or a user wrote has this in it: a quote in a text is escaped, and a label is not a list
     let telegrams = reading.split_once(",\"telegrams\":[").filter(|_| may < May::All);
     match telegrams.and_then(|(before, rest)| Some((before, rest.split_once(']')?.1))) {
         Some((before, after)) => Cow::Owned(format!("{before}{after}")),

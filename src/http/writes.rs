@@ -145,7 +145,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_json = kind.starts_with("application/json");
         let text = String::from_request(request, state).await;
-        // all of it is there already (`guard`): it is no text
+        // all of it is there already (`guard`): it is not text
         let text = text.map_err(|_| unusable("the body of the request is not UTF-8 text"))?;
         if is_json || text.is_empty() {
             Ok(Self(text))

@@ -113,7 +113,7 @@ impl OtherAgent {
     }
 }
 
-/// Who published this `bridge/info`; `None` where it was no agent.
+/// Who published this `bridge/info`; `None` where it was not an agent.
 pub(super) fn instance(payload: &[u8]) -> Option<String> {
     let info: Value = serde_json::from_slice(payload).ok()?;
     info.get("version")?.as_str()?;

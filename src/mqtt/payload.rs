@@ -160,7 +160,7 @@ pub fn changed(newest: &str, published: &str) -> BTreeSet<String> {
 pub fn without_values(document: &str) -> String {
     let document: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
     let components = document.get("cmps").and_then(serde_json::Value::as_object);
-    // what is no measurement has a hyphen
+    // what is not a measurement has a hyphen
     let keys = components.into_iter().flat_map(serde_json::Map::keys).filter(|key| !key.contains('-'));
     // Home Assistant warns where the time of reading is missing
     json(&keys.map(String::as_str).chain(["read_at", "status"]).map(|key| (key, ())).collect::<BTreeMap<_, _>>())

@@ -101,7 +101,7 @@ impl Fields {
         let telegrams = flag("telegrams", telegrams)?.unwrap_or(false);
         let what = match verb {
             "read" => match (text("meter", meter)?, address) {
-                (Some(_), None) if telegrams => return Err("\"telegrams\" wants an \"address\"".to_owned()),
+                (Some(_), None) if telegrams => return Err("\"telegrams\" needs an \"address\"".to_owned()),
                 (Some(meter), None) => BusRequest::Read { meter },
                 (None, Some(address)) if telegrams => BusRequest::TelegramsAt(read_address(&address)?),
                 (None, Some(address)) => BusRequest::ReadAt(read_address(&address)?),

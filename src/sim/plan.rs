@@ -49,7 +49,7 @@ pub struct MeterPlan {
     pub status: u8,
     /// Whether the access number counts its replies; an SDM220's never does.
     pub counts_access: bool,
-    /// From the end of a request to the first byte of its answer; the standard wants 11 bit times
+    /// From the end of a request to the first byte of its answer; the standard asks for 11 bit times
     /// to 330 bit times + 50 ms.
     pub delay: Duration,
     /// What it does with the frame count bit.

@@ -102,7 +102,7 @@ impl Replacement {
 pub(super) struct Lines {
     /// The texts of the good lines.
     pub(super) texts: Vec<String>,
-    /// Pieces that are no good line, and such as cannot be read.
+    /// Pieces that are not good lines, and those that cannot be read.
     pub(super) bad: u64,
     /// The end is missing: nothing is there, or the last piece is bad.
     pub(super) torn: bool,

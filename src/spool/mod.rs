@@ -182,7 +182,7 @@ pub enum Notice {
         file: PathBuf,
         /// Good lines.
         kept: u64,
-        /// Pieces that are no good line, or cannot be read.
+        /// Pieces that are not good lines, or cannot be read.
         bad: u64,
     },
     /// Somebody else removed files of readings.

@@ -5,7 +5,7 @@
   names (`<!-- schema: reading -->`); `yaml` is parsed.
 - `sh` is run, and must end well; of `console` the output must be what is printed (`…` is anything). There is a mosquitto,
   an agent that reads simulated meters, a device tree with the Hat, and `sudo` does nothing. What is asked over MQTT must be answered with `ok`.
-- A comment `<!-- not tested: why -->` excepts a block; its syntax is looked at all the same. `text` is no code.
+- A comment `<!-- not tested: why -->` excepts a block; its syntax is looked at all the same. `text` is not code.
 
 Prints how many were tested, and which were not. Needs jsonschema, PyYAML, mosquitto, jq and curl."""
 import html.parser

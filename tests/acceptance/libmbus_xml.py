@@ -109,13 +109,13 @@ def reason(want, got):
     if re.fullmatch(r"1900-01-00(T00:00:00)?", a[2]) and b[2] == "":
         return "a date marked invalid is empty"
     if re.match(r"\d{4}-\d\d-\d\d", a[2]) and b[2] == "":
-        return "a date that is no day of the calendar, or comes again, is empty"
+        return "a date that is not a day of the calendar, or comes again, is empty"
     if re.match(r"20\d\d-", a[2]) and b[2] == "19" + a[2][2:]:
         return "a year of two digits from 81 on is of the last century"
     if re.fullmatch(r"-?\d+", a[2]) and b[2] == "":
         return "BCD with digits beyond 9 is empty"
     if re.fullmatch(r"\d+", a[2]) and re.match(r"\d\d(\d\d-\d\d-\d\d|:\d\d:\d\d$)", b[2]):
-        return "a date or a time is no number"
+        return "a date or a time is not a number"
     if a[2] == "nan" and b[2] == "":
         return "a real number that is none is empty"
     if re.fullmatch(r"([0-9A-F]{2} ?)*", a[2]) and a[2].split() == b[2].split()[::-1]:

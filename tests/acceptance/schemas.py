@@ -60,7 +60,7 @@ CHANNELS = load_channels()
 def channel_of(topic):
     """The one that fits with the fewest parameters."""
     fitting = sorted((c for c in CHANNELS if c.pattern.fullmatch(topic)), key=lambda c: c.address.count("{"))
-    return fitting[0] if fitting else sys.exit(f"FAIL: {topic} is no channel of asyncapi.yaml")
+    return fitting[0] if fitting else sys.exit(f"FAIL: {topic} is not a channel of asyncapi.yaml")
 
 
 # --- mutations

@@ -524,7 +524,7 @@ fn announcements_that_are_not_right_are_taken_back_once_it_is_alone_though_the_s
     };
     until(SOON, &|kept| {
         let ours = payload_of(kept, &topic(same)).unwrap_or_default();
-        // one telegram without it is no proof that it is gone
+        // one telegram without it is not proof that it is gone
         ours.contains(r#""power":{"p":"sensor","uniq_id""#)
             && ours.contains("read-now")
             && ours.contains(r#""old-one":{"p":"sensor"}"#)

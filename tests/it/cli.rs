@@ -30,7 +30,7 @@ fn every_help_fits_80_columns_and_every_command_has_an_example() {
     let (help, commands) = help_of(&[]);
     assert!(commands.iter().any(|name| name == "completions"), "{help}");
     for step in help.lines().filter_map(|line| line.strip_prefix("  mbushat ")) {
-        assert!(commands.iter().any(|name| step.starts_with(&format!("{name} "))), "{step} is no command");
+        assert!(commands.iter().any(|name| step.starts_with(&format!("{name} "))), "{step} is not a command");
     }
     let mut nested = 0;
     for name in commands {
@@ -63,11 +63,19 @@ fn help_of(words: &[&str]) -> (String, Vec<String>) {
 fn the_manual_is_made_of_the_definitions() {
     let commands = text(&mbushat(&["man"]).stdout);
     assert!(commands.starts_with(".ie") || commands.contains(".TH mbushat 8"), "{commands}");
-    for part in [".SS check\n", ".SS hat\n", "\\-\\-config", ".SH EXIT STATUS"] {
+    let files = ["/etc/mbushat.d/*.toml\n", "/var/lib/mbushat/meters.toml\n"];
+    for part in [".SS check\n", ".SS hat\n", "\\-\\-config", ".SH EXIT STATUS\n.TP\n0\nsuccess\n"].iter().chain(&files)
+    {
         assert!(commands.contains(part), "{part}\n{commands}");
     }
+    assert!(!commands.contains("\nPrometheus\n"), "a line that was wrapped twice:\n{commands}");
     let config = text(&mbushat(&["man", "config"]).stdout);
-    assert!(config.contains(".TH mbushat.toml 5") && config.contains("# retries = 2\n"), "{config}");
+    for part in
+        [".TH mbushat.toml 5", "\nretries = 2 # the default\n", "\naddress = 48\n", "\n[[meter]]\n", "\nFiles *.toml"]
+    {
+        assert!(config.contains(part), "{part}\n{config}");
+    }
+    assert!(!config.contains("Lines with two #"), "of use only in the sample:\n{config}");
 }
 
 /// What is typed, the exit code, and what stderr begins with.

@@ -60,7 +60,7 @@ fn rule(line: &str) -> (String, Rule) {
 fn objection(rules: &HashMap<String, Rule>, shown: &Shown, release: Release) -> Option<String> {
     let numeric_wanted = shown.unit.is_some() || shown.state_class.is_some() || shown.precision.is_some();
     let class = shown.device_class?;
-    let Some(rule) = rules.get(class) else { return Some(format!("{class} is no device class")) };
+    let Some(rule) = rules.get(class) else { return Some(format!("{class} is not a device class")) };
     if rule.since > release {
         return Some(format!("{class} is younger than {release:?}"));
     }
@@ -73,7 +73,7 @@ fn objection(rules: &HashMap<String, Rule>, shown: &Shown, release: Release) -> 
             }
         }
         None if rule.any_unit => {}
-        None if numeric_wanted => return Some(format!("{class} is no number")),
+        None if numeric_wanted => return Some(format!("{class} is not a number")),
         None => {}
     }
     let state = shown.state_class?;

@@ -371,7 +371,7 @@ fn an_echo_is_found_out_and_dropped() {
         assert_eq!((over.traffic.retries, over.traffic.noise), (0, 0));
     }
     assert_eq!(bench.ask(Request::snd_nke(1)), Ok(Reply::Ack));
-    assert_eq!(bench.ask(Request::snd_nke(9)), Err(ExchangeError::Silence), "an echo is no answer");
+    assert_eq!(bench.ask(Request::snd_nke(9)), Err(ExchangeError::Silence), "an echo is not an answer");
 }
 
 /// Telegram `n` of a long readout: the energy of storage number `n`.

@@ -38,11 +38,13 @@ fn is_setting(text: &str) -> bool {
     text.split_once(" = ").is_some_and(|(key, _)| word(key))
 }
 
-/// The explanation before the first table, and the tables.
+/// An empty one for what comes before the first table, and the tables.
 fn tables(sample: &str) -> Vec<Table> {
     let mut all = vec![Table::default()];
     let mut group = Group::default();
-    for line in sample.lines() {
+    // what comes before the first table is of use in the file alone
+    let lines = sample.lines().skip_while(|line| !line.trim_start_matches('#').trim_start().starts_with('['));
+    for line in lines {
         let text = line.trim_start_matches('#').trim_start();
         let last = all.last_mut().expect("one");
         if text.starts_with('[') {

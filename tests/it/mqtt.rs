@@ -168,7 +168,7 @@ async fn a_killed_broker_is_found_again_and_old_orders_are_dropped() {
     broker.run();
     let (second, version) = link.up().await;
     assert!(second > first);
-    assert_eq!(version, Version::V5, "a broker that restarts is no old broker");
+    assert_eq!(version, Version::V5, "a broker that restarts is not an old broker");
     link.publish(first, 2, "old", b"x".to_vec(), true).await;
     link.publish(second, 3, "new", b"x".to_vec(), true).await;
     assert_eq!(link.next().await, LinkEvent::Acked(3));

@@ -597,7 +597,7 @@ fn what_the_meters_words_call_a_secret_is_published_only_when_asked_for() {
     let records = [secrets.concat(), in_words("0C", "key", "0A 00 00 00"), in_words("01", "keys", "07")].concat();
     let reading = read(7, &records);
     assert_eq!(told(&reading), ["keys 7"]);
-    assert_eq!(reading.errors, [], "what is no value is not shown among the errors either");
+    assert_eq!(reading.errors, [], "what is not a value is not shown among the errors either");
     let only = ["access_code".to_owned()];
     let reading = normalise(&[telegram(1, 7, &records)], &MeterRules { only: Some(&only), ..plain() }).expect("one");
     assert_eq!(told(&reading), ["access_code 12345678"]);

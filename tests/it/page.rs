@@ -349,7 +349,7 @@ fn what_was_made_for_mbus_httpd_finds_its_routes() {
         ("POST /mbus/getMulti/w/2400/77/251", 400, "text/plain", "maxframes"),
         ("POST /mbus/get/w/2400/xyz", 400, "text/plain", "Not a valid primary or secondary address"),
         ("POST /mbus/get/w/1234/7", 400, "text/plain", "Not a baud rate"),
-        ("POST /mbus/get/nowhere/2400/7", 404, "text/plain", "No bus of the configuration"),
+        ("POST /mbus/get/nowhere/2400/7", 404, "text/plain", "No bus in the configuration"),
         ("POST /mbus/get/w/9600/7", 404, "text/plain", "Bus w runs at 2400 baud"),
         ("POST /mbus/hat/on", 404, "text/plain", "M-Bus Master Hat not installed"),
         ("GET /mbus/hat", 404, "text/plain", "Hat not present"),

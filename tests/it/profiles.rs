@@ -33,11 +33,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A profile's part of the page: what its file says at its head, and what it names.
+/// A profile's part of the page: what its file says at its head, and what it names. Where that is known from is for
+/// who changes the file.
 fn described(profile: &Profile, file: &str) -> String {
     let head = file.lines().take_while(|line| line.starts_with('#')).map(|line| line.trim_start_matches(['#', ' ']));
     let head: Vec<&str> = head.map(|line| if line.is_empty() { "\n\n" } else { line }).collect();
     let head = head.join(" ").replace(" \n\n ", "\n\n");
+    let head: Vec<&str> = head.split("\n\n").filter(|paragraph| !paragraph.starts_with("Source: ")).collect();
+    let head = head.join("\n\n");
     let named = profile.records.iter().filter_map(|rule| {
         let key = rule.key.as_deref().filter(|_| !rule.hide)?;
         let unit = rule.unit.map_or("", Unit::name);
@@ -57,11 +60,12 @@ fn described(profile: &Profile, file: &str) -> String {
 
 #[test]
 fn the_page_of_meters_is_what_the_profiles_say() {
-    let intro = "# Meters with a profile\n\nThese meters get names, units and classes that their telegrams do not give. \
+    let intro = "<!-- Written by `UPDATE_GOLDEN=1 cargo test --test it profiles` from config/profiles -->\n\n\
+        # Meters with a profile\n\nThese meters get names, units and classes that their telegrams do not give. \
         A profile is chosen by what a meter says of itself; `mbushat profiles show NAME` prints it in the form of the \
-        configuration file. Every other meter works too: its keys are those of [keys.md](keys.md).\n\n\
+        configuration file. Every other meter works too: its keys are those of [Names and units](keys.md).\n\n\
         A key with `_*` is followed by what tells several values apart, such as `_tariff_1`, `_storage_1` or `_l1`. \
-        What is marked (off) starts disabled in Home Assistant. Written by `UPDATE_GOLDEN=1 cargo test --test it profiles`.\n";
+        What is marked (off) starts disabled in Home Assistant.\n";
     let parts = built_in_profiles().into_iter().map(|(profile, file)| described(&profile, file));
     let want = std::iter::once(intro.to_owned()).chain(parts).collect::<Vec<_>>().join("\n");
     let page = root().join("docs/src/meters.md");

@@ -82,5 +82,5 @@ fn a_gateway_that_does_not_speak_rfc_2217_is_named() {
     let port = format!("rfc2217://127.0.0.1:{}", gateway.port);
     let output = place.mbushat(&["read", "5", "--port", &port]);
     let said = text(&output.stderr);
-    assert!(said.contains("does not answer as RFC 2217 wants; use tcp://"), "{said}");
+    assert!(said.contains("does not answer as RFC 2217 requires; use tcp://"), "{said}");
 }

@@ -86,7 +86,7 @@ async fn tls_works_with_the_right_authority_name_and_client_certificate_only() {
     for (host, tls, words) in [
         ("localhost", &wrong_ca, "unknown authority"),
         ("127.0.0.1", &right, "another name"),
-        ("localhost", &no_client, "wants a client certificate"),
+        ("localhost", &no_client, "requires a client certificate"),
         ("localhost", &stranger, "refuses the client certificate"),
     ] {
         let fault = Running::start(with(host, broker.port, tls)).down().await;

@@ -89,7 +89,7 @@ impl Rfc2217Line {
             let silent = || {
                 io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the gateway does not answer as RFC 2217 wants; use tcp:// if it is a transparent one",
+                    "the gateway does not answer as RFC 2217 requires; use tcp:// if it is a transparent one",
                 )
             };
             let count = timeout_at(by, self.tcp.read(&mut raw)).await.map_err(|_| silent())??;

@@ -38,7 +38,7 @@ impl SerialLine {
             return Err(LineError::MiniUart { path: path.to_owned(), fix: boot_config_line(model) });
         }
         if let Some(holder) = holder_of(path, Path::new(PROCESSES)) {
-            // Every shell has /dev/null open: what is no line is held by nobody.
+            // Every shell has /dev/null open: what is not a line is held by nobody.
             let path = path.to_owned();
             return Err(if is_line(&path) {
                 LineError::Held { path, holder: Some(holder) }

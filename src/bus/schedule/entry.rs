@@ -93,7 +93,7 @@ impl Entry {
     }
 
     /// Plans again where the wall clock was set since. A slot that is due by then is read at once all
-    /// the same, for the nearest one of the clock as it stands now.
+    /// the same, for the nearest one of the clock as it is now.
     pub(super) fn follow_clock(&mut self, now: Now, timezone: &TimeZone) {
         let planned = self.due.wall.duration_since(now.wall);
         let step = planned - signed_difference(self.due.monotonic, now.monotonic);

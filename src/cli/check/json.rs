@@ -74,7 +74,7 @@ struct Bad<'a> {
 #[derive(Serialize)]
 struct ProblemJson<'a> {
     file: String,
-    /// `null`: it is no place in the file.
+    /// `null`: it has no place in the file.
     line: Option<usize>,
     column: Option<usize>,
     what: &'a str,

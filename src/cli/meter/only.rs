@@ -34,7 +34,7 @@ async fn find(patient: &Patient, alone: bool) -> Result<MeterAddress, Failure> {
         }
         ([], _, true) => primary_of(frame).ok_or_else(|| Failure::new("254: the meter does not say its address")),
         ([], ..) => Err(Failure::new("the meter does not answer to its secondary address: nothing was changed")
-            .hint("if it is surely the only one on the bus, say --only-meter")),
+            .hint("if you are sure that it is the only one on the bus, add --only-meter")),
         _ => Err(Failure::new("there is more than one meter on the bus: nothing was changed")
             .hint("`mbushat scan --secondary` finds their addresses")),
     }

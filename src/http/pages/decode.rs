@@ -34,7 +34,7 @@ pub(crate) async fn decode(frame: Frame, request: Request) -> Response {
     let pasted = match Form::<Pasted>::from_request(request, &()).await {
         Ok(Form(pasted)) => pasted,
         Err(_) => {
-            let error = Some("this is no form of this page".to_owned());
+            let error = Some("this form does not belong to this page".to_owned());
             return show(&Page { frame, hex: String::new(), error, telegrams: Vec::new() });
         }
     };

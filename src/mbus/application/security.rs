@@ -6,7 +6,7 @@
 //!
 //! # Plain text under mode 5
 //! Some receivers of radio meters decrypt a telegram and leave its configuration field as it was. Such
-//! a telegram is read as it stands, but only where the key does not open it. It is read of a meter
+//! a telegram is read as it is, but only where the key does not open it. It is read of a meter
 //! with a key too: mode 5 authenticates nothing, and a sender who may announce mode 0 needs no such
 //! trick. A key opens; it does not prove who sent. Mode 7, which can prove it, makes no exception.
 

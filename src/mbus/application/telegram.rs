@@ -238,7 +238,7 @@ impl<'a> Telegram<'a> {
         Telegram { content: Content::of(self.ci, &self.header, plain, self.order), ..*self }
     }
 
-    /// The same telegram where what it calls encrypted can be read as it stands, to the last byte.
+    /// The same telegram where what it calls encrypted can be read as it is, to the last byte.
     pub(crate) fn if_sent_plain(&self) -> Option<Self> {
         let Content::Encrypted(encrypted) = self.content else { return None };
         let plain = Self { sent_plain: true, ..self.with_plain(encrypted.sent_plain()?) };

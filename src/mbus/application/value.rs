@@ -132,7 +132,7 @@ fn integer<'a>(scaling: Scaling, data: Octets<'a>, integer: Option<i128>) -> Res
     }
 }
 
-/// Type H. NaN and infinity are no value.
+/// Type H. NaN and infinity are not values.
 fn read_real<'a>(scaling: Scaling, data: Octets<'a>) -> Result<Value<'a>, RecordError> {
     match data.array().map(f32::from_le_bytes).and_then(Decimal::from_f32) {
         Some(real) => scaled(scaling, real),

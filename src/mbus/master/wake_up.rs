@@ -1,4 +1,4 @@
-//! What some meters want to hear before they listen: one character again and again, then silence. Optical
+//! What some meters need to hear before they listen: one character again and again, then silence. Optical
 //! heads of heat meters want 55 for two seconds without parity (EN 13757-2 annex, EN 1434-3), others zeros.
 //!
 //! Not here: how it is written in a file (`config`), what is asked then (`readout`).

@@ -28,7 +28,7 @@ const REQUESTS: usize = 512;
 const IN_FLIGHT: u16 = 256;
 /// Read at a time: of more, those before a fault would be lost with it, and an acknowledgement is worth having.
 const ONE_PACKET: usize = 1;
-/// rumqttc wants a host, which it does not look up: it is given a stream.
+/// rumqttc needs a host, which it does not look up: it is given a stream.
 const PLACE: &str = "the broker";
 /// CONNACK must come within this.
 const CONNACK_WITHIN: Duration = Duration::from_secs(10);

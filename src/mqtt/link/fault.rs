@@ -49,8 +49,8 @@ pub enum Fault {
     /// CONNACK 0x84, or 0x01 of 3.1.1.
     #[error("does not speak this MQTT version; leave [mqtt] protocol at \"auto\"")]
     Version,
-    /// Bytes that are no MQTT of the version asked for.
-    #[error("answers with something that is no MQTT ({0})")]
+    /// Bytes that are not MQTT of the version asked for.
+    #[error("answers with something that is not MQTT ({0})")]
     Garbled(String),
     /// It sent a message with an empty topic and an alias (MQTT 5, 3.3.2.3.4) that stands for none.
     #[error("sends a message with a topic alias that was never set, which MQTT 5 forbids")]
@@ -237,7 +237,7 @@ impl Fault {
         let words = match error {
             Tls::InvalidCertificate(bad) => return Self::of_certificate(bad),
             Tls::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
-                "wants a client certificate; set [mqtt] client_cert and client_key"
+                "requires a client certificate; set [mqtt] client_cert and client_key"
             }
             Tls::AlertReceived(Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown) => {
                 "refuses the client certificate; check [mqtt] client_cert, and the broker's cafile"

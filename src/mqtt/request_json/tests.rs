@@ -68,7 +68,7 @@ fn an_address_is_a_number_or_a_text() {
         let request = asked("read", &format!(r#"{{"bus":"b","address":{address}}}"#));
         assert_eq!(request, on_bus(Some("b"), BusRequest::ReadAt(meant)), "{address}");
     }
-    assert!(asked("adopt", r#"{"bus":"b","address":254}"#).is_err(), "it is no meter's own");
+    assert!(asked("adopt", r#"{"bus":"b","address":254}"#).is_err(), "it is not a meter's own");
     for bad in ["251", "-1", "1.5", "\"\"", "\"123\\u0000\"", "[5]", "\"bathroom\"", "1e2", "true"] {
         let error = asked("read", &format!(r#"{{"address":{bad}}}"#)).expect_err(bad);
         assert!(error.starts_with("\"address\" is ") && error.contains("0 to 250"), "{error}");

@@ -33,7 +33,7 @@ pub(super) struct Segment {
 #[derive(Clone, Debug)]
 struct Damage {
     numbers: BTreeSet<u64>,
-    /// Pieces that are no good line.
+    /// Pieces that are not good lines.
     bad: u64,
 }
 
@@ -98,7 +98,7 @@ impl Segment {
         }
     }
 
-    /// The next file begins with this number: a missing end went no further. What is held is no guess.
+    /// The next file begins with this number: a missing end went no further. What is held is not a guess.
     pub(super) fn guess_end(&mut self, next: u64) {
         let held = self.damage.as_ref().and_then(|damage| damage.numbers.last());
         if self.torn {

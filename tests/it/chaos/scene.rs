@@ -183,7 +183,7 @@ pub(super) fn count(number: usize) -> u64 {
 pub(super) fn buses(gateways: &[Gateway; 2], each: u8) -> String {
     let [a, b] = gateways;
     let text = a.config("a", 1..=each, "1s") + &b.config("b", 1..=each, "1s");
-    // an answer that a busy machine brings late is no answer, and not the fault that is tested
+    // an answer that a busy machine brings late is not an answer, and not the fault that is tested
     text.replace("port = \"tcp", "baud = 38400\nidle = \"0s\"\nresponse_timeout = \"3s\"\nport = \"tcp")
 }
 

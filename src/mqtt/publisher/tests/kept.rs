@@ -34,7 +34,7 @@ fn another_meter_goes_on_under_the_entities_and_where_the_totals_of_the_one_befo
     let after = component(&publisher, 0x1001, "volume");
     assert_eq!((&after["uniq_id"], &after["def_ent_id"]), (&before["uniq_id"], &before["def_ent_id"]));
     let flow = component(&publisher, 0x1001, "volume_flow")["val_tpl"].clone();
-    assert_eq!(flow, "{{ value_json['volume_flow'] | default('') }}", "which is no total");
+    assert_eq!(flow, "{{ value_json['volume_flow'] | default('') }}", "which is not a total");
     assert_eq!(document(&publisher, Class::Announcement, &topic(0x1001))["dev"]["sn"], "00002002");
     // a third one after a restart adds to what the second one has counted
     read(&mut publisher, "gas", 0x2002, "0C 13 55 00 00 00");

@@ -178,7 +178,7 @@ fn a_meter_that_is_elsewhere_now_was_not_read_there_yet() {
     publisher.reconfigure(place.config(&elsewhere));
     assert!(publisher.last_good().is_empty(), "so it is read at once");
     stop(publisher);
-    // a restart after such a change is no different
+    // a restart after such a change is not different
     assert_eq!(place.start(&format!("{HAT}{GAS}")).last_good().len(), 1);
     assert!(place.start(&elsewhere).last_good().is_empty());
 }

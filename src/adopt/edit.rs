@@ -7,7 +7,7 @@
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
-use crate::request::{Change, KeyText, Wanted};
+use crate::request::{Change, Wanted};
 
 /// At the top of a new file.
 const HEAD: &str = "\
@@ -94,8 +94,8 @@ fn add(file: &mut DocumentMut, entry: &Entry) -> Result<(), String> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.insert("name", value(&entry.name));
-    table.insert("title", value(&entry.title));
+    table.insert("name", value(literal(&entry.name)));
+    table.insert("title", value(literal(&entry.title)));
     table.extend(at(&entry.place));
     if let Some(baud) = entry.baud {
         table.insert("baud", value(i64::from(baud)));
@@ -108,13 +108,19 @@ fn change(meter: &mut Table, wanted: &Wanted) {
     if *key != Change::Stays {
         meter.remove("key_file");
     }
-    set(meter, "title", title, String::as_str);
-    set(meter, "interval", interval, String::as_str);
-    set(meter, "key", key, KeyText::reveal);
-    set(meter, "name", &name.clone().map_or(Change::Stays, Change::Is), String::as_str);
+    set(meter, "title", title, |title| literal(title));
+    set(meter, "interval", interval, |interval| literal(interval));
+    // In a key nothing is expanded but one that is a `${NAME}` as a whole: who asks has made sure that it is none.
+    set(meter, "key", key, |key| key.reveal().to_owned());
+    set(meter, "name", &name.clone().map_or(Change::Stays, Change::Is), |name| literal(name));
 }
 
-fn set<T>(meter: &mut Table, key: &str, change: &Change<T>, text: impl Fn(&T) -> &str) {
+/// The text as the file writes it: `${NAME}` there is the environment's, which holds secrets.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn set<T>(meter: &mut Table, key: &str, change: &Change<T>, text: impl Fn(&T) -> String) {
     let new = match change {
         Change::Stays => return,
         Change::Gone => {

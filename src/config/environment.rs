@@ -29,7 +29,7 @@ fn item(found: &mut Item, of: &str, key: &str, variable: &dyn Fn(&str) -> Option
         Value::Array(items) => items.iter_mut().for_each(|inner| item(inner, of, key, variable, problems)),
         Value::Text(text) if text.contains("${") && (!is_secret(of, key) || is_one_name(text)) => {
             match expanded(text, variable) {
-                Ok(new) => *text = new,
+                Ok(new) => found.written = Some(std::mem::replace(text, new)),
                 Err(what) => problems.push(Problem::new(found.at, what)),
             }
         }
@@ -113,6 +113,15 @@ mod tests {
             let (read, _) = read(&format!("{table}\nkey = \"${{HOSTNAME}}.key\"\n"));
             assert!(format!("{read:?}").contains(&format!("{expected:?}")), "{table}: {read:?}");
         }
+    }
+
+    #[test]
+    fn a_message_repeats_what_is_written_and_not_what_the_environment_gave() {
+        let text =
+            "[[meter]]\nname = \"${SECRET}\"\naddress = 5\ninterval = \"${SECRET}\"\nrequests = [\"${SECRET}\"]\n";
+        let said =
+            crate::config::load::tests::problems(text, &|name| (name == "SECRET").then(|| "hunter 2".to_owned()));
+        assert_eq!((said.contains("hunter"), said.matches("\"${SECRET}\"").count()), (false, 4), "{said}");
     }
 
     #[test]

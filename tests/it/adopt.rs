@@ -120,6 +120,9 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
 
     for (request, why) in [
         (json!({"meter": "heat", "key": "secret"}), "expected 32 hex digits"),
+        (json!({"meter": "heat", "key": "${MBUSHAT_TEST_KEY}"}), "expected 32 hex digits"),
+        (json!({"meter": "heat", "interval": "${HOME}"}), "`interval` is \"${HOME}\", expected"),
+        (json!({"meter": "heat", "name": "${HOSTNAME}"}), "`name` is \"${HOSTNAME}\", expected"),
         (json!({"meter": "heat", "interval": "7m"}), "does not divide 24 h"),
         (json!({"meter": "heat", "name": ALL[1]}), "is that of the meter of line"),
         (json!({"meter": "nobody"}), "no such meter: nobody"),
@@ -130,6 +133,12 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
         let error = refused["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains(why) && !error.contains("secret"), "{request}: {refused}");
     }
+
+    // a title is what was asked for, and nothing of the environment
+    let signs = "${HOME} $${HOME} ${";
+    assert_eq!(asked(&broker, &subscriber, "adopt", &json!({"meter": "heat", "title": signs}))["status"], "ok");
+    let announced = |m: &crate::broker::Received| m.topic.starts_with("homeassistant/") && m.payload.contains(signs);
+    assert!(subscriber.wait_for(SOON, announced).is_some(), "{}", agent.log());
 
     assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "heat"}))["status"], "ok");
     let file = file_with(&agent, "[[ignore]]");

@@ -80,6 +80,16 @@ fn a_key_takes_the_place_of_its_file_and_is_shown_in_the_file_alone() {
 }
 
 #[test]
+fn what_a_request_says_is_no_variable_of_the_environment() {
+    let text = || Change::Is("$${HOME} ${HOME}".to_owned());
+    let wanted = Wanted { name: Some("${HOME}".into()), title: text(), interval: text(), key: Change::Stays };
+    let changed = edited(BY_HAND, &[Edit::Change { name: "b".into(), wanted }]);
+    for line in ["name = \"$${HOME}\"", "title = \"$$${HOME} $${HOME}\"", "interval = \"$$${HOME} $${HOME}\""] {
+        assert!(changed.contains(line), "{line}: {changed}");
+    }
+}
+
+#[test]
 fn what_is_taken_away_leaves_no_line_behind() {
     let wanted = Wanted { title: Change::Gone, interval: Change::Gone, key: Change::Gone, ..Wanted::default() };
     let changes = ["a", "b"].map(|name| Edit::Change { name: name.to_owned(), wanted: wanted.clone() });

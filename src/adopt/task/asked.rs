@@ -7,7 +7,8 @@ use crate::adopt::edit::{Edit, Entry, Place};
 use crate::adopt::find::Find;
 use crate::config::{Bus, Config, Meter};
 use crate::mbus::address::MeterAddress;
-use crate::request::{AdoptRequest, Answer, Outcome, Wanted, Which};
+use crate::mbus::application::security::Key;
+use crate::request::{AdoptRequest, Answer, Change, Outcome, Wanted, Which};
 
 impl AdoptTask {
     /// Does what is asked; the outcome is its answer.
@@ -24,7 +25,10 @@ impl AdoptTask {
             None => why,
         })?;
         let wanted = match what {
-            AdoptRequest::Adopt { wanted, .. } => wanted.name.clone(),
+            AdoptRequest::Adopt { wanted, .. } => {
+                usable(wanted)?;
+                wanted.name.clone()
+            }
             AdoptRequest::Forget { .. } => None,
         };
         wanted.iter().try_for_each(|name| not_of_the_user(&config, name))?;
@@ -52,6 +56,17 @@ fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Optio
             (Some(name), std::iter::once(Edit::Add(entry)).chain(change).collect())
         }
     })
+}
+
+/// What must be known before it goes into the file.
+fn usable(wanted: &Wanted) -> Result<(), String> {
+    // The file takes `${NAME}` for a key too, and would read it from the environment.
+    match &wanted.key {
+        Change::Is(key) if Key::from_hex(key.reveal().trim()).is_none() => {
+            Err("`key` cannot be used, expected 32 hex digits (AES-128) (its value is not shown here)".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A name of the user's own file would put the adopted meter out of use.

@@ -37,17 +37,25 @@ impl Drop for Files {
 
 /// Of one file on a machine that has every time zone and no other file.
 pub(in crate::config) fn parsed(text: &str) -> Config {
+    read(text, &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is said of a bad one.
+pub(in crate::config) fn problems(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    read(text, variable).expect_err("problems").to_string()
+}
+
+fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
     let surroundings = Surroundings {
         folder: Path::new("/etc"),
         password_credential: None,
-        variable: &|_| None,
+        variable,
         is_timezone: &|_| true,
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
         unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    let config: Result<Config, Problems> = parse(&[("t.toml".into(), text.to_owned())], &surroundings);
-    config.unwrap_or_else(|problems| panic!("{problems}"))
+    parse(&[("t.toml".into(), text.to_owned())], &surroundings)
 }
 
 fn names(config: &Config) -> Vec<&str> {

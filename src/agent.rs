@@ -283,7 +283,8 @@ impl Agent {
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
-            if self.config.adopted.left_out != new.adopted.left_out {
+            let said = |config: &Config| (config.adopted.left_out.clone(), config.adopted.written.clone());
+            if said(&self.config) != said(&new) {
                 say_what_is_left_out(&new);
             }
             self.page.show(prepared, &new, self.file.as_deref(), for_page, &self.buses);
@@ -322,6 +323,13 @@ async fn adopting(task: Option<AdoptTask>) {
 fn say_what_is_left_out(config: &Config) {
     if let Some(trouble) = &config.adopted.trouble {
         tracing::error!("no adopted meter is read: {trouble}");
+    }
+    for (name, written) in &config.adopted.written {
+        if config.all_meters().any(|(meter, _)| meter.name == *written) {
+            tracing::warn!(
+                "the adopted meter {written} is read as {name}: your own file gives its name to another meter"
+            );
+        }
     }
     for (name, why) in &config.adopted.left_out {
         tracing::warn!("the adopted meter {name} is not read: {why}");

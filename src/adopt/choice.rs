@@ -33,7 +33,8 @@ pub fn new_finds(config: &Config, on: impl Fn(&Bus) -> bool, finds: &BTreeMap<St
 /// Names that no other meter may have.
 pub(super) fn names_taken(config: &Config) -> BTreeSet<String> {
     let left_out = config.adopted.left_out.iter().map(|(name, _)| name.clone());
-    config.all_meters().map(|(meter, _)| meter.name.clone()).chain(left_out).collect()
+    let in_file = config.adopted.written.values().cloned();
+    config.all_meters().map(|(meter, _)| meter.name.clone()).chain(left_out).chain(in_file).collect()
 }
 
 /// A find as it stands in the file.

@@ -207,6 +207,38 @@ fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
     assert!(!agent.log().contains("sim_67200512_2"), "{}", agent.log());
 }
 
+#[test]
+fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_and_can_be_renamed_and_forgotten() {
+    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    file_beside_with(&agent, "67200512");
+    let users =
+        |name: &str, address: u8| format!("{BUS}discover = true\n[[meter]]\nname = \"{name}\"\naddress = {address}\n");
+    agent.configure(broker.port, &users(ALL[2], 99));
+    agent.restart();
+    all_read(&subscriber, &["sim_50003117_2"]);
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file);
+    let read = asked(&broker, &subscriber, "adopt", &json!({"address": "50003117", "name": "strom"}));
+    assert!(read["error"].to_string().contains("is read already, as sim_50003117_2"), "{read}");
+    let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": "sim_50003117_2", "name": "strom"}));
+    assert_eq!(renamed["data"], json!({"meter": "strom", "kept": true}), "{renamed}");
+    all_read(&subscriber, &["strom"]);
+    assert_eq!(file_with(&agent, "strom"), file.replace(ALL[2], "strom"));
+
+    agent.configure(broker.port, &users("strom", 99));
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    all_read(&subscriber, &["strom_2"]);
+    assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "strom_2"}))["status"], "ok");
+    assert!(!file_with(&agent, "[[ignore]]").contains("strom"));
+
+    // one that stands in the file and is not read is shown
+    agent.configure(broker.port, &users("heat", 5));
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    let why = "\"left_out\":{\"sim_67200512\":\"your own file has it, as \\\"heat\\\"\"}";
+    let shown = |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains(why);
+    assert!(subscriber.wait_for(SOON, shown).is_some(), "{}", agent.log());
+}
+
 /// Waits until the progress of the search is written with this in it.
 fn file_beside_with(agent: &Agent, text: &str) {
     let (file, end) = (agent.folder().join("store/meters.toml.search"), Instant::now() + SOON);

@@ -37,7 +37,19 @@ impl AdoptTask {
             let place = if kept { "is in the file of adopted meters" } else { "is noted" };
             return Err(format!("it {place}, and will be in use once the configuration can be read again: {why}"));
         }
-        Ok(wanted.or(meter).map_or(Answer::Done, |meter| Answer::Adopted { meter, kept }))
+        let Some(meter) = wanted.or(meter) else { return Ok(Answer::Done) };
+        in_use(&self.config().await?, &meter)?;
+        Ok(Answer::Adopted { meter, kept })
+    }
+}
+
+/// An edit that changes nothing is no error of the file's.
+fn in_use(config: &Config, meter: &str) -> Result<(), String> {
+    let mut left_out = config.adopted.left_out.iter();
+    match left_out.find(|(name, _)| name == meter) {
+        _ if config.adopted.names.contains(meter) => Ok(()),
+        Some((_, why)) => Err(format!("{meter} is in the file of adopted meters, but not in use: {why}")),
+        None => Err("nothing is changed: the file of adopted meters has a meter at this address already".to_owned()),
     }
 }
 
@@ -47,7 +59,7 @@ fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Optio
         AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(config, adopted(config, meter)?)?)]),
         AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
             adopted(config, name)?;
-            (Some(name.clone()), changed(name, wanted))
+            (Some(name.clone()), changed(config.adopted.in_file(name), wanted))
         }
         AdoptRequest::Adopt { which: Which::At { bus, address }, wanted } => {
             let entry = found(config, memory, bus.as_deref(), *address)?;

@@ -90,14 +90,25 @@ fn adopted_meters_stand_beside_the_users_and_an_empty_file_looks_for_more() {
 }
 
 #[test]
-fn a_meter_of_the_users_file_wins_by_its_address_and_by_its_name() {
-    let users =
-        "[[meter]]\nname = \"heat\"\nsecondary = \"67200512\"\n[[meter]]\nname = \"kam_67200513\"\naddress = 3\n";
+fn a_meter_of_the_users_file_wins_by_its_address() {
+    let users = "[[meter]]\nname = \"heat\"\nsecondary = \"67200512\"\n[[meter]]\nname = \"b\"\naddress = 13\n";
     let config = Files::new("wins", users, ADOPTED).load();
-    assert_eq!(names(&config), ["heat", "kam_67200513"]);
+    assert_eq!(names(&config), ["heat", "b"]);
     let left_out: Vec<&str> = config.adopted.left_out.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((left_out, config.adopted.names.len()), (vec!["kam_67200512", "kam_67200513"], 0));
     assert!(config.adopted.left_out[0].1.contains("as \"heat\""), "{:?}", config.adopted);
+}
+
+#[test]
+fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_under_the_next_free_one() {
+    let users = "[[meter]]\nname = \"kam_67200512\"\naddress = 3\n";
+    let more = "[[meter]]\nname = \"kam_67200512_2\"\nbus = \"hat\"\naddress = 14\n";
+    let config = Files::new("name", users, &format!("{ADOPTED}{more}")).load();
+    assert_eq!(names(&config), ["kam_67200512", "kam_67200512_3", "kam_67200512_2", "kam_67200513"]);
+    assert_eq!(config.adopted.left_out, []);
+    assert!(config.adopted.names.contains("kam_67200512_3") && !config.adopted.names.contains("kam_67200512"));
+    assert_eq!(config.adopted.in_file("kam_67200512_3"), "kam_67200512");
+    assert_eq!(config.adopted.in_file("kam_67200513"), "kam_67200513");
 }
 
 #[test]

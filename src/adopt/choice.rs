@@ -8,7 +8,7 @@ use super::edit::{Edit, Entry, Place};
 use super::find::Find;
 use super::kept;
 use crate::config::{Bus, Config};
-use crate::mbus::address::MeterAddress;
+use crate::mbus::address::{MeterAddress, PrimaryAddress};
 
 /// Adopts who was found on these buses, and is neither known nor ignored.
 #[must_use]
@@ -24,7 +24,7 @@ pub fn new_finds(config: &Config, on: impl Fn(&Bus) -> bool, finds: &BTreeMap<St
         for find in finds.iter().filter(|find| !known.iter().any(|address| is_that(find, finds, *address))) {
             let name = find.name(&taken);
             taken.insert(name.clone());
-            edits.push(Edit::Add(entry(name, bus, find)));
+            edits.push(Edit::Add(entry(name, bus, find, finds)));
         }
     }
     edits
@@ -38,9 +38,23 @@ pub(super) fn names_taken(config: &Config) -> BTreeSet<String> {
 }
 
 /// A find as it stands in the file.
-pub(super) fn entry(name: String, bus: &Bus, find: &Find) -> Entry {
+pub(super) fn entry(name: String, bus: &Bus, find: &Find, finds: &[Find]) -> Entry {
     let baud = Some(find.baud.bits_per_second()).filter(|_| find.baud != bus.baud);
-    Entry { name, title: find.title(), place: Place { bus: bus.name.clone(), address: find.address }, baud }
+    Entry {
+        name,
+        title: find.title(),
+        place: Place { bus: bus.name.clone(), address: find.address },
+        baud,
+        also_at: other_addresses(find, finds),
+    }
+}
+
+/// By which else it answers, and no other.
+fn other_addresses(find: &Find, finds: &[Find]) -> Vec<MeterAddress> {
+    let identity = find.secondary().map(MeterAddress::Secondary);
+    let primary = find.primary.and_then(PrimaryAddress::new).map(MeterAddress::Primary);
+    let all = identity.into_iter().chain(primary);
+    all.filter(|at| *at != find.address && is_that(find, finds, *at)).collect()
 }
 
 /// Whether a meter that is read by this address is the find. A primary address that several have says nothing of
@@ -82,7 +96,7 @@ pub(super) fn without_doubles(mut config: Config) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::is_that;
+    use super::{is_that, other_addresses};
     use crate::adopt::find::Find;
     use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
     use crate::mbus::link::timing::Baud;
@@ -102,5 +116,13 @@ mod tests {
         assert!(is_that(&primary, &finds, at(0)), "one that is read by it");
         let mask = MeterAddress::Secondary(SecondaryAddress::parse("6720051?").expect("a mask"));
         assert!(is_that(&a, &finds, mask));
+    }
+
+    #[test]
+    fn an_entry_knows_every_address_that_is_its_own() {
+        let (a, b, c) = (find("67200512KAM1D04", 0), find("67200513KAM1D04", 0), find("67200514KAM1D04", 5));
+        let others = |find: &Find| other_addresses(find, &[a.clone(), b.clone(), c.clone()]);
+        let five = PrimaryAddress::new(5).map(MeterAddress::Primary).expect("an address");
+        assert_eq!((others(&a), others(&c)), (vec![], vec![five]));
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::edit::{Edit, apply};
+use super::edit::{Edit, NOT_TOML, apply};
 use super::{choice, write};
 use crate::config::{self, Config, LoadError};
 
@@ -25,7 +25,11 @@ pub(crate) enum Kept {
 /// # Errors
 /// Where the user's own is not good.
 pub fn load(file: &Path, edits: &[Edit]) -> Result<Config, LoadError> {
-    let changed = |text: String| apply(&text, edits).unwrap_or(text);
+    // Of what is no TOML at all the configuration says more.
+    let changed = |text: String| match apply(&text, edits) {
+        Err(why) if why == NOT_TOML => Ok(text),
+        other => other,
+    };
     config::load_with(file, &changed).map(choice::without_doubles)
 }
 

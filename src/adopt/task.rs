@@ -282,7 +282,7 @@ fn in_words(edit: &Edit) -> String {
             format!("adopted {title} as {name}: bus {}, address {}", place.bus, place.address)
         }
         Edit::Change { name, .. } => format!("changed the adopted meter {name}"),
-        Edit::Forget(place) => format!("forgot the meter of bus {}, address {}", place.bus, place.address),
+        Edit::Forget { name, place } => format!("forgot {name}: bus {}, address {}", place.bus, place.address),
     }
 }
 

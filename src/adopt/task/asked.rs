@@ -56,7 +56,10 @@ fn in_use(config: &Config, meter: &str) -> Result<(), String> {
 /// What is to be done to the file, and the meter that it is about.
 fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Option<String>, Vec<Edit>), String> {
     Ok(match what {
-        AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(config, adopted(config, meter)?)?)]),
+        AdoptRequest::Forget { meter } => {
+            let place = place(config, adopted(config, meter)?)?;
+            (None, vec![Edit::Forget { name: config.adopted.in_file(meter).to_owned(), place }])
+        }
         AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
             adopted(config, name)?;
             (Some(name.clone()), changed(config.adopted.in_file(name), wanted))
@@ -128,7 +131,7 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
     if let Some(meter) = known {
         return Err(format!("the meter at {address} is read already, as {}", meter.name));
     }
-    Ok(entry(find.name(&names_taken(config)), bus, &find))
+    Ok(entry(find.name(&names_taken(config)), bus, &find, &finds))
 }
 
 /// What is known of a meter that is ignored.

@@ -128,6 +128,15 @@ fn a_broken_file_of_adopted_meters_costs_only_its_own() {
 }
 
 #[test]
+fn a_file_of_adopted_meters_that_cannot_be_changed_is_broken() {
+    let files = Files::new("changed", "", ADOPTED);
+    let config = load_with(&files.file(), &|_| Err("write each meter as a table".to_owned())).expect("good");
+    let trouble = config.adopted.trouble.clone().expect("trouble");
+    assert!(trouble.ends_with("meters.toml: write each meter as a table"), "{trouble}");
+    assert_eq!(names(&config), [""; 0]);
+}
+
+#[test]
 fn adopted_meters_of_a_bus_that_is_gone_are_left_out_and_the_others_read() {
     let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\ndiscover = true\n";
     let more = "[[meter]]\nname = \"b\"\nbus = \"usb\"\naddress = 1\n";
@@ -141,7 +150,7 @@ fn the_file_may_be_missing_or_elsewhere_or_as_it_is_going_to_be() {
     let files = Files::new("elsewhere", "", ADOPTED);
     fs::remove_file(files.0.join("store/meters.toml")).expect("a file");
     assert_eq!(names(&files.load()), [""; 0]);
-    let changed = load_with(&files.file(), &|text| format!("{text}{ADOPTED}")).expect("good");
+    let changed = load_with(&files.file(), &|text| Ok(format!("{text}{ADOPTED}"))).expect("good");
     assert_eq!(names(&changed).len(), 2);
     fs::write(files.file(), "agent.meters_file = \"mine.toml\"\n").expect("a file");
     assert_eq!(files.load().adopted.file, files.0.join("mine.toml"));

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::edit::{Edit, Entry, Place};
 use super::find::Find;
 use super::kept;
+use super::remembered::Remembered;
 use crate::config::{Bus, Config};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
 
@@ -68,18 +69,19 @@ pub(super) fn is_that(find: &Find, finds: &[Find], address: MeterAddress) -> boo
 }
 
 /// The configuration without adopted meters that the user's file has under their other address: what a search
-/// found tells that both are one.
+/// found, or what the store remembers, tells that both are one. Another spelling of the port changes nothing there.
 #[must_use]
 pub(super) fn without_doubles(mut config: Config) -> Config {
     if config.adopted.names.is_empty() || config.adopted.names.len() == config.all_meters().count() {
         return config;
     }
-    let kept = kept::read(&config.adopted.file);
-    let finds: Vec<Vec<Find>> = config.buses.iter().map(|bus| kept.hunt(bus).finds()).collect();
+    let (kept, memory) = (kept::read(&config.adopted.file), Remembered::of(&config));
+    let known = |(index, bus): (usize, &Bus)| together(memory.finds(&config, index), kept.finds(&bus.name));
+    let finds: Vec<Vec<Find>> = config.buses.iter().enumerate().map(known).collect();
     let mut doubles = Vec::new();
     for (adopted, _) in config.all_meters().filter(|(meter, _)| config.adopted.names.contains(&meter.name)) {
         let finds = finds.get(adopted.bus).map(Vec::as_slice).unwrap_or_default();
-        let Some(find) = finds.iter().find(|find| find.is_at(adopted.address)) else { continue };
+        let Some(find) = finds.iter().find(|find| is_that(find, finds, adopted.address)) else { continue };
         let users = config.all_meters().map(|(meter, _)| meter).filter(|user| user.bus == adopted.bus);
         let mut users = users.filter(|user| !config.adopted.names.contains(&user.name));
         if let Some(user) = users.find(|user| is_that(find, finds, user.address)) {
@@ -92,6 +94,18 @@ pub(super) fn without_doubles(mut config: Config) -> Config {
     config.adopted.names.retain(stays);
     config.adopted.left_out.extend(doubles);
     config
+}
+
+/// Each meter once, with what is known of its primary address.
+fn together(first: Vec<Find>, more: Vec<Find>) -> Vec<Find> {
+    let mut all: Vec<Find> = Vec::new();
+    for find in first.into_iter().chain(more) {
+        match all.iter_mut().find(|known| known.is_same(&find)) {
+            Some(known) => known.primary = known.primary.or(find.primary),
+            None => all.push(find),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -205,6 +205,17 @@ fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
     all_read(&subscriber, &["mine"]);
     assert!(agent.log().contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{}", agent.log());
     assert!(!agent.log().contains("sim_67200512_2"), "{}", agent.log());
+
+    // another spelling of the port, and a search that is forgotten, do not make it two
+    let again = |agent: &mut Agent, bus: &str| {
+        agent.configure(broker.port, &format!("{bus}{mine}"));
+        agent.restart();
+        all_read(&subscriber, &[ALL[1]]);
+        assert!(agent.log().contains("sim_67200512 is not read: your own file has it"), "{}", agent.log());
+    };
+    again(&mut agent, &BUS.replace("sim:bus.toml", "sim:./bus.toml"));
+    fs::remove_file(agent.folder().join("store/meters.toml.search")).expect("a file");
+    again(&mut agent, BUS);
 }
 
 #[test]
@@ -313,6 +324,8 @@ fn a_scan_on_the_command_line_adopts_what_it_found_also_where_it_is_interrupted(
     let (code, adopted) = scan();
     assert!(ALL.iter().all(|name| adopted.contains(name)) && code == Some(1), "{adopted}");
     assert_eq!(fs::read_to_string(store.join("meters.toml")).expect("a file").matches("[[meter]]").count(), 3);
+    let search = fs::read_to_string(store.join("meters.toml.search")).expect("the agent goes on there");
+    assert!(search.contains("67200512"), "{search}");
     assert_eq!(scan().1, "3 found, none of them new.\n");
 }
 

@@ -6,7 +6,7 @@ mod refused;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -216,6 +216,54 @@ fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
     again(&mut agent, &BUS.replace("sim:bus.toml", "sim:./bus.toml"));
     fs::remove_file(agent.folder().join("store/meters.toml.search")).expect("a file");
     again(&mut agent, BUS);
+    let (plan, warnings) = checked(&agent.folder().join("mbushat.toml"));
+    assert!(plan.contains("mine") && !plan.contains("sim_67200512"), "{plan}");
+    assert!(warnings.contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{warnings}");
+}
+
+/// What `mbushat check` prints of this file on a machine without a Hat, and what it warns of.
+fn checked(file: &Path) -> (String, String) {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_mbushat"));
+    check.env("MBUSHAT_DEVICE_TREE", "/nowhere").arg("check").arg(file);
+    let output = check.output().expect("mbushat starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn check_says_what_the_agent_does_without_a_hat_and_with_a_broken_file() {
+    let folder = Folder::new();
+    let store = folder.path().join("store");
+    let file = folder.write("mbushat.toml", &format!("[store]\ndirectory = {store:?}\n"));
+    let (plan, _) = checked(&file);
+    assert!(plan.contains("no port is opened") && !plan.contains("ttyAMA0"), "{plan}");
+    fs::create_dir(&store).expect("a folder");
+    fs::write(store.join("meters.toml"), "[").expect("a file");
+    fs::write(&file, format!("{BUS}[store]\ndirectory = {store:?}\n")).expect("a file");
+    let (plan, warnings) = checked(&file);
+    assert!(plan.contains("is broken") && !plan.contains("looks for meters"), "{plan}");
+    assert!(warnings.contains("no adopted meter is read") && warnings.contains("meters.toml:1:"), "{warnings}");
+}
+
+#[test]
+fn a_reload_with_a_broken_file_keeps_its_meters_and_takes_the_rest() {
+    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    fs::write(meters_file(&agent), file.clone() + "[").expect("a file");
+    let users = format!("{BUS}discover = true\n[[meter]]\nname = \"mine\"\naddress = 5\ninterval = \"30s\"\n");
+    agent.configure(broker.port, &users);
+    let reloaded = asked(&broker, &subscriber, "reload", &json!({}));
+    let error = reloaded["error"].as_str().unwrap_or_default();
+    assert!(error.starts_with("the file of adopted meters is broken, and they stay as they were"), "{reloaded}");
+    all_read(&subscriber, &["mine"]);
+    let trouble =
+        |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML");
+    assert!(subscriber.wait_for(SOON, trouble).is_some(), "{}", agent.log());
+    publish(broker.port, &format!("mbushat/{}/read", ALL[1]), "", false);
+    all_read(&subscriber, &[ALL[1]]);
+    fs::write(meters_file(&agent), file).expect("a file");
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
 }
 
 #[test]

@@ -57,6 +57,25 @@ pub(in crate::config) fn add(
     join(config, enabled.chain(disabled.into_iter().map(|meter| (meter, false))).collect());
 }
 
+impl Config {
+    /// Has the adopted meters stay as they are in `old`, as far as their buses are still there: the file of them is
+    /// broken.
+    pub fn keep_adopted_of(&mut self, old: &Self) {
+        let bus = |meter: &Meter| {
+            let name = &old.buses.get(meter.bus)?.name;
+            self.buses.iter().position(|bus| bus.name == *name)
+        };
+        let adopted = old.all_meters().filter(|(meter, _)| old.adopted.names.contains(&meter.name));
+        let stay =
+            adopted.filter_map(|(meter, is_enabled)| Some((Meter { bus: bus(meter)?, ..meter.clone() }, is_enabled)));
+        let stay: Vec<_> = stay.collect();
+        self.adopted.written = old.adopted.written.clone();
+        self.adopted.left_out = old.adopted.left_out.clone();
+        self.adopted.ignored = old.adopted.ignored.clone();
+        join(self, stay);
+    }
+}
+
 /// Puts adopted meters, and whether they are enabled, beside the user's. One whose name the user gave to another
 /// meter gets the next free name.
 fn join(config: &mut Config, meters: Vec<(Meter, bool)>) {

@@ -137,6 +137,20 @@ fn a_file_of_adopted_meters_that_cannot_be_changed_is_broken() {
 }
 
 #[test]
+fn adopted_meters_stay_beside_new_ones_of_the_user_where_their_file_is_broken() {
+    let old = Files::new("stay", "", ADOPTED).load();
+    let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\n[[bus]]\nname = \"hat\"\nport = \"/dev/ttyAMA0\"\n";
+    let heat = "[[meter]]\nname = \"heat\"\nbus = \"hat\"\naddress = 13\n";
+    let mut new = Files::new("stay", &format!("{users}{heat}"), "[").load();
+    assert_eq!(names(&new), ["heat"]);
+    new.keep_adopted_of(&old);
+    let places: Vec<_> = new.all_meters().map(|(meter, _)| (meter.name.as_str(), meter.bus)).collect();
+    assert_eq!(places, [("heat", 1), ("kam_67200512", 1)]);
+    assert_eq!(new.adopted.ignored, old.adopted.ignored);
+    assert!(new.adopted.left_out[0].1.contains("as \"heat\"") && new.adopted.trouble.is_some());
+}
+
+#[test]
 fn adopted_meters_of_a_bus_that_is_gone_are_left_out_and_the_others_read() {
     let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\ndiscover = true\n";
     let more = "[[meter]]\nname = \"b\"\nbus = \"usb\"\naddress = 1\n";

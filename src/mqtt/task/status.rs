@@ -129,8 +129,9 @@ impl OutboxTask {
     /// What who adopts meters tells, and what the configuration in use says.
     fn adoption(&self) -> AdoptionStatus {
         let told = self.channels.adoption.borrow().clone();
-        let left_out = self.publisher.config.adopted.left_out.iter().cloned().collect();
-        AdoptionStatus { left_out, ..told }
+        let adopted = &self.publisher.config.adopted;
+        let trouble = told.trouble.or_else(|| adopted.trouble.clone());
+        AdoptionStatus { trouble, left_out: adopted.left_out.iter().cloned().collect(), ..told }
     }
 }
 

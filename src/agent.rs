@@ -263,7 +263,7 @@ impl Agent {
         })?;
         let trouble = new.adopted.trouble.clone();
         if trouble.is_some() {
-            new.keep_adopted_of(&self.config);
+            new = keeping::with_adopted_of(new, &self.config);
         }
         let new = hatless::without_missing_hat(new);
         let what = changes(&self.config, &new).map_err(|error| error.to_string())?;

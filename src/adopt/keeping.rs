@@ -33,6 +33,13 @@ pub fn load(file: &Path, edits: &[Edit]) -> Result<Config, LoadError> {
     config::load_with(file, &changed).map(choice::without_doubles)
 }
 
+/// The configuration with the adopted meters of `old`: their file is broken.
+#[must_use]
+pub fn with_adopted_of(mut new: Config, old: &Config) -> Config {
+    new.keep_adopted_of(old);
+    choice::without_doubles(new)
+}
+
 /// Makes changes, after those that are pending. One that is not good changes nothing.
 pub(crate) fn keep(file: &Path, pending: &[Edit], new: &[Edit]) -> Result<Kept, String> {
     // A file that is broken is said, never overwritten.

@@ -36,7 +36,7 @@ impl Home {
         let broker = Broker::start()?;
         let subscriber = Subscriber::new(broker.port, "#")?;
         let agent = empty(&broker, more);
-        all_read(&subscriber, &ALL);
+        all_found_and_read(&subscriber);
         Some(Self { broker, subscriber, agent })
     }
 }
@@ -74,6 +74,21 @@ fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &Value) 
     let answer = subscriber.wait_for(SOON, |m| m.topic == topic);
     let answer = answer.unwrap_or_else(|| panic!("no response to {verb} {request}")).payload;
     serde_json::from_str(&answer).expect("JSON")
+}
+
+/// Waits until everyone has heard of all three meters, once, and each has been read.
+fn all_found_and_read(subscriber: &Subscriber) {
+    let (mut found, mut read) = (Vec::new(), std::collections::BTreeSet::new());
+    let done = subscriber.wait_for(SOON, |m| {
+        if m.topic == "mbushat/bridge/event" && m.payload.contains("meter_found") {
+            found.push(m.payload.clone());
+        }
+        read.extend(ALL.iter().filter(|meter| m.topic == format!("mbushat/{meter}/reading")));
+        read.len() == ALL.len()
+    });
+    assert!(done.is_some(), "read: {read:?}");
+    let times = |id: &str| found.iter().filter(|event| event.contains(id)).count();
+    assert_eq!(["67200512", "21880341", "50003117"].map(times), [1, 1, 1], "{found:?}");
 }
 
 /// Waits until each of these meters has been read.

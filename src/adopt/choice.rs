@@ -10,11 +10,12 @@ use super::kept;
 use super::remembered::Remembered;
 use crate::config::{Bus, Config};
 use crate::mbus::address::{MeterAddress, PrimaryAddress};
+use crate::mbus::medium;
 
 /// Adopts who was found on these buses, and is neither known nor ignored.
 #[must_use]
 pub fn new_finds(config: &Config, on: impl Fn(&Bus) -> bool, finds: &BTreeMap<String, Vec<Find>>) -> Vec<Edit> {
-    let mut taken = names_taken(config);
+    let (mut taken, mut titles) = (names_taken(config), titles_taken(config));
     let mut edits = Vec::new();
     for (index, bus) in config.buses.iter().enumerate().filter(|(_, bus)| on(bus)) {
         let finds = finds.get(&bus.name).map(Vec::as_slice).unwrap_or_default();
@@ -25,7 +26,9 @@ pub fn new_finds(config: &Config, on: impl Fn(&Bus) -> bool, finds: &BTreeMap<St
         for find in finds.iter().filter(|find| !known.iter().any(|address| is_that(find, finds, *address))) {
             let name = find.name(&taken);
             taken.insert(name.clone());
-            edits.push(Edit::Add(entry(name, bus, find, finds)));
+            let entry = entry(name, bus, find, finds, &titles);
+            titles.insert(entry.title.clone());
+            edits.push(Edit::Add(entry));
         }
     }
     edits
@@ -38,12 +41,26 @@ pub(super) fn names_taken(config: &Config) -> BTreeSet<String> {
     config.all_meters().map(|(meter, _)| meter.name.clone()).chain(left_out).chain(in_file).collect()
 }
 
+/// Titles that other meters have.
+pub(super) fn titles_taken(config: &Config) -> BTreeSet<String> {
+    config.all_meters().filter_map(|(meter, _)| meter.title.clone()).collect()
+}
+
+/// Meters for heat and for water of one maker may have one number.
+fn title(find: &Find, taken: &BTreeSet<String>) -> String {
+    let plain = find.title();
+    match find.identity.filter(|_| taken.contains(&plain)) {
+        Some(identity) => format!("{plain} ({})", medium::name(identity.medium())),
+        None => plain,
+    }
+}
+
 /// A find as it stands in the file.
-pub(super) fn entry(name: String, bus: &Bus, find: &Find, finds: &[Find]) -> Entry {
+pub(super) fn entry(name: String, bus: &Bus, find: &Find, finds: &[Find], titles: &BTreeSet<String>) -> Entry {
     let baud = Some(find.baud.bits_per_second()).filter(|_| find.baud != bus.baud);
     Entry {
         name,
-        title: find.title(),
+        title: title(find, titles),
         place: Place { bus: bus.name.clone(), address: find.address },
         baud,
         also_at: other_addresses(find, finds),
@@ -110,10 +127,11 @@ fn together(first: Vec<Find>, more: Vec<Find>) -> Vec<Find> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_that, other_addresses};
+    use super::{is_that, other_addresses, title};
     use crate::adopt::find::Find;
     use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
     use crate::mbus::link::timing::Baud;
+    use std::collections::BTreeSet;
 
     fn find(id: &str, primary: u8) -> Find {
         let address = MeterAddress::Secondary(SecondaryAddress::parse(id).expect("an address"));
@@ -138,5 +156,12 @@ mod tests {
         let others = |find: &Find| other_addresses(find, &[a.clone(), b.clone(), c.clone()]);
         let five = PrimaryAddress::new(5).map(MeterAddress::Primary).expect("an address");
         assert_eq!((others(&a), others(&c)), (vec![], vec![five]));
+    }
+
+    #[test]
+    fn meters_of_one_number_have_their_medium_in_the_title() {
+        let taken = BTreeSet::from([title(&find("21500107SIM0104", 1), &BTreeSet::new())]);
+        assert_eq!(taken.first().map(String::as_str), Some("SIM 21500107"));
+        assert_eq!(title(&find("21500107SIM0107", 2), &taken), "SIM 21500107 (water)");
     }
 }

@@ -2,13 +2,16 @@
 
 use super::taking_over::NotInUse;
 use super::{AdoptTask, Memory};
-use crate::adopt::choice::{entry, is_that, names_taken};
+use crate::adopt::choice::{entry, is_that, names_taken, titles_taken};
 use crate::adopt::edit::{Edit, Entry, Place};
 use crate::adopt::find::Find;
 use crate::config::{Bus, Config, Meter};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::application::security::Key;
 use crate::request::{AdoptRequest, Answer, Change, Outcome, Wanted, Which};
+
+/// Characters of a title, at most.
+const LONGEST_TITLE: usize = 100;
 
 impl AdoptTask {
     /// Does what is asked; the outcome is its answer.
@@ -31,7 +34,7 @@ impl AdoptTask {
             }
             AdoptRequest::Forget { .. } => None,
         };
-        wanted.iter().try_for_each(|name| not_of_the_user(&config, name))?;
+        wanted.iter().filter(|name| meter.as_ref() != Some(*name)).try_for_each(|name| is_free(&config, name))?;
         let kept = self.change(memory, edits).await?;
         if let Some(NotInUse { why, .. }) = &memory.not_in_use {
             let place = if kept { "is in the file of adopted meters" } else { "is noted" };
@@ -75,19 +78,25 @@ fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Optio
 
 /// What must be known before it goes into the file.
 fn usable(wanted: &Wanted) -> Result<(), String> {
-    // The file takes `${NAME}` for a key too, and would read it from the environment.
-    match &wanted.key {
-        Change::Is(key) if Key::from_hex(key.reveal().trim()).is_none() => {
+    let Wanted { title, key, .. } = wanted;
+    match (title, key) {
+        (Change::Is(title), _) if title.chars().count() > LONGEST_TITLE || title.chars().any(char::is_control) => {
+            Err(format!("`title` cannot be used, expected up to {LONGEST_TITLE} characters on one line"))
+        }
+        // The file takes `${NAME}` for a key too, and would read it from the environment.
+        (_, Change::Is(key)) if Key::from_hex(key.reveal().trim()).is_none() => {
             Err("`key` cannot be used, expected 32 hex digits (AES-128) (its value is not shown here)".to_owned())
         }
         _ => Ok(()),
     }
 }
 
-/// A name of the user's own file would put the adopted meter out of use.
-fn not_of_the_user(config: &Config, name: &str) -> Result<(), String> {
-    let mut users = config.all_meters().filter(|(meter, _)| !config.adopted.names.contains(&meter.name));
-    match users.any(|(meter, _)| meter.name == name) {
+/// A name that another meter has. One of the user's file would have the adopted meter read under yet another.
+fn is_free(config: &Config, name: &str) -> Result<(), String> {
+    let is_adopted =
+        config.adopted.names.contains(name) || config.adopted.left_out.iter().any(|(left_out, _)| left_out == name);
+    match config.all_meters().any(|(meter, _)| meter.name == name) {
+        _ if is_adopted => Err(format!("another adopted meter has the name {name}")),
         true => Err(format!("your own configuration gives the name {name} to another meter")),
         false => Ok(()),
     }
@@ -131,7 +140,7 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
     if let Some(meter) = known {
         return Err(format!("the meter at {address} is read already, as {}", meter.name));
     }
-    Ok(entry(find.name(&names_taken(config)), bus, &find, &finds))
+    Ok(entry(find.name(&names_taken(config)), bus, &find, &finds, &titles_taken(config)))
 }
 
 /// What is known of a meter that is ignored.

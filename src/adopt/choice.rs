@@ -50,7 +50,7 @@ pub(super) fn titles_taken(config: &Config) -> BTreeSet<String> {
 fn title(find: &Find, taken: &BTreeSet<String>) -> String {
     let plain = find.title();
     match find.identity.filter(|_| taken.contains(&plain)) {
-        Some(identity) => format!("{plain} ({})", medium::name(identity.medium())),
+        Some(identity) => format!("{plain} ({})", medium::name(identity.medium()).replace('_', " ")),
         None => plain,
     }
 }

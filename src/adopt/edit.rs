@@ -200,13 +200,17 @@ fn is_at(table: &Table, place: &Place) -> bool {
 
 /// `[[key]]`, which may be empty. A list on one line is made such tables, unless that would cost a comment.
 fn tables<'f>(file: &'f mut DocumentMut, key: &str) -> Result<&'f mut ArrayOfTables, String> {
-    let item = file.entry(key).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    if let Some(list) = item.as_array().filter(|list| !list.to_string().contains('#')) {
-        let all = if list.is_empty() { Ok(ArrayOfTables::new()) } else { item.clone().into_array_of_tables() };
-        if let Ok(all) = all {
-            *item = Item::ArrayOfTables(all);
-        }
+    let list = file.get(key).and_then(Item::as_array).filter(|list| !list.to_string().contains('#'));
+    let tables = list.map(|list| match list.is_empty() {
+        true => Ok(ArrayOfTables::new()),
+        false => Item::from(list.clone()).into_array_of_tables(),
+    });
+    if let Some(Ok(tables)) = tables {
+        // the key anew: it has a space behind it
+        file.remove(key);
+        file.insert(key, Item::ArrayOfTables(tables));
     }
+    let item = file.entry(key).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
     item.as_array_of_tables_mut().ok_or_else(|| format!("write each {key} as a table of its own, below [[{key}]]"))
 }
 

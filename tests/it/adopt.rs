@@ -78,7 +78,7 @@ fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &Value) 
 
 /// Waits until everyone has heard of all three meters, once, and each has been read.
 fn all_found_and_read(subscriber: &Subscriber) {
-    let (mut found, mut read) = (Vec::new(), std::collections::BTreeSet::new());
+    let (mut found, mut read) = (Vec::<String>::new(), std::collections::BTreeSet::<&str>::new());
     let done = subscriber.wait_for(SOON, |m| {
         if m.topic == "mbushat/bridge/event" && m.payload.contains("meter_found") {
             found.push(m.payload.clone());
@@ -252,6 +252,7 @@ fn checked(file: &Path) -> (String, String) {
 fn check_says_what_the_agent_does_without_a_hat_and_with_a_broken_file() {
     let folder = Folder::new();
     let store = folder.path().join("store");
+    folder.write("bus.toml", METERS);
     let file = folder.write("mbushat.toml", &format!("[store]\ndirectory = {store:?}\n"));
     let (plan, _) = checked(&file);
     assert!(plan.contains("no port is opened") && !plan.contains("ttyAMA0"), "{plan}");

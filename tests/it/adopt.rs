@@ -154,8 +154,7 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
     // a title is what was asked for, and nothing of the environment
     let signs = "${HOME} $${HOME} ${";
     assert_eq!(asked(&broker, &subscriber, "adopt", &json!({"meter": "heat", "title": signs}))["status"], "ok");
-    let announced = |m: &crate::broker::Received| m.topic.starts_with("homeassistant/") && m.payload.contains(signs);
-    assert!(subscriber.wait_for(SOON, announced).is_some(), "{}", agent.log());
+    file_with(&agent, "title = \"$${HOME} $$${HOME} $${\"");
 
     assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "heat"}))["status"], "ok");
     let file = file_with(&agent, "[[ignore]]");

@@ -9,7 +9,7 @@
 
 mod buses;
 mod clock;
-mod hatless;
+pub(crate) mod hatless;
 mod log_level;
 #[cfg_attr(not(feature = "http"), path = "agent/no_page.rs")]
 mod page;
@@ -243,24 +243,27 @@ impl Agent {
 
     /// Reads the configuration again. A bad one changes nothing: why, is logged and returned.
     async fn reload(&mut self) -> Result<(), String> {
-        let outcome = self.try_reload().await;
-        if let Err(why) = &outcome {
-            tracing::error!("not reloaded, nothing is changed: {why}");
-        }
-        outcome
+        let trouble =
+            self.try_reload().await.inspect_err(|why| tracing::error!("not reloaded, nothing is changed: {why}"))?;
+        let Some(trouble) = trouble else { return Ok(()) };
+        let why = format!("the file of adopted meters is broken, and they stay as they were: {trouble}");
+        tracing::error!("{why}");
+        Err(why)
     }
 
-    async fn try_reload(&mut self) -> Result<(), String> {
+    /// What is wrong with the file of adopted meters is returned: it costs what stands in it, and nothing else.
+    async fn try_reload(&mut self) -> Result<Option<String>, String> {
         let Some(file) = &self.file else {
             return Err("there is no configuration file to read again".to_owned());
         };
         let pending = self.pending.borrow().clone();
-        let new = keeping::load(file, &pending).map_err(|error| {
+        let mut new = keeping::load(file, &pending).map_err(|error| {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             format!("{error}{why}")
         })?;
-        if let Some(trouble) = &new.adopted.trouble {
-            return Err(trouble.clone());
+        let trouble = new.adopted.trouble.clone();
+        if trouble.is_some() {
+            new = keeping::with_adopted_of(new, &self.config);
         }
         let new = hatless::without_missing_hat(new);
         let what = changes(&self.config, &new).map_err(|error| error.to_string())?;
@@ -283,14 +286,15 @@ impl Agent {
         let reload = Reload::Config { config: Box::new(new.clone()), health, desk, reconnect, reply };
         if self.reloads.send(reload).await.is_ok() {
             self.buses.start(&new, &last_good.await.unwrap_or_default());
-            if self.config.adopted.left_out != new.adopted.left_out {
+            let said = |config: &Config| (config.adopted.left_out.clone(), config.adopted.written.clone());
+            if said(&self.config) != said(&new) {
                 say_what_is_left_out(&new);
             }
             self.page.show(prepared, &new, self.file.as_deref(), for_page, &self.buses);
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }
-        Ok(())
+        Ok(trouble)
     }
 
     async fn stop(self) {
@@ -320,8 +324,16 @@ async fn adopting(task: Option<AdoptTask>) {
 
 /// Adopted meters that are not read.
 fn say_what_is_left_out(config: &Config) {
-    if let Some(trouble) = &config.adopted.trouble {
+    // After a reload they are read as before.
+    if let Some(trouble) = config.adopted.trouble.as_ref().filter(|_| config.adopted.names.is_empty()) {
         tracing::error!("no adopted meter is read: {trouble}");
+    }
+    for (name, written) in &config.adopted.written {
+        if config.all_meters().any(|(meter, _)| meter.name == *written) {
+            tracing::warn!(
+                "the adopted meter {written} is read as {name}: your own file gives its name to another meter"
+            );
+        }
     }
     for (name, why) in &config.adopted.left_out {
         tracing::warn!("the adopted meter {name} is not read: {why}");

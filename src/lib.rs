@@ -44,7 +44,7 @@
 //! | [`measure`] | what a reading means: quantities, units, keys, profiles | `mbus` | outside |
 //! | [`config`] | the file as written, then as meant | `mbus`, `measure`, `sim` | `tokio` |
 //! | [`request`] | what a user may ask of a running agent, and the answers | `mbus`, `config` | `serde`, `serde_json`, `std::fs`, `std::net` |
-//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `config`, `request`, `status` | - |
+//! | [`adopt`] | meters that nobody wrote down: found, adopted, kept in a file of the agent's own | `mbus`, `config`, `request`, `status`, `spool` | - |
 //! | [`bus`] | I/O: line, Hat, schedule, the bus task | `mbus`, `sim`, `config`, `request`, `adopt` | - |
 //! | [`spool`] | store and forward, and what is remembered over a restart | `mbus`, `measure`, `config` | - |
 //! | [`homeassistant`] | discovery documents, class table, announcements | `mbus`, `measure`, `config`, `spool` | `tokio`, `std::fs`, `std::net`, `Instant::now`, `SystemTime::now` |

@@ -77,6 +77,8 @@ pub struct AdoptionStatus {
     pub not_kept: Option<String>,
     /// Who was found and cannot be adopted, and what to do, by bus.
     pub not_adopted: BTreeMap<String, Vec<String>>,
+    /// Adopted meters that are not read, and why, by name.
+    pub left_out: BTreeMap<String, String>,
 }
 
 /// What became of the readings since the start. At any moment

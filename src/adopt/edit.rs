@@ -7,7 +7,7 @@
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
-use crate::request::{Change, KeyText, Wanted};
+use crate::request::{Change, Wanted};
 
 /// At the top of a new file.
 const HEAD: &str = "\
@@ -15,6 +15,9 @@ const HEAD: &str = "\
 ## You may edit this file: `systemctl reload mbushat` takes it over. A meter that you write in
 ## your own configuration goes before one of the same address here.
 ";
+
+/// What is said of a file that has no tables at all.
+pub(super) const NOT_TOML: &str = "it is not valid TOML";
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +31,13 @@ pub enum Edit {
         /// What is to be otherwise.
         wanted: Wanted,
     },
-    /// Takes a meter out of the file, and has searches ignore it.
-    Forget(Place),
+    /// Takes a meter out of the file, and has searches ignore it unless another one is read at its address.
+    Forget {
+        /// The name that the file has for it.
+        name: String,
+        /// Where it is.
+        place: Place,
+    },
 }
 
 /// A meter to be adopted.
@@ -43,6 +51,8 @@ pub struct Entry {
     pub place: Place,
     /// Its rate, where it is not that of its bus.
     pub baud: Option<u32>,
+    /// Other addresses by which it may be ignored.
+    pub also_at: Vec<MeterAddress>,
 }
 
 /// Where a meter is.
@@ -60,7 +70,7 @@ pub struct Place {
 /// Where the text is not TOML, or not written as a meters file is.
 pub fn apply<'e>(text: &str, edits: impl IntoIterator<Item = &'e Edit>) -> Result<String, String> {
     // Not the error's own text: it quotes the line, which may hold a key.
-    let mut file: DocumentMut = text.parse().map_err(|_| "it is not valid TOML".to_owned())?;
+    let mut file: DocumentMut = text.parse().map_err(|_| NOT_TOML.to_owned())?;
     if file.is_empty() && text.trim().is_empty() {
         file.set_trailing(HEAD);
     }
@@ -72,12 +82,7 @@ pub fn apply<'e>(text: &str, edits: impl IntoIterator<Item = &'e Edit>) -> Resul
                     change(meter, wanted);
                 }
             }
-            Edit::Forget(place) => {
-                remove(&mut file, "meter", place)?;
-                if !tables(&mut file, "ignore")?.iter().any(|ignored| is_at(ignored, place)) {
-                    push(&mut file, "ignore", at(place))?;
-                }
-            }
+            Edit::Forget { name, place } => forget(&mut file, name, place)?,
         }
     }
     for key in ["meter", "ignore"] {
@@ -85,17 +90,23 @@ pub fn apply<'e>(text: &str, edits: impl IntoIterator<Item = &'e Edit>) -> Resul
             file.remove(key);
         }
     }
-    Ok(file.to_string())
+    let new = file.to_string();
+    // The editor leaves out what ends lines elsewhere.
+    let is_crlf = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
+    Ok(if is_crlf { new.replace("\r\n", "\n").replace('\n', "\r\n") } else { new })
 }
 
 fn add(file: &mut DocumentMut, entry: &Entry) -> Result<(), String> {
-    remove(file, "ignore", &entry.place)?;
+    for address in std::iter::once(&entry.place.address).chain(&entry.also_at) {
+        let place = Place { bus: entry.place.bus.clone(), address: *address };
+        remove(file, "ignore", |ignored| is_exactly(ignored, &place))?;
+    }
     if tables(file, "meter")?.iter().any(|meter| is_at(meter, &entry.place)) {
         return Ok(());
     }
     let mut table = Table::new();
-    table.insert("name", value(&entry.name));
-    table.insert("title", value(&entry.title));
+    table.insert("name", value(literal(&entry.name)));
+    table.insert("title", value(literal(&entry.title)));
     table.extend(at(&entry.place));
     if let Some(baud) = entry.baud {
         table.insert("baud", value(i64::from(baud)));
@@ -103,18 +114,34 @@ fn add(file: &mut DocumentMut, entry: &Entry) -> Result<(), String> {
     push(file, "meter", table)
 }
 
+fn forget(file: &mut DocumentMut, name: &str, place: &Place) -> Result<(), String> {
+    remove(file, "meter", |meter| is_named(meter, name))?;
+    for key in ["meter", "ignore"] {
+        if tables(file, key)?.iter().any(|table| is_at(table, place)) {
+            return Ok(());
+        }
+    }
+    push(file, "ignore", at(place))
+}
+
 fn change(meter: &mut Table, wanted: &Wanted) {
     let Wanted { name, title, interval, key } = wanted;
     if *key != Change::Stays {
         meter.remove("key_file");
     }
-    set(meter, "title", title, String::as_str);
-    set(meter, "interval", interval, String::as_str);
-    set(meter, "key", key, KeyText::reveal);
-    set(meter, "name", &name.clone().map_or(Change::Stays, Change::Is), String::as_str);
+    set(meter, "title", title, |title| literal(title));
+    set(meter, "interval", interval, |interval| literal(interval));
+    // In a key nothing is expanded but one that is a `${NAME}` as a whole: who asks has made sure that it is none.
+    set(meter, "key", key, |key| key.reveal().to_owned());
+    set(meter, "name", &name.clone().map_or(Change::Stays, Change::Is), |name| literal(name));
 }
 
-fn set<T>(meter: &mut Table, key: &str, change: &Change<T>, text: impl Fn(&T) -> &str) {
+/// The text as the file writes it: `${NAME}` there is the environment's, which holds secrets.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn set<T>(meter: &mut Table, key: &str, change: &Change<T>, text: impl Fn(&T) -> String) {
     let new = match change {
         Change::Stays => return,
         Change::Gone => {
@@ -149,6 +176,12 @@ fn is_named(meter: &Table, name: &str) -> bool {
     meter.get("name").and_then(Item::as_str) == Some(name)
 }
 
+/// Whether a table says this address and no other. What a person left open in part may be meant for others too.
+fn is_exactly(table: &Table, place: &Place) -> bool {
+    let written = table.get("secondary").and_then(Item::as_str).map(SecondaryAddress::parse);
+    is_at(table, place) && written.is_none_or(|written| Ok(place.address) == written.map(MeterAddress::Secondary))
+}
+
 /// Whether a table says this place; a person may have spelled the address otherwise, or left it open in part.
 fn is_at(table: &Table, place: &Place) -> bool {
     if table.get("bus").and_then(Item::as_str).is_some_and(|bus| bus != place.bus) {
@@ -165,10 +198,20 @@ fn is_at(table: &Table, place: &Place) -> bool {
     }
 }
 
-/// `[[key]]`, which may be empty.
+/// `[[key]]`, which may be empty. A list on one line is made such tables, unless that would cost a comment.
 fn tables<'f>(file: &'f mut DocumentMut, key: &str) -> Result<&'f mut ArrayOfTables, String> {
+    let list = file.get(key).and_then(Item::as_array).filter(|list| !list.to_string().contains('#'));
+    let tables = list.map(|list| match list.is_empty() {
+        true => Ok(ArrayOfTables::new()),
+        false => Item::from(list.clone()).into_array_of_tables(),
+    });
+    if let Some(Ok(tables)) = tables {
+        // the key anew: it has a space behind it
+        file.remove(key);
+        file.insert(key, Item::ArrayOfTables(tables));
+    }
     let item = file.entry(key).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    item.as_array_of_tables_mut().ok_or_else(|| format!("it does not write each {key} as a table [[{key}]]"))
+    item.as_array_of_tables_mut().ok_or_else(|| format!("write each {key} as a table of its own, below [[{key}]]"))
 }
 
 /// Adds a table at the end, with an empty line before it.
@@ -182,15 +225,14 @@ fn push(file: &mut DocumentMut, key: &str, mut table: Table) -> Result<(), Strin
     Ok(())
 }
 
-/// Removes the tables at this place, and the comments that stand right above them; not what an empty line
+/// Removes these tables, and the comments that stand right above them; not what an empty line
 /// parts from them.
-fn remove(file: &mut DocumentMut, key: &str, place: &Place) -> Result<(), String> {
+fn remove(file: &mut DocumentMut, key: &str, is_it: impl Fn(&Table) -> bool) -> Result<(), String> {
     loop {
         let all = tables(file, key)?;
-        let Some(index) = all.iter().position(|table| is_at(table, place)) else { return Ok(()) };
+        let Some(index) = all.iter().position(&is_it) else { return Ok(()) };
         let above = all.get(index).map(prefix).unwrap_or_default();
-        let kept = above.rfind("\n\n").and_then(|end| above.get(..end + 1)).unwrap_or_default();
-        let kept = if kept.trim().is_empty() { String::new() } else { kept.to_owned() };
+        let kept = above_the_last_empty_line(&above);
         all.remove(index);
         match all.get_mut(index) {
             Some(next) => {
@@ -203,6 +245,14 @@ fn remove(file: &mut DocumentMut, key: &str, place: &Place) -> Result<(), String
             }
         }
     }
+}
+
+/// Nothing, where that is empty too. An empty line may have spaces.
+fn above_the_last_empty_line(text: &str) -> String {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let empty = lines.iter().rposition(|line| line.ends_with('\n') && line.trim().is_empty());
+    let kept = empty.and_then(|empty| lines.get(..empty)).unwrap_or_default().concat();
+    if kept.trim().is_empty() { String::new() } else { kept }
 }
 
 fn prefix(table: &Table) -> String {

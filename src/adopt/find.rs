@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::free_name;
 use crate::mbus::address::{MeterAddress, SecondaryAddress};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::Baud;
 use crate::mbus::maker;
 use crate::mbus::master::search::Found;
-
-/// Characters of a name, at most.
-const LONGEST_NAME: usize = 64;
 
 /// A meter that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +83,7 @@ impl Find {
             Some(identity) => format!("{}_{:08x}", letters(identity), identity.id()),
             None => format!("meter_{}", self.address.to_string().to_ascii_lowercase()),
         };
-        free(&plain, taken)
+        free_name(&plain, taken)
     }
 
     /// `Kamstrup 67200512`.
@@ -107,12 +105,6 @@ impl Find {
 fn letters(identity: SecondaryAddress) -> String {
     let code = identity.manufacturer().to_string().to_ascii_lowercase();
     if code.bytes().all(|letter| letter.is_ascii_lowercase()) { code } else { "meter".to_owned() }
-}
-
-fn free(plain: &str, taken: &BTreeSet<String>) -> String {
-    let numbered = (2_u32..).map(|number| format!("{plain}_{number}"));
-    let mut names = std::iter::once(plain.to_owned()).chain(numbered);
-    names.find(|name| !taken.contains(name) && name.len() <= LONGEST_NAME).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::edit::{Edit, apply};
+use super::edit::{Edit, NOT_TOML, apply};
 use super::{choice, write};
 use crate::config::{self, Config, LoadError};
 
@@ -25,8 +25,19 @@ pub(crate) enum Kept {
 /// # Errors
 /// Where the user's own is not good.
 pub fn load(file: &Path, edits: &[Edit]) -> Result<Config, LoadError> {
-    let changed = |text: String| apply(&text, edits).unwrap_or(text);
+    // Of what is no TOML at all the configuration says more.
+    let changed = |text: String| match apply(&text, edits) {
+        Err(why) if why == NOT_TOML => Ok(text),
+        other => other,
+    };
     config::load_with(file, &changed).map(choice::without_doubles)
+}
+
+/// The configuration with the adopted meters of `old`: their file is broken.
+#[must_use]
+pub fn with_adopted_of(mut new: Config, old: &Config) -> Config {
+    new.keep_adopted_of(old);
+    choice::without_doubles(new)
 }
 
 /// Makes changes, after those that are pending. One that is not good changes nothing.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::find::Find;
 use super::hunt::Saved;
 use super::write;
 use crate::config::Bus;
@@ -42,6 +43,12 @@ impl Kept {
     pub fn hunt(&self, bus: &Bus) -> Saved {
         let same = |kept: &&Hunted| kept.port == bus.port.to_string() && kept.baud == bus.baud.bits_per_second();
         self.0.get(&bus.name).filter(same).map(|kept| kept.hunt.clone()).unwrap_or_default()
+    }
+
+    /// Who was found on a bus of this name, whatever its port or rate was called then.
+    #[must_use]
+    pub fn finds(&self, bus: &str) -> Vec<Find> {
+        self.0.get(bus).map(|kept| kept.hunt.finds()).unwrap_or_default()
     }
 
     /// Takes how far it is.

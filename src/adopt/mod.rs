@@ -14,6 +14,7 @@ pub mod find;
 pub mod hunt;
 pub mod keeping;
 pub mod kept;
+mod remembered;
 pub mod story;
 pub mod task;
 pub mod write;

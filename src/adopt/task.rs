@@ -58,6 +58,8 @@ struct Memory {
     in_the_way: Option<String>,
     /// Why what is in the file is not in use.
     not_in_use: Option<NotInUse>,
+    /// The adopted meters that were left out when the file was read last, and why.
+    left_out: Option<Vec<(String, String)>>,
     /// When any of that is to be tried again.
     again_at: Option<Instant>,
     /// When the progress of the hunts is to be written.
@@ -83,6 +85,8 @@ impl AdoptTask {
         let mut memory = self.remember().await;
         self.show_troubles(&memory);
         self.adopt_all(&mut memory).await;
+        // By then the first readings tell who answers.
+        memory.again_after(AGAIN_AFTER);
         loop {
             let wake = memory.again_at.into_iter().chain(memory.save_at).min();
             tokio::select! {
@@ -108,7 +112,7 @@ impl AdoptTask {
             (bus.name.clone(), Sighting { bus: bus.name.clone(), saved, progress, troubles, scanned: false })
         };
         let seen = config.buses.iter().filter(|bus| bus.discover).map(sighting).collect();
-        Memory { seen, ..Memory::default() }
+        Memory { seen, left_out: Some(config.adopted.left_out), ..Memory::default() }
     }
 
     async fn sighted(&mut self, memory: &mut Memory, sighting: Sighting) {
@@ -136,6 +140,7 @@ impl AdoptTask {
         if memory.save_at.is_some_and(|at| at <= now) {
             memory.save_at = None;
             self.save(memory).await;
+            self.adopt_all(memory).await;
         }
     }
 
@@ -146,8 +151,14 @@ impl AdoptTask {
                 let trouble = config.adopted.trouble.clone();
                 let trouble = trouble.or(memory.not_in_use.as_ref().map(NotInUse::to_string));
                 self.shown.send_modify(|shown| shown.trouble = trouble);
+                let before = memory.left_out.replace(config.adopted.left_out.clone());
+                let others_left_out = before.is_some_and(|before| before != config.adopted.left_out);
                 let edits = new_finds(&config, |bus| bus.discover, &memory.finds());
                 if edits.is_empty() && self.pending.borrow().is_empty() && memory.not_in_use.is_none() {
+                    // What was found, or read, tells of a meter that is one of the user's.
+                    if others_left_out {
+                        self.have_taken_over(memory).await;
+                    }
                     return;
                 }
                 self.change(memory, edits).await
@@ -282,7 +293,7 @@ fn in_words(edit: &Edit) -> String {
             format!("adopted {title} as {name}: bus {}, address {}", place.bus, place.address)
         }
         Edit::Change { name, .. } => format!("changed the adopted meter {name}"),
-        Edit::Forget(place) => format!("forgot the meter of bus {}, address {}", place.bus, place.address),
+        Edit::Forget { name, place } => format!("forgot {name}: bus {}, address {}", place.bus, place.address),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::bus::device_tree::mbus_master_hat;
 use crate::config::Config;
 
 /// The configuration without the bus of a Hat that is not there, where nobody wrote it nor a meter on it.
-pub(super) fn without_missing_hat(mut config: Config) -> Config {
+pub(crate) fn without_missing_hat(mut config: Config) -> Config {
     if !config.assumed_bus || config.all_meters().next().is_some() {
         return config;
     }

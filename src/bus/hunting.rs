@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::line::{Character, LineError};
 use super::session::{Session, character, response_timeout};
 use crate::adopt::Sighting;
+use crate::adopt::find::Find;
 use crate::adopt::hunt::{Hunt, Progress, Saved};
 use crate::config::{Bus, Port};
+use crate::mbus::address::MeterAddress;
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::search::Found;
@@ -31,6 +33,10 @@ pub struct Hunting {
     /// When a hunt that rests goes on.
     rests_until: Option<Instant>,
     sightings: mpsc::Sender<Sighting>,
+    /// How many finds are no news.
+    told: usize,
+    /// At these addresses a scan, which tells of them itself, found somebody.
+    scanned: Vec<MeterAddress>,
     /// Whether there is something to tell for which there was no room.
     untold: Option<Sighting>,
 }
@@ -39,7 +45,9 @@ impl Hunting {
     /// One that goes on where `saved` ended; `sightings` are told how far it is after each step.
     #[must_use]
     pub fn new(bus: &Bus, saved: &Saved, sightings: mpsc::Sender<Sighting>) -> Self {
-        Self { hunt: Hunt::new(timings(bus, None), saved), rests_until: None, sightings, untold: None }
+        let hunt = Hunt::new(timings(bus, None), saved);
+        let told = hunt.finds().len();
+        Self { hunt, rests_until: None, sightings, told, scanned: Vec::new(), untold: None }
     }
 
     /// The line is open, after it was lost or not yet there.
@@ -78,8 +86,21 @@ impl Hunting {
         Ok(())
     }
 
+    /// Whom it has found since this was asked last.
+    pub(super) fn news(&mut self) -> Vec<Find> {
+        let finds = self.hunt.finds();
+        let new = finds.get(self.told..).unwrap_or_default().iter();
+        let new = new.filter(|find| !self.scanned.contains(&find.address)).cloned().collect();
+        self.told = finds.len();
+        new
+    }
+
     /// Takes what a scan found; `over`: that was all.
     pub(super) fn consider(&mut self, found: &[Found], bus: &Bus, over: bool) {
+        self.scanned.extend(found.iter().filter_map(|found| match found {
+            Found::Meter { address, .. } => Some(*address),
+            Found::Collision(_) => None,
+        }));
         self.hunt.consider(found, bus.baud, bus.discover);
         if over {
             self.see(bus, true);

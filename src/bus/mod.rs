@@ -26,6 +26,7 @@ use std::time::SystemTime;
 
 pub use metered::Metered;
 
+use crate::adopt::find::Find;
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::ReadoutError;
 use crate::mbus::master::search::Found;
@@ -70,6 +71,11 @@ pub enum Happened {
     Up,
     /// A scan went on by a step: its progress is in the bus's health.
     Scanning,
+    /// The search for meters that nobody wrote down has found some.
+    Found {
+        /// Those that are new.
+        finds: Vec<Find>,
+    },
     /// A scan came to its end.
     Scanned {
         /// Who answered.

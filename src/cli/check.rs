@@ -14,11 +14,11 @@ use jiff::tz::TimeZone;
 use super::exposed::exposed;
 use super::table::Table;
 use super::{Failure, print, unloadable};
+use crate::adopt::keeping;
+use crate::agent::hatless::without_missing_hat;
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::bus::session::character;
-use crate::config::{
-    self, Adopted, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time,
-};
+use crate::config::{Adopted, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::application::opener::Opener;
 use crate::measure::{medium, seen};
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
 
 /// The configuration, with the files of its simulated buses looked at too.
 fn load_all(file: &Path) -> Result<Config, LoadError> {
-    let config = config::load(file)?;
+    let config = without_missing_hat(keeping::load(file, &[])?);
     for bus in &config.buses {
         if let Port::Sim(file) = &bus.port {
             simulation::load(file)?;
@@ -123,13 +123,14 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
     let announced = if config.homeassistant.enabled { ", announced to Home Assistant" } else { "" };
     let base = &mqtt.base_topic;
     let mut text = format!("Publishes {base}/# to {}{tls}{announced}.\n\n", mqtt.places());
-    let _ = write!(text, "{}", buses(config, learnt));
+    if !config.buses.is_empty() {
+        let _ = writeln!(text, "{}", buses(config, learnt));
+    }
     if config.meters.is_empty() {
-        text += "\n";
         text += &no_meter(config);
         return text;
     }
-    let _ = write!(text, "\n{}", meters(config, learnt, timezone, now));
+    let _ = write!(text, "{}", meters(config, learnt, timezone, now));
     if config.meters.iter().any(|meter| !learnt.0.contains_key(&meter.name)) {
         text += "\n~ estimated (meter not read yet, 100 bytes assumed)\n";
     }
@@ -140,6 +141,15 @@ fn report(config: &Config, learnt: &Learnt, timezone: &TimeZone, now: Now) -> St
 
 fn no_meter(config: &Config) -> String {
     if config.disabled_meters.is_empty() {
+        if config.buses.is_empty() {
+            return "No [[bus]] is written, and no M-Bus Master Hat was found here: no port is opened. Write one,\n\
+                    such as [[bus]] name = \"usb\" port = \"/dev/ttyUSB0\".\n"
+                .to_owned();
+        }
+        if config.adopted.trouble.is_some() {
+            let file = config.adopted.file.display();
+            return format!("No [[meter]] is configured, and the file of adopted meters, {file}, is broken.\n");
+        }
         if config.buses.iter().any(|bus| bus.discover) {
             let file = config.adopted.file.display();
             return format!("No [[meter]] is configured: the agent looks for meters and keeps them in {file}.\n");

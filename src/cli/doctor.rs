@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::runtime::run_until_interrupted;
 use super::{Failure, log, print, style};
+use crate::adopt::keeping;
 use crate::bus::hat;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::doctor::{Finding, Patient, Root, Verdict, examine, without_configuration};
 
 /// Exit codes.
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
         Some(folder) => (Root::prepared(folder.clone()), None),
     };
     let patient = Patient { root, open_pin, only: args.meters.clone(), progress };
-    let config = match config::load(file) {
+    let config = match keeping::load(file, &[]) {
         Ok(config) => config,
         Err(error) => {
             let finding = without_configuration(&error, file, &patient.root);

@@ -29,7 +29,11 @@ fn item(found: &mut Item, of: &str, key: &str, variable: &dyn Fn(&str) -> Option
         Value::Array(items) => items.iter_mut().for_each(|inner| item(inner, of, key, variable, problems)),
         Value::Text(text) if text.contains("${") && (!is_secret(of, key) || is_one_name(text)) => {
             match expanded(text, variable) {
-                Ok(new) => *text = new,
+                Ok(new) => {
+                    let written = std::mem::replace(text, new);
+                    // A `$${` gives nothing away.
+                    found.written = Some(written).filter(|written| written.replace("$${", "${") != *text);
+                }
                 Err(what) => problems.push(Problem::new(found.at, what)),
             }
         }
@@ -101,7 +105,9 @@ mod tests {
         assert_eq!((text(&table, "a"), text(&table, "b")), ("m/pi4/pi4", "${HOSTNAME} $$"));
         assert_eq!(text(&table, "c"), "a${HOSTNAME}b", "what it holds is not looked at again");
         let (table, _) = read("[[meter]]\nlist = [\"${HOSTNAME}\"]\n");
-        assert!(format!("{table:?}").contains("pi4") && !format!("{table:?}").contains("HOSTNAME"));
+        let Value::Array(meters) = &table.entries["meter"].item.value else { panic!("tables") };
+        assert!(matches!(&meters[0].value, Value::Table(meter) if matches!(&meter.entries["list"].item.value,
+            Value::Array(list) if list[0].value == Value::Text("pi4".to_owned()))));
     }
 
     #[test]
@@ -113,6 +119,15 @@ mod tests {
             let (read, _) = read(&format!("{table}\nkey = \"${{HOSTNAME}}.key\"\n"));
             assert!(format!("{read:?}").contains(&format!("{expected:?}")), "{table}: {read:?}");
         }
+    }
+
+    #[test]
+    fn a_message_repeats_what_is_written_and_not_what_the_environment_gave() {
+        let text =
+            "[[meter]]\nname = \"${SECRET}\"\naddress = 5\ninterval = \"${SECRET}\"\nrequests = [\"${SECRET}\"]\n";
+        let said =
+            crate::config::load::tests::problems(text, &|name| (name == "SECRET").then(|| "hunter 2".to_owned()));
+        assert_eq!((said.contains("hunter"), said.matches("\"${SECRET}\"").count()), (false, 4), "{said}");
     }
 
     #[test]

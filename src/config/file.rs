@@ -76,6 +76,15 @@ pub(super) struct Item {
     pub(super) at: Place,
     /// The value.
     pub(super) value: Value,
+    /// The text before what the environment gave was put in, where it gave anything.
+    pub(super) written: Option<String>,
+}
+
+impl Item {
+    /// How a message repeats it: what the environment gave may be a secret.
+    pub(super) fn spelled(&self) -> String {
+        self.written.as_ref().map_or_else(|| self.value.spelled(), |text| Value::Text(text.clone()).spelled())
+    }
 }
 
 /// A value as written.
@@ -150,7 +159,7 @@ fn item(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Item {
         DeValue::Array(items) => Value::Array(items.iter().map(|value| item(lines, value)).collect()),
         DeValue::Table(inner) => Value::Table(table(lines, start, inner)),
     };
-    Item { at: lines.place(start), value: as_written }
+    Item { at: lines.place(start), value: as_written, written: None }
 }
 
 /// Where each line of a text starts.

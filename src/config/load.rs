@@ -56,7 +56,7 @@ impl LoadError {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    load_with(path, &|adopted| adopted)
+    load_with(path, &Ok)
 }
 
 /// The same, as if the file of adopted meters held what `change` makes of its text.
@@ -64,7 +64,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 /// # Errors
 /// Where the file cannot be read, or with every problem it has. The file of adopted meters costs only its own
 /// meters: what is wrong with it stands in [`Adopted::trouble`](super::Adopted::trouble).
-pub fn load_with(path: &Path, change: &dyn Fn(String) -> String) -> Result<Config, LoadError> {
+pub fn load_with(path: &Path, change: &dyn Fn(String) -> Result<String, String>) -> Result<Config, LoadError> {
     let text = text(path)?;
     let folder = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -131,14 +131,19 @@ fn more_files(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Adds the meters that the agent adopted; a file that is not there holds none.
-fn add_adopted(config: &mut Config, change: &dyn Fn(String) -> String, surroundings: &Surroundings<'_>) {
+fn add_adopted(
+    config: &mut Config,
+    change: &dyn Fn(String) -> Result<String, String>,
+    surroundings: &Surroundings<'_>,
+) {
     let written = match text(&config.adopted.file) {
         Err(LoadError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(LoadError::Unreadable { error, file }) => Err(format!("cannot read {}: {error}", file.display())),
         other => other.map_err(|error| error.to_string()),
     };
     let with = written.and_then(|text| {
-        let (mut table, mut problems) = file::read(&change(text));
+        let changed = change(text).map_err(|why| format!("{}: {why}", config.adopted.file.display()))?;
+        let (mut table, mut problems) = file::read(&changed);
         environment::expand(&mut table, surroundings.variable, &mut problems);
         let mut with = config.clone();
         check::adopted::add(&table, &mut with, surroundings, &mut problems);

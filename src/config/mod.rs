@@ -37,7 +37,7 @@ pub use mqtt::{Broker, Mqtt, PasswordSource, Protocol, Tls};
 pub use named::{bytes as bytes_of, password as password_of};
 pub use problem::{Place, Problem, Problems};
 pub use profiles::built_in as built_in_profiles;
-pub use spelling::{duration, millis};
+pub use spelling::{duration, free_name, millis};
 pub use turn::{Replies, load as bus_load, turn_time};
 
 use crate::mbus::address::MeterAddress;
@@ -87,12 +87,22 @@ pub struct Adopted {
     pub file: PathBuf,
     /// Names of its meters that are in use, or would be were they enabled.
     pub names: BTreeSet<String>,
+    /// What stands in the file for those of these names that it writes otherwise.
+    pub written: BTreeMap<String, String>,
     /// Names of its other meters, and why they are not.
     pub left_out: Vec<(String, String)>,
     /// What no search adopts again: the name of a bus, and an address.
     pub ignored: Vec<(String, MeterAddress)>,
     /// What is wrong with the file: then nothing of it is in use.
     pub trouble: Option<String>,
+}
+
+impl Adopted {
+    /// The name by which the file has the meter of this name.
+    #[must_use]
+    pub fn in_file<'n>(&'n self, name: &'n str) -> &'n str {
+        self.written.get(name).map_or(name, String::as_str)
+    }
 }
 
 impl Config {

@@ -77,7 +77,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let item = self.item(key)?;
         let value = parse(&item.value);
         if value.is_none() {
-            let what = format!("`{key}` is {}, expected {expected}", item.value.spelled());
+            let what = format!("`{key}` is {}, expected {expected}", item.spelled());
             self.problem(item.at, what);
         }
         value
@@ -128,7 +128,8 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A string as it is written, whatever it must look like.
     pub(super) fn peek_text(&self, key: &str) -> Option<&'t str> {
-        self.item(key).and_then(|item| text_of(&item.value))
+        let item = self.item(key)?;
+        item.written.as_deref().or_else(|| text_of(&item.value))
     }
 
     /// A string that is not empty.
@@ -223,16 +224,14 @@ impl<'t, 'p> Reader<'t, 'p> {
     ) -> Option<Vec<T>> {
         let item = self.item(key)?;
         let Value::Array(items) = &item.value else {
-            self.problem(item.at, format!("`{key}` is {}, expected a list of {expected}", item.value.spelled()));
+            self.problem(item.at, format!("`{key}` is {}, expected a list of {expected}", item.spelled()));
             return None;
         };
         let mut values = Vec::new();
         for item in items {
             match text_of(&item.value).and_then(&parse) {
                 Some(value) => values.push(value),
-                None => {
-                    self.problem(item.at, format!("`{key}` contains {}, expected {expected}", item.value.spelled()))
-                }
+                None => self.problem(item.at, format!("`{key}` contains {}, expected {expected}", item.spelled())),
             }
         }
         Some(values)
@@ -256,7 +255,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let item = self.item(key)?;
         let Value::Table(table) = &item.value else {
             let expected = format!("an inline table such as {key} = {example}");
-            self.problem(item.at, format!("`{key}` is {}, expected {expected}", item.value.spelled()));
+            self.problem(item.at, format!("`{key}` is {}, expected {expected}", item.spelled()));
             return None;
         };
         Some(table)
@@ -272,7 +271,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let Value::Array(items) = &item.value else {
             self.problem(
                 item.at,
-                format!("`{key}` is {}, expected tables [[{path}]]: double brackets", item.value.spelled()),
+                format!("`{key}` is {}, expected tables [[{path}]]: double brackets", item.spelled()),
             );
             return Vec::new();
         };

@@ -1,6 +1,7 @@
 //! How values are spelled in a configuration: durations, sizes, addresses of brokers and gateways,
 //! names. Text in, value out; `None` where it is spelled otherwise.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ use crate::mbus::link::timing::Parity;
 use crate::mbus::master::wake_up::{Length, WakeUp};
 
 use super::Broker;
+
+/// Characters of a name, at most.
+const LONGEST_NAME: usize = 64;
 
 /// A sign, digits and a unit (`"500ms" "-30s" "15m" "1h" "1d"`) in milliseconds; `None`
 /// where it is spelled otherwise.
@@ -101,7 +105,19 @@ pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
 
 /// Whether a text can be a name: `[a-z0-9_]`, 1 to 64 characters.
 pub(super) fn is_slug(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// This name, or with `_2`, `_3` … behind it where it is taken.
+#[must_use]
+pub fn free_name(plain: &str, taken: &BTreeSet<String>) -> String {
+    let numbered = |number: u32| {
+        let end = format!("_{number}");
+        let room = LONGEST_NAME.saturating_sub(end.len());
+        plain.chars().take(room).collect::<String>() + &end
+    };
+    let mut names = std::iter::once(plain.to_owned()).chain((2..).map(numbered));
+    names.find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
 /// A name made of a title: `cold_water` of `Cold Water`. `None` where nothing is left of it.

@@ -32,12 +32,12 @@ use super::outbox::{Class, Outbox};
 use super::payload::{self, Event, OFFLINE, ONLINE};
 use super::presence::Change;
 use super::topic::Topics;
+use crate::adopt::find::Find;
 use crate::bus::{Happened, MeterReadout};
 use crate::config::Config;
 use crate::homeassistant::announcements::Announcements;
 use crate::homeassistant::name;
 use crate::mbus::address::MeterAddress;
-use crate::mbus::link::frame::Frame;
 use crate::mbus::master::search::Found;
 use crate::measure::Reading;
 use crate::measure::normalise::Occasion;
@@ -136,7 +136,8 @@ impl Publisher {
         match what {
             Happened::Up => self.tell(&Event::BusUp { bus: name }),
             Happened::Down { error } => self.tell(&Event::BusDown { bus: name, error: error.clone() }),
-            Happened::Read { .. } | Happened::ReadAt { .. } | Happened::Scanning | Happened::Scanned { .. } => {}
+            Happened::Read { .. } | Happened::ReadAt { .. } => {}
+            Happened::Found { .. } | Happened::Scanning | Happened::Scanned { .. } => {}
         }
     }
 
@@ -349,19 +350,11 @@ impl Publisher {
     }
 
     /// Addresses of meters found on a bus that no table configures, neither by address nor by identity.
-    pub(super) fn unconfigured(&self, bus: usize, found: &[Found]) -> Vec<String> {
+    pub(super) fn unconfigured(&self, bus: usize, finds: impl Iterator<Item = Find>) -> Vec<String> {
         let all = self.config.all_meters().filter(|(meter, _)| meter.bus == bus);
         let here: Vec<MeterAddress> = all.map(|(meter, _)| meter.address).collect();
-        let unknown = |finding: &Found| {
-            let Found::Meter { address, identity, frame, .. } = finding else { return None };
-            let primary = frame.as_deref().and_then(primary_address);
-            let is_it = |known: &MeterAddress| match known {
-                MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
-                MeterAddress::Primary(known) => Some(known.get()) == primary,
-            };
-            (!here.contains(address) && !here.iter().any(is_it)).then(|| address.to_string())
-        };
-        found.iter().filter_map(unknown).collect()
+        let unknown = |find: &Find| !here.iter().any(|known| *known == find.address || find.is_at(*known));
+        finds.filter(unknown).map(|find| find.address.to_string()).collect()
     }
 
     /// How every meter is doing.
@@ -375,14 +368,6 @@ impl Publisher {
         };
         let enabled = self.meters.iter().filter(|(_, known)| known.enabled);
         enabled.map(|(name, known)| (name.clone(), status(known))).collect()
-    }
-}
-
-/// The A field of a meter's telegram, which is its primary address however it was asked.
-fn primary_address(frame: &[u8]) -> Option<u8> {
-    match Frame::parse(frame) {
-        Ok(Frame::Long { a, .. }) => Some(a),
-        _ => None,
     }
 }
 

@@ -268,6 +268,7 @@ impl OutboxTask {
             Happened::ReadAt { meter, read_at, frames, reply } => {
                 self.read_at(meter.as_deref(), read_at, &frames, reply);
             }
+            Happened::Found { finds } => self.found(event.bus, finds.into_iter()),
             Happened::Scanned { found } => self.scanned(event.bus, &found),
             other => self.publisher.happened(event.bus, &other),
         }

@@ -22,7 +22,7 @@ EVENTS = {"meter_found", "meter_silent", "meter_back", "meter_replaced", "counte
           "bus_down", "bus_up", "unclean_start", "other_agent", "readings_dropped"}
 OPTIONAL = {"reading": {"held", "modifiers", "labels", "manufacturer_data", "unnamed", "telegrams"},
             "request": {"bus", "telegrams", "name", "title", "interval", "key", "secondary", "transaction"}}
-MAPS = {"labels", "buses", "meters", "not_adopted", "cmps"}
+MAPS = {"labels", "buses", "meters", "not_adopted", "left_out", "cmps"}
 
 
 class Channel:

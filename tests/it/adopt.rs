@@ -6,7 +6,7 @@ mod refused;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ impl Home {
         let broker = Broker::start()?;
         let subscriber = Subscriber::new(broker.port, "#")?;
         let agent = empty(&broker, more);
-        all_read(&subscriber, &ALL);
+        all_found_and_read(&subscriber);
         Some(Self { broker, subscriber, agent })
     }
 }
@@ -74,6 +74,21 @@ fn asked(broker: &Broker, subscriber: &Subscriber, verb: &str, request: &Value) 
     let answer = subscriber.wait_for(SOON, |m| m.topic == topic);
     let answer = answer.unwrap_or_else(|| panic!("no response to {verb} {request}")).payload;
     serde_json::from_str(&answer).expect("JSON")
+}
+
+/// Waits until everyone has heard of all three meters, once, and each has been read.
+fn all_found_and_read(subscriber: &Subscriber) {
+    let (mut found, mut read) = (Vec::<String>::new(), std::collections::BTreeSet::<&str>::new());
+    let done = subscriber.wait_for(SOON, |m| {
+        if m.topic == "mbushat/bridge/event" && m.payload.contains("meter_found") {
+            found.push(m.payload.clone());
+        }
+        read.extend(ALL.iter().filter(|meter| m.topic == format!("mbushat/{meter}/reading")));
+        read.len() == ALL.len()
+    });
+    assert!(done.is_some(), "read: {read:?}");
+    let times = |id: &str| found.iter().filter(|event| event.contains(id)).count();
+    assert_eq!(["67200512", "21880341", "50003117"].map(times), [1, 1, 1], "{found:?}");
 }
 
 /// Waits until each of these meters has been read.
@@ -120,8 +135,13 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
 
     for (request, why) in [
         (json!({"meter": "heat", "key": "secret"}), "expected 32 hex digits"),
+        (json!({"meter": "heat", "key": "${MBUSHAT_TEST_KEY}"}), "expected 32 hex digits"),
+        (json!({"meter": "heat", "interval": "${HOME}"}), "`interval` is \"${HOME}\", expected"),
+        (json!({"meter": "heat", "name": "${HOSTNAME}"}), "`name` is \"${HOSTNAME}\", expected"),
         (json!({"meter": "heat", "interval": "7m"}), "does not divide 24 h"),
-        (json!({"meter": "heat", "name": ALL[1]}), "is that of the meter of line"),
+        (json!({"meter": "heat", "name": ALL[1]}), "another adopted meter has the name sim_21880341"),
+        (json!({"meter": "heat", "title": "a\u{1b}b"}), "up to 100 characters on one line"),
+        (json!({"meter": "heat", "title": "a".repeat(101)}), "up to 100 characters on one line"),
         (json!({"meter": "nobody"}), "no such meter: nobody"),
         (json!({"address": 99}), "no search has found a meter at 99"),
         (json!({}), "say which"),
@@ -131,6 +151,11 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
         assert!(error.contains(why) && !error.contains("secret"), "{request}: {refused}");
         assert!(!error.contains("align"), "adopt takes none: {refused}");
     }
+
+    // a title is what was asked for, and nothing of the environment
+    let signs = "${HOME} $${HOME} ${";
+    assert_eq!(asked(&broker, &subscriber, "adopt", &json!({"meter": "heat", "title": signs}))["status"], "ok");
+    file_with(&agent, "title = \"$${HOME} $$${HOME} $${\"");
 
     assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "heat"}))["status"], "ok");
     let file = file_with(&agent, "[[ignore]]");
@@ -197,6 +222,98 @@ fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
     all_read(&subscriber, &["mine"]);
     assert!(agent.log().contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{}", agent.log());
     assert!(!agent.log().contains("sim_67200512_2"), "{}", agent.log());
+
+    // another spelling of the port, and a search that is forgotten, do not make it two
+    let again = |agent: &mut Agent, bus: &str| {
+        agent.configure(broker.port, &format!("{bus}{mine}"));
+        agent.restart();
+        all_read(&subscriber, &[ALL[1]]);
+        assert!(agent.log().contains("sim_67200512 is not read: your own file has it"), "{}", agent.log());
+    };
+    again(&mut agent, &BUS.replace("sim:bus.toml", "sim:./bus.toml"));
+    fs::remove_file(agent.folder().join("store/meters.toml.search")).expect("a file");
+    again(&mut agent, BUS);
+    let (plan, warnings) = checked(&agent.folder().join("mbushat.toml"));
+    assert!(plan.contains("mine") && !plan.contains("sim_67200512"), "{plan}");
+    assert!(warnings.contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{warnings}");
+}
+
+/// What `mbushat check` prints of this file on a machine without a Hat, and what it warns of.
+fn checked(file: &Path) -> (String, String) {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_mbushat"));
+    check.env("MBUSHAT_DEVICE_TREE", "/nowhere").arg("check").arg(file);
+    let output = check.output().expect("mbushat starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn check_says_what_the_agent_does_without_a_hat_and_with_a_broken_file() {
+    let folder = Folder::new();
+    let store = folder.path().join("store");
+    folder.write("bus.toml", METERS);
+    let file = folder.write("mbushat.toml", &format!("[store]\ndirectory = {store:?}\n"));
+    let (plan, _) = checked(&file);
+    assert!(plan.contains("no port is opened") && !plan.contains("ttyAMA0"), "{plan}");
+    fs::create_dir(&store).expect("a folder");
+    fs::write(store.join("meters.toml"), "[").expect("a file");
+    fs::write(&file, format!("{BUS}[store]\ndirectory = {store:?}\n")).expect("a file");
+    let (plan, warnings) = checked(&file);
+    assert!(plan.contains("is broken") && !plan.contains("looks for meters"), "{plan}");
+    assert!(warnings.contains("no adopted meter is read") && warnings.contains("meters.toml:1:"), "{warnings}");
+}
+
+#[test]
+fn a_reload_with_a_broken_file_keeps_its_meters_and_takes_the_rest() {
+    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    fs::write(meters_file(&agent), file.clone() + "[").expect("a file");
+    let users = format!("{BUS}discover = true\n[[meter]]\nname = \"mine\"\naddress = 5\ninterval = \"30s\"\n");
+    agent.configure(broker.port, &users);
+    let reloaded = asked(&broker, &subscriber, "reload", &json!({}));
+    let error = reloaded["error"].as_str().unwrap_or_default();
+    assert!(error.starts_with("the file of adopted meters is broken, and they stay as they were"), "{reloaded}");
+    all_read(&subscriber, &["mine"]);
+    let trouble =
+        |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML");
+    assert!(subscriber.wait_for(SOON, trouble).is_some(), "{}", agent.log());
+    publish(broker.port, &format!("mbushat/{}/read", ALL[1]), "", false);
+    all_read(&subscriber, &[ALL[1]]);
+    fs::write(meters_file(&agent), file).expect("a file");
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+}
+
+#[test]
+fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_and_can_be_renamed_and_forgotten() {
+    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
+    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
+    file_beside_with(&agent, "67200512");
+    let users =
+        |name: &str, address: u8| format!("{BUS}discover = true\n[[meter]]\nname = \"{name}\"\naddress = {address}\n");
+    agent.configure(broker.port, &users(ALL[2], 99));
+    agent.restart();
+    all_read(&subscriber, &["sim_50003117_2"]);
+    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file);
+    let read = asked(&broker, &subscriber, "adopt", &json!({"address": "50003117", "name": "strom"}));
+    assert!(read["error"].to_string().contains("is read already, as sim_50003117_2"), "{read}");
+    let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": "sim_50003117_2", "name": "strom"}));
+    assert_eq!(renamed["data"], json!({"meter": "strom", "kept": true}), "{renamed}");
+    all_read(&subscriber, &["strom"]);
+    assert_eq!(file_with(&agent, "strom"), file.replace(ALL[2], "strom"));
+
+    agent.configure(broker.port, &users("strom", 99));
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    all_read(&subscriber, &["strom_2"]);
+    assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "strom_2"}))["status"], "ok");
+    assert!(!file_with(&agent, "[[ignore]]").contains("strom"));
+
+    // one that stands in the file and is not read is shown
+    agent.configure(broker.port, &users("heat", 5));
+    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
+    let why = "\"left_out\":{\"sim_67200512\":\"your own file has it, as \\\"heat\\\"\"}";
+    let shown = |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains(why);
+    assert!(subscriber.wait_for(SOON, shown).is_some(), "{}", agent.log());
 }
 
 /// Waits until the progress of the search is written with this in it.
@@ -273,6 +390,8 @@ fn a_scan_on_the_command_line_adopts_what_it_found_also_where_it_is_interrupted(
     let (code, adopted) = scan();
     assert!(ALL.iter().all(|name| adopted.contains(name)) && code == Some(1), "{adopted}");
     assert_eq!(fs::read_to_string(store.join("meters.toml")).expect("a file").matches("[[meter]]").count(), 3);
+    let search = fs::read_to_string(store.join("meters.toml.search")).expect("the agent goes on there");
+    assert!(search.contains("67200512"), "{search}");
     assert_eq!(scan().1, "3 found, none of them new.\n");
 }
 

@@ -9,7 +9,16 @@ fn place(address: &str) -> Place {
 }
 
 fn add(name: &str, address: &str) -> Edit {
-    Edit::Add(Entry { name: name.to_owned(), title: name.to_uppercase(), place: place(address), baud: None })
+    Edit::Add(entry(name, address))
+}
+
+fn entry(name: &str, address: &str) -> Entry {
+    let (name, title) = (name.to_owned(), name.to_uppercase());
+    Entry { name, title, place: place(address), baud: None, also_at: Vec::new() }
+}
+
+fn forget(name: &str, address: &str) -> Edit {
+    Edit::Forget { name: name.to_owned(), place: place(address) }
 }
 
 fn edited(text: &str, edits: &[Edit]) -> String {
@@ -30,8 +39,8 @@ fn a_meter_is_added_once_in_the_form_of_the_configuration() {
     let one = edited("", &[add("a", A)]);
     assert_eq!(one, format!("{HEAD}{ONE}"));
     assert_eq!(edited(&one, &[add("other", A), add("a", "672005122D2C1D04")]), one);
-    let two =
-        edited(&one, &[Edit::Add(Entry { name: "b".into(), title: "B".into(), place: place("5"), baud: Some(300) })]);
+    let five = Entry { name: "b".into(), title: "B".into(), place: place("5"), baud: Some(300), also_at: Vec::new() };
+    let two = edited(&one, &[Edit::Add(five)]);
     let second = "\n[[meter]]\nname = \"b\"\ntitle = \"B\"\nbus = \"hat\"\naddress = 5\nbaud = 300\n";
     assert_eq!(two, format!("{HEAD}{ONE}{second}"));
 }
@@ -80,6 +89,16 @@ fn a_key_takes_the_place_of_its_file_and_is_shown_in_the_file_alone() {
 }
 
 #[test]
+fn what_a_request_says_is_no_variable_of_the_environment() {
+    let text = || Change::Is("$${HOME} ${HOME}".to_owned());
+    let wanted = Wanted { name: Some("${HOME}".into()), title: text(), interval: text(), key: Change::Stays };
+    let changed = edited(BY_HAND, &[Edit::Change { name: "b".into(), wanted }]);
+    for line in ["name = \"$${HOME}\"", "title = \"$$${HOME} $${HOME}\"", "interval = \"$$${HOME} $${HOME}\""] {
+        assert!(changed.contains(line), "{line}: {changed}");
+    }
+}
+
+#[test]
 fn what_is_taken_away_leaves_no_line_behind() {
     let wanted = Wanted { title: Change::Gone, interval: Change::Gone, key: Change::Gone, ..Wanted::default() };
     let changes = ["a", "b"].map(|name| Edit::Change { name: name.to_owned(), wanted: wanted.clone() });
@@ -90,7 +109,7 @@ fn what_is_taken_away_leaves_no_line_behind() {
 
 #[test]
 fn a_forgotten_meter_is_ignored_until_it_is_adopted_again() {
-    let forget = Edit::Forget(place(A));
+    let forget = forget("a", A);
     let forgotten = edited(BY_HAND, std::slice::from_ref(&forget));
     assert!(forgotten.starts_with("# All of flat 3\n\n# the new one\n  [[meter]]\n"), "{forgotten}");
     let ignored = "\n[[ignore]]\nbus = \"hat\"\nsecondary = \"672005122D2C1D04\"\n";
@@ -103,13 +122,59 @@ fn a_forgotten_meter_is_ignored_until_it_is_adopted_again() {
 #[test]
 fn the_last_meter_leaves_the_head_behind() {
     let one = edited("", &[add("a", A)]);
-    let none = edited(&one, &[Edit::Forget(place(A)), add("a", A), Edit::Forget(place(A))]);
+    let none = edited(&one, &[forget("a", A), add("a", A), forget("a", A)]);
     assert_eq!(none, format!("{HEAD}\n[[ignore]]\nbus = \"hat\"\nsecondary = \"672005122D2C1D04\"\n"));
 }
 
 #[test]
+fn only_the_very_address_is_ignored_no_more() {
+    let ignored = |what: &str| format!("# all of the cellar\n[[ignore]]\nbus = \"hat\"\n{what}\n");
+    for stays in ["secondary = \"6720051?\"", "secondary = \"67200512\"", "address = 6"] {
+        let text = edited(&ignored(stays), &[add("a", A)]);
+        assert_eq!(text, format!("{}{ONE}", ignored(stays)));
+    }
+    let found = Entry { also_at: vec![place("7").address], ..entry("a", A) };
+    for goes in ["secondary = \"672005122D2C1D04\"", "secondary = \"67200512KAM1D04\"", "address = 7"] {
+        assert_eq!(edited(&ignored(goes), &[Edit::Add(found.clone())]), ONE, "{goes}");
+    }
+}
+
+#[test]
+fn one_of_two_meters_at_an_address_is_forgotten_and_the_other_still_read() {
+    let meter = |name: &str, more: &str| format!("[[meter]]\nname = \"{name}\"\nbus = \"hat\"\naddress = 5\n{more}");
+    let both = meter("full", "") + &meter("short", "application_select = 80\n");
+    assert_eq!(edited(&both, &[forget("short", "5")]), meter("full", ""));
+    let none = edited(&both, &[forget("short", "5"), forget("full", "5")]);
+    assert_eq!(none, "\n[[ignore]]\nbus = \"hat\"\naddress = 5\n");
+}
+
+#[test]
+fn what_an_empty_line_parts_from_a_forgotten_meter_stays_whatever_ends_the_lines() {
+    for parting in ["  \n", "\t\n"] {
+        let by_hand = BY_HAND.replacen("\n\n", &format!("\n{parting}"), 1);
+        let forgotten = edited(&by_hand, &[forget("a", A)]);
+        assert!(forgotten.starts_with("# All of flat 3\n\n# the new one\n  [[meter]]\n"), "{forgotten:?}");
+    }
+    let windows = BY_HAND.replace('\n', "\r\n");
+    assert_eq!(edited(&windows, &[]), windows);
+    assert_eq!(edited(&windows, &[forget("a", A)]), edited(BY_HAND, &[forget("a", A)]).replace('\n', "\r\n"));
+}
+
+#[test]
+fn a_list_on_one_line_becomes_tables_unless_that_costs_a_comment() {
+    let text = edited("meter = [{ name = \"a\", bus = \"hat\", address = 4 }]\nignore = []\n", &[add("b", "5")]);
+    let added = "\n[[meter]]\nname = \"b\"\ntitle = \"B\"\nbus = \"hat\"\naddress = 5\n";
+    assert!(
+        text.starts_with("[[meter]]\nname = \"a\"\nbus = \"hat\"\naddress = 4\n") && text.ends_with(added),
+        "{text}"
+    );
+    let refused = apply("meter = [ # mine\n{ name = \"a\" }]\n", &[]);
+    assert_eq!(refused, Err("write each meter as a table of its own, below [[meter]]".to_owned()));
+}
+
+#[test]
 fn what_is_not_written_as_tables_is_said_and_no_line_is_quoted() {
-    let inline = apply("meter = [{ name = \"a\" }]\n", &[add("b", "5")]);
-    assert_eq!(inline, Err("it does not write each meter as a table [[meter]]".to_owned()));
+    let other = apply("meter = 5\n", &[add("b", "5")]);
+    assert_eq!(other, Err("write each meter as a table of its own, below [[meter]]".to_owned()));
     assert_eq!(apply("key = 0011\n[", &[add("b", "5")]), Err("it is not valid TOML".to_owned()));
 }

@@ -2,12 +2,16 @@
 
 use super::taking_over::NotInUse;
 use super::{AdoptTask, Memory};
-use crate::adopt::choice::{entry, is_that, names_taken};
+use crate::adopt::choice::{entry, is_that, names_taken, titles_taken};
 use crate::adopt::edit::{Edit, Entry, Place};
 use crate::adopt::find::Find;
 use crate::config::{Bus, Config, Meter};
 use crate::mbus::address::MeterAddress;
-use crate::request::{AdoptRequest, Answer, Outcome, Wanted, Which};
+use crate::mbus::application::security::Key;
+use crate::request::{AdoptRequest, Answer, Change, Outcome, Wanted, Which};
+
+/// Characters of a title, at most.
+const LONGEST_TITLE: usize = 100;
 
 impl AdoptTask {
     /// Does what is asked; the outcome is its answer.
@@ -24,26 +28,44 @@ impl AdoptTask {
             None => why,
         })?;
         let wanted = match what {
-            AdoptRequest::Adopt { wanted, .. } => wanted.name.clone(),
+            AdoptRequest::Adopt { wanted, .. } => {
+                usable(wanted)?;
+                wanted.name.clone()
+            }
             AdoptRequest::Forget { .. } => None,
         };
-        wanted.iter().try_for_each(|name| not_of_the_user(&config, name))?;
+        wanted.iter().filter(|name| meter.as_ref() != Some(*name)).try_for_each(|name| is_free(&config, name))?;
         let kept = self.change(memory, edits).await?;
         if let Some(NotInUse { why, .. }) = &memory.not_in_use {
             let place = if kept { "is in the file of adopted meters" } else { "is noted" };
             return Err(format!("it {place}, and will be in use once the configuration can be read again: {why}"));
         }
-        Ok(wanted.or(meter).map_or(Answer::Done, |meter| Answer::Adopted { meter, kept }))
+        let Some(meter) = wanted.or(meter) else { return Ok(Answer::Done) };
+        in_use(&self.config().await?, &meter)?;
+        Ok(Answer::Adopted { meter, kept })
+    }
+}
+
+/// An edit that changes nothing is no error of the file's.
+fn in_use(config: &Config, meter: &str) -> Result<(), String> {
+    let mut left_out = config.adopted.left_out.iter();
+    match left_out.find(|(name, _)| name == meter) {
+        _ if config.adopted.names.contains(meter) => Ok(()),
+        Some((_, why)) => Err(format!("{meter} is in the file of adopted meters, but not in use: {why}")),
+        None => Err("nothing is changed: the file of adopted meters has a meter at this address already".to_owned()),
     }
 }
 
 /// What is to be done to the file, and the meter that it is about.
 fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Option<String>, Vec<Edit>), String> {
     Ok(match what {
-        AdoptRequest::Forget { meter } => (None, vec![Edit::Forget(place(config, adopted(config, meter)?)?)]),
+        AdoptRequest::Forget { meter } => {
+            let place = place(config, adopted(config, meter)?)?;
+            (None, vec![Edit::Forget { name: config.adopted.in_file(meter).to_owned(), place }])
+        }
         AdoptRequest::Adopt { which: Which::Named(name), wanted } => {
             adopted(config, name)?;
-            (Some(name.clone()), changed(name, wanted))
+            (Some(name.clone()), changed(config.adopted.in_file(name), wanted))
         }
         AdoptRequest::Adopt { which: Which::At { bus, address }, wanted } => {
             let entry = found(config, memory, bus.as_deref(), *address)?;
@@ -54,10 +76,27 @@ fn edits(config: &Config, memory: &Memory, what: &AdoptRequest) -> Result<(Optio
     })
 }
 
-/// A name of the user's own file would put the adopted meter out of use.
-fn not_of_the_user(config: &Config, name: &str) -> Result<(), String> {
-    let mut users = config.all_meters().filter(|(meter, _)| !config.adopted.names.contains(&meter.name));
-    match users.any(|(meter, _)| meter.name == name) {
+/// What must be known before it goes into the file.
+fn usable(wanted: &Wanted) -> Result<(), String> {
+    let Wanted { title, key, .. } = wanted;
+    match (title, key) {
+        (Change::Is(title), _) if title.chars().count() > LONGEST_TITLE || title.chars().any(char::is_control) => {
+            Err(format!("`title` cannot be used, expected up to {LONGEST_TITLE} characters on one line"))
+        }
+        // The file takes `${NAME}` for a key too, and would read it from the environment.
+        (_, Change::Is(key)) if Key::from_hex(key.reveal().trim()).is_none() => {
+            Err("`key` cannot be used, expected 32 hex digits (AES-128) (its value is not shown here)".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A name that another meter has. One of the user's file would have the adopted meter read under yet another.
+fn is_free(config: &Config, name: &str) -> Result<(), String> {
+    let is_adopted =
+        config.adopted.names.contains(name) || config.adopted.left_out.iter().any(|(left_out, _)| left_out == name);
+    match config.all_meters().any(|(meter, _)| meter.name == name) {
+        _ if is_adopted => Err(format!("another adopted meter has the name {name}")),
         true => Err(format!("your own configuration gives the name {name} to another meter")),
         false => Ok(()),
     }
@@ -101,7 +140,7 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
     if let Some(meter) = known {
         return Err(format!("the meter at {address} is read already, as {}", meter.name));
     }
-    Ok(entry(find.name(&names_taken(config)), bus, &find))
+    Ok(entry(find.name(&names_taken(config)), bus, &find, &finds, &titles_taken(config)))
 }
 
 /// What is known of a meter that is ignored.

@@ -205,10 +205,13 @@ impl Running {
             stepped = hunting.step(session, bus) => stepped?,
             () = stopped_for(stop, FINISH_WITHIN) => return Err(Interrupt::Stop),
         }
-        let progress = hunting.progress();
+        let (progress, finds) = (hunting.progress(), hunting.news());
         // A probe resets the meter it finds.
         self.doubt();
         self.task.health.send_modify(|health| health.hunt = progress);
+        if !finds.is_empty() {
+            self.emit(Happened::Found { finds }).await?;
+        }
         Ok(self.emit(Happened::Scanning).await?)
     }
 

@@ -8,6 +8,7 @@ use crate::adopt::choice::new_finds;
 use crate::adopt::edit::{Edit, Entry};
 use crate::adopt::hunt::{Hunt, Saved};
 use crate::adopt::keeping::{self, Kept, keep};
+use crate::adopt::kept;
 use crate::adopt::story;
 use crate::bus::hunting::timings;
 use crate::bus::line::LineError;
@@ -15,6 +16,7 @@ use crate::cli::runtime::run_until_interrupted;
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
 use crate::cli::{Failure, print, style, unloadable};
+use crate::config::Config;
 
 /// What to do where the agent has the bus.
 const INSTEAD: &str = "stop it (sudo systemctl stop mbushat), or set `discover = true` in its [[bus]] and reload: then it \
@@ -76,6 +78,7 @@ fn adopt(wire: &Wire, file: &Path, hunt: &Hunt) -> Result<usize, Failure> {
     let config = keeping::load(file, &[]).map_err(unloadable)?;
     let finds = BTreeMap::from([(wire.bus.name.clone(), hunt.finds().to_vec())]);
     let edits = new_finds(&config, |bus| bus.name == wire.bus.name, &finds);
+    remember(&config, wire, hunt);
     let meters_file = config.adopted.file.display();
     if edits.is_empty() {
         print(format_args!("{} found, none of them new.\n", hunt.finds().len()))?;
@@ -93,4 +96,14 @@ fn adopt(wire: &Wire, file: &Path, hunt: &Hunt) -> Result<usize, Failure> {
     }
     print(format_args!("{table}Adopted: they stand in {meters_file}. `systemctl reload mbushat` reads them.\n"))?;
     Ok(edits.len())
+}
+
+/// How far the search came: the agent goes on there, and knows whom it found.
+fn remember(config: &Config, wire: &Wire, hunt: &Hunt) {
+    let Some(bus) = config.buses.iter().find(|bus| bus.name == wire.bus.name) else { return };
+    let mut kept = kept::read(&config.adopted.file);
+    kept.set(bus, hunt.saved());
+    if let Err(error) = kept.write(&config.adopted.file) {
+        eprintln!("warning: how far the search came is not kept: {error}");
+    }
 }

@@ -1,10 +1,10 @@
 //! The file of adopted meters: `[[meter]]` as in the user's file, and `[[ignore]]`.
 //!
-//! A meter of the user's file wins over one of the same name or address here.
+//! A meter of the user's file wins over one of the same address here.
 //!
 //! Not here: writing it (`adopt`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::bus::SLUG;
@@ -12,7 +12,7 @@ use super::{Surroundings, meter, reader, together};
 use crate::config::file::{Table, Value};
 use crate::config::problem::Problem;
 use crate::config::reader::Kind;
-use crate::config::{Adopted, Bus, Config, Meter, spelling};
+use crate::config::{Adopted, Bus, Config, Meter, free_name, spelling};
 use crate::mbus::address::MeterAddress;
 
 const ADOPTED: Kind = Kind { name: "the file of adopted meters", keys: &["meter", "ignore"] };
@@ -20,7 +20,14 @@ const IGNORE: Kind = Kind { name: "[[ignore]]", keys: &["bus", "address", "secon
 
 /// Before the file was read.
 pub(super) fn nothing(file: PathBuf) -> Adopted {
-    Adopted { file, names: BTreeSet::new(), left_out: Vec::new(), ignored: Vec::new(), trouble: None }
+    Adopted {
+        file,
+        names: BTreeSet::new(),
+        written: BTreeMap::new(),
+        left_out: Vec::new(),
+        ignored: Vec::new(),
+        trouble: None,
+    }
 }
 
 /// Adds what stands in the file to the user's configuration; only of use where `problems` stays empty.
@@ -36,30 +43,65 @@ pub(in crate::config) fn add(
     let mut disabled = Vec::new();
     let found = meter::meters(&here, &config.buses, &config.profiles, surroundings, problems, &mut disabled);
     together::check(&found, &config.buses, problems);
-    let enabled = found.into_iter().map(|found| found.meter);
     config.adopted.ignored = ignored.into_iter().filter_map(|table| self::ignored(table, problems)).collect();
     for table in elsewhere {
         let [name, bus] = ["name", "bus"].map(|key| text(table, key).unwrap_or_default().to_owned());
         config.adopted.left_out.push((name, format!("there is no bus \"{bus}\"")));
     }
-    let users: Vec<Meter> = config.all_meters().map(|(meter, _)| meter.clone()).collect();
-    let all = enabled.map(|meter| (meter, true)).chain(disabled.into_iter().map(|meter| (meter, false)));
-    for (meter, is_enabled) in all {
-        if let Some(why) = users.iter().find_map(|user| wins(user, &meter)) {
-            config.adopted.left_out.push((meter.name, why));
-            continue;
+    for item in here.iter().filter_map(|table| table.entries.get("name")).map(|entry| &entry.item) {
+        if let (Value::Text(name), Some(written)) = (&item.value, &item.written) {
+            config.adopted.written.insert(name.clone(), written.clone());
         }
-        config.adopted.names.insert(meter.name.clone());
-        if is_enabled { config.meters.push(meter) } else { config.disabled_meters.push(meter) }
+    }
+    let enabled = found.into_iter().map(|found| (found.meter, true));
+    join(config, enabled.chain(disabled.into_iter().map(|meter| (meter, false))).collect());
+}
+
+impl Config {
+    /// Has the adopted meters stay as they are in `old`, as far as their buses are still there: the file of them is
+    /// broken.
+    pub fn keep_adopted_of(&mut self, old: &Self) {
+        let bus = |meter: &Meter| {
+            let name = &old.buses.get(meter.bus)?.name;
+            self.buses.iter().position(|bus| bus.name == *name)
+        };
+        let adopted = old.all_meters().filter(|(meter, _)| old.adopted.names.contains(&meter.name));
+        let stay =
+            adopted.filter_map(|(meter, is_enabled)| Some((Meter { bus: bus(meter)?, ..meter.clone() }, is_enabled)));
+        let stay: Vec<_> = stay.collect();
+        self.adopted.written = old.adopted.written.clone();
+        self.adopted.left_out = old.adopted.left_out.clone();
+        self.adopted.ignored = old.adopted.ignored.clone();
+        join(self, stay);
     }
 }
 
-/// Why a meter of the user's takes the place of an adopted one.
-fn wins(user: &Meter, adopted: &Meter) -> Option<String> {
-    if user.bus == adopted.bus && together::share_an_address(user.address, adopted.address) {
-        return Some(format!("your own file has it, as \"{}\"", user.name));
+/// Puts adopted meters, and whether they are enabled, beside the user's. One whose name the user gave to another
+/// meter gets the next free name.
+fn join(config: &mut Config, meters: Vec<(Meter, bool)>) {
+    let users: Vec<Meter> = config.all_meters().map(|(meter, _)| meter.clone()).collect();
+    let is_taken = |name: &str| users.iter().any(|user| user.name == name);
+    let mut taken: BTreeSet<String> =
+        users.iter().chain(meters.iter().map(|(meter, _)| meter)).map(|meter| meter.name.clone()).collect();
+    let mut renamed = BTreeMap::new();
+    for (mut meter, is_enabled) in meters {
+        let is_its = |user: &&Meter| user.bus == meter.bus && together::share_an_address(user.address, meter.address);
+        if let Some(user) = users.iter().find(is_its) {
+            config.adopted.left_out.push((meter.name, format!("your own file has it, as \"{}\"", user.name)));
+            continue;
+        }
+        if is_taken(&meter.name) {
+            let name = free_name(&meter.name, &taken);
+            taken.insert(name.clone());
+            let before = std::mem::replace(&mut meter.name, name.clone());
+            let written = config.adopted.written.remove(&before).unwrap_or_else(|| before.clone());
+            config.adopted.written.insert(name.clone(), written);
+            renamed.insert(before, name);
+        }
+        meter.readout_of = meter.readout_of.map(|first| renamed.get(&first).cloned().unwrap_or(first));
+        config.adopted.names.insert(meter.name.clone());
+        if is_enabled { config.meters.push(meter) } else { config.disabled_meters.push(meter) }
     }
-    (user.name == adopted.name).then(|| "your own file gives this name to another meter".to_owned())
 }
 
 /// Whether the bus of a meter exists. One that is badly written is a problem that is noted elsewhere.

@@ -37,17 +37,25 @@ impl Drop for Files {
 
 /// Of one file on a machine that has every time zone and no other file.
 pub(in crate::config) fn parsed(text: &str) -> Config {
+    read(text, &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is said of a bad one.
+pub(in crate::config) fn problems(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    read(text, variable).expect_err("problems").to_string()
+}
+
+fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
     let surroundings = Surroundings {
         folder: Path::new("/etc"),
         password_credential: None,
-        variable: &|_| None,
+        variable,
         is_timezone: &|_| true,
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
         unfit: &|_| None,
         built_in: built_in().into_iter().map(|(profile, _)| profile).collect(),
     };
-    let config: Result<Config, Problems> = parse(&[("t.toml".into(), text.to_owned())], &surroundings);
-    config.unwrap_or_else(|problems| panic!("{problems}"))
+    parse(&[("t.toml".into(), text.to_owned())], &surroundings)
 }
 
 fn names(config: &Config) -> Vec<&str> {
@@ -82,14 +90,25 @@ fn adopted_meters_stand_beside_the_users_and_an_empty_file_looks_for_more() {
 }
 
 #[test]
-fn a_meter_of_the_users_file_wins_by_its_address_and_by_its_name() {
-    let users =
-        "[[meter]]\nname = \"heat\"\nsecondary = \"67200512\"\n[[meter]]\nname = \"kam_67200513\"\naddress = 3\n";
+fn a_meter_of_the_users_file_wins_by_its_address() {
+    let users = "[[meter]]\nname = \"heat\"\nsecondary = \"67200512\"\n[[meter]]\nname = \"b\"\naddress = 13\n";
     let config = Files::new("wins", users, ADOPTED).load();
-    assert_eq!(names(&config), ["heat", "kam_67200513"]);
+    assert_eq!(names(&config), ["heat", "b"]);
     let left_out: Vec<&str> = config.adopted.left_out.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((left_out, config.adopted.names.len()), (vec!["kam_67200512", "kam_67200513"], 0));
     assert!(config.adopted.left_out[0].1.contains("as \"heat\""), "{:?}", config.adopted);
+}
+
+#[test]
+fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_under_the_next_free_one() {
+    let users = "[[meter]]\nname = \"kam_67200512\"\naddress = 3\n";
+    let more = "[[meter]]\nname = \"kam_67200512_2\"\nbus = \"hat\"\naddress = 14\n";
+    let config = Files::new("name", users, &format!("{ADOPTED}{more}")).load();
+    assert_eq!(names(&config), ["kam_67200512", "kam_67200512_3", "kam_67200512_2", "kam_67200513"]);
+    assert_eq!(config.adopted.left_out, []);
+    assert!(config.adopted.names.contains("kam_67200512_3") && !config.adopted.names.contains("kam_67200512"));
+    assert_eq!(config.adopted.in_file("kam_67200512_3"), "kam_67200512");
+    assert_eq!(config.adopted.in_file("kam_67200513"), "kam_67200513");
 }
 
 #[test]
@@ -109,6 +128,29 @@ fn a_broken_file_of_adopted_meters_costs_only_its_own() {
 }
 
 #[test]
+fn a_file_of_adopted_meters_that_cannot_be_changed_is_broken() {
+    let files = Files::new("changed", "", ADOPTED);
+    let config = load_with(&files.file(), &|_| Err("write each meter as a table".to_owned())).expect("good");
+    let trouble = config.adopted.trouble.clone().expect("trouble");
+    assert!(trouble.ends_with("meters.toml: write each meter as a table"), "{trouble}");
+    assert_eq!(names(&config), [""; 0]);
+}
+
+#[test]
+fn adopted_meters_stay_beside_new_ones_of_the_user_where_their_file_is_broken() {
+    let old = Files::new("stay", "", ADOPTED).load();
+    let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\n[[bus]]\nname = \"hat\"\nport = \"/dev/ttyAMA0\"\n";
+    let heat = "[[meter]]\nname = \"heat\"\nbus = \"hat\"\naddress = 13\n";
+    let mut new = Files::new("stay", &format!("{users}{heat}"), "[").load();
+    assert_eq!(names(&new), ["heat"]);
+    new.keep_adopted_of(&old);
+    let places: Vec<_> = new.all_meters().map(|(meter, _)| (meter.name.as_str(), meter.bus)).collect();
+    assert_eq!(places, [("heat", 1), ("kam_67200512", 1)]);
+    assert_eq!(new.adopted.ignored, old.adopted.ignored);
+    assert!(new.adopted.left_out[0].1.contains("as \"heat\"") && new.adopted.trouble.is_some());
+}
+
+#[test]
 fn adopted_meters_of_a_bus_that_is_gone_are_left_out_and_the_others_read() {
     let users = "[[bus]]\nname = \"usb\"\nport = \"/dev/ttyUSB0\"\ndiscover = true\n";
     let more = "[[meter]]\nname = \"b\"\nbus = \"usb\"\naddress = 1\n";
@@ -122,7 +164,7 @@ fn the_file_may_be_missing_or_elsewhere_or_as_it_is_going_to_be() {
     let files = Files::new("elsewhere", "", ADOPTED);
     fs::remove_file(files.0.join("store/meters.toml")).expect("a file");
     assert_eq!(names(&files.load()), [""; 0]);
-    let changed = load_with(&files.file(), &|text| format!("{text}{ADOPTED}")).expect("good");
+    let changed = load_with(&files.file(), &|text| Ok(format!("{text}{ADOPTED}"))).expect("good");
     assert_eq!(names(&changed).len(), 2);
     fs::write(files.file(), "agent.meters_file = \"mine.toml\"\n").expect("a file");
     assert_eq!(files.load().adopted.file, files.0.join("mine.toml"));

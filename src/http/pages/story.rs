@@ -32,11 +32,14 @@ impl Story {
         };
         let buses = agent.buses.iter().filter(|(name, _)| is_meant(name));
         let searches = buses.filter_map(|(name, bus)| Some(search(name, bus.search.as_ref()?))).collect();
-        let AdoptionStatus { trouble, not_kept, not_adopted } = &agent.adoption;
+        let AdoptionStatus { trouble, not_kept, not_adopted, left_out } = &agent.adoption;
         let broken = trouble.iter().map(|why| t.with("The file of adopted meters is broken: {}", why));
         let not_kept = not_kept.iter().map(|why| t.with("What was adopted is read, but not kept: {}", why));
         let others = not_adopted.iter().filter(|(name, _)| is_meant(name)).flat_map(|(_, advice)| advice.clone());
-        Self { searches, troubles: broken.chain(not_kept).chain(others).collect() }
+        let left_out = left_out
+            .iter()
+            .map(|(name, why)| t.with("An adopted meter is not read: {}", format_args!("{name}, {why}")));
+        Self { searches, troubles: broken.chain(not_kept).chain(left_out).chain(others).collect() }
     }
 }
 

@@ -13,7 +13,9 @@ use super::super::payload::Event;
 use super::super::publisher::Outcome as Became;
 use super::super::request_json;
 use super::OutboxTask;
+use crate::adopt::find::Find;
 use crate::bus::MeterReadout;
+use crate::mbus::link::timing::Baud;
 use crate::mbus::master::search::Found;
 use crate::request::{Answer, BusRequest, Outcome, Reply, Request, Response};
 
@@ -101,12 +103,18 @@ impl OutboxTask {
         reply.answer(self.publisher.reading_aside(meter, read_at, frames, synced).map(Answer::Reading));
     }
 
-    /// A scan is over: of meters that are not configured everyone hears.
+    /// A scan is over.
     pub(super) fn scanned(&mut self, bus: usize, found: &[Found]) {
         self.publisher.set_last_scan(Some(bus), Ok(found));
-        for address in self.publisher.unconfigured(bus, found) {
-            let Some(name) = self.publisher.config.buses.get(bus).map(|bus| bus.name.clone()) else { continue };
-            self.publisher.tell(&Event::MeterFound { bus: name, address });
+        let baud = self.publisher.config.buses.get(bus).map_or(Baud::DEFAULT, |bus| bus.baud);
+        self.found(bus, found.iter().filter_map(|found| Find::new(found, baud)));
+    }
+
+    /// Of meters that are not configured everyone hears.
+    pub(super) fn found(&mut self, bus: usize, finds: impl Iterator<Item = Find>) {
+        let Some(name) = self.publisher.config.buses.get(bus).map(|bus| bus.name.clone()) else { return };
+        for address in self.publisher.unconfigured(bus, finds) {
+            self.publisher.tell(&Event::MeterFound { bus: name.clone(), address });
         }
     }
 }

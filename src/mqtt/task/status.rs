@@ -14,7 +14,7 @@ use crate::adopt::hunt::Progress;
 use crate::adopt::story;
 use crate::bus::health::Health;
 use crate::config::{Bus, Config, fingerprint};
-use crate::status::{AgentStatus, BusStatus, ScanStatus, SearchStatus, Status};
+use crate::status::{AdoptionStatus, AgentStatus, BusStatus, ScanStatus, SearchStatus, Status};
 
 /// `bridge/info` is published so often.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -119,9 +119,19 @@ impl OutboxTask {
             spool_depth: readings.waiting,
             events_dropped: self.publisher.outbox.notes_dropped(),
             readings,
-            adoption: self.channels.adoption.borrow().clone(),
+            adoption: self.adoption(),
             buses: buses.map(|(bus, health)| (bus.name.clone(), bus_status(bus, &health.borrow()))).collect(),
         }
+    }
+}
+
+impl OutboxTask {
+    /// What who adopts meters tells, and what the configuration in use says.
+    fn adoption(&self) -> AdoptionStatus {
+        let told = self.channels.adoption.borrow().clone();
+        let adopted = &self.publisher.config.adopted;
+        let trouble = told.trouble.or_else(|| adopted.trouble.clone());
+        AdoptionStatus { trouble, left_out: adopted.left_out.iter().cloned().collect(), ..told }
     }
 }
 

@@ -137,6 +137,13 @@ fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
         assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
     }
     assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file);
+
+    fs::write(meters_file(&agent), "[").expect("a file");
+    assert_ne!(ask(port, "POST /api/v1/reload", &[]).status, 200);
+    for request in [&format!("{patch}{{\"title\":\"x\"}}"), "DELETE /api/v1/meters/nothing"] {
+        let answer = ask(port, request, &[JSON]);
+        assert!(answer.status == 422 && answer.body.contains("adopted meters is broken"), "{request}: {answer:?}");
+    }
 }
 
 #[test]

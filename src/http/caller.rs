@@ -25,9 +25,13 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| only_proxies_add(name.as_str()) || name.as_str().starts_with("x-forwarded-"))
 }
 
-/// Whose wrong passwords are counted: the last address that a proxy of ours did not add.
+/// Whose wrong passwords and streams are counted: the last address that a proxy of ours did not add.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From(pub(super) IpAddr);
+
+/// The same of a request.
 pub(super) fn address(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if !http.proxies.contains(&peer) {
+    if !http.proxies.contains(&peer) && !http.trusted.contains(&peer) {
         return peer;
     }
     let lists = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::caller::{self, PATIENCE, Peers};
+use super::caller::{self, From, PATIENCE, Peers};
 use super::house::App;
 use super::pages::refused;
 use super::problem::Problem;
@@ -38,8 +38,9 @@ const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let judged = judge(&app, &parts);
-    if let Ok(may) = judged {
+    if let Ok((may, from)) = judged {
         parts.extensions.insert(may);
+        parts.extensions.insert(from);
     }
     let person = is_a_person(&parts).then(|| parts.clone());
     let whole = match judged {
@@ -66,7 +67,8 @@ fn is_a_person(parts: &Parts) -> bool {
     !is_for_programs && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
-fn judge(app: &App, parts: &Parts) -> Result<May, Problem> {
+/// What the request may have, and from whom it is.
+fn judge(app: &App, parts: &Parts) -> Result<(May, From), Problem> {
     let house = app.house();
     // a request that came over no connection of ours is a defect, and gets nothing
     let Some(peers) = parts.extensions.get::<Peers>().copied() else { return Err(Refusal::WrongHost.into()) };
@@ -85,7 +87,7 @@ fn judge(app: &App, parts: &Parts) -> Result<May, Problem> {
     if !parts.method.is_safe() && !HARMLESS.contains(&parts.uri.path()) {
         rights::demand(&house.settings, may, May::All)?;
     }
-    Ok(may)
+    Ok((may, From(from)))
 }
 
 /// The request with the whole of its body: no route waits for one that comes byte by byte.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
 use super::failures::Failures;
+use super::listeners::Listeners;
 use super::history::History;
 use super::settings::Settings;
 use crate::bus::health::Health;
@@ -49,6 +50,7 @@ pub struct Sources {
 pub(super) struct App {
     sources: Sources,
     failures: Arc<Mutex<Failures>>,
+    listeners: Arc<Listeners>,
     history: Arc<Mutex<History>>,
     examined: Arc<Mutex<Examined>>,
     /// The doctor looks at one thing at a time.
@@ -68,6 +70,7 @@ impl App {
         Self {
             sources,
             failures: Arc::default(),
+            listeners: Arc::default(),
             history: Arc::default(),
             examined: Arc::default(),
             doctor: Arc::default(),
@@ -113,6 +116,10 @@ impl App {
 
     pub(super) fn keep_examined(&self, examined: Examined) {
         *self.examined.lock().unwrap_or_else(PoisonError::into_inner) = examined;
+    }
+
+    pub(super) const fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     pub(super) fn failures(&self) -> MutexGuard<'_, Failures> {

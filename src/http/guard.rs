@@ -31,6 +31,9 @@ const CAREFUL: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What everybody may see: a password that comes along is not looked at.
+const OPEN: &str = "/health";
+
 /// What may be posted by who may only read: it changes nothing.
 const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
 
@@ -75,11 +78,15 @@ fn judge(app: &App, parts: &Parts) -> Result<(May, From), Problem> {
     let headers = &parts.headers;
     let from = caller::address(&house.settings.http, peers.peer.to_canonical(), headers);
     let now = Instant::now();
-    if headers.contains_key(header::AUTHORIZATION) && !app.failures().may_try(from, now) {
+    let is_open = parts.uri.path() == OPEN;
+    if headers.contains_key(header::AUTHORIZATION) && !is_open && !app.failures().may_try(from, now) {
         return Err(Problem::wait());
     }
     let judged = rights::judge(&house.settings, Asks { peers, method: &parts.method, headers });
     if judged == Err(Refusal::WrongPassword) {
+        if is_open {
+            return Ok((May::Nothing, From(from)));
+        }
         app.failures().failed(from, now);
         tracing::debug!("a wrong password from {from}");
     }

@@ -41,6 +41,7 @@ fn who_is_elsewhere_needs_the_password_and_ten_wrong_ones_are_enough() {
     assert!(refused.head.contains("www-authenticate: Basic realm"), "{refused:?}");
     let tries: Vec<u16> = (0..12).map(|_| of("GET /api/v1/info", &[wrong])).collect();
     assert_eq!(tries, [[401; 10].as_slice(), &[429, 429]].concat());
+    assert_eq!((of("GET /health", &[wrong]), of("GET /health", &[])), (200, 200), "which never asks for it");
     assert_eq!(of("GET /api/v1/info", &[right]), 429, "nor the right one, which would tell it from the wrong");
     let log = house.agent.log();
     assert!(!log.contains("secret") && !house.ask("GET /api/v1/info", &[]).body.contains("secret"), "{log}");

@@ -29,7 +29,9 @@ impl Listeners {
     pub(super) fn place(self: &Arc<Self>, of: IpAddr) -> Result<Place, Problem> {
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if by_address.get(&of).is_some_and(|count| *count >= OF_ONE) {
-            return Err(Problem::unavailable(format!("{OF_ONE} streams go to this address already, which is the most")));
+            return Err(Problem::unavailable(format!(
+                "{OF_ONE} streams go to this address already, which is the most"
+            )));
         }
         if by_address.values().sum::<usize>() >= ALL {
             return Err(Problem::unavailable(format!("there are {ALL} streams already, which is the most")));

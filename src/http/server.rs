@@ -64,12 +64,7 @@ pub async fn serve(listener: TcpListener, sources: Sources, closed: oneshot::Rec
 }
 
 /// Takes connections, without end.
-async fn accept(
-    listener: TcpListener,
-    connections: &mut JoinSet<()>,
-    routes: &Routes,
-    crowded: &watch::Sender<()>,
-) {
+async fn accept(listener: TcpListener, connections: &mut JoinSet<()>, routes: &Routes, crowded: &watch::Sender<()>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -150,9 +145,7 @@ async fn carry(
         let answer = answer(request, house.borrow().settings.http.path.clone(), router.clone());
         async { answer.await.map(|answer| answer.map(|body| Answer { body, _asked: asked })) }
     });
-    let given_up = async move {
-        while crowded.changed().await.is_ok() && busy.idle() < IDLE {}
-    };
+    let given_up = async move { while crowded.changed().await.is_ok() && busy.idle() < IDLE {} };
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
     let mut connection = pin!(connection.serve_connection(TokioIo::new(Box::pin(stream)), service));

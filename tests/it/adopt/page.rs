@@ -107,6 +107,50 @@ fn an_adopted_meter_is_changed_over_rest_and_with_a_button() {
     assert!(!file.contains("title") && file.contains("name = \"cold\""), "{file}");
 }
 
+/// The fields of the first form with this action, with what the page fills in.
+fn fields(page: &str, action: &str) -> Vec<(String, String)> {
+    let form = page.split(&format!("action=\"{action}\"")).nth(1).expect("a form");
+    let form = form.split("</form>").next().expect("its end");
+    let part = |input: &str, name: &str| {
+        let value = input.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(value.replace("&#34;", "\"").replace("&#38;", "&"))
+    };
+    let inputs = form.split("<input").skip(1).map(|input| input.split('>').next().expect("its end"));
+    let inputs = inputs.filter(|input| !input.contains("checkbox"));
+    inputs.filter_map(|input| Some((part(input, "name")?, part(input, "value").unwrap_or_default()))).collect()
+}
+
+#[test]
+fn what_the_form_shows_and_nobody_changes_stays_as_a_person_wrote_it() {
+    let Some(broker) = Broker::start() else { return };
+    let (agent, port) = with_page(&broker, "discover = false\n");
+    scan(port);
+    let adopted = ask(port, "POST /api/v1/meters\n\n{\"address\":\"21880341\",\"name\":\"water\"}", &[JSON]);
+    assert_eq!(adopted.status, 201, "{adopted:?}");
+    let file = file_with(&agent, "title = \"SIM 21880341\"");
+    let by_hand = "title = \"Gas ${HOSTNAME}\"\ninterval = \"15m\" # as the others";
+    fs::write(meters_file(&agent), file.replace("title = \"SIM 21880341\"", by_hand)).expect("a file");
+    assert_eq!(ask(port, "POST /api/v1/reload", &[]).status, 204);
+    let page = until(port, "GET /meter/water", "value=\"Gas ");
+    let save = |page: &str, from: &str, changed: (&str, &str)| {
+        let fields = fields(page, &format!("{from}/change"));
+        let field = |(name, value): (String, String)| {
+            let value = if name == changed.0 { changed.1.to_owned() } else { value };
+            format!("{name}={}", value.replace(' ', "+"))
+        };
+        let body = fields.into_iter().map(field).collect::<Vec<_>>().join("&");
+        let saved = ask(port, &format!("POST /meter/{from}/change\n\n{body}"), &[FORM]);
+        assert_eq!(saved.status, 303, "{body}: {saved:?}");
+    };
+    save(&page, "water", ("name", "gas"));
+    let file = file_with(&agent, "name = \"gas\"");
+    assert!(file.contains(by_hand), "{file}");
+    let page = until(port, "GET /meter/gas", "value=\"Gas ");
+    save(&page, "gas", ("title", ""));
+    let file = file_with(&agent, "# as the others");
+    assert!(!file.contains("title"), "what is emptied is taken away: {file}");
+}
+
 #[test]
 fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
     let Some(broker) = Broker::start() else { return };

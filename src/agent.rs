@@ -205,7 +205,8 @@ impl Agent {
             Ok(prepared) => {
                 self.no_page = None;
                 let desk = self.buses.desk(&self.config, self.ask.clone(), self.ask_to_adopt.clone());
-                self.page.show(prepared, &self.config, self.file.as_deref(), desk, &self.buses);
+                let pending = self.pending.borrow().clone();
+                self.page.show(prepared, &self.config, self.file.as_deref(), &pending, desk, &self.buses);
             }
             Err(why) => self.say_no_page(why),
         }
@@ -309,7 +310,7 @@ impl Agent {
             if self.config.adopted.left_out != new.adopted.left_out {
                 say_what_is_left_out(&new);
             }
-            self.page.show(prepared, &new, Some(&file), for_page, &self.buses);
+            self.page.show(prepared, &new, Some(&file), &pending, for_page, &self.buses);
             if self.page.is_open() {
                 self.no_page = None;
             }

@@ -1,5 +1,6 @@
 //! What the routes see of the agent.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,15 +8,15 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
 use super::failures::Failures;
-use super::listeners::Listeners;
 use super::history::History;
+use super::listeners::Listeners;
 use super::settings::Settings;
 use crate::bus::health::Health;
 use crate::bus::tape::Tape;
 use crate::config::Config;
 use crate::doctor::Finding;
 use crate::request::Desk;
-use crate::status::{News, Status};
+use crate::status::{AdoptionStatus, News, Status};
 
 /// What goes with one configuration, exchanged as a whole at a reload.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct House {
     pub config: Config,
     /// The file it was read from.
     pub file: Option<PathBuf>,
+    /// Names of meters that were adopted or changed, which was not in the file when this was made.
+    pub not_kept: BTreeSet<String>,
     /// Where requests go.
     pub desk: Desk,
     /// How each bus is doing, in the order of the configuration.
@@ -32,6 +35,13 @@ pub struct House {
     pub tapes: Vec<watch::Receiver<Tape>>,
     /// What `[http]` says, made ready.
     pub settings: Settings,
+}
+
+impl House {
+    /// Whether what is known of this meter is in a file; else it was adopted and cannot be written down.
+    pub(super) fn keeps(&self, meter: &str, adoption: &AdoptionStatus) -> bool {
+        adoption.not_kept.is_none() || !self.not_kept.contains(meter)
+    }
 }
 
 /// Where what happens is shown.

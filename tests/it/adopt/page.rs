@@ -152,6 +152,34 @@ fn what_the_form_shows_and_nobody_changes_stays_as_a_person_wrote_it() {
 }
 
 #[test]
+fn what_is_not_well_is_not_called_well() {
+    let Some(broker) = Broker::start() else { return };
+    let (mut agent, port) = with_page(&broker, "discover = false\n");
+    fs::write(meters_file(&agent), "[[meter]]\nname = 5\n").expect("a file");
+    agent.restart();
+    let end = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "{}", agent.log());
+    }
+    let page = until(port, "GET /", "The file of adopted meters is broken");
+    assert!(page.contains("class=\"summary silent\"") && !page.contains("No meter is configured yet"), "{page}");
+}
+
+#[test]
+fn an_adopted_meter_that_is_not_kept_is_marked() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let (_agent, port) = with_page(&broker, "[agent]\nmeters_file = \"/proc/meters.toml\"\n");
+    all_read(&subscriber, &["sim_21880341"]);
+    let page = until(port, "GET /", "What was adopted is read, but not kept");
+    assert!(page.contains("class=\"summary silent\"") && !page.contains("All meters answer<"), "{page}");
+    until(port, "GET /", "<p class=\"flag\">not kept</p>");
+    until(port, "GET /meter/sim_21880341", "<p class=\"flag\">not kept</p>");
+    let told = ask(port, "GET /api/v1/meters/sim_21880341", &[]);
+    assert!(told.body.contains("\"kept\":false"), "{told:?}");
+}
+
+#[test]
 fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
     let Some(broker) = Broker::start() else { return };
     let users = "[[meter]]\nname = \"users\"\nsecondary = \"67200512\"\n";

@@ -219,6 +219,11 @@ fn read_configuration(config: &Config, file: &str) -> Finding {
             format!("{file} is good, but no meter is enabled: {names} has enabled = false"),
         );
     }
+    let looks = config.buses.iter().filter(|bus| bus.discover).map(|bus| bus.name.as_str()).collect::<Vec<_>>();
+    if config.meters.is_empty() && !looks.is_empty() {
+        let found = format!("{found}: the agent looks for meters itself, on bus {}, and adopts them", looks.join(", "));
+        return Finding::ok(CONFIG, found);
+    }
     if config.meters.is_empty() {
         return Finding::warning(CONFIG, found).fix(
             "Add the meters that `mbushat scan --toml` finds, or one whose address you know:",

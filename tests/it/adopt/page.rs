@@ -180,6 +180,22 @@ fn an_adopted_meter_that_is_not_kept_is_marked() {
 }
 
 #[test]
+fn without_a_hat_the_doctor_of_the_page_says_what_to_do() {
+    let Some(broker) = Broker::start() else { return };
+    let port = free_port();
+    let _agent = Agent::start(broker.port, &format!("[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let end = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ask(port, "POST /doctor", &[]).status, 303);
+    let page = ask(port, "GET /doctor", &[]).body;
+    assert!(page.contains("[[bus]]") && page.contains("Hat"), "{page}");
+    assert!(!page.contains("scan --toml"), "{page}");
+}
+
+#[test]
 fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
     let Some(broker) = Broker::start() else { return };
     let users = "[[meter]]\nname = \"users\"\nsecondary = \"67200512\"\n";

@@ -171,7 +171,7 @@ pub struct Http {
     pub proxies: Vec<IpAddr>,
     /// Further names it may be called by, in lower case.
     pub hosts: Vec<String>,
-    /// Before every path, where a proxy leaves it there: `/mbus`; empty: nothing.
+    /// Before every path, where a proxy leaves it there: `/meters-page`; empty: nothing.
     pub path: String,
     /// Certificate chain and key, PEM; `None`: plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,

@@ -15,11 +15,11 @@ use crate::tools::{optional_tool, tool};
 fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot() {
     let Some(house) = House::new("") else { return };
     assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 200);
-    house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
+    house.reload(house.port, "password = \"secret\"\npath = \"/meters-page\"");
     assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
-    assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
-    let folder = house.ask("GET /mbus", &[]);
-    assert!(folder.status == 308 && folder.head.contains("location: mbus/"), "{folder:?}");
+    assert_eq!(house.ask("GET /meters-page/api/v1/info", &[]).status, 200);
+    let folder = house.ask("GET /meters-page", &[]);
+    assert!(folder.status == 308 && folder.head.contains("location: meters-page/"), "{folder:?}");
     let other = free_port();
     house.reload(other, "");
     assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);

@@ -73,6 +73,8 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// Every `key_file` that was read.
     pub key_files: Vec<PathBuf>,
+    /// The files of the configuration that hold a secret as it is, and what that is.
+    pub secret_files: Vec<(PathBuf, &'static str)>,
     /// What the agent adopted itself, as far as it is not among the meters.
     pub adopted: Adopted,
     /// No `[[bus]]` is written, so the only one is that of a Hat, which may not be there.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::caller::{self, From, PATIENCE, Peers};
 use super::house::App;
+use super::httpd;
 use super::pages::refused;
 use super::problem::Problem;
 use super::rights::{self, Asks, May, Refusal};
@@ -40,6 +41,7 @@ const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
 /// Lets in who may, and tells the routes behind how much.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let is_of_httpd = httpd::is_here(parts.uri.path());
     let judged = judge(&app, &parts);
     if let Ok((may, from)) = judged {
         parts.extensions.insert(may);
@@ -56,6 +58,9 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     if let (Some(problem), Some(parts)) = (response.extensions_mut().remove::<Problem>(), person) {
         response = refused::page(&app, &parts, problem, response);
+    }
+    if is_of_httpd {
+        httpd::number(&mut response);
     }
     for (name, value) in CAREFUL {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

@@ -353,14 +353,22 @@ fn what_was_made_for_mbus_httpd_finds_its_routes() {
         ("POST /mbus/get/w/9600/7", 404, "text/plain", "Bus w runs at 2400 baud"),
         ("POST /mbus/hat/on", 404, "text/plain", "M-Bus Master Hat not installed"),
         ("GET /mbus/hat", 404, "text/plain", "Hat not present"),
+        ("POST /mbus/get/w/2400/251", 404, "text/plain", "Failed to query M-Bus"),
+        ("POST /mbus/get/w/2400/255", 404, "text/plain", "Failed to query M-Bus"),
+        ("POST /mbus/get/w/2400/256", 400, "text/plain", "Not a valid primary or secondary address"),
+        ("POST /mbus/getMulti/w/2400/77/+3", 400, "text/plain", "maxframes"),
+        ("POST /mbus/get/%ff/2400/77", 400, "text/plain", "not UTF-8"),
+        ("GET /mbus/hat/on", 405, "text/plain", ""),
+        ("DELETE /mbus/get/w/2400/7", 405, "text/plain", ""),
+        ("GET /mbus/nothing", 404, "text/plain", ""),
     ] {
         let answer = house.ask(request, &[]);
         assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
         assert!(answer.head.contains(&format!("content-type: {kind}")), "{request}: {answer:?}");
         assert!(answer.head.contains("x-span-id: "), "{request}: {answer:?}");
     }
-    assert_eq!(house.ask("GET /mbus/hat/on", &[]).status, 405);
-    assert_eq!(house.ask("GET /mbus/nothing", &[]).status, 404);
+    let cross = house.ask("POST /mbus/hat/on", &["Origin: http://evil.example"]);
+    assert!(cross.status == 403 && cross.head.contains("x-span-id: "), "{cross:?}");
 }
 
 #[test]

@@ -143,6 +143,6 @@ fn known(
         MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
         MeterAddress::Primary(own) => *address == at || Some(own.get()) == primary,
     };
-    let mut meters = house.config.meters.iter().filter(|meter| meter.bus == bus);
-    meters.find(|meter| is_it(&meter.address)).map(|meter| meter.name.clone())
+    let mut meters = house.config.all_meters().filter(|(meter, _)| meter.bus == bus);
+    meters.find(|(meter, _)| is_it(&meter.address)).map(|(meter, enabled)| (meter.name.clone(), enabled))
 }

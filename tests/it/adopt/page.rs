@@ -180,6 +180,20 @@ fn an_adopted_meter_that_is_not_kept_is_marked() {
 }
 
 #[test]
+fn a_find_that_the_user_has_switched_off_is_not_offered() {
+    let Some(broker) = Broker::start() else { return };
+    let off = "[[meter]]\nname = \"off\"\nsecondary = \"21880341\"\nenabled = false\n";
+    let (_agent, port) = with_page(&broker, &format!("discover = false\n{off}"));
+    scan(port);
+    let page = ask(port, "GET /bus/b", &[]).body;
+    assert_eq!(page.matches("action=\"b/adopt\"").count(), 2, "{page}");
+    assert!(page.contains("stands in the configuration as off, switched off"), "{page}");
+    let adopt = "POST /api/v1/meters\n\n{\"bus\":\"b\",\"address\":\"21880341\"}";
+    let answer = ask(port, adopt, &[JSON]);
+    assert!(answer.status == 422 && answer.body.contains("as off, switched off"), "{answer:?}");
+}
+
+#[test]
 fn without_a_hat_the_doctor_of_the_page_says_what_to_do() {
     let Some(broker) = Broker::start() else { return };
     let port = free_port();

@@ -2,7 +2,6 @@
 //!
 //! Not here: the file of adopted meters (`adopt`).
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::asks::bus_index;
 use super::house::App;
-use super::part::Path;
+use super::part::{Form, Path};
 use super::problem::{Problem, shortened};
 use super::rest::json;
 use super::writes::{Body, unusable};
@@ -141,7 +140,7 @@ fn is_adopted(app: &App, name: &str) -> Result<(), Problem> {
 }
 
 /// A body with no other keys than these: one that is misspelled would change nothing.
-fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+pub(super) fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let object: Map<String, Value> = serde_json::from_str(body)
         .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
     match object.keys().find(|key| !known.contains(&key.as_str())) {

@@ -194,6 +194,9 @@ fn what_is_not_there_is_a_problem_in_words() {
         ("GET /api/v1/meters/..%2f..%2fetc%2fpasswd", 404, "no such meter: ../../etc/passwd"),
         ("GET /api/v1/meters/%ff", 404, "not UTF-8"),
         ("POST /api/v1/buses", 405, "another method"),
+        ("GET /meter/w_m7?key=a&key=b", 400, "duplicate field `key`"),
+        ("POST /bus/w/power\n\nhex=", 422, "missing field `on`"),
+        ("POST /bus/w/adopt\n\nhex=&address=1&address=2", 422, "duplicate field `address`"),
     ] {
         let answer = house.ask(request, &[]);
         assert_eq!(answer.status, status, "{request} {answer:?}");
@@ -261,6 +264,9 @@ fn what_is_asked_for_is_done() {
         ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
         ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
         ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
+        ("POST /api/v1/buses/w/read\n\n{\"adress\":7}", 422, "no such key: adress; expected address"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true,\"off\":1}", 422, "no such key: off"),
+        ("POST /api/v1/buses/w/scan\n\n{\"secondry\":\"3013????\"}", 422, "no such key: secondry"),
         ("DELETE /api/v1/buses/w/scan", 409, "this bus is not being scanned"),
     ] {
         let answer = house.ask(request, &[JSON]);

@@ -1,13 +1,13 @@
 //! One meter: every measurement, a chart, its telegrams byte by byte.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::super::chart::{self, Chart};
 use super::super::house::{App, House};
-use super::super::part::Path;
+use super::super::part::{Path, Query};
 use super::super::rest::no_meter;
 use super::frame::{Frame, show};
 use super::meters::{Card, card};

@@ -395,6 +395,19 @@ fn every_described_route_is_there_and_every_route_is_described() {
             assert!(kinds.is_empty() || kinds.iter().any(|kind| fits(&kind)), "{method} {place}: {answer:?}");
         }
     }
+    let has = |path: &str, status: &str| !description["paths"][path]["get"]["responses"][status].is_null();
+    for (path, statuses) in [
+        ("/health", &["200", "421", "503"][..]),
+        ("/api/v1/openapi.json", &["401", "403", "421", "429"]),
+        ("/api/v1/events", &["503"]),
+        ("/api/v1/buses/{bus}/wire", &["503"]),
+    ] {
+        for status in statuses {
+            assert!(has(path, status), "{path} lacks {status}");
+        }
+    }
+    let metrics = &description["paths"]["/metrics"]["get"]["responses"]["200"]["content"];
+    assert!(metrics["text/plain"].is_object() && metrics["application/openmetrics-text"].is_object(), "{metrics}");
     let router = include_str!("../../src/http/router.rs");
     let routes = router.split("\"/api/v1").skip(1).filter_map(|rest| rest.split('"').next());
     let missing: Vec<&str> = routes.filter(|route| !paths.contains_key(&format!("/api/v1{route}"))).collect();

@@ -36,6 +36,7 @@ pub(super) fn lines(tape: &Tape, after: u64, zone: &TimeZone) -> Vec<Line> {
         let at = Timestamp::try_from(taped.at).unwrap_or_default();
         let damaged = match taped.damaged {
             0 => String::new(),
+            1 => " (1 damaged character)".to_owned(),
             count => format!(" ({count} damaged characters)"),
         };
         let words = if taped.bytes.is_empty() { String::new() } else { describe(&taped.bytes) };

@@ -322,7 +322,8 @@ fn metrics_tell_every_number_in_both_formats() {
     assert!(plain.head.contains("content-type: text/plain; version=0.0.4"), "{plain:?}");
     for line in [
         "mbushat_measurement{meter=\"w_m7\",key=\"volume\",unit=\"m³\",flat=\"3 \\\"left\\\"\\n\\\\\"} ",
-        "mbushat_meter_up{meter=\"w_m7\"} 1\n",
+        "mbushat_meter_up{meter=\"w_m7\",flat=\"3 \\\"left\\\"\\n\\\\\"} 1\n",
+        "mbushat_meter_last_read_timestamp_seconds{meter=\"w_m7\",flat=\"3 ",
         "mbushat_bus_up{bus=\"w\"} 1\n",
         "# TYPE mbushat_readings_delivered_total counter\n",
         "mbushat_bus_errors_total{bus=\"w\",kind=\"silent\"} 0\n",

@@ -42,8 +42,8 @@ fn greeting(empty: bool, port: u16, base: &str) -> String {
     } else {
         format!(
             "Four simulated meters are read over a simulated bus at 2400 baud, every 10\n\
-         seconds, and published to an MQTT broker in this program, on 127.0.0.1 port\n\
-         {port}."
+         seconds, and published to an MQTT broker in this program,\n\
+         on 127.0.0.1 port {port}."
         )
     };
     format!(
@@ -52,4 +52,18 @@ fn greeting(empty: bool, port: u16, base: &str) -> String {
          mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#' -t 'homeassistant/#'\n\n\
          Ctrl-C ends it. Readings, as a subscriber gets them:\n\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::greeting;
+
+    #[test]
+    fn the_port_stands_beside_its_address_and_no_line_is_too_long() {
+        for empty in [true, false] {
+            let text = greeting(empty, 65_535, "mbushat");
+            assert!(text.contains("on 127.0.0.1 port 65535.\n"), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
 }

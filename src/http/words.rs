@@ -133,6 +133,7 @@ mod tests {
             "Plain number",
             "Maker's own value",
             "Unknown value",
+            "Temperature",
             "Forward volume",
             "Backward volume",
             "Forward volume flow",

@@ -410,7 +410,7 @@ fn the_page_has_no_path_that_hides_pages_of_its_own() {
     for name in routes.filter(|name| !name.is_empty()) {
         for path in [format!("/{name}"), format!("/{name}/more")] {
             let reported = problems(&format!("[http]\npath = \"{path}\"\n{METER}"));
-            let expected = format!("2:1: `path` begins with /{name}, where the agent has pages of its own");
+            let expected = format!("2:8: `path` begins with /{name}, where the agent has pages of its own");
             assert!(reported.len() == 1 && reported[0].starts_with(&expected), "{reported:?}");
         }
     }

@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::asks::bus_index;
 use super::house::App;
 use super::part::{Form, Path};
 use super::problem::{Problem, shortened};
 use super::rest::json;
-use super::writes::{Body, unusable};
+use super::writes::{Body, object, unusable};
 use crate::mqtt::request_json;
 use crate::request::{AdoptRequest, Answer, Change, KeyText, Request, Wanted, Which};
 
@@ -136,16 +136,6 @@ fn is_adopted(app: &App, name: &str) -> Result<(), Problem> {
             "no such adopted meter: {}; what stands in your own file is changed there",
             shortened(name)
         ))),
-    }
-}
-
-/// A body with no other keys than these: one that is misspelled would change nothing.
-pub(super) fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
-    let object: Map<String, Value> = serde_json::from_str(body)
-        .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
-    match object.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(object),
-        Some(other) => Err(unusable(format!("no such key: {}; expected {}", shortened(other), known.join(", ")))),
     }
 }
 

@@ -4,12 +4,12 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::adopting::object;
 use super::asks::{self, bus_index};
 use super::house::App;
 use super::part::Path;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::rest::{as_json, json};
 use crate::explain::{self, Memory, hex_input};
 use crate::mbus::application::opener::Buffers;
@@ -135,6 +135,16 @@ fn of_bus(verb: &str, body: &str, known: &[&str]) -> Result<BusRequest, Problem>
         Ok(Asked::Bus { what, .. }) => Ok(what),
         Ok(_) => Err(unusable("no request to a bus")),
         Err(why) => Err(unusable(why)),
+    }
+}
+
+/// A body with no other keys than these: one that is misspelled would change nothing.
+pub(super) fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+    let object: Map<String, Value> = serde_json::from_str(body)
+        .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
+    match object.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(object),
+        Some(other) => Err(unusable(format!("no such key: {}; expected {}", shortened(other), known.join(", ")))),
     }
 }
 

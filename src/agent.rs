@@ -50,6 +50,9 @@ const ADOPT_REQUESTS: usize = 8;
 const ASKED: usize = 16;
 /// How long the outbox task may take to say goodbye and to close the store, after the buses have ended.
 const OUTBOX_ENDS_WITHIN: Duration = Duration::from_millis(1200);
+/// How long a page that could not be opened waits until it is tried again: another program may give its port back,
+/// and DHCP its address, at any time.
+const PAGE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How long the link may take after that: all of it together three seconds.
 const LINK_ENDS_WITHIN: Duration = Duration::from_millis(200);
 
@@ -132,6 +135,8 @@ struct Agent {
     /// To the link, which has the outbox's orders from the same channel.
     orders: mpsc::Sender<LinkCommand>,
     page: Page,
+    /// Why there is none, as it was logged last.
+    no_page: Option<String>,
 }
 
 impl Agent {
@@ -190,24 +195,42 @@ impl Agent {
             reloads,
             orders,
             page,
+            no_page: None,
         }
     }
 
-    /// Opens the page; where that fails the readings go on, and the next reload tries again.
+    /// Opens the page; where that fails the readings go on, and it is tried again.
     async fn open_page(&mut self) {
         match self.page.prepare(&self.config).await {
             Ok(prepared) => {
+                self.no_page = None;
                 let desk = self.buses.desk(&self.config, self.ask.clone(), self.ask_to_adopt.clone());
-                self.page.show(prepared, &self.config, self.file.as_deref(), desk, &self.buses);
+                let pending = self.pending.borrow().clone();
+                self.page.show(prepared, &self.config, self.file.as_deref(), &pending, desk, &self.buses);
             }
-            Err(why) => tracing::error!("there is no page: {why}"),
+            Err(why) => self.say_no_page(why),
         }
+    }
+
+    /// Logs why there is no page, where that is news.
+    fn say_no_page(&mut self, why: String) {
+        if self.no_page.as_ref() != Some(&why) {
+            tracing::error!("there is no page: {why}; it is tried again every {} s", PAGE_AGAIN_AFTER.as_secs());
+            self.no_page = Some(why);
+        }
+    }
+
+    /// Whether a page is wanted that is not open.
+    fn lacks_page(&self) -> bool {
+        self.config.http.is_some() && !self.page.is_open()
     }
 
     /// Until a signal asks for the end, or a task ends that should not.
     async fn watch(&mut self, signals: &mut Signals, log: &LogLevel) -> Result<End, AgentError> {
         let ended = |task: String| Err(AgentError::Ended { task });
         let mut watchdog = system::watchdog_interval().map(interval);
+        let mut page_again = interval(PAGE_AGAIN_AFTER);
+        page_again.reset();
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => return Ok(End::Stopped),
@@ -219,6 +242,7 @@ impl Agent {
                 _ = &mut self.link => return ended("the link to the broker".to_owned()),
                 _ = &mut self.adopt, if self.file.is_some() => return ended("adopting meters".to_owned()),
                 () = watchdog::tick(&mut watchdog) => self.feed_watchdog().await,
+                _ = page_again.tick(), if self.lacks_page() => self.open_page().await,
             }
         }
     }
@@ -253,11 +277,11 @@ impl Agent {
 
     /// What is wrong with the file of adopted meters is returned: it costs what stands in it, and nothing else.
     async fn try_reload(&mut self) -> Result<Option<String>, String> {
-        let Some(file) = &self.file else {
+        let Some(file) = self.file.clone() else {
             return Err("there is no configuration file to read again".to_owned());
         };
         let pending = self.pending.borrow().clone();
-        let mut new = keeping::load(file, &pending).map_err(|error| {
+        let mut new = keeping::load(&file, &pending).map_err(|error| {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             format!("{error}{why}")
         })?;
@@ -273,7 +297,7 @@ impl Agent {
         let prepared = match self.page.prepare(&new).await {
             // As at the start: what keeps the page from opening is not news, and in the way of nothing else.
             Err(why) if !self.page.is_open() && self.config.http == new.http => {
-                tracing::error!("there is no page: {why}");
+                self.say_no_page(why);
                 None
             }
             prepared => prepared?,
@@ -290,7 +314,10 @@ impl Agent {
             if said(&self.config) != said(&new) {
                 say_what_is_left_out(&new);
             }
-            self.page.show(prepared, &new, self.file.as_deref(), for_page, &self.buses);
+            self.page.show(prepared, &new, Some(&file), &pending, for_page, &self.buses);
+            if self.page.is_open() {
+                self.no_page = None;
+            }
             self.config = new;
             tracing::info!("reloaded {}", file.display());
         }

@@ -201,11 +201,11 @@ fn is_at(table: &Table, place: &Place) -> bool {
 /// `[[key]]`, which may be empty. A list on one line is made such tables, unless that would cost a comment.
 fn tables<'f>(file: &'f mut DocumentMut, key: &str) -> Result<&'f mut ArrayOfTables, String> {
     let list = file.get(key).and_then(Item::as_array).filter(|list| !list.to_string().contains('#'));
-    let tables = list.map(|list| match list.is_empty() {
-        true => Ok(ArrayOfTables::new()),
-        false => Item::from(list.clone()).into_array_of_tables(),
+    let tables = list.and_then(|list| match list.is_empty() {
+        true => Some(ArrayOfTables::new()),
+        false => Item::from(list.clone()).into_array_of_tables().ok(),
     });
-    if let Some(Ok(tables)) = tables {
+    if let Some(tables) = tables {
         // the key anew: it has a space behind it
         file.remove(key);
         file.insert(key, Item::ArrayOfTables(tables));

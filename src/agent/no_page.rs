@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::{broadcast, watch};
 
 use super::buses::Buses;
+use crate::adopt::edit::Edit;
 use crate::config::Config;
 use crate::request::Desk;
 use crate::status::{News, Status};
@@ -38,5 +39,5 @@ impl Page {
     }
 
     /// Shows nothing.
-    pub(super) fn show(&mut self, _: Option<Prepared>, _: &Config, _: Option<&Path>, _: Desk, _: &Buses) {}
+    pub(super) fn show(&mut self, _: Option<Prepared>, _: &Config, _: Option<&Path>, _: &[Edit], _: Desk, _: &Buses) {}
 }

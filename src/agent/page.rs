@@ -2,6 +2,7 @@
 //!
 //! Not here: what it serves (`http`).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::buses::Buses;
+use crate::adopt::edit::Edit;
 use crate::config::{Config, Http};
 use crate::http::{House, Prepared, Sources, serve};
 use crate::request::Desk;
@@ -55,6 +57,7 @@ impl Page {
         prepared: Option<Prepared>,
         config: &Config,
         file: Option<&Path>,
+        pending: &[Edit],
         desk: Desk,
         buses: &Buses,
     ) {
@@ -63,8 +66,8 @@ impl Page {
             return;
         };
         let (health, tapes) = (buses.health(), buses.tapes());
-        let house =
-            Arc::new(House { config: config.clone(), file: file.map(Path::to_owned), desk, health, tapes, settings });
+        let (config, file, not_kept) = (config.clone(), file.map(Path::to_owned), not_kept(pending));
+        let house = Arc::new(House { config, file, not_kept, desk, health, tapes, settings });
         match (listener, &self.open) {
             (None, Some(open)) => _ = open.house.send_replace(house),
             (None, None) => {} // never: what is not open was opened
@@ -79,6 +82,16 @@ impl Page {
             }
         }
     }
+}
+
+/// The meters that changes which are not in the file are about.
+fn not_kept(pending: &[Edit]) -> BTreeSet<String> {
+    let names = |edit: &Edit| match edit {
+        Edit::Add(entry) => vec![entry.name.clone()],
+        Edit::Change { name, wanted } => wanted.name.iter().chain([name]).cloned().collect(),
+        Edit::Forget { .. } => Vec::new(),
+    };
+    pending.iter().flat_map(names).collect()
 }
 
 fn say(http: &Http, listen: SocketAddr) {

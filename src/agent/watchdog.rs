@@ -105,6 +105,7 @@ mod tests {
             reloads,
             orders,
             page: Page::new(watch::Sender::default(), broadcast::Sender::new(1)),
+            no_page: None,
         }
     }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::exposed::exposed;
+use super::exposed::{exposed, missing};
 use super::table::Table;
 use super::{Failure, print, unloadable};
 use crate::adopt::keeping;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, config: &Path) -> Result<(), Failure> {
     let timezone = config.time_zone();
     let now = Now { monotonic: Instant::now(), wall: Timestamp::now() };
     let learnt = Learnt::of(&config);
-    let all = warnings(&config, &learnt).into_iter().chain(exposed(file, &config));
+    let all = warnings(&config, &learnt).into_iter().chain(exposed(&config)).chain(missing(&config));
     let warnings: Vec<String> = all.chain(adopted(&config.adopted)).collect();
     if args.format == Format::Json {
         return print(json::good(file, &config, &learnt, &timezone, now, &warnings)?);

@@ -34,18 +34,36 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn greeting(empty: bool, port: u16, base: &str) -> String {
     let what = if empty {
-        "Eight meters are on a simulated bus at 2400 baud, and none is configured: they\n\
+        format!(
+            "Eight meters are on a simulated bus at 2400 baud, and none is configured: they\n\
          are looked for, adopted, read every 15 minutes and published to an MQTT broker\n\
-         in this program, on 127.0.0.1 port"
+         in this program, on 127.0.0.1 port {port}."
+        )
     } else {
-        "Four simulated meters are read over a simulated bus at 2400 baud, every 10\n\
-         seconds, and published to an MQTT broker in this program, on 127.0.0.1 port"
+        format!(
+            "Four simulated meters are read over a simulated bus at 2400 baud, every 10\n\
+         seconds, and published to an MQTT broker in this program,\n\
+         on 127.0.0.1 port {port}."
+        )
     };
     format!(
         "{what}\n\
-         {port}.\n\
          To see every message, paste this into another terminal:\n\n  \
          mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#' -t 'homeassistant/#'\n\n\
          Ctrl-C ends it. Readings, as a subscriber gets them:\n\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::greeting;
+
+    #[test]
+    fn the_port_stands_beside_its_address_and_no_line_is_too_long() {
+        for empty in [true, false] {
+            let text = greeting(empty, 65_535, "mbushat");
+            assert!(text.contains("on 127.0.0.1 port 65535.\n"), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
 }

@@ -5,21 +5,19 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, PasswordSource};
 
-/// A warning for each of them, with what to do; `file` is the configuration's own.
-pub(crate) fn exposed(file: &Path, config: &Config) -> Vec<String> {
+/// A warning for each of them, with what to do.
+pub(crate) fn exposed(config: &Config) -> Vec<String> {
     let mut secret: Vec<(PathBuf, &str)> = config.key_files.iter().map(|path| (path.clone(), "a key")).collect();
-    let keys = config.all_meters().filter(|(meter, _)| meter.key.is_some()).count();
-    match &config.mqtt.password {
-        Some(PasswordSource::Inline(_)) => secret.push((file.to_owned(), "a password")),
-        _ if keys > config.key_files.len() => secret.push((file.to_owned(), "a key")),
-        _ => {}
+    secret.extend(config.secret_files.iter().cloned());
+    let http = config.http.as_ref();
+    for password in [&config.mqtt.password, &http.and_then(|http| http.password.clone())] {
+        if let Some(PasswordSource::File(path)) = password {
+            secret.push((path.clone(), "a password"));
+        }
     }
-    if let Some(PasswordSource::File(path)) = &config.mqtt.password {
-        secret.push((path.clone(), "a password"));
-    }
-    if let Some((_, key)) = config.mqtt.tls.as_ref().and_then(|tls| tls.client.clone()) {
-        secret.push((key, "a key"));
-    }
+    let of_client = config.mqtt.tls.as_ref().and_then(|tls| tls.client.clone());
+    let of_page = http.and_then(|http| http.tls.clone());
+    secret.extend([of_client, of_page].into_iter().flatten().map(|(_, key)| (key, "a key")));
     secret.sort();
     secret.dedup_by(|one, other| one.0 == other.0);
     // The mode of a folder or a device is not ours to advise on.
@@ -29,6 +27,20 @@ pub(crate) fn exposed(file: &Path, config: &Config) -> Vec<String> {
     let say =
         |path: &Path, what: &str| format!("{0} holds {what} and every user can read it: chmod 640 {0}", path.display());
     secret.iter().filter(|(path, _)| everybodys(path)).map(|(path, what)| say(path, what)).collect()
+}
+
+/// A warning for each file of the page that is not there: without it there is no page.
+pub(crate) fn missing(config: &Config) -> Vec<String> {
+    let Some(http) = &config.http else { return Vec::new() };
+    let password = match &http.password {
+        Some(PasswordSource::File(path)) => Some(("password_file", path)),
+        _ => None,
+    };
+    let tls = http.tls.iter().flat_map(|(cert, key)| [("cert", cert), ("key", key)]);
+    let named = password.into_iter().chain(tls).filter(|(_, path)| !path.exists());
+    named
+        .map(|(what, path)| format!("[http] {what} {} is not there: until it is, there is no page", path.display()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -58,22 +70,54 @@ mod tests {
         let files = ["key", "password"].map(|name| write(name, key, 0o640));
         let file = write("mbushat.toml", &text, 0o640);
         let load = || config::load(&file).expect("a configuration");
-        assert_eq!(exposed(&file, &load()), [""; 0]);
+        assert_eq!(exposed(&load()), [""; 0]);
         for path in files.iter().chain([&file]) {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("its mode");
         }
-        let said = exposed(&file, &load());
+        let said = exposed(&load());
         assert_eq!(said.len(), 3, "{said:?}");
         for (path, said) in [&files[0], &file, &files[1]].into_iter().zip(&said) {
             assert!(said.starts_with(&format!("{} holds a ", path.display())), "{said}");
         }
         write("mbushat.toml", &text.replace(&own, ""), 0o644);
-        assert_eq!(exposed(&file, &load()).len(), 2, "it has no secret any more");
+        assert_eq!(exposed(&load()).len(), 2, "it has no secret any more");
         let mut config = load();
         config.mqtt.password = Some(PasswordSource::File(std::env::temp_dir()));
-        assert!(
-            exposed(&file, &config).iter().all(|said| !said.ends_with(&std::env::temp_dir().display().to_string()))
-        );
+        assert!(exposed(&config).iter().all(|said| !said.ends_with(&std::env::temp_dir().display().to_string())));
+        std::fs::remove_dir_all(folder).expect("it was there");
+    }
+
+    #[test]
+    fn each_secret_is_told_of_the_file_that_holds_it() {
+        let folder = std::env::temp_dir().join(format!("mbushat-exposed-more-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("t.d")).expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).expect("a file");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("its mode");
+            path
+        };
+        let key = "key = \"000102030405060708090A0B0C0D0E0F\"\ninterval = \"1h\"\n";
+        let main =
+            "[agent]\nmeters_file = \"meters.toml\"\n[http]\npassword_file = \"pw\"\ncert = \"c\"\nkey = \"k\"\n";
+        let file = write("t.toml", main);
+        let more = write("t.d/more.toml", &format!("[[meter]]\nname = \"more\"\naddress = 1\n{key}"));
+        let adopted = write("meters.toml", &format!("[[meter]]\nname = \"found\"\naddress = 2\n{key}"));
+        let load = || config::load(&file).expect("a configuration");
+        let named = |said: &[String], path: &Path| said.iter().any(|said| said.contains(&path.display().to_string()));
+        let said = exposed(&load());
+        assert!(said.len() == 2 && named(&said, &more) && named(&said, &adopted), "{said:?}");
+        assert_eq!(missing(&load()).len(), 3, "{:?}", missing(&load()));
+        for name in ["pw", "c", "k"] {
+            write(name, "x");
+        }
+        let said = exposed(&load());
+        assert!(said.len() == 4 && named(&said, &folder.join("pw")) && named(&said, &folder.join("k")), "{said:?}");
+        assert_eq!(missing(&load()), [""; 0]);
+        write("t.toml", "[agent]\nmeters_file = \"meters.toml\"\n[http]\npassword = \"secret\"\n");
+        assert!(named(&exposed(&load()), &file), "{:?}", exposed(&load()));
+        write("t.toml", "[agent]\nmeters_file = \"meters.toml\"\n[http]\npassword = \"${HOSTNAME}\"\n");
+        assert!(!named(&exposed(&load()), &file), "the environment has it");
         std::fs::remove_dir_all(folder).expect("it was there");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args, file: &Path) -> Result<(), Failure> {
     let config = keeping::load(file, &[]).map_err(unloadable)?;
     let log = log::start(&config.log)?;
-    for warning in exposed(file, &config) {
+    for warning in exposed(&config) {
         tracing::warn!("{warning}");
     }
     // tokio panics where it gets no file descriptors for itself: so many are taken, and given back

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Surroundings};
-use super::file::{self, Table};
+use super::file::{self, Table, Value};
 use super::named::{self, bytes};
 use super::problem::{Place, Problem, Problems, may_pass};
 use super::{Config, environment, profiles};
@@ -144,8 +144,10 @@ fn add_adopted(
     let with = written.and_then(|text| {
         let changed = change(text).map_err(|why| format!("{}: {why}", config.adopted.file.display()))?;
         let (mut table, mut problems) = file::read(&changed);
+        let secrets = secrets(&table).map(|what| (config.adopted.file.clone(), what)).collect::<Vec<_>>();
         environment::expand(&mut table, surroundings.variable, &mut problems);
         let mut with = config.clone();
+        with.secret_files.extend(secrets);
         check::adopted::add(&table, &mut with, surroundings, &mut problems);
         let good = problems.is_empty();
         if good {
@@ -192,15 +194,39 @@ fn unreadable(path: &Path, error: io::Error) -> LoadError {
 /// The configuration of these files and their texts.
 pub(super) fn parse(files: &[(PathBuf, String)], surroundings: &Surroundings<'_>) -> Result<Config, Problems> {
     let (mut all, mut problems) = (Table::default(), Vec::new());
-    for (number, (_, text)) in files.iter().enumerate() {
+    let mut secret_files = Vec::new();
+    for (number, (file, text)) in files.iter().enumerate() {
         let (mut table, wrong) = file::read_one_of(text, number);
         problems.extend(wrong);
+        secret_files.extend(secrets(&table).map(|what| (file.clone(), what)));
         environment::expand(&mut table, surroundings.variable, &mut problems);
         all.add(table, &mut problems);
     }
-    let config = check::check(&all, surroundings, &mut problems);
+    let config = Config { secret_files, ..check::check(&all, surroundings, &mut problems) };
     let names = || files.iter().map(|(file, _)| file.clone()).collect::<Vec<_>>();
     if problems.is_empty() { Ok(config) } else { Err(Problems::new(&names(), problems)) }
+}
+
+/// What a file says that is nobody else's business.
+fn secrets(file: &Table) -> impl Iterator<Item = &'static str> {
+    let text = |table: &Table, key: &str| match table.entries.get(key).map(|entry| &entry.item.value) {
+        // one that the environment has is not here
+        Some(Value::Text(text)) if !(text.starts_with("${") && text.ends_with('}')) => Some(text.clone()),
+        _ => None,
+    };
+    let is_table = |name: &str, holds: &dyn Fn(&Table) -> bool| match file.entries.get(name).map(|e| &e.item.value) {
+        Some(Value::Table(table)) => holds(table),
+        Some(Value::Array(items)) => items.iter().any(|item| matches!(&item.value, Value::Table(t) if holds(t))),
+        _ => false,
+    };
+    let in_url = |table: &Table| {
+        let user = text(table, "url").and_then(|url| Some(url.split_once("://")?.1.rsplit_once('@')?.0.to_owned()));
+        user.is_some_and(|user| user.contains(':'))
+    };
+    let password = is_table("mqtt", &|mqtt| text(mqtt, "password").is_some() || in_url(mqtt))
+        || is_table("http", &|http| text(http, "password").is_some());
+    let key = is_table("meter", &|meter| text(meter, "key").is_some());
+    [password.then_some("a password"), key.then_some("a key")].into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// Every `key_file` that was read.
     pub key_files: Vec<PathBuf>,
+    /// The files of the configuration that hold a secret as it is, and what that is.
+    pub secret_files: Vec<(PathBuf, &'static str)>,
     /// What the agent adopted itself, as far as it is not among the meters.
     pub adopted: Adopted,
     /// No `[[bus]]` is written, so the only one is that of a Hat, which may not be there.
@@ -182,7 +184,7 @@ pub struct Http {
     pub proxies: Vec<IpAddr>,
     /// Further names it may be called by, in lower case.
     pub hosts: Vec<String>,
-    /// Before every path, where a proxy leaves it there: `/mbus`; empty: nothing.
+    /// Before every path, where a proxy leaves it there: `/meters-page`; empty: nothing.
     pub path: String,
     /// Certificate chain and key, PEM; `None`: plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Report};
-use super::meter::{CHECK, named, with_unnamed};
+use super::meter::{CHECK, file_of, named, with_key, with_unnamed};
 use super::{Patient, selected};
 use crate::bus::session::{Query, character};
 use crate::config::{Config, Meter};
@@ -51,7 +51,7 @@ async fn on_other_bus(config: &Config, meter: &Meter, others: &[usize], within: 
         |answer: &Option<Value>| answer.as_ref().is_some_and(|answer| answer.get("status") == Some(&json!("ok")));
     let (bus, _) = others.iter().zip(&answers).find(|(_, answer)| is_read(answer))?;
     let found = format!("{} is on another bus: the agent reads it on {bus}", named(meter));
-    let say = "Change its [[meter]] in /etc/mbushat.toml:";
+    let say = format!("Change its [[meter]] in {}:", file_of(config, meter));
     Some(Finding::failure(CHECK, found).fix(say, [format!("bus = \"{bus}\"")]))
 }
 
@@ -77,8 +77,8 @@ fn finding(config: &Config, meter: &Meter, response: Option<&Value>) -> Finding 
             with_unnamed(finding, meter, usize::try_from(unnamed).unwrap_or(usize::MAX))
         }
         Some(error) if error.contains("key") || error.contains("encrypted") => {
-            Finding::failure(CHECK, format!("{name} answers the agent{how}; but its telegram stays closed: {error}"))
-                .fix("Its supplier has the key, 32 hex digits; in its [[meter]] of /etc/mbushat.toml:", ["key = \"…\""])
+            let found = format!("{name} answers the agent{how}; but its telegram stays closed: {error}");
+            with_key(Finding::failure(CHECK, found), config, meter)
         }
         Some(error) => {
             let again = format!("mbushat doctor {}", meter.name);

@@ -13,7 +13,7 @@ use crate::bus::hat::{BusPower, OpenPin, PowerError};
 use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
 use crate::bus::slow::{answers_slowly, enough};
-use crate::config::{Bus, Hat, Meter, Port};
+use crate::config::{Bus, Config, Hat, Meter, Port};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::telegram::{Content, Telegram};
@@ -24,7 +24,6 @@ use crate::mbus::master::exchange::{Exchange, Exchanged};
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::request::Request;
-use crate::measure::profile::Profile;
 use crate::measure::unnamed::unnamed;
 
 pub(super) const CHECK: &str = "meter";
@@ -36,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A meter that does not answer, and what there is to say of it if no other bus has it.
 pub(super) struct Silent<'a> {
+    config: &'a Config,
     pub(super) meter: &'a Meter,
     pub(super) finding: Finding,
 }
@@ -50,7 +50,7 @@ pub(super) struct Open {
 struct Question<'a> {
     bus: &'a Bus,
     meter: &'a Meter,
-    profiles: &'a [Profile],
+    config: &'a Config,
     /// Until when the other ways are tried.
     until: Instant,
 }
@@ -78,11 +78,11 @@ pub(super) async fn examine<'a>(ward: &Ward<'a>, report: Report<'_>) -> Vec<Sile
     }
     for (number, meter) in meters.iter().enumerate() {
         (patient.progress)(&format!("asking {} ({} of {})", meter.name, number + 1, meters.len()));
-        let profiles = &ward.config.profiles;
-        match (Question { bus, meter, profiles, until }).ask(&mut open.session).await {
+        let config = ward.config;
+        match (Question { bus, meter, config, until }).ask(&mut open.session).await {
             Ok(Answer::Found(finding)) => report(finding),
             Ok(Answer::Silent(finding)) if ward.config.buses.len() == 1 => report(finding),
-            Ok(Answer::Silent(finding)) => silent.push(Silent { meter, finding }),
+            Ok(Answer::Silent(finding)) => silent.push(Silent { config, meter, finding }),
             Err(error) => {
                 report(cannot_open(&patient.root, &error));
                 break;
@@ -95,13 +95,13 @@ pub(super) async fn examine<'a>(ward: &Ward<'a>, report: Report<'_>) -> Vec<Sile
 /// Whether a meter of another bus answers on this one; what to say then.
 pub(super) async fn on_other_bus(silent: &Silent<'_>, bus: &Bus, patient: &Patient) -> Option<Finding> {
     let mut open = Open::new(bus, patient, &mut |_| {}).await.ok()?;
-    let question = Question { bus, meter: silent.meter, profiles: &[], until: Instant::now() };
+    let question = Question { bus, meter: silent.meter, config: silent.config, until: Instant::now() };
     let here = character(bus, Some(silent.meter));
     if !question.answers_at(&mut open.session, here).await.ok()? {
         return None;
     }
     let found = format!("{} is on another bus: it answers on {}, at {here}", named(silent.meter), bus.name);
-    let say = "Change its [[meter]] in /etc/mbushat.toml:";
+    let say = format!("Change its [[meter]] in {}:", file_of(silent.config, silent.meter));
     Some(Finding::failure(CHECK, found).fix(say, [format!("bus = \"{}\"", bus.name)]))
 }
 
@@ -261,8 +261,7 @@ impl Question<'_> {
         let identity = frames.first().map(|frame| identity(frame)).unwrap_or_default();
         if let Some(encrypted) = frames.iter().find_map(|frame| unopened(frame, self.meter)) {
             let found = format!("{name} answers at {how}{identity}; but {encrypted}");
-            let say = "Its supplier has the key, 32 hex digits; in its [[meter]] of /etc/mbushat.toml:";
-            return Finding::failure(CHECK, found).fix(say, ["key = \"…\""]);
+            return with_key(Finding::failure(CHECK, found), self.config, self.meter);
         }
         if !frames.iter().any(|frame| has_records(frame)) {
             let found = format!("{name} answers at {how}{identity}; but its telegram has no data");
@@ -270,7 +269,7 @@ impl Question<'_> {
                 .advise("Its application may have to be selected: see `mbushat meter reset` and its manual.");
         }
         let units = BTreeMap::new();
-        let rules = self.meter.rules(self.profiles, &units);
+        let rules = self.meter.rules(&self.config.profiles, &units);
         let count = if rules.only.is_some() { 0 } else { unnamed(frames, &rules, &mut opener(self.meter)).len() };
         with_unnamed(Finding::ok(CHECK, format!("{name} answers at {how}{identity}")), self.meter, count)
     }
@@ -284,7 +283,8 @@ impl Question<'_> {
         if other.parity != configured.parity {
             lines.push(format!("parity = \"{}\"", other.parity.word()));
         }
-        let say = "Say so in its [[meter]] of /etc/mbushat.toml (or in [[bus]], if all its meters are so):";
+        let file = file_of(self.config, self.meter);
+        let say = format!("Say so in its [[meter]] of {file} (or in [[bus]], if all its meters are so):");
         Finding::failure(CHECK, found).fix(say, lines)
     }
 
@@ -295,7 +295,7 @@ impl Question<'_> {
             return Finding::failure(CHECK, found).fix("Find out who is there:", ["mbushat scan --toml"]);
         };
         let found = format!("{found}: the only one on the bus, at address {address}{identity}");
-        let say = "If that is it, correct its [[meter]] in /etc/mbushat.toml:";
+        let say = format!("If that is it, correct its [[meter]] in {}:", file_of(self.config, self.meter));
         Finding::failure(CHECK, found).fix(say, [format!("address = {address}")])
     }
 
@@ -322,6 +322,27 @@ impl Question<'_> {
 
 pub(super) fn named(meter: &Meter) -> String {
     format!("{} (address {})", meter.name, meter.address)
+}
+
+/// The file that the `[[meter]]` stands in.
+pub(super) fn file_of(config: &Config, meter: &Meter) -> String {
+    if is_adopted(config, meter) { config.adopted.file.display().to_string() } else { "/etc/mbushat.toml".to_owned() }
+}
+
+fn is_adopted(config: &Config, meter: &Meter) -> bool {
+    config.adopted.names.contains(&meter.name)
+}
+
+/// The finding, and where its key goes.
+pub(super) fn with_key(finding: Finding, config: &Config, meter: &Meter) -> Finding {
+    let file = file_of(config, meter);
+    let key = ["key = \"…\""];
+    if is_adopted(config, meter) {
+        let say =
+            "Its supplier has the key, 32 hex digits; on its page, with the request `adopt`, or in its [[meter]] of";
+        return finding.fix(format!("{say} {file}:"), key);
+    }
+    finding.fix(format!("Its supplier has the key, 32 hex digits; in its [[meter]] of {file}:"), key)
 }
 
 /// The ways to try besides the configured one: other rates, then the other parities.
@@ -387,4 +408,28 @@ fn address_of(frame: &[u8]) -> Option<u8> {
 fn identity(frame: &[u8]) -> String {
     let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.identity());
     identity.map_or_else(String::new, |identity| format!(": {}", identity.in_words()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finding, file_of, with_key};
+    use crate::config;
+
+    #[test]
+    fn what_was_adopted_is_changed_in_the_file_of_adopted_meters() {
+        let folder = std::env::temp_dir().join(format!("mbushat-doctor-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (file, adopted) = (folder.join("t.toml"), folder.join("meters.toml"));
+        let text = format!("[agent]\nmeters_file = {adopted:?}\n[[meter]]\nname = \"mine\"\naddress = 1\n");
+        std::fs::write(&file, text).expect("a file");
+        std::fs::write(&adopted, "[[meter]]\nname = \"found\"\naddress = 2\n").expect("a file");
+        let config = config::load(&file).expect("a configuration");
+        std::fs::remove_dir_all(folder).expect("ours");
+        let [mine, found] = config.meters.as_slice() else { panic!("two meters") };
+        assert_eq!(file_of(&config, mine), "/etc/mbushat.toml");
+        assert_eq!(file_of(&config, found), adopted.display().to_string());
+        let say = |meter| with_key(Finding::ok("meter", ""), &config, meter).remedies.remove(0).say;
+        assert!(say(found).contains("the request `adopt`") && say(found).contains("meters.toml"), "{}", say(found));
+        assert!(say(mine).ends_with("in its [[meter]] of /etc/mbushat.toml:"), "{}", say(mine));
+    }
 }

@@ -222,6 +222,11 @@ fn read_configuration(config: &Config, file: &str) -> Finding {
             format!("{file} is good, but no meter is enabled: {names} has enabled = false"),
         );
     }
+    let looks = config.buses.iter().filter(|bus| bus.discover).map(|bus| bus.name.as_str()).collect::<Vec<_>>();
+    if config.meters.is_empty() && !looks.is_empty() {
+        let found = format!("{found}: the agent looks for meters itself, on bus {}, and adopts them", looks.join(", "));
+        return Finding::ok(CONFIG, found);
+    }
     if config.meters.is_empty() {
         return Finding::warning(CONFIG, found).fix(
             "Add the meters that `mbushat scan --toml` finds, or one whose address you know:",
@@ -229,4 +234,27 @@ fn read_configuration(config: &Config, file: &str) -> Finding {
         );
     }
     Finding::ok(CONFIG, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, read_configuration};
+    use crate::config;
+
+    #[test]
+    fn whoever_has_no_meter_is_told_to_add_one_only_where_the_agent_does_not_look_for_them() {
+        let file = std::env::temp_dir().join(format!("mbushat-doctor-none-{}.toml", std::process::id()));
+        let of = |discover: bool| {
+            let bus = format!("[[bus]]\nname = \"b\"\nport = \"/dev/ttyUSB0\"\ndiscover = {discover}\n");
+            std::fs::write(&file, bus).expect("a file");
+            let finding = read_configuration(&config::load(&file).expect("a configuration"), "t.toml");
+            std::fs::remove_file(&file).expect("ours");
+            finding
+        };
+        let looking = of(true);
+        assert!(looking.verdict == Verdict::Ok && looking.remedies.is_empty(), "{looking:?}");
+        assert!(looking.found.contains("the agent looks for meters itself, on bus b"), "{looking:?}");
+        let told = of(false).remedies.remove(0);
+        assert!(told.say.contains("scan --toml"), "{told:?}");
+    }
 }

@@ -2,19 +2,18 @@
 //!
 //! Not here: the file of adopted meters (`adopt`).
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::asks::bus_index;
 use super::house::App;
-use super::part::Path;
+use super::part::{Form, Path};
 use super::problem::{Problem, shortened};
 use super::rest::json;
-use super::writes::{Body, unusable};
+use super::writes::{Body, object, unusable};
 use crate::mqtt::request_json;
 use crate::request::{AdoptRequest, Answer, Change, KeyText, Request, Wanted, Which};
 
@@ -68,6 +67,10 @@ pub(super) struct Wish {
     key: Option<String>,
     /// Ticked: it has no key any more.
     no_key: Option<String>,
+    /// What the page showed of these. It need not be what a person wrote in the file: a text may have `${HOSTNAME}`
+    /// in it, and a default may stand there.
+    shown_title: Option<String>,
+    shown_interval: Option<String>,
 }
 
 impl Wish {
@@ -75,8 +78,9 @@ impl Wish {
     fn wanted(self, empty: &Change<String>) -> Wanted {
         let said = |text: Option<String>| text.map(|text| text.trim().to_owned());
         let filled = |text| said(text).filter(|text| !text.is_empty());
-        let change = |text| match said(text) {
+        let change = |text, shown: Option<String>| match said(text) {
             None => Change::Stays,
+            text if shown.is_some() && text == said(shown) => Change::Stays,
             Some(text) if text.is_empty() => empty.clone(),
             Some(text) => Change::Is(text),
         };
@@ -84,8 +88,8 @@ impl Wish {
         let no_key = if self.no_key.is_some() { Change::Gone } else { Change::Stays };
         Wanted {
             name: filled(self.name),
-            title: change(self.title),
-            interval: change(self.interval),
+            title: change(self.title, self.shown_title),
+            interval: change(self.interval, self.shown_interval),
             key: filled(self.key).map_or(no_key, |key| Change::Is(KeyText::new(key))),
         }
     }
@@ -104,14 +108,17 @@ pub(super) async fn adopt_form(
     Ok(Redirect::to(&format!("../../meter/{}", adopted.meter)))
 }
 
-/// *Save*: the form shows what is, so that an empty field takes away. The meter may have another name afterwards.
+/// *Save*: the form shows what is, so that a field that was emptied takes away, and one that is as it was shown stays
+/// as it is in the file. The meter may have another name afterwards.
 pub(super) async fn change_form(
     State(app): State<App>,
     Path(name): Path<String>,
     Form(wish): Form<Wish>,
 ) -> Result<Redirect, Problem> {
     is_adopted(&app, &name)?;
-    let (which, wanted) = (Which::Named(name), wish.wanted(&Change::Gone));
+    let wanted = wish.wanted(&Change::Gone);
+    let wanted = Wanted { name: wanted.name.filter(|new| *new != name), ..wanted };
+    let which = Which::Named(name);
     let adopted = done(&app, AdoptRequest::Adopt { which, wanted }).await?;
     Ok(Redirect::to(&format!("../{}", adopted.meter)))
 }
@@ -131,16 +138,6 @@ fn is_adopted(app: &App, name: &str) -> Result<(), Problem> {
             "no such adopted meter: {}; what stands in your own file is changed there",
             shortened(name)
         ))),
-    }
-}
-
-/// A body with no other keys than these: one that is misspelled would change nothing.
-fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
-    let object: Map<String, Value> = serde_json::from_str(body)
-        .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
-    match object.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(object),
-        Some(other) => Err(unusable(format!("no such key: {}; expected {}", shortened(other), known.join(", ")))),
     }
 }
 

@@ -25,9 +25,13 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| only_proxies_add(name.as_str()) || name.as_str().starts_with("x-forwarded-"))
 }
 
-/// Whose wrong passwords are counted: the last address that a proxy of ours did not add.
+/// Whose wrong passwords and streams are counted: the last address that a proxy of ours did not add.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From(pub(super) IpAddr);
+
+/// The same of a request.
 pub(super) fn address(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if !http.proxies.contains(&peer) {
+    if !http.proxies.contains(&peer) && !http.trusted.contains(&peer) {
         return peer;
     }
     let lists = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
@@ -37,7 +41,9 @@ pub(super) fn address(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr 
 
 /// The name or address that the request was sent to, without the port, in lower case.
 pub(super) fn host(headers: &HeaderMap) -> Option<String> {
-    Some(without_port(headers.get(header::HOST)?.to_str().ok()?).to_ascii_lowercase())
+    let host = without_port(headers.get(header::HOST)?.to_str().ok()?);
+    // a full name may end in a dot
+    Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
 }
 
 /// `[::1]:80` is `::1`.
@@ -67,9 +73,13 @@ mod tests {
 
     #[test]
     fn a_host_is_told_without_its_port() {
-        for (written, host) in
-            [("Pi.local:6287", "pi.local"), ("[::1]:80", "::1"), ("[::1]", "::1"), ("10.0.0.1", "10.0.0.1")]
-        {
+        for (written, host) in [
+            ("Pi.local:6287", "pi.local"),
+            ("[::1]:80", "::1"),
+            ("[::1]", "::1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("pi.local.:80", "pi.local"),
+        ] {
             assert_eq!(super::host(&headers(&[("host", written)])).as_deref(), Some(host));
         }
     }

@@ -74,11 +74,22 @@ pub(super) fn spark(series: &Series, interval: Duration, width: f64, height: f64
 /// A line with its axes.
 pub(super) fn chart(series: &Series, interval: Duration, zone: &TimeZone) -> Option<Chart> {
     let (from, to) = span(series)?;
-    let (least, most) = range(series)?;
-    let step = nice((most - least) / LINES);
-    let (least, most) = ((least / step).floor() * step, (most / step).ceil() * step);
-    let frame = Frame { from, to, least, most, width: WIDTH, height: HEIGHT };
-    let levels = levels(&frame, step);
+    let (frame, levels) = match constant(series) {
+        Some(value) if value != 0.0 => {
+            let (least, most) = range(series)?;
+            let frame = Frame { from, to, least, most, width: WIDTH, height: HEIGHT };
+            let level = Mark { place: format!("{:.1}", frame.y(value)), label: value.to_string() };
+            (frame, vec![level])
+        }
+        constant => {
+            let (least, most) = if constant.is_some() { (0.0, 1.0) } else { range(series)? };
+            let step = nice((most - least) / LINES);
+            let (least, most) = ((least / step).floor() * step, (most / step).ceil() * step);
+            let frame = Frame { from, to, least, most, width: WIDTH, height: HEIGHT };
+            let levels = levels(&frame, step);
+            (frame, levels)
+        }
+    };
     let longest = levels.iter().map(|level| level.label.len()).max().unwrap_or(0);
     let margin = longest * DIGIT + 16;
     Some(Chart { path: path(series, interval, &frame), levels, times: times(&frame, zone), margin })
@@ -88,6 +99,13 @@ pub(super) fn chart(series: &Series, interval: Duration, zone: &TimeZone) -> Opt
 fn span(series: &Series) -> Option<(f64, f64)> {
     let (first, last) = (series.points.first()?.at, series.points.last()?.at);
     (last > first).then_some((first.into(), last.into()))
+}
+
+/// The value that all points have.
+fn constant(series: &Series) -> Option<f64> {
+    let first = series.points.first()?.value;
+    #[expect(clippy::float_cmp, reason = "the same number, not nearly the same")]
+    series.points.iter().all(|point| point.value == first).then_some(first)
 }
 
 /// What does not change lies in the middle.
@@ -182,6 +200,11 @@ mod tests {
         assert!(spark(&series(&[(0, 5.0)]), MINUTE, 100.0, 40.0).is_none());
         let flat = spark(&series(&[(0, 5.0), (60, 5.0)]), MINUTE, 100.0, 40.0).expect("a line");
         assert_eq!(flat, "M0.0 20.0h0L100.0 20.0");
-        assert!(chart(&series(&[(0, 0.0), (60, 0.0)]), MINUTE, &TimeZone::UTC).is_some());
+        let levels = |value: f64| {
+            let chart = chart(&series(&[(0, value), (60, value)]), MINUTE, &TimeZone::UTC).expect("a chart");
+            chart.levels.into_iter().map(|level| level.label).collect::<Vec<_>>()
+        };
+        assert_eq!((levels(12.34), levels(-3.0)), (vec!["12.34".to_owned()], vec!["-3".to_owned()]));
+        assert_eq!(levels(0.0), ["0.0", "0.5", "1.0"]);
     }
 }

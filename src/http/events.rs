@@ -7,7 +7,9 @@ use axum::response::Response;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use super::caller::From;
 use super::house::App;
+use super::problem::Problem;
 use super::rest::as_seen_by;
 use super::rights::May;
 use super::stream::{Events, event, response};
@@ -15,10 +17,14 @@ use crate::mqtt::payload;
 use crate::status::{News, Status};
 
 /// Starts with `info`, so that who listens knows that it is heard.
-pub(super) async fn events(State(app): State<App>, Extension(may): Extension<May>) -> Response {
+pub(super) async fn events(
+    State(app): State<App>,
+    Extension(may): Extension<May>,
+    Extension(from): Extension<From>,
+) -> Result<Response, Problem> {
     let mut status = app.status();
     status.mark_changed();
-    response(&app, Happening { may, news: app.news(), status })
+    response(&app, from, Happening { may, news: app.news(), status })
 }
 
 struct Happening {

@@ -10,8 +10,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::caller::{self, PATIENCE, Peers};
+use super::caller::{self, From, PATIENCE, Peers};
 use super::house::App;
+use super::httpd;
 use super::pages::refused;
 use super::problem::Problem;
 use super::rights::{self, Asks, May, Refusal};
@@ -31,15 +32,20 @@ const CAREFUL: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What everybody may see: a password that comes along is not looked at.
+const OPEN: &str = "/health";
+
 /// What may be posted by who may only read: it changes nothing.
 const HARMLESS: [&str; 2] = ["/decode", "/api/v1/decode"];
 
 /// Lets in who may, and tells the routes behind how much.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let is_of_httpd = httpd::is_here(parts.uri.path());
     let judged = judge(&app, &parts);
-    if let Ok(may) = judged {
+    if let Ok((may, from)) = judged {
         parts.extensions.insert(may);
+        parts.extensions.insert(from);
     }
     let person = is_a_person(&parts).then(|| parts.clone());
     let whole = match judged {
@@ -52,6 +58,9 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     if let (Some(problem), Some(parts)) = (response.extensions_mut().remove::<Problem>(), person) {
         response = refused::page(&app, &parts, problem, response);
+    }
+    if is_of_httpd {
+        httpd::number(&mut response);
     }
     for (name, value) in CAREFUL {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
@@ -66,18 +75,23 @@ fn is_a_person(parts: &Parts) -> bool {
     !is_for_programs && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
-fn judge(app: &App, parts: &Parts) -> Result<May, Problem> {
+/// What the request may have, and from whom it is.
+fn judge(app: &App, parts: &Parts) -> Result<(May, From), Problem> {
     let house = app.house();
     // a request that came over no connection of ours is a defect, and gets nothing
     let Some(peers) = parts.extensions.get::<Peers>().copied() else { return Err(Refusal::WrongHost.into()) };
     let headers = &parts.headers;
     let from = caller::address(&house.settings.http, peers.peer.to_canonical(), headers);
     let now = Instant::now();
-    if headers.contains_key(header::AUTHORIZATION) && !app.failures().may_try(from, now) {
+    let is_open = parts.uri.path() == OPEN;
+    if headers.contains_key(header::AUTHORIZATION) && !is_open && !app.failures().may_try(from, now) {
         return Err(Problem::wait());
     }
     let judged = rights::judge(&house.settings, Asks { peers, method: &parts.method, headers });
     if judged == Err(Refusal::WrongPassword) {
+        if is_open {
+            return Ok((May::Nothing, From(from)));
+        }
         app.failures().failed(from, now);
         tracing::debug!("a wrong password from {from}");
     }
@@ -85,7 +99,7 @@ fn judge(app: &App, parts: &Parts) -> Result<May, Problem> {
     if !parts.method.is_safe() && !HARMLESS.contains(&parts.uri.path()) {
         rights::demand(&house.settings, may, May::All)?;
     }
-    Ok(may)
+    Ok((may, From(from)))
 }
 
 /// The request with the whole of its body: no route waits for one that comes byte by byte.

@@ -1,5 +1,6 @@
 //! What the routes see of the agent.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,13 +9,14 @@ use tokio::sync::{broadcast, watch};
 
 use super::failures::Failures;
 use super::history::History;
+use super::listeners::Listeners;
 use super::settings::Settings;
 use crate::bus::health::Health;
 use crate::bus::tape::Tape;
 use crate::config::Config;
 use crate::doctor::Finding;
 use crate::request::Desk;
-use crate::status::{News, Status};
+use crate::status::{AdoptionStatus, News, Status};
 
 /// What goes with one configuration, exchanged as a whole at a reload.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct House {
     pub config: Config,
     /// The file it was read from.
     pub file: Option<PathBuf>,
+    /// Names of meters that were adopted or changed, which was not in the file when this was made.
+    pub not_kept: BTreeSet<String>,
     /// Where requests go.
     pub desk: Desk,
     /// How each bus is doing, in the order of the configuration.
@@ -31,6 +35,13 @@ pub struct House {
     pub tapes: Vec<watch::Receiver<Tape>>,
     /// What `[http]` says, made ready.
     pub settings: Settings,
+}
+
+impl House {
+    /// Whether what is known of this meter is in a file; else it was adopted and cannot be written down.
+    pub(super) fn keeps(&self, meter: &str, adoption: &AdoptionStatus) -> bool {
+        adoption.not_kept.is_none() || !self.not_kept.contains(meter)
+    }
 }
 
 /// Where what happens is shown.
@@ -49,6 +60,7 @@ pub struct Sources {
 pub(super) struct App {
     sources: Sources,
     failures: Arc<Mutex<Failures>>,
+    listeners: Arc<Listeners>,
     history: Arc<Mutex<History>>,
     examined: Arc<Mutex<Examined>>,
     /// The doctor looks at one thing at a time.
@@ -68,6 +80,7 @@ impl App {
         Self {
             sources,
             failures: Arc::default(),
+            listeners: Arc::default(),
             history: Arc::default(),
             examined: Arc::default(),
             doctor: Arc::default(),
@@ -113,6 +126,10 @@ impl App {
 
     pub(super) fn keep_examined(&self, examined: Examined) {
         *self.examined.lock().unwrap_or_else(PoisonError::into_inner) = examined;
+    }
+
+    pub(super) const fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     pub(super) fn failures(&self) -> MutexGuard<'_, Failures> {

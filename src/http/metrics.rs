@@ -140,14 +140,19 @@ fn measurements<'a>(meter: &'a Meter, newest: &'a Newest) -> impl Iterator<Item 
     newest.values.iter().filter_map(move |(key, value)| {
         let number: f64 = value.value.get().parse().ok()?;
         let unit = value.unit.unwrap_or_default();
-        let mut labels = labels([("meter", meter.name.as_str()), ("key", key), ("unit", unit)]);
-        labels.extend(meter.labels.iter().map(|(name, text)| (name.clone(), text.clone())));
-        Some((labels, ConstGauge::new(number)))
+        let labels = labels([("meter", meter.name.as_str()), ("key", key), ("unit", unit)]);
+        Some((with_own(labels, meter), ConstGauge::new(number)))
     })
 }
 
 fn of_meter(meter: &Meter) -> Labels {
-    labels([("meter", meter.name.as_str())])
+    with_own(labels([("meter", meter.name.as_str())]), meter)
+}
+
+/// With what the user writes on it.
+fn with_own(mut labels: Labels, meter: &Meter) -> Labels {
+    labels.extend(meter.labels.iter().map(|(name, text)| (name.clone(), text.clone())));
+    labels
 }
 
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {

@@ -13,6 +13,7 @@ mod house;
 mod rights;
 mod caller;
 mod failures;
+mod listeners;
 mod problem;
 mod part;
 mod settings;
@@ -34,6 +35,7 @@ mod assets;
 mod openapi;
 mod httpd;
 mod router;
+mod busy;
 mod server;
 
 pub use house::{House, Sources};

@@ -86,6 +86,8 @@ problems! {
     Impossible: "422" "Why it cannot be done; nothing is changed.";
     Conflict: "409" "The bus cannot do it as it is: one goes on already, none goes on, or no Hat powers it.";
     Stuck: "503" "It makes no progress.";
+    Misdirected: "421" "Sent to a name that is not this agent's.";
+    Full: "503" "There are too many streams, to this address or in all.";
 }
 
 /// 0 to 250, or a secondary address in one of its spellings.
@@ -186,7 +188,7 @@ const fn buses() {}
 const fn read_at() {}
 
 /// The last 200 frames, then each as it comes.
-#[utoipa::path(get, path = "/api/v1/buses/{bus}/wire", params(("bus" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), Missing, Refused))]
+#[utoipa::path(get, path = "/api/v1/buses/{bus}/wire", params(("bus" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), Full, Missing, Refused))]
 const fn wire() {}
 
 /// How far the search is, and what it has found; or the last one.
@@ -210,7 +212,7 @@ const fn power() {}
 const fn info() {}
 
 /// Readings (`reading`), events (`event`) and changes (`info`) as they happen.
-#[utoipa::path(get, path = "/api/v1/events", responses((status = 200, content_type = "text/event-stream", body = String), Refused))]
+#[utoipa::path(get, path = "/api/v1/events", responses((status = 200, content_type = "text/event-stream", body = String), Full, Refused))]
 const fn events() {}
 
 /// Explains a telegram.
@@ -222,13 +224,13 @@ const fn decode() {}
 const fn reload() {}
 
 /// This description.
-#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, body = Object), Refused))]
 const fn openapi() {}
 
 /// Whether the agent makes progress.
-#[utoipa::path(get, path = "/health", responses((status = 200, content_type = "text/plain", body = String), Stuck))]
+#[utoipa::path(get, path = "/health", responses((status = 200, content_type = "text/plain", body = String), Misdirected, Stuck))]
 const fn health() {}
 
 /// For Prometheus.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, content_type = "text/plain", body = String), Refused))]
+#[utoipa::path(get, path = "/metrics", responses((status = 200, content((String = "text/plain"), (String = "application/openmetrics-text"))), Refused))]
 const fn metrics() {}

@@ -26,6 +26,8 @@ pub(super) struct MeterJson<'a> {
     bus: &'a str,
     address: String,
     interval_s: u64,
+    /// False: it was adopted or changed, and that is not in the file yet.
+    kept: bool,
     online: bool,
     error: Option<&'a str>,
     last_read: Option<&'a str>,
@@ -49,7 +51,9 @@ pub(super) async fn meters(State(app): State<App>) -> Response {
     let status = status.borrow();
     let known = |meter: &Meter| status.meters.get(&meter.name).cloned().unwrap_or_default();
     let known: Vec<(&Meter, MeterStatus)> = house.config.meters.iter().map(|meter| (meter, known(meter))).collect();
-    json(&known.iter().map(|(meter, known)| meter_json(&house.config, meter, known)).collect::<Vec<_>>())
+    let kept = |meter: &Meter| house.keeps(&meter.name, &status.agent.adoption);
+    let shown = known.iter().map(|(meter, known)| meter_json(&house.config, kept(meter), meter, known));
+    json(&shown.collect::<Vec<_>>())
 }
 
 /// `GET meters/<name>`.
@@ -64,7 +68,8 @@ pub(super) async fn meter(
     let known = status.meters.get(&name).cloned().unwrap_or_default();
     let reading = reading(&status.agent, &known).map(|reading| as_seen_by(may, &reading).into_owned());
     let reading = reading.and_then(|reading| RawValue::from_string(reading).ok());
-    Ok(json(&WholeMeter { meter: meter_json(&house.config, meter, &known), reading }))
+    let kept = house.keeps(&name, &status.agent.adoption);
+    Ok(json(&WholeMeter { meter: meter_json(&house.config, kept, meter, &known), reading }))
 }
 
 /// `GET buses`.
@@ -100,7 +105,7 @@ pub(super) fn as_seen_by(may: May, reading: &str) -> Cow<'_, str> {
     }
 }
 
-fn meter_json<'a>(config: &'a Config, meter: &'a Meter, known: &'a MeterStatus) -> MeterJson<'a> {
+fn meter_json<'a>(config: &'a Config, kept: bool, meter: &'a Meter, known: &'a MeterStatus) -> MeterJson<'a> {
     let newest = known.newest.as_deref();
     MeterJson {
         name: &meter.name,
@@ -108,6 +113,7 @@ fn meter_json<'a>(config: &'a Config, meter: &'a Meter, known: &'a MeterStatus) 
         bus: config.buses.get(meter.bus).map_or("", |bus| bus.name.as_str()),
         address: meter.address.to_string(),
         interval_s: meter.interval.as_secs(),
+        kept,
         online: known.online,
         error: known.error.as_deref(),
         last_read: newest.map(|newest| newest.read_at.as_str()),

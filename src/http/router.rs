@@ -2,9 +2,9 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::house::App;
@@ -65,10 +65,16 @@ pub(super) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn nothing_here() -> Problem {
-    Problem::not_found("there is nothing at this address")
+async fn nothing_here(uri: Uri) -> Response {
+    match httpd::is_here(uri.path()) {
+        true => httpd::nothing_here(),
+        false => Problem::not_found("there is nothing at this address").into_response(),
+    }
 }
 
-async fn not_so() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method")
+async fn not_so(uri: Uri) -> Response {
+    match httpd::is_here(uri.path()) {
+        true => httpd::not_so(),
+        false => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method").into_response(),
+    }
 }

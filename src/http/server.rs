@@ -24,12 +24,17 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::busy::{Answer, Busy};
 use super::caller::{PATIENCE, Peers};
 use super::house::{App, House, Sources};
 use super::router::router;
 
 /// Connections at a time. More wait until one ends.
 const CONNECTIONS: usize = 64;
+/// A connection on which nothing is asked for so long is closed where another one waits.
+const IDLE: Duration = Duration::from_secs(1);
+/// So often is looked for one while another waits.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Bytes of a head.
 const HEAD: usize = 16 << 10;
 /// Pause after the system could not accept a connection: it has no more descriptors.
@@ -43,11 +48,12 @@ pub async fn serve(listener: TcpListener, sources: Sources, closed: oneshot::Rec
     let app = App::new(sources);
     let router = router(app.clone());
     let closing = watch::Sender::new(false);
-    let routes = Routes { router, house, closing: closing.subscribe() };
+    let crowded = watch::Sender::new(());
+    let routes = Routes { router, house, closing: closing.subscribe(), crowded: crowded.subscribe() };
     let mut connections = JoinSet::new();
     tokio::select! {
         () = app.keep_history() => {}
-        () = accept(listener, &mut connections, &routes) => {}
+        () = accept(listener, &mut connections, &routes, &crowded) => {}
         _ = closed => {}
     }
     closing.send_replace(true);
@@ -58,13 +64,21 @@ pub async fn serve(listener: TcpListener, sources: Sources, closed: oneshot::Rec
 }
 
 /// Takes connections, without end.
-async fn accept(listener: TcpListener, connections: &mut JoinSet<()>, routes: &Routes) {
+async fn accept(listener: TcpListener, connections: &mut JoinSet<()>, routes: &Routes, crowded: &watch::Sender<()>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
+        };
+        let place = loop {
+            match timeout(LOOK_EVERY, Arc::clone(&room).acquire_owned()).await {
+                Ok(Ok(place)) => break place,
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    crowded.send_replace(());
+                }
+            }
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -97,6 +111,8 @@ struct Routes {
     house: watch::Receiver<Arc<House>>,
     /// Becomes true when the page closes.
     closing: watch::Receiver<bool>,
+    /// Changes where another connection waits.
+    crowded: watch::Receiver<()>,
 }
 
 async fn carry_plain(stream: TcpStream, routes: Routes) -> Result<(), Failure> {
@@ -118,20 +134,26 @@ fn peers(stream: &TcpStream) -> io::Result<Peers> {
 async fn carry(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     peers: Peers,
-    Routes { router, house, mut closing }: Routes,
+    Routes { router, house, mut closing, mut crowded }: Routes,
 ) -> Result<(), Failure> {
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(PATIENCE));
+    let busy = Busy::new();
+    let of_this = busy.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(peers);
-        answer(request, house.borrow().settings.http.path.clone(), router.clone())
+        let asked = of_this.begin();
+        let answer = answer(request, house.borrow().settings.http.path.clone(), router.clone());
+        async { answer.await.map(|answer| answer.map(|body| Answer { body, _asked: asked })) }
     });
+    let given_up = async move { while crowded.changed().await.is_ok() && busy.idle() < IDLE {} };
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
     let mut connection = pin!(connection.serve_connection(TokioIo::new(Box::pin(stream)), service));
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
+        () = given_up => return Ok(()),
         _ = closing.wait_for(|closing| *closing) => {}
     }
     connection.as_mut().graceful_shutdown();

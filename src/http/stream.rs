@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::time::sleep;
 
+use super::caller::From;
 use super::house::App;
+use super::problem::Problem;
 
 /// A sign of life is sent so often: it finds connections that are dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -28,11 +30,12 @@ pub(super) fn event(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-/// Sends them all, until another `[http]` decides who may see them.
-pub(super) fn response(app: &App, events: impl Events) -> Response {
+/// Sends them all, until another `[http]` decides who may see them; unless there are too many streams.
+pub(super) fn response(app: &App, From(from): From, events: impl Events) -> Result<Response, Problem> {
+    let place = app.listeners().place(from)?;
     let mut house = app.houses();
     let begun = Arc::clone(&house.borrow_and_update());
-    let stream = stream::unfold((events, house), move |(mut events, mut house)| {
+    let stream = stream::unfold((events, house, place), move |(mut events, mut house, place)| {
         let begun = Arc::clone(&begun);
         async move {
             let other = house.wait_for(|house| !house.settings.let_in_the_same(&begun.settings));
@@ -41,9 +44,9 @@ pub(super) fn response(app: &App, events: impl Events) -> Response {
                 text = events.next() => text?,
                 () = sleep(ALIVE_EVERY) => ":\n\n".to_owned(),
             };
-            Some((Ok::<_, Infallible>(Bytes::from(text)), (events, house)))
+            Some((Ok::<_, Infallible>(Bytes::from(text)), (events, house, place)))
         }
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::from_stream(stream)).into_response()
+    Ok((headers, Body::from_stream(stream)).into_response())
 }

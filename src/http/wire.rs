@@ -1,6 +1,6 @@
 //! The wire of a bus, frame by frame in words: the last ones, and each as it comes.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::asks::bus_index;
+use super::caller::From;
 use super::house::App;
 use super::part::Path;
 use super::problem::Problem;
@@ -35,6 +36,7 @@ pub(super) fn lines(tape: &Tape, after: u64, zone: &TimeZone) -> Vec<Line> {
         let at = Timestamp::try_from(taped.at).unwrap_or_default();
         let damaged = match taped.damaged {
             0 => String::new(),
+            1 => " (1 damaged character)".to_owned(),
             count => format!(" ({count} damaged characters)"),
         };
         let words = if taped.bytes.is_empty() { String::new() } else { describe(&taped.bytes) };
@@ -51,12 +53,16 @@ pub(super) fn lines(tape: &Tape, after: u64, zone: &TimeZone) -> Vec<Line> {
 }
 
 /// `GET buses/<bus>/wire`: the last frames, then each that follows.
-pub(super) async fn wire(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn wire(
+    State(app): State<App>,
+    Extension(from): Extension<From>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     let house = app.house();
     let tape = house.tapes.get(bus_index(&house, &name)?).cloned();
     let mut tape = tape.ok_or_else(|| Problem::unavailable("reloading"))?;
     tape.mark_changed();
-    Ok(response(&app, Following { tape, seen: 0, zone: house.config.time_zone() }))
+    response(&app, from, Following { tape, seen: 0, zone: house.config.time_zone() })
 }
 
 struct Following {

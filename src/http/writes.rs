@@ -4,11 +4,12 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::asks::{self, bus_index};
 use super::house::App;
 use super::part::Path;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::rest::{as_json, json};
 use crate::explain::{self, Memory, hex_input};
 use crate::mbus::application::opener::Buffers;
@@ -27,7 +28,7 @@ pub(super) async fn read_at(
     Path(bus): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let what = of_bus("read", &body)?;
+    let what = of_bus("read", &body, &["address"])?;
     if !matches!(what, BusRequest::ReadAt(_)) {
         return Err(unusable("say at which \"address\""));
     }
@@ -45,7 +46,7 @@ pub(super) async fn scan(
 ) -> Result<Response, Problem> {
     // a body that may be left out may be `null`
     let body = if body.trim() == "null" { "" } else { &body };
-    let BusRequest::Scan(scan) = of_bus("scan", body)? else { return Err(unusable("no scan")) };
+    let BusRequest::Scan(scan) = of_bus("scan", body, &["secondary"])? else { return Err(unusable("no scan")) };
     asks::scan(&app, &bus, scan).await?;
     Ok((StatusCode::ACCEPTED, progress(&app, &bus)?).into_response())
 }
@@ -67,7 +68,9 @@ pub(super) async fn power(
     Path(bus): Path<String>,
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
-    let BusRequest::Power(on) = of_bus("power", &body)? else { return Err(unusable("say \"on\": true or false")) };
+    let BusRequest::Power(on) = of_bus("power", &body, &["on"])? else {
+        return Err(unusable("say \"on\": true or false"));
+    };
     asks::power(&app, &bus, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -89,7 +92,7 @@ pub(super) struct Telegram {
 /// `POST decode` `{"hex":"68 …","key":"…"}`: what `mbushat decode --format json` prints.
 pub(super) async fn decode(Body(body): Body) -> Result<Response, Problem> {
     let expected = "expected {\"hex\":\"68 …\"}, and a \"key\" of 32 hex digits where it is encrypted";
-    let Telegram { hex, key } = object(&body).ok_or_else(|| unusable(expected))?;
+    let Telegram { hex, key } = telegram(&body).ok_or_else(|| unusable(expected))?;
     let key = key.map(|key| Key::from_hex(&key).ok_or_else(|| unusable("a key has 32 hex digits"))).transpose()?;
     let bytes = hex_input::bytes(&hex).map_err(unusable)?;
     let (mut memory, mut buffers) = (Memory::default(), Buffers::default());
@@ -98,7 +101,7 @@ pub(super) async fn decode(Body(body): Body) -> Result<Response, Problem> {
 }
 
 /// A list of its values would do, too, if serde were asked alone.
-fn object(body: &str) -> Option<Telegram> {
+fn telegram(body: &str) -> Option<Telegram> {
     body.trim_start().starts_with('{').then(|| serde_json::from_str(body).ok()).flatten()
 }
 
@@ -123,11 +126,25 @@ fn progress(app: &App, bus: &str) -> Result<Response, Problem> {
 }
 
 /// What a body asks a bus for, as MQTT's request of this verb does.
-fn of_bus(verb: &str, body: &str) -> Result<BusRequest, Problem> {
+fn of_bus(verb: &str, body: &str, known: &[&str]) -> Result<BusRequest, Problem> {
+    // one that is misspelled would mean something else, or nothing
+    if !body.trim().is_empty() {
+        object(body, known)?;
+    }
     match request_json::request(verb, body.as_bytes()).0 {
         Ok(Asked::Bus { what, .. }) => Ok(what),
         Ok(_) => Err(unusable("no request to a bus")),
         Err(why) => Err(unusable(why)),
+    }
+}
+
+/// A body with no other keys than these: one that is misspelled would change nothing.
+pub(super) fn object(body: &str, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+    let object: Map<String, Value> = serde_json::from_str(body)
+        .map_err(|error| unusable(format!("expected a JSON object such as {{\"title\":\"Heat\"}}: {error}")))?;
+    match object.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(object),
+        Some(other) => Err(unusable(format!("no such key: {}; expected {}", shortened(other), known.join(", ")))),
     }
 }
 

@@ -194,6 +194,9 @@ fn what_is_not_there_is_a_problem_in_words() {
         ("GET /api/v1/meters/..%2f..%2fetc%2fpasswd", 404, "no such meter: ../../etc/passwd"),
         ("GET /api/v1/meters/%ff", 404, "not UTF-8"),
         ("POST /api/v1/buses", 405, "another method"),
+        ("GET /meter/w_m7?key=a&key=b", 400, "duplicate field `key`"),
+        ("POST /bus/w/power\n\nhex=", 422, "missing field `on`"),
+        ("POST /bus/w/adopt\n\nhex=&address=1&address=2", 422, "duplicate field `address`"),
     ] {
         let answer = house.ask(request, &[]);
         assert_eq!(answer.status, status, "{request} {answer:?}");
@@ -261,6 +264,9 @@ fn what_is_asked_for_is_done() {
         ("POST /api/v1/buses/w/power\n\n{\"on\":1}", 422, "expected true or false"),
         ("POST /api/v1/buses/w/read\n\n{\"address\":300}", 422, "expected 0 to 250"),
         ("POST /api/v1/buses/w/read\n\n{", 422, "expected a JSON object"),
+        ("POST /api/v1/buses/w/read\n\n{\"adress\":7}", 422, "no such key: adress; expected address"),
+        ("POST /api/v1/buses/w/power\n\n{\"on\":true,\"off\":1}", 422, "no such key: off"),
+        ("POST /api/v1/buses/w/scan\n\n{\"secondry\":\"3013????\"}", 422, "no such key: secondry"),
         ("DELETE /api/v1/buses/w/scan", 409, "this bus is not being scanned"),
     ] {
         let answer = house.ask(request, &[JSON]);
@@ -316,7 +322,8 @@ fn metrics_tell_every_number_in_both_formats() {
     assert!(plain.head.contains("content-type: text/plain; version=0.0.4"), "{plain:?}");
     for line in [
         "mbushat_measurement{meter=\"w_m7\",key=\"volume\",unit=\"m³\",flat=\"3 \\\"left\\\"\\n\\\\\"} ",
-        "mbushat_meter_up{meter=\"w_m7\"} 1\n",
+        "mbushat_meter_up{meter=\"w_m7\",flat=\"3 \\\"left\\\"\\n\\\\\"} 1\n",
+        "mbushat_meter_last_read_timestamp_seconds{meter=\"w_m7\",flat=\"3 ",
         "mbushat_bus_up{bus=\"w\"} 1\n",
         "# TYPE mbushat_readings_delivered_total counter\n",
         "mbushat_bus_errors_total{bus=\"w\",kind=\"silent\"} 0\n",
@@ -353,14 +360,22 @@ fn what_was_made_for_mbus_httpd_finds_its_routes() {
         ("POST /mbus/get/w/9600/7", 404, "text/plain", "Bus w runs at 2400 baud"),
         ("POST /mbus/hat/on", 404, "text/plain", "M-Bus Master Hat not installed"),
         ("GET /mbus/hat", 404, "text/plain", "Hat not present"),
+        ("POST /mbus/get/w/2400/251", 404, "text/plain", "Failed to query M-Bus"),
+        ("POST /mbus/get/w/2400/255", 404, "text/plain", "Failed to query M-Bus"),
+        ("POST /mbus/get/w/2400/256", 400, "text/plain", "Not a valid primary or secondary address"),
+        ("POST /mbus/getMulti/w/2400/77/+3", 400, "text/plain", "maxframes"),
+        ("POST /mbus/get/%ff/2400/77", 400, "text/plain", "not UTF-8"),
+        ("GET /mbus/hat/on", 405, "text/plain", ""),
+        ("DELETE /mbus/get/w/2400/7", 405, "text/plain", ""),
+        ("GET /mbus/nothing", 404, "text/plain", ""),
     ] {
         let answer = house.ask(request, &[]);
         assert!(answer.status == status && answer.body.contains(words), "{request}: {answer:?}");
         assert!(answer.head.contains(&format!("content-type: {kind}")), "{request}: {answer:?}");
         assert!(answer.head.contains("x-span-id: "), "{request}: {answer:?}");
     }
-    assert_eq!(house.ask("GET /mbus/hat/on", &[]).status, 405);
-    assert_eq!(house.ask("GET /mbus/nothing", &[]).status, 404);
+    let cross = house.ask("POST /mbus/hat/on", &["Origin: http://evil.example"]);
+    assert!(cross.status == 403 && cross.head.contains("x-span-id: "), "{cross:?}");
 }
 
 #[test]
@@ -381,6 +396,19 @@ fn every_described_route_is_there_and_every_route_is_described() {
             assert!(kinds.is_empty() || kinds.iter().any(|kind| fits(&kind)), "{method} {place}: {answer:?}");
         }
     }
+    let has = |path: &str, status: &str| !description["paths"][path]["get"]["responses"][status].is_null();
+    for (path, statuses) in [
+        ("/health", &["200", "421", "503"][..]),
+        ("/api/v1/openapi.json", &["401", "403", "421", "429"]),
+        ("/api/v1/events", &["503"]),
+        ("/api/v1/buses/{bus}/wire", &["503"]),
+    ] {
+        for status in statuses {
+            assert!(has(path, status), "{path} lacks {status}");
+        }
+    }
+    let metrics = &description["paths"]["/metrics"]["get"]["responses"]["200"]["content"];
+    assert!(metrics["text/plain"].is_object() && metrics["application/openmetrics-text"].is_object(), "{metrics}");
     let router = include_str!("../../src/http/router.rs");
     let routes = router.split("\"/api/v1").skip(1).filter_map(|rest| rest.split('"').next());
     let missing: Vec<&str> = routes.filter(|route| !paths.contains_key(&format!("/api/v1{route}"))).collect();

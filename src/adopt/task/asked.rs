@@ -135,10 +135,14 @@ fn found(config: &Config, memory: &Memory, bus: Option<&str>, address: MeterAddr
             .ok_or_else(|| format!("no search has found a meter at {address} of bus {}: scan first", bus.name))?,
         _ => return Err(format!("{} meters were found at {address}: say the secondary address", here.len())),
     };
-    let mut here = config.all_meters().map(|(meter, _)| meter).filter(|meter| meter.bus == index);
-    let known = here.find(|meter| is_that(&find, &finds, meter.address));
-    if let Some(meter) = known {
-        return Err(format!("the meter at {address} is read already, as {}", meter.name));
+    let mut here = config.all_meters().filter(|(meter, _)| meter.bus == index);
+    match here.find(|(meter, _)| is_that(&find, &finds, meter.address)) {
+        Some((meter, true)) => return Err(format!("the meter at {address} is read already, as {}", meter.name)),
+        Some((meter, false)) => {
+            let name = &meter.name;
+            return Err(format!("the meter at {address} stands in the configuration as {name}, switched off"));
+        }
+        None => {}
     }
     Ok(entry(find.name(&names_taken(config)), bus, &find, &finds, &titles_taken(config)))
 }

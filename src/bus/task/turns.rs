@@ -15,6 +15,7 @@ use crate::bus::session::{Outage, Query, Session};
 use crate::bus::{Happened, MeterReadout, Metered};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::search::Found;
 use crate::request::{Answer, Reply};
 
 impl Running {
@@ -191,7 +192,9 @@ impl Running {
             return self.emit(Happened::Scanned { found: Vec::new() }).await;
         }
         let found = scan.found().to_vec();
-        tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
+        let collisions = found.iter().filter(|found| matches!(found, Found::Collision(_))).count();
+        let meters = counted(found.len() - collisions, "meter");
+        tracing::info!(bus = self.task.bus.name, "a scan has found {meters} and {}", counted(collisions, "collision"));
         self.emit(Happened::Scanned { found: found.clone() }).await?;
         reply.answer(Ok(Answer::Found(found)));
         Ok(())
@@ -229,4 +232,9 @@ impl Running {
 /// Whether the meter answered, and be it that it has nothing to give.
 pub(super) fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
     matches!(frames, Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)))
+}
+
+/// `1 meter`, `2 meters`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -25,6 +25,9 @@ pub(super) const HTTP: Kind = Kind {
     ],
 };
 
+/// Under these the agent has pages of its own: a prefix of that name would hide them.
+const TAKEN: [&str; 10] = ["api", "assets", "bus", "decode", "doctor", "health", "login", "mbus", "meter", "metrics"];
+
 /// Port 6287 is free in the lists of the system and of IANA.
 const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6287);
 
@@ -44,7 +47,15 @@ pub(super) fn http(table: &Table, surroundings: &Surroundings<'_>, problems: &mu
     }
     let listen = listen.unwrap_or_else(|| SocketAddr::from(LISTEN));
     let hosts = keys.list("hosts", "names such as \"meters.example.org\", without a port", host).unwrap_or_default();
-    let path = keys.parsed("path", "a path such as \"/mbus\", without a slash at its end", path).unwrap_or_default();
+    let path =
+        keys.parsed("path", "a path such as \"/meters-page\", without a slash at its end", path).unwrap_or_default();
+    let taken = path.split('/').nth(1).unwrap_or_default();
+    if TAKEN.contains(&taken) {
+        let what = format!(
+            "`path` begins with /{taken}, where the agent has pages of its own: choose another name, such as \"/meters-page\""
+        );
+        keys.problem(keys.at("path"), what);
+    }
     let tls = tls(&mut keys, surroundings);
     let named =
         hosts.first().cloned().or_else(|| (surroundings.variable)("HOSTNAME").map(|name| format!("{name}.local")));

@@ -127,6 +127,7 @@ pub(super) fn check(file: &Table, surroundings: &Surroundings<'_>, problems: &mu
         disabled_meters,
         profiles,
         key_files: Vec::new(),
+        secret_files: Vec::new(),
     }
 }
 

@@ -395,12 +395,26 @@ fn the_page_is_found_by_others_only_where_it_listens_for_them() {
         ("listen = \"[::1]:80\"", None),
         ("listen = \"0.0.0.0:6287\"", Some("http://pi.local:6287")),
         (
-            "listen = \"[::]:80\"\npath = \"/mbus\"\nhosts = [\"Meters.example.org\"]",
-            Some("http://meters.example.org:80/mbus"),
+            "listen = \"[::]:80\"\npath = \"/meters-page\"\nhosts = [\"Meters.example.org\"]",
+            Some("http://meters.example.org:80/meters-page"),
         ),
         ("listen = \"192.0.2.7:443\"\ncert = \"c\"\nkey = \"k\"", Some("https://192.0.2.7:443")),
     ] {
         let http = config(&format!("[http]\n{keys}\n{METER}")).http.expect("a page");
         assert_eq!(http.url.as_deref(), url, "{keys}");
     }
+}
+
+#[test]
+fn the_page_has_no_path_that_hides_pages_of_its_own() {
+    let router = include_str!("../../http/router.rs");
+    let routes = router.split("route(\"/").skip(1).filter_map(|rest| rest.split(['/', '"']).next());
+    for name in routes.filter(|name| !name.is_empty()) {
+        for path in [format!("/{name}"), format!("/{name}/more")] {
+            let reported = problems(&format!("[http]\npath = \"{path}\"\n{METER}"));
+            let expected = format!("2:8: `path` begins with /{name}, where the agent has pages of its own");
+            assert!(reported.len() == 1 && reported[0].starts_with(&expected), "{reported:?}");
+        }
+    }
+    assert_eq!(config(&format!("[http]\npath = \"/meters\"\n{METER}")).http.expect("a page").path, "/meters");
 }

@@ -1,13 +1,12 @@
 //! What the buttons of the pages do. Each leads back to its page, or to one that says why it was not done.
 
-use axum::Form;
 use axum::extract::State;
 use axum::response::Redirect;
 use serde::Deserialize;
 
 use super::super::asks;
 use super::super::house::App;
-use super::super::part::Path;
+use super::super::part::{Form, Path};
 use super::super::problem::Problem;
 use crate::request::Scan;
 

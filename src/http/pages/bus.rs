@@ -46,8 +46,8 @@ struct Find {
     who: String,
     values: Vec<Shown>,
     is_collision: bool,
-    /// Configured already, under this name.
-    known: Option<String>,
+    /// Configured already, under this name, and whether it is read.
+    known: Option<(String, bool)>,
 }
 
 /// `GET /bus/<name>`.
@@ -103,7 +103,7 @@ fn find(house: &House, bus: usize, found: &Found, all: &[Found], t: Words) -> Fi
             let values = reading.map(|reading| values::all(&reading, &house.config, t)).unwrap_or_default();
             Find {
                 address: address.to_string(),
-                who: identity.map(who).unwrap_or_default(),
+                who: identity.map(|identity| who(house, identity, t)).unwrap_or_default(),
                 values: values.into_iter().filter(|value| value.is_main).take(VALUES).collect(),
                 is_collision: false,
                 known: known(house, bus, *address, *identity, primary(found, all)),
@@ -112,11 +112,14 @@ fn find(house: &House, bus: usize, found: &Found, all: &[Found], t: Words) -> Fi
     }
 }
 
-/// `Kamstrup 67200512, heat`.
-fn who(identity: SecondaryAddress) -> String {
+/// `Kamstrup 67200512, heat`, and the model where a profile knows it.
+fn who(house: &House, identity: SecondaryAddress, t: Words) -> String {
     let letters = identity.manufacturer();
     let maker = maker::name(letters).map_or_else(|| letters.to_string(), str::to_owned);
-    format!("{maker} {:08X}, {}", identity.id(), medium::name(identity.medium()).replace('_', " "))
+    let medium = medium::name(identity.medium()).replace('_', " ");
+    let model = house.config.profiles.iter().find(|profile| profile.matches(identity));
+    let model = model.map(|profile| format!(" ({})", profile.title)).unwrap_or_default();
+    format!("{maker} {:08X}, {}{model}", identity.id(), t.of(&medium))
 }
 
 /// The primary address in its telegram, however it was found, where no other that was found has it too.
@@ -138,11 +141,11 @@ fn known(
     at: MeterAddress,
     identity: Option<SecondaryAddress>,
     primary: Option<u8>,
-) -> Option<String> {
+) -> Option<(String, bool)> {
     let is_it = |address: &MeterAddress| match address {
         MeterAddress::Secondary(mask) => identity.is_some_and(|identity| mask.matches(identity)),
         MeterAddress::Primary(own) => *address == at || Some(own.get()) == primary,
     };
-    let mut meters = house.config.meters.iter().filter(|meter| meter.bus == bus);
-    meters.find(|meter| is_it(&meter.address)).map(|meter| meter.name.clone())
+    let mut meters = house.config.all_meters().filter(|(meter, _)| meter.bus == bus);
+    meters.find(|(meter, _)| is_it(&meter.address)).map(|(meter, enabled)| (meter.name.clone(), enabled))
 }

@@ -1,5 +1,6 @@
 //! What the doctor finds between the configuration and a reading.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,6 +13,7 @@ use super::super::problem::Problem;
 use super::frame::{Frame, show};
 use super::when::When;
 use crate::bus::hat;
+use crate::config::{self, Config};
 use crate::doctor::{Finding, Patient, Root, examine};
 
 #[derive(Template)]
@@ -32,6 +34,13 @@ pub(crate) async fn doctor(State(app): State<App>, frame: Frame) -> Response {
     show(&Page { frame, at, findings, has_file: house.file.is_some() })
 }
 
+/// The configuration with the bus of a Hat that is not there, which the agent goes without: why there is none, is what
+/// the doctor is asked.
+fn whole(config: &Config, file: &Path) -> Config {
+    let whole = Some(config).filter(|config| config.buses.is_empty()).and_then(|_| config::load(file).ok());
+    whole.unwrap_or_else(|| config.clone())
+}
+
 /// `POST /doctor`: looks at everything again, one at a time.
 pub(crate) async fn look(State(app): State<App>) -> Response {
     let house = app.house();
@@ -44,7 +53,8 @@ pub(crate) async fn look(State(app): State<App>) -> Response {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patient = Patient { root: Root::here(), open_pin: Some(hat::open_pin), only: Vec::new(), progress: |_| {} };
         let mut findings = Vec::new();
-        runtime.block_on(examine(&house.config, &file, &patient, &mut |finding| findings.push(finding)));
+        let config = whole(&house.config, &file);
+        runtime.block_on(examine(&config, &file, &patient, &mut |finding| findings.push(finding)));
         Ok(findings)
     });
     match examined.await {

@@ -1,14 +1,15 @@
 //! One meter: every measurement, a chart, its telegrams byte by byte.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::super::chart::{self, Chart};
 use super::super::house::{App, House};
-use super::super::part::Path;
+use super::super::part::{Path, Query};
 use super::super::rest::no_meter;
+use super::super::words::{Words, word};
 use super::frame::{Frame, show};
 use super::meters::{Card, card};
 use super::telegram::{self, Explained};
@@ -83,7 +84,7 @@ pub(crate) async fn meter(
         values,
         drawn,
         chart,
-        facts: facts(&house, meter, reading.as_deref()),
+        facts: facts(&house, meter, reading.as_deref(), t),
         status: known.newest.as_ref().map(|newest| newest.status.clone()).unwrap_or_default(),
         errors: reading.as_ref().map(|reading| reading.errors.clone()).unwrap_or_default(),
         telegrams: telegram::all(telegrams, meter.key.as_ref()),
@@ -107,12 +108,7 @@ fn interval(meter: &Meter) -> String {
     duration(i64::try_from(meter.interval.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Marks a text that is translated where it is shown.
-const fn word(english: &'static str) -> &'static str {
-    english
-}
-
-fn facts(house: &House, meter: &Meter, reading: Option<&Reading>) -> Vec<(&'static str, String)> {
+fn facts(house: &House, meter: &Meter, reading: Option<&Reading>, t: Words) -> Vec<(&'static str, String)> {
     let identity = reading.and_then(|reading| reading.device.identity);
     let bus = house.config.buses.get(meter.bus).map(|bus| bus.name.clone()).unwrap_or_default();
     let mut facts = vec![(word("Bus"), bus), (word("Address"), meter.address.to_string())];
@@ -125,7 +121,7 @@ fn facts(house: &House, meter: &Meter, reading: Option<&Reading>) -> Vec<(&'stat
             facts.push((word("Version"), identity.version().to_string()));
         }
         if let Some(medium) = identity.known_medium() {
-            facts.push((word("Medium"), medium::name(medium).replace('_', " ")));
+            facts.push((word("Medium"), t.of(&medium::name(medium).replace('_', " ")).to_owned()));
         }
     }
     facts.push((word("Read every"), interval(meter)));

@@ -44,7 +44,7 @@ pub(super) fn all(reading: &Reading, config: &Config, t: Words) -> Vec<Shown> {
         let is_number = matches!(measurement.value, Measured::Number(_) | Measured::Held { .. });
         Shown {
             key: measurement.key.clone(),
-            name: t.of(&name::of(measurement, kind)).to_owned(),
+            name: t.name(&name::of(measurement, kind)),
             value,
             unit: measurement.unit.name(),
             is_number,
@@ -73,7 +73,7 @@ fn of_state(newest: &Newest, t: Words) -> Vec<Shown> {
         let text = value.value.get();
         Shown {
             key: key.clone(),
-            name: t.of(&name::title(key)).to_owned(),
+            name: t.name(&name::title(key)),
             value: text.trim_matches('"').to_owned(),
             unit: value.unit.unwrap_or_default(),
             is_number: !text.starts_with('"') && text != "null",

@@ -107,6 +107,108 @@ fn an_adopted_meter_is_changed_over_rest_and_with_a_button() {
     assert!(!file.contains("title") && file.contains("name = \"cold\""), "{file}");
 }
 
+/// The fields of the first form with this action, with what the page fills in.
+fn fields(page: &str, action: &str) -> Vec<(String, String)> {
+    let form = page.split(&format!("action=\"{action}\"")).nth(1).expect("a form");
+    let form = form.split("</form>").next().expect("its end");
+    let part = |input: &str, name: &str| {
+        let value = input.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(value.replace("&#34;", "\"").replace("&#38;", "&"))
+    };
+    let inputs = form.split("<input").skip(1).map(|input| input.split('>').next().expect("its end"));
+    let inputs = inputs.filter(|input| !input.contains("checkbox"));
+    inputs.filter_map(|input| Some((part(input, "name")?, part(input, "value").unwrap_or_default()))).collect()
+}
+
+#[test]
+fn what_the_form_shows_and_nobody_changes_stays_as_a_person_wrote_it() {
+    let Some(broker) = Broker::start() else { return };
+    let (agent, port) = with_page(&broker, "discover = false\n");
+    scan(port);
+    let adopted = ask(port, "POST /api/v1/meters\n\n{\"address\":\"21880341\",\"name\":\"water\"}", &[JSON]);
+    assert_eq!(adopted.status, 201, "{adopted:?}");
+    let file = file_with(&agent, "title = \"SIM 21880341\"");
+    let by_hand = "title = \"Gas ${HOSTNAME}\"\ninterval = \"15m\" # as the others";
+    fs::write(meters_file(&agent), file.replace("title = \"SIM 21880341\"", by_hand)).expect("a file");
+    assert_eq!(ask(port, "POST /api/v1/reload", &[]).status, 204);
+    let page = until(port, "GET /meter/water", "value=\"Gas ");
+    let save = |page: &str, from: &str, changed: (&str, &str)| {
+        let fields = fields(page, &format!("{from}/change"));
+        let field = |(name, value): (String, String)| {
+            let value = if name == changed.0 { changed.1.to_owned() } else { value };
+            format!("{name}={}", value.replace(' ', "+"))
+        };
+        let body = fields.into_iter().map(field).collect::<Vec<_>>().join("&");
+        let saved = ask(port, &format!("POST /meter/{from}/change\n\n{body}"), &[FORM]);
+        assert_eq!(saved.status, 303, "{body}: {saved:?}");
+    };
+    save(&page, "water", ("name", "gas"));
+    let file = file_with(&agent, "name = \"gas\"");
+    assert!(file.contains(by_hand), "{file}");
+    let page = until(port, "GET /meter/gas", "value=\"Gas ");
+    save(&page, "gas", ("title", ""));
+    let file = file_with(&agent, "# as the others");
+    assert!(!file.contains("title"), "what is emptied is taken away: {file}");
+}
+
+#[test]
+fn what_is_not_well_is_not_called_well() {
+    let Some(broker) = Broker::start() else { return };
+    let (mut agent, port) = with_page(&broker, "discover = false\n");
+    fs::write(meters_file(&agent), "[[meter]]\nname = 5\n").expect("a file");
+    agent.restart();
+    let end = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "{}", agent.log());
+    }
+    let page = until(port, "GET /", "The file of adopted meters is broken");
+    assert!(page.contains("class=\"summary silent\"") && !page.contains("No meter is configured yet"), "{page}");
+}
+
+#[test]
+fn an_adopted_meter_that_is_not_kept_is_marked() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let (_agent, port) = with_page(&broker, "[agent]\nmeters_file = \"/proc/meters.toml\"\n");
+    all_read(&subscriber, &["sim_21880341"]);
+    let page = until(port, "GET /", "What was adopted is read, but not kept");
+    assert!(page.contains("class=\"summary silent\"") && !page.contains("All meters answer<"), "{page}");
+    until(port, "GET /", "<p class=\"flag\">not kept</p>");
+    until(port, "GET /meter/sim_21880341", "<p class=\"flag\">not kept</p>");
+    let told = ask(port, "GET /api/v1/meters/sim_21880341", &[]);
+    assert!(told.body.contains("\"kept\":false"), "{told:?}");
+}
+
+#[test]
+fn a_find_that_the_user_has_switched_off_is_not_offered() {
+    let Some(broker) = Broker::start() else { return };
+    let off = "[[meter]]\nname = \"off\"\nsecondary = \"21880341\"\nenabled = false\n";
+    let (_agent, port) = with_page(&broker, &format!("discover = false\n{off}"));
+    scan(port);
+    let page = ask(port, "GET /bus/b", &[]).body;
+    assert_eq!(page.matches("action=\"b/adopt\"").count(), 2, "{page}");
+    assert!(page.contains("stands in the configuration as off, switched off"), "{page}");
+    let adopt = "POST /api/v1/meters\n\n{\"bus\":\"b\",\"address\":\"21880341\"}";
+    let answer = ask(port, adopt, &[JSON]);
+    assert!(answer.status == 422 && answer.body.contains("as off, switched off"), "{answer:?}");
+}
+
+#[test]
+fn without_a_hat_the_doctor_of_the_page_says_what_to_do() {
+    let Some(broker) = Broker::start() else { return };
+    let port = free_port();
+    let _agent = Agent::start(broker.port, &format!("[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let end = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ask(port, "POST /doctor", &[]).status, 303);
+    let page = ask(port, "GET /doctor", &[]).body;
+    assert!(page.contains("[[bus]]") && page.contains("Hat"), "{page}");
+    assert!(!page.contains("scan --toml"), "{page}");
+}
+
 #[test]
 fn what_cannot_be_adopted_or_changed_is_said_and_changes_nothing() {
     let Some(broker) = Broker::start() else { return };

@@ -2,8 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use super::{House, exchange};
+use super::{FROM_AWAY, House, Listening, exchange};
 use crate::agent::SOON;
 
 #[test]
@@ -54,4 +55,61 @@ fn a_connection_on_which_nothing_more_is_asked_is_closed() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it hangs up");
     assert!(answer.ends_with("ok\n"), "{answer}");
+}
+
+/// So many streams, each of which has begun.
+fn streams(house: &House, count: usize, headers: &[&str]) -> Vec<Listening> {
+    let begun = |_| {
+        let mut stream = house.listen("/api/v1/events", headers);
+        stream.until("event: info");
+        stream
+    };
+    (0..count).map(begun).collect()
+}
+
+#[test]
+fn streams_of_events_leave_room_for_others() {
+    let Some(house) = House::new("proxies = [\"127.0.0.1\"]") else { return };
+    let mine = streams(&house, 8, &[]);
+    let ninth = house.ask("GET /api/v1/events", &[]);
+    assert!(ninth.status == 503 && ninth.body.contains("8 streams"), "{ninth:?}");
+    assert!(ninth.head.contains("content-type: application/problem+json"), "{ninth:?}");
+    assert_eq!(house.ask("GET /api/v1/buses/w/wire", &[]).status, 503);
+    let others: Vec<String> = (1..=5).map(|last| format!("X-Forwarded-For: 203.0.113.{last}")).collect();
+    let all: Vec<Listening> = others.iter().flat_map(|from| streams(&house, 8, &[from])).collect();
+    assert_eq!(all.len(), 40);
+    let more = house.ask("GET /api/v1/events", &[FROM_AWAY]);
+    assert!(more.status == 503 && more.body.contains("48 streams"), "{more:?}");
+    assert_eq!(house.ask("GET /health", &[FROM_AWAY]).status, 200);
+    drop(mine);
+    // what is gone is noticed when something happens
+    let end = Instant::now() + SOON;
+    loop {
+        crate::broker::publish(house.broker.port, "mbushat/w_m7/read", "", false);
+        let mut again = house.listen("/api/v1/events", &[]);
+        again.until("\r\n\r\n");
+        if again.heard.contains("200 OK") {
+            break;
+        }
+        assert!(Instant::now() < end, "{}", again.heard);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn connections_on_which_nothing_is_asked_keep_nobody_out() {
+    let Some(house) = House::new("") else { return };
+    let idle: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", house.port)).expect("it listens");
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+            let mut answer = [0; 15];
+            stream.read_exact(&mut answer).expect("an answer");
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    assert_eq!(house.ask("GET /health", &[]).status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    drop(idle);
 }

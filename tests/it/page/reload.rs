@@ -1,24 +1,25 @@
 //! What a reload changes.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{FROM_AWAY, House, ask};
-use crate::agent::SOON;
-use crate::broker::{Folder, free_port};
+use crate::agent::{Agent, SOON};
+use crate::broker::{Broker, Folder, free_port};
+use crate::gateway::Gateway;
 use crate::tools::{optional_tool, tool};
 
 #[test]
 fn a_reload_takes_over_password_port_and_path_and_keeps_the_page_where_it_cannot() {
     let Some(house) = House::new("") else { return };
     assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 200);
-    house.reload(house.port, "password = \"secret\"\npath = \"/mbus\"");
+    house.reload(house.port, "password = \"secret\"\npath = \"/meters-page\"");
     assert_eq!(house.ask("GET /api/v1/info", &[FROM_AWAY]).status, 401);
-    assert_eq!(house.ask("GET /mbus/api/v1/info", &[]).status, 200);
-    let folder = house.ask("GET /mbus", &[]);
-    assert!(folder.status == 308 && folder.head.contains("location: mbus/"), "{folder:?}");
+    assert_eq!(house.ask("GET /meters-page/api/v1/info", &[]).status, 200);
+    let folder = house.ask("GET /meters-page", &[]);
+    assert!(folder.status == 308 && folder.head.contains("location: meters-page/"), "{folder:?}");
     let other = free_port();
     house.reload(other, "");
     assert_eq!(ask(other, "GET /api/v1/info", &[FROM_AWAY]).status, 200);
@@ -98,4 +99,26 @@ fn a_request_in_progress_is_answered_by_the_page_that_a_reload_closes() {
     _ = std::io::Read::read_to_end(&mut events.stream, &mut rest);
     assert!(given_up.elapsed() < Duration::from_secs(10), "{:?}", given_up.elapsed());
     assert_eq!(ask(other, "GET /health", &[]).status, 200);
+}
+
+#[test]
+fn a_page_whose_port_is_taken_at_the_start_opens_once_it_is_free() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    let agent = Agent::start(broker.port, &House::table(port, "", &gateway));
+    let until = |words: &str, patience: Duration| {
+        let end = Instant::now() + patience;
+        while !agent.log().contains(words) {
+            assert!(Instant::now() < end, "{}", agent.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("there is no page", SOON);
+    thread::sleep(Duration::from_secs(31));
+    drop(taken);
+    until("the page is at http://127.0.0.1:", Duration::from_secs(31) + SOON);
+    assert_eq!(ask(port, "GET /health", &[]).status, 200);
+    assert_eq!(agent.log().matches("there is no page").count(), 1, "{}", agent.log());
 }

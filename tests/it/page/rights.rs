@@ -41,6 +41,7 @@ fn who_is_elsewhere_needs_the_password_and_ten_wrong_ones_are_enough() {
     assert!(refused.head.contains("www-authenticate: Basic realm"), "{refused:?}");
     let tries: Vec<u16> = (0..12).map(|_| of("GET /api/v1/info", &[wrong])).collect();
     assert_eq!(tries, [[401; 10].as_slice(), &[429, 429]].concat());
+    assert_eq!((of("GET /health", &[wrong]), of("GET /health", &[])), (200, 200), "which never asks for it");
     assert_eq!(of("GET /api/v1/info", &[right]), 429, "nor the right one, which would tell it from the wrong");
     let log = house.agent.log();
     assert!(!log.contains("secret") && !house.ask("GET /api/v1/info", &[]).body.contains("secret"), "{log}");
@@ -49,7 +50,13 @@ fn who_is_elsewhere_needs_the_password_and_ten_wrong_ones_are_enough() {
 #[test]
 fn names_and_pages_of_others_are_refused() {
     let Some(house) = House::new("hosts = [\"meters.example.org\"]") else { return };
-    for (host, status) in [("meters.example.org", 200), ("evil.example", 421), ("evil.example:80", 421)] {
+    for (host, status) in [
+        ("meters.example.org", 200),
+        ("meters.example.org.", 200),
+        ("localhost.:80", 200),
+        ("evil.example", 421),
+        ("evil.example:80", 421),
+    ] {
         assert_eq!(house.ask("GET /api/v1/info", &[&format!("Host: {host}")]).status, status, "{host}");
     }
     let cross = house.ask("POST /api/v1/reload", &["Origin: http://evil.example"]);

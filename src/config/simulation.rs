@@ -54,6 +54,9 @@ const METER: Kind = Kind {
         "wakes_by",
         "fcb",
         "acknowledges_reset",
+        "acknowledges_after",
+        "wants_reset",
+        "says_address",
         "fabrication_number",
         "applications",
         "endless",
@@ -263,9 +266,11 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
     let expected = "two hex digits of a code and a whole telegram, in quotes, such as \"50 68 … 16\"";
     meter.applications = keys.list("applications", expected, application).unwrap_or_default();
-    if let Some(delay) = keys.millis("delay", 0..=10_000) {
-        meter.delay = Duration::from_millis(delay.unsigned_abs());
-    }
+    meter.wants_reset = keys.boolean("wants_reset").unwrap_or(meter.wants_reset);
+    meter.says_address = keys.whole("says_address", 0..=255).or(meter.says_address);
+    let mut millis = |key: &str| keys.millis(key, 0..=10_000).map(|delay| Duration::from_millis(delay.unsigned_abs()));
+    meter.delay = millis("delay").unwrap_or(meter.delay);
+    meter.acknowledges_after = millis("acknowledges_after").or(meter.acknowledges_after);
 }
 
 /// A code and the records of the telegram that it selects.

@@ -21,7 +21,7 @@ use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::exchange::{Exchange, Exchanged};
-use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::readout::{Effort, LinkState, ReadoutError, Turn, TurnOver};
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::request::Request;
 use crate::measure::profile::Profile;
@@ -168,7 +168,7 @@ impl Question<'_> {
     async fn ask(&self, session: &mut Session) -> Result<Answer, LineError> {
         let configured = character(self.bus, Some(self.meter));
         let timing = session.timing_of(&Query::new(self.bus, self.meter));
-        let over = self.read(session, configured, self.bus.retries).await?;
+        let over = self.read(session, configured, Effort::Full).await?;
         let error = match over.frames {
             Ok(frames) => {
                 let finding = self.answered(configured, &frames);
@@ -221,18 +221,18 @@ impl Question<'_> {
 
     /// Whether it gives a reading at the first try, or at the second where the first was damaged.
     async fn answers_at(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
-        Ok(match self.read(session, character, 0).await?.frames {
+        Ok(match self.read(session, character, Effort::Short).await?.frames {
             Err(ReadoutError::Silence) => false,
-            Err(_) => self.read(session, character, 0).await?.frames.is_ok(),
+            Err(_) => self.read(session, character, Effort::Short).await?.frames.is_ok(),
             Ok(_) => true,
         })
     }
 
     /// Its turn, with characters like these.
-    async fn read(&self, session: &mut Session, character: Character, retries: u8) -> Result<TurnOver, LineError> {
+    async fn read(&self, session: &mut Session, character: Character, effort: Effort) -> Result<TurnOver, LineError> {
         let mut query = Query::new(self.bus, self.meter);
         query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
-        (query.character, query.retries) = (character, retries);
+        (query.character, query.turn.effort) = (character, effort);
         session.read(query, LinkState::default()).await
     }
 
@@ -250,7 +250,7 @@ impl Question<'_> {
     async fn only_meter(&self, session: &mut Session, character: Character) -> Result<Option<Vec<u8>>, LineError> {
         let mut query = Query::plain(self.bus, Turn::new(MeterAddress::Primary(PrimaryAddress::ONLY)));
         query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
-        (query.character, query.retries) = (character, 0);
+        (query.character, query.turn.effort) = (character, Effort::Short);
         let frames = session.read(query, LinkState::default()).await?.frames;
         Ok(frames.ok().and_then(|frames| frames.into_iter().next()))
     }

@@ -8,7 +8,7 @@ use mbushat::mbus::address::MeterAddress;
 use mbushat::mbus::link::timing::Baud;
 use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
 use mbushat::mbus::master::exchange::Exchange;
-use mbushat::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::master::readout::{Effort, LinkState, Readout, ReadoutError, Turn, TurnOver};
 use mbushat::mbus::master::reply::{ExchangeError, Reply};
 use mbushat::mbus::master::request::Request;
 use mbushat::mbus::master::search::{Found, Search};
@@ -33,8 +33,13 @@ impl Bench {
     }
 
     fn read(&mut self, address: MeterAddress, timing: LineTiming) -> TurnOver {
+        self.turn(Turn::new(address), timing)
+    }
+
+    fn turn(&mut self, turn: Turn, timing: LineTiming) -> TurnOver {
+        let address = turn.address;
         let link = self.links.get(&address).copied().unwrap_or_default();
-        let over = self.segment.converse(&mut Readout::new(Turn::new(address), link, timing), &mut self.now);
+        let over = self.segment.converse(&mut Readout::new(turn, link, timing), &mut self.now);
         self.links.insert(address, over.link);
         self.now += Duration::from_secs(10);
         over
@@ -95,6 +100,42 @@ fn a_late_answer_is_waited_for() {
         is_seen_by_all(&format!("{millis} ms"), &late, Faults::default());
         let mute = MeterPlan { acknowledges_reset: false, ..late };
         is_seen_by_all(&format!("{millis} ms, no acknowledgement of a reset"), &mute, Faults::default());
+    }
+}
+
+#[test]
+fn without_repeats_a_late_meter_is_read_all_the_same() {
+    let once = LineTiming { retries: 0, ..TIMING };
+    for millis in [400, 900, 1200, 2500] {
+        let late = MeterPlan { delay: Duration::from_millis(millis), ..heat(2) };
+        for target in [MeterAddress::Primary(at(2)), MeterAddress::Secondary(late.identity)] {
+            let mut bench = Bench::new(vec![late.clone()], Faults::default());
+            for turn in 0..3 {
+                let over = bench.read(target, once);
+                assert_eq!(over.frames.as_ref().map(Vec::len), Ok(1), "{millis} ms, turn {turn} of {target}: {over:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_meter_that_may_be_dead_is_found_again_by_a_request_or_a_reset_and_each_try_costs_one_timeout() {
+    let power_cut = Faults { dead_for: Duration::from_secs(60), ..Faults::default() };
+    let turn = |effort| Turn { effort, ..Turn::new(MeterAddress::Primary(at(2))) };
+    for (wants_reset, acknowledges_reset) in [(false, true), (false, false), (true, true), (true, false)] {
+        let meter = MeterPlan { wants_reset, acknowledges_reset, ..heat(2) };
+        for effort in [Effort::Shortest, Effort::Short] {
+            let mut bench = Bench::new(vec![meter.clone()], power_cut);
+            let start = bench.now;
+            assert_eq!(bench.turn(turn(Effort::Full), TIMING).frames, Err(ReadoutError::Silence));
+            while bench.now < start + power_cut.dead_for {
+                let over = bench.turn(turn(effort), TIMING);
+                assert_eq!(over.traffic.sends, if effort == Effort::Short { 2 } else { 1 }, "{over:?}");
+            }
+            let tries = if effort == Effort::Short { 1 } else { 2 };
+            let found = (0..tries).any(|_| bench.turn(turn(effort), TIMING).frames.is_ok());
+            assert!(found, "{effort:?}: wants a reset {wants_reset}, acknowledges it {acknowledges_reset}");
+        }
     }
 }
 

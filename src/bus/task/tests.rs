@@ -73,6 +73,40 @@ async fn after_an_outage_every_meter_is_read_within_the_shortest_interval_and_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_meter_that_wants_a_reset_is_read_again_after_a_power_cut() {
+    for (interval, more) in [(10, ""), (60, ""), (10, "acknowledges_reset = false\n")] {
+        let stubborn = format!("{}wants_reset = true\n{more}", at(5));
+        // alone on its bus, and beside one that is back first
+        for others in [0, 1] {
+            let segment = format!("[faults]\ndead_from = \"95s\"\ndead_for = \"3m\"\n{stubborn}{}", at(6));
+            let other = if others == 1 { meter("b", 6, "10s", "") } else { String::new() };
+            let configured = meter("a", 5, &format!("{interval}s"), "") + &other;
+            let mut bus = Bench::start(&segment, "", &configured);
+            let back = loop {
+                let (readout, at) = bus.readout_of("a").await;
+                if at > 95.0 + 180.0 && readout.frames.is_ok() {
+                    break at - 95.0 - 180.0;
+                }
+                assert!(at < 1000.0, "not read again: {readout:?}");
+            };
+            let tries = if others == 1 { 1 } else { 2 };
+            assert!(back < f64::from(tries * interval) + 15.0, "{back:.1} s, every {interval} s");
+            bus.stop().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_repeats_a_late_meter_is_read_all_the_same() {
+    let late = format!("{}delay = \"1200ms\"\n", at(5));
+    let mut bus = Bench::start(&late, "retries = 0", &meter("a", 5, "10s", ""));
+    for _ in 0..3 {
+        assert!(bus.readout().await.0.frames.is_ok());
+    }
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_meter_that_sleeps_is_woken_before_each_readout_by_whoever_asks() {
     let asleep = format!("{}wakes_by = \"0x55 for 2s at 8N1\"\n", at(5));
     let wake_up = "wake_up = \"0x55 for 2.1s at 8N1\"\n";

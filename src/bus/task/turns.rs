@@ -22,9 +22,7 @@ impl Running {
     pub(super) async fn read(&mut self, session: &mut Session, due: Due) -> Result<(), Interrupt> {
         let Some(metered) = self.task.meters.get(due.meter) else { return Ok(()) };
         let mut query = Query::new(&self.task.bus, &metered.meter);
-        if !due.retry {
-            query.retries = 0;
-        }
+        query.turn.effort = due.effort;
         query.turn.application_reset = self.must_reset_application(due.meter);
         let timing = session.timing_of(&query);
         let over = match self.converse(session, query, metered.link).await {

@@ -11,6 +11,9 @@
 //! damaged the data is requested all the same, and proves itself. Nor is one that comes late a reason to
 //! give up: the meter's first turn waits [`LATEST_ANSWER`], later ones as long as it has taken before.
 //!
+//! A meter that may be dead is tried with less ([`Effort`]): by a request alone, since some meters never
+//! acknowledge a reset, and the next time by a reset alone, since others give no data before one.
+//!
 //! Not here: when a meter is read (`bus::schedule`), what its telegrams say (`telegram`).
 
 mod error;
@@ -21,7 +24,7 @@ use std::time::Duration;
 
 pub use error::ReadoutError;
 pub use link_state::LinkState;
-pub use turn::{Turn, TurnOver};
+pub use turn::{Effort, Turn, TurnOver};
 
 use crate::mbus::address::{MeterAddress, SELECTED};
 use crate::mbus::application::opener::Opener;
@@ -79,10 +82,12 @@ enum Stage {
 }
 
 impl Readout {
-    /// The turn of a meter that was left in state `link`. With `timing.retries` 0 a meter that was
-    /// lost is asked once: silence then costs one reply timeout.
+    /// The turn of a meter that was left in state `link`.
     #[must_use]
     pub fn new(turn: Turn, link: LinkState, mut timing: LineTiming) -> Self {
+        if turn.effort != Effort::Full {
+            timing.retries = 0;
+        }
         timing.response_timeout = link.response_timeout(timing.response_timeout);
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
         let mut opener = Opener::new(turn.key);
@@ -109,13 +114,12 @@ impl Readout {
     fn first_stage(&self) -> Stage {
         let reset = self.turn.reset || self.turn.chooses_application();
         let in_doubt = self.link.next_fcb.is_none();
+        let asks_first = self.turn.effort == Effort::Shortest && !self.link.reset_is_next && !self.acknowledges_reset();
         match self.turn.address {
             // Whoever is still selected is deselected by a selection that does not match.
             MeterAddress::Secondary(_) if self.turn.reset => Stage::Deselect,
             MeterAddress::Secondary(_) => Stage::Select,
-            MeterAddress::Primary(_) if in_doubt && self.timing.retries == 0 && !self.acknowledges_reset() => {
-                Stage::Probe
-            }
+            MeterAddress::Primary(_) if in_doubt && asks_first => Stage::Probe,
             MeterAddress::Primary(_) if reset || in_doubt => Stage::Reset,
             MeterAddress::Primary(_) => Stage::Data,
         }
@@ -169,7 +173,11 @@ impl Readout {
         match (self.stage, reply) {
             (_, Err(ExchangeError::ReadTooLate)) if self.stale < MAX_STALE => self.start_again(),
             (Stage::Probe, Err(error)) => self.end(Some(error.into())),
-            (Stage::Probe, Ok(_)) => Stage::Reset,
+            (Stage::Probe, Ok(_)) => {
+                // It is there, so silence is no end from now on.
+                self.turn.effort = Effort::Short;
+                Stage::Reset
+            }
             (Stage::Reset, reply) => self.after_reset(reply),
             (Stage::Deselect, _) => Stage::Select,
             (Stage::Select, Err(ExchangeError::Silence)) => self.end(Some(ReadoutError::Silence)),
@@ -217,6 +225,12 @@ impl Readout {
                 self.link.acknowledges_reset = None;
                 self.end(Some(ReadoutError::Silence))
             }
+            // That was this try, unless it is one of those that never acknowledge.
+            Err(ExchangeError::Silence)
+                if self.turn.effort == Effort::Shortest && self.link.acknowledges_reset.is_none() =>
+            {
+                self.end(Some(ReadoutError::Silence))
+            }
             Err(ExchangeError::Silence) => {
                 // Most likely dead; if it is one of those that never acknowledge, or slow, one request shows it.
                 if self.link.acknowledges_reset.is_none() {
@@ -235,7 +249,7 @@ impl Readout {
 
     /// Whether to wait as long as the slowest meters take: once, until it has answered again.
     fn may_wait_long(&mut self) -> bool {
-        self.timing.retries > 0 && !core::mem::replace(&mut self.link.waited_long, true)
+        self.turn.effort == Effort::Full && !core::mem::replace(&mut self.link.waited_long, true)
     }
 
     /// The selected meter gave no data: the selection may not have arrived, or a meter that was selected
@@ -320,6 +334,7 @@ impl Readout {
         if error.is_some() || !plain {
             self.link.next_fcb = None;
         }
+        self.link.reset_is_next = error.is_some() && self.turn.effort == Effort::Shortest && !self.link.reset_is_next;
         self.link.repeats_first &= error.is_none();
         self.link.waited_long &= error.is_some();
         self.link.response_time = self.response_time.or(self.link.response_time);

@@ -247,6 +247,9 @@ impl Patient {
     fn outcome(&self, change: Change, effect: Effect) -> String {
         let mut text = match (effect, change) {
             (Effect::Acknowledged, _) => "The meter acknowledged; whether it obeyed does not show.\n".to_owned(),
+            (Effect::Unanswered, _) => {
+                "The meter did not acknowledge, but answers as before; whether it obeyed does not show.\n".to_owned()
+            }
             (Effect::Verified, Change::Address(new)) => format!("Done: it answers at address {new}.\n"),
             (Effect::Verified, Change::Baud(new)) => format!("Done: it answers at {new} baud.\n"),
             (Effect::Verified, Change::Clock(_)) => "Done: its clock shows that time.\n".to_owned(),

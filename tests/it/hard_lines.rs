@@ -166,6 +166,19 @@ fn a_neighbour_does_not_hide_a_late_meter_from_a_scan() {
     }
 }
 
+#[test]
+fn a_late_acknowledgement_is_not_taken_for_a_meter() {
+    for millis in [400, 600, 900, 1200, 1700, 2500] {
+        let acknowledges_after = Some(Duration::from_millis(millis));
+        let one_probe = LineTiming { retries: 0, ..TIMING };
+        for timing in [one_probe, LineTiming { latency: Duration::from_millis(100), ..one_probe }] {
+            let meters = vec![MeterPlan { acknowledges_after, ..heat(2) }, heat(5)];
+            let found = Bench::new(meters, Faults::default()).search(Search::primary(at(0), at(9), timing));
+            assert_eq!(found, ["2", "5"], "{millis} ms");
+        }
+    }
+}
+
 /// What comes of a request for data whose answer is handed on in pieces with pauses between them.
 fn in_pieces(piece: usize, pause: Duration, timing: LineTiming) -> Result<Reply, ExchangeError> {
     let mut bench = Bench::new(vec![heat(2)], Faults::default());

@@ -227,14 +227,8 @@ impl Probe {
                 self.repeated = true;
                 Stage::Deselect
             }
-            // A lone E5: the meter is there, and has no data.
-            (Stage::Ask, Ok(_)) if self.first_stage() == Stage::Ask => {
-                if clean {
-                    self.close(Sight::One(None))
-                } else {
-                    self.noise(Stage::Over(Sight::One(None)))
-                }
-            }
+            // A lone E5: the meter is there, and has no data. Or another one that was reset before acknowledges late.
+            (Stage::Ask, Ok(_)) if self.first_stage() == Stage::Ask => self.noise(Stage::Over(Sight::One(None))),
             (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
                 (true, true) => self.close(Sight::One(None)),
                 (true, false) => self.noise(Stage::Over(Sight::Several)),

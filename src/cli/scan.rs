@@ -22,7 +22,7 @@ use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::search::{Found, Progress, Search};
-use found::{FoundAt, json, table, toml};
+use found::{FoundAt, another, json, table, toml};
 
 /// Arguments of `mbushat scan`.
 #[derive(Debug, clap::Args)]
@@ -261,9 +261,11 @@ impl Display {
             "{}",
             match found {
                 Found::Collision(address) => format!("collision at {address}"),
-                Found::Meter { address, identity, .. } => {
+                Found::Meter { address, identity, frame, .. } => {
                     let who = identity.map_or_else(|| "a meter".to_owned(), SecondaryAddress::in_words);
-                    format!("found at {address}: {who}")
+                    let another = another(*address, frame.as_deref());
+                    let another = another.map(|said| format!("; another address answered ({said})"));
+                    format!("found at {address}: {who}{}", another.unwrap_or_default())
                 }
             }
         );

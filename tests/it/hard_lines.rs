@@ -179,6 +179,27 @@ fn a_late_acknowledgement_is_not_taken_for_a_meter() {
     }
 }
 
+#[test]
+fn a_meter_that_says_another_address_is_found_where_it_answers() {
+    for said in [0, 9, 253] {
+        let odd = MeterPlan { says_address: Some(said), ..heat(5) };
+        for retries in [0, 1] {
+            let timing = LineTiming { retries, ..TIMING };
+            let mut bench = Bench::new(vec![heat(2), odd.clone(), heat(6)], Faults::default());
+            assert_eq!(bench.search(Search::primary(at(0), at(8), timing)), ["2", "5", "6"], "{said}");
+        }
+        let over = Bench::new(vec![odd], Faults::default()).read(MeterAddress::Primary(at(5)), TIMING);
+        let wrong = ExchangeError::WrongAddress { got: said, want: 5 };
+        assert_eq!(over.frames, Err(ReadoutError::NoAnswer(wrong)));
+    }
+    for millis in [900, 1200, 1700] {
+        let late = MeterPlan { delay: Duration::from_millis(millis), ..heat(2) };
+        let timing = LineTiming { retries: 1, ..TIMING };
+        let found = Bench::new(vec![late], Faults::default()).search(Search::primary(at(0), at(8), timing));
+        assert_eq!(found, ["2"], "a late telegram is none of another address: {millis} ms");
+    }
+}
+
 /// What comes of a request for data whose answer is handed on in pieces with pauses between them.
 fn in_pieces(piece: usize, pause: Duration, timing: LineTiming) -> Result<Reply, ExchangeError> {
     let mut bench = Bench::new(vec![heat(2)], Faults::default());

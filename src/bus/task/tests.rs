@@ -10,6 +10,7 @@ use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::master::readout::ReadoutError;
+use crate::mbus::master::reply::ExchangeError;
 use crate::request::{Answer, BusRequest, Scan};
 
 /// How long the meters of a powered bus need to start.
@@ -248,7 +249,17 @@ fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
     for answer in [Ok(vec![vec![0xE5]]), Err(ReadoutError::NoData), Err(ReadoutError::Application(error))] {
         assert!(is_alive(&answer), "{answer:?}");
     }
-    assert!(!is_alive(&Err(ReadoutError::Silence)));
+    let other = SecondaryAddress::ANY;
+    for error in [
+        ExchangeError::WrongAddress { got: 0, want: 5 },
+        ExchangeError::WrongIdentity { got: other, want: other },
+        ExchangeError::NotAReply { control: 0x53 },
+    ] {
+        assert!(is_alive(&Err(ReadoutError::NoAnswer(error))), "{error:?}");
+    }
+    for error in [ReadoutError::Silence, ReadoutError::NoAnswer(ExchangeError::Garbled { bytes: 3 })] {
+        assert!(!is_alive(&Err(error)), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

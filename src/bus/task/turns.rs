@@ -15,6 +15,7 @@ use crate::bus::session::{Outage, Query, Session};
 use crate::bus::{Happened, MeterReadout, Metered};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::reply::ExchangeError;
 use crate::request::{Answer, Reply};
 
 impl Running {
@@ -221,7 +222,14 @@ impl Running {
     }
 }
 
-/// Whether the meter answered, and be it that it has nothing to give.
+/// Whether a meter answered, and be it that it has nothing to give, or is another one.
 pub(super) fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
-    matches!(frames, Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)))
+    use ExchangeError::{NotAReply, WrongAddress, WrongIdentity};
+    match frames {
+        Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)) => true,
+        Err(ReadoutError::NoAnswer(error)) => {
+            matches!(error, WrongAddress { .. } | WrongIdentity { .. } | NotAReply { .. })
+        }
+        Err(ReadoutError::Silence | ReadoutError::Unsupported { .. }) => false,
+    }
 }

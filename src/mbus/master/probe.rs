@@ -9,13 +9,15 @@
 //! nothing more where it is acknowledged, and there are meters that never acknowledge one: they would be
 //! passed over, or every empty address would cost two timeouts.
 //!
+//! Some meters say another address in their telegrams than the one that they answer at, 0 for instance. Such a
+//! telegram may as well be the late one of another meter, which does not come a second time.
+//!
 //! Not here: which addresses and masks to try (`search`).
 
 use crate::mbus::address::{BROADCAST, MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
 use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
 use crate::mbus::master::exchange::{Exchange, Exchanged, LATEST_ANSWER};
-use crate::mbus::master::reply::identity_of;
-use crate::mbus::master::reply::{ExchangeError, Reply};
+use crate::mbus::master::reply::{ExchangeError, Reply, address_of, identity_of};
 use crate::mbus::master::request::Request;
 
 /// Bytes of noise beside a whole telegram that are too few for another one: glitches of the line.
@@ -75,6 +77,9 @@ pub struct Probe {
     /// Whether an acknowledgement came, not only noise.
     acknowledged: bool,
     stray: Option<PrimaryAddress>,
+    /// The A field of a telegram from another address. A late one does not come again; a meter that says another
+    /// address than its own does.
+    said: Option<u8>,
     /// Whether all that is asked is an acknowledgement of the selection.
     only_knocks: bool,
     /// Whether all that is asked is who stays selected; and whether one does.
@@ -113,6 +118,7 @@ impl Probe {
             repeated: false,
             acknowledged: false,
             stray: None,
+            said: None,
             only_knocks: false,
             asks_who_stays: false,
             stays: false,
@@ -174,7 +180,8 @@ impl Probe {
                 None => Request::select(mask),
             },
             (Stage::Ask, MeterAddress::Primary(address)) => {
-                Request::req_ud2(address.get(), true, SecondaryAddress::ANY)
+                let request = Request::req_ud2(address.get(), true, SecondaryAddress::ANY);
+                if self.said.is_some() { request.answered_by_any() } else { request }
             }
             (Stage::Ask, MeterAddress::Secondary(mask)) => Request::req_ud2(SELECTED, true, mask),
             (Stage::Forget(_), MeterAddress::Primary(address)) => Request::snd_nke(address.get()),
@@ -216,6 +223,13 @@ impl Probe {
             }
             (Stage::Knock, Err(_)) => Stage::Ask,
             (Stage::Deselect, _) => Stage::Knock,
+            (Stage::Ask, Err(ExchangeError::WrongAddress { got, .. })) if !self.repeated => {
+                self.said = Some(got);
+                self.noise(Stage::Ask)
+            }
+            (Stage::Ask, Ok(Reply::Data(frame))) if self.said.is_some_and(|said| !self.is_from(&frame, said)) => {
+                self.close(Sight::Several)
+            }
             (Stage::Ask, Ok(Reply::Data(frame))) if clean => self.close(Sight::One(Some(frame))),
             (Stage::Ask, Ok(Reply::Data(frame))) => {
                 // Less than any telegram: no other meter's.
@@ -239,6 +253,11 @@ impl Probe {
             (Stage::Ask, Err(_)) => Stage::Over(Sight::Several),
             (Stage::Forget(sight) | Stage::Over(sight), _) => Stage::Over(sight),
         }
+    }
+
+    /// Whether the telegram is the target's or that of the address that was said before.
+    fn is_from(&self, frame: &[u8], said: u8) -> bool {
+        address_of(frame).is_some_and(|a| a == said || a == self.target.a_field())
     }
 
     /// Once more from the start, or `otherwise` where that was done before.
@@ -267,7 +286,8 @@ impl Series for Probe {
 
     fn outcome(&mut self) -> Option<Probed> {
         let Stage::Over(sight) = &self.stage else { return None };
-        let Self { target, fabrication_number, stray, stays, traffic, .. } = *self;
+        let Self { target, fabrication_number, stays, traffic, .. } = *self;
+        let stray = self.stray.filter(|_| !matches!(sight, Sight::One(Some(_))));
         Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, traffic })
     }
 

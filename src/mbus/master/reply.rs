@@ -103,6 +103,15 @@ pub fn identity_of(frame: &[u8]) -> Option<SecondaryAddress> {
     identity_in(&Frame::parse(frame).ok()?)
 }
 
+/// The A field of a long frame.
+#[must_use]
+pub fn address_of(frame: &[u8]) -> Option<u8> {
+    match Frame::parse(frame) {
+        Ok(Frame::Long { a, .. }) => Some(a),
+        _ => None,
+    }
+}
+
 fn identity_in(frame: &Frame<'_>) -> Option<SecondaryAddress> {
     match *frame {
         Frame::Long { ci: 0x72, data, .. } => data.first_chunk().copied().map(SecondaryAddress::from_wire),

@@ -1,0 +1,78 @@
+//! Who else is on the bus of a meter that is silent.
+
+use super::{CHECK, Finding, Question, identity, named};
+use crate::bus::line::{Character, LineError};
+use crate::bus::session::{Query, Session, response_timeout};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
+use crate::mbus::master::exchange::{Exchange, Exchanged};
+use crate::mbus::master::readout::{Effort, LinkState, Turn};
+use crate::mbus::master::reply::{ExchangeError, address_of};
+use crate::mbus::master::request::Request;
+
+impl Question<'_> {
+    /// Whether any meter acknowledges a reset of all, even if replies collide.
+    pub(super) async fn anybody(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
+        let response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        let timing = session.timing(character.baud, response_timeout, 1);
+        session.wake(character, self.meter.wake_up.or(self.bus.wake_up)).await?;
+        let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
+        let Exchanged { reply, .. } = session.converse(character, &mut everybody).await?;
+        Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
+    }
+
+    /// The telegram of the meter that is alone on the bus; of several nothing comes through.
+    pub(super) async fn only_meter(
+        &self,
+        session: &mut Session,
+        character: Character,
+    ) -> Result<Option<Vec<u8>>, LineError> {
+        let mut query = Query::plain(self.bus, Turn::new(MeterAddress::Primary(PrimaryAddress::ONLY)));
+        query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        (query.character, query.turn.effort) = (character, Effort::Short);
+        let frames = session.read(query, LinkState::default()).await?.frames;
+        Ok(frames.ok().and_then(|frames| frames.into_iter().next()))
+    }
+
+    /// Whether a meter gives a reading at this address.
+    pub(super) async fn answers_to(
+        &self,
+        session: &mut Session,
+        character: Character,
+        address: PrimaryAddress,
+    ) -> Result<bool, LineError> {
+        let turn = Turn { effort: Effort::Short, ..Turn::new(MeterAddress::Primary(address)) };
+        let mut query = Query::plain(self.bus, turn);
+        query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
+        query.character = character;
+        Ok(session.read(query, LinkState::default()).await?.frames.is_ok())
+    }
+
+    /// `address` is where the other meter says that it answers, if it does.
+    pub(super) fn another_answers(
+        &self,
+        configured: Character,
+        other: Option<&[u8]>,
+        address: Option<PrimaryAddress>,
+    ) -> Finding {
+        let found =
+            format!("{} does not answer at {}; but another meter does", named(self.meter), self.tried(configured));
+        let Some(frame) = other else {
+            return Finding::failure(CHECK, found).fix("Find out who is there:", ["mbushat scan --toml"]);
+        };
+        let identity = identity(frame);
+        let Some(address) = address else {
+            let says = address_of(frame).map_or_else(String::new, |a| format!(", says address {a}"));
+            let found = format!("{found}: the only one on the bus{says}, where nothing answers{identity}");
+            let say = "Read it by its secondary address, which this shows:";
+            return Finding::failure(CHECK, found).fix(say, ["mbushat scan --secondary --toml"]);
+        };
+        let found = format!("{found}: the only one on the bus, at address {address}{identity}");
+        let say = "If that is it, correct its [[meter]] in /etc/mbushat.toml:";
+        Finding::failure(CHECK, found).fix(say, [format!("address = {address}")])
+    }
+}
+
+/// The address that its telegram says.
+pub(super) fn primary_of(frame: &[u8]) -> Option<PrimaryAddress> {
+    address_of(frame).and_then(PrimaryAddress::new)
+}

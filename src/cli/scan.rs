@@ -308,14 +308,17 @@ mod tests {
     #[test]
     fn progress_tells_the_time_that_is_left() {
         let timing = LineTiming { retries: 0, ..LineTiming::new(Baud::DEFAULT) };
-        let progress = Progress { done: 50, left: 200 };
+        let progress = Progress { done: 50, left: 200, is_late: false };
         // 200 silent probes of 0.5 s and 19 characters each
         assert_eq!(line(progress, timing, 2), "[####----------------]  20 %  1:57 left  2 found");
         let patient = LineTiming { retries: 1, ..timing };
         assert_eq!(line(progress, patient, 0), "[####----------------]  20 %  3:54 left  0 found");
-        let whole = line(Progress { done: 251, left: 0 }, timing, 3);
+        let whole = line(Progress { done: 251, left: 0, is_late: false }, timing, 3);
         assert_eq!(whole, "[####################] 100 %  0:00 left  3 found");
-        assert_eq!(line(Progress { done: 0, left: 0 }, timing, 0), "[--------------------]   0 %  0:00 left  0 found");
+        assert_eq!(
+            line(Progress { done: 0, left: 0, is_late: false }, timing, 0),
+            "[--------------------]   0 %  0:00 left  0 found"
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Exchanged {
     /// From the end of the request to the first byte of the answer. `None`: no answer, or several sends of
     /// which it is not known which one was answered.
     pub response_time: Option<Duration>,
+    /// From the end of the last send to the last byte that came.
+    pub last_byte: Option<Duration>,
 }
 
 /// A request on its way to an answer.
@@ -54,6 +56,7 @@ pub struct Exchange {
     /// When each send had left the line.
     ends: Vec<Instant>,
     response_time: Option<Duration>,
+    last_byte: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +116,7 @@ impl Exchange {
             quiet_since: None,
             ends: Vec::new(),
             response_time: None,
+            last_byte: None,
         }
     }
 
@@ -200,7 +204,8 @@ impl Conversation for Exchange {
                 State::Settle { reply, .. } => State::Finished(Ok(reply)),
                 State::Finished(reply) => {
                     self.state = State::Finished(reply.clone());
-                    return Step::Done(Exchanged { reply, traffic: self.traffic, response_time: self.response_time });
+                    let Self { traffic, response_time, last_byte, .. } = *self;
+                    return Step::Done(Exchanged { reply, traffic, response_time, last_byte });
                 }
             };
         }

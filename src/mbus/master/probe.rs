@@ -36,6 +36,8 @@ pub struct Probed {
     pub stray: Option<PrimaryAddress>,
     /// A meter answered that was not selected: one that stays selected.
     pub stays: bool,
+    /// A meter acknowledged after the time that all have.
+    pub late: bool,
     /// What it took.
     pub traffic: Traffic,
 }
@@ -85,6 +87,10 @@ pub struct Probe {
     /// Whether all that is asked is who stays selected; and whether one does.
     asks_who_stays: bool,
     stays: bool,
+    /// Whether those are waited for that acknowledge late, beside others; and whether there are such.
+    heeds_latecomers: bool,
+    late: bool,
+    beside_others: bool,
     traffic: Traffic,
 }
 
@@ -122,6 +128,9 @@ impl Probe {
             only_knocks: false,
             asks_who_stays: false,
             stays: false,
+            heeds_latecomers: false,
+            late: false,
+            beside_others: false,
             traffic: Traffic::default(),
         };
         probe.enter(probe.first_stage());
@@ -165,6 +174,14 @@ impl Probe {
         self
     }
 
+    /// Not only the first acknowledgement of the selection is waited for, but those of slow meters too.
+    pub(super) fn heeding_latecomers(mut self) -> Self {
+        self.heeds_latecomers = true;
+        let stage = core::mem::replace(&mut self.stage, Stage::Knock);
+        self.enter(stage);
+        self
+    }
+
     fn first_stage(&self) -> Stage {
         match self.target {
             MeterAddress::Primary(_) => Stage::Ask,
@@ -193,7 +210,15 @@ impl Probe {
             // No answer is expected, not even a late one.
             timing.response_timeout = timing.baud.response_timeout();
         }
+        let heeds = stage == Stage::Knock && self.heeds_latecomers;
+        if heeds {
+            timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
+        }
         self.exchange = Exchange::new(request, timing);
+        if heeds {
+            self.exchange.expect_several();
+            self.exchange.take_damage();
+        }
         if matches!(stage, Stage::Wake | Stage::Forget(Sight::Several)) {
             self.exchange.expect_several();
         }
@@ -216,6 +241,8 @@ impl Probe {
             (Stage::Knock, _) if self.asks_who_stays => Stage::Ask,
             (Stage::Ask, _) if self.asks_who_stays => Stage::Over(Sight::None),
             (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::None),
+            // Asked for data, each would answer in its own time.
+            (Stage::Knock, _) if self.late && self.beside_others && !self.is_narrow() => Stage::Over(Sight::Several),
             (Stage::Knock, _) if self.only_knocks => Stage::Over(Sight::One(None)),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
@@ -286,9 +313,9 @@ impl Series for Probe {
 
     fn outcome(&mut self) -> Option<Probed> {
         let Stage::Over(sight) = &self.stage else { return None };
-        let Self { target, fabrication_number, stays, traffic, .. } = *self;
+        let Self { target, fabrication_number, stays, late, traffic, .. } = *self;
         let stray = self.stray.filter(|_| !matches!(sight, Sight::One(Some(_))));
-        Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, traffic })
+        Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, late, traffic })
     }
 
     fn part(&mut self) -> &mut Exchange {
@@ -305,6 +332,11 @@ impl Series for Probe {
             Err(ExchangeError::Silence) => false,
             _ => self.asks_who_stays && self.stage == Stage::Ask,
         };
+        if self.heeds_latecomers && self.stage == Stage::Knock {
+            let usual = self.timing.baud.response_timeout() + self.timing.latency + self.timing.baud.characters(2);
+            self.late = exchanged.last_byte.is_some_and(|last| last > usual);
+            self.beside_others = exchanged.traffic.bytes_received > 1;
+        }
         if exchanged.response_time.is_some_and(|time| time > self.timing.response_timeout) {
             self.timing.response_timeout = LATEST_ANSWER;
         }

@@ -358,7 +358,7 @@ impl Series for Readout {
         &mut self.exchange
     }
 
-    fn part_ended(&mut self, Exchanged { reply, traffic, response_time }: Exchanged) {
+    fn part_ended(&mut self, Exchanged { reply, traffic, response_time, .. }: Exchanged) {
         self.traffic += traffic;
         self.response_time = self.response_time.max(response_time);
         // Late for one request of the turn, late for the next ones.

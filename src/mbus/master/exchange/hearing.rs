@@ -93,6 +93,7 @@ impl Exchange {
         let count = bytes.map_or(1, <[u8]>::len);
         self.traffic.bytes_received += u64::try_from(count).unwrap_or(u64::MAX);
         let quiet_from = now + self.quiet();
+        self.last_byte = self.ends.last().map(|end| now.saturating_duration_since(*end));
         match core::mem::replace(&mut self.state, State::Start) {
             // Not polled in time: what lay in a buffer meanwhile is an old answer.
             State::Wait(wait) if now > self.ended(&wait) + STALL => {

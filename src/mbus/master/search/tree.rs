@@ -14,6 +14,9 @@
 //! has. So who answers a mask is selected once more by the digits that it says, and where no meter has these, the
 //! mask is divided all the same. (A sum that is one of the meters' own telegram hides the others.)
 //!
+//! Slow meters would be passed over beside others that answer in time. So after the first mask all acknowledgements
+//! are waited for, and where one comes late, after each.
+//!
 //! Some meters stay selected whatever is selected next. After the first mask that several match, none is
 //! selected: who answers all the same stays so, and then each selection follows a reset of whoever is selected.
 
@@ -54,6 +57,8 @@ pub(super) struct Tree {
     stays: Stays,
     /// Whether the mask that is tried whole was silent before: once more, for meters that answer late.
     patient: bool,
+    /// Some meters answer so late that each mask must be waited for as long.
+    late: bool,
     /// The masks are parts of one that was divided: no meters that answer late are waited for, and those with a
     /// hexadecimal digit are among them.
     are_parts: bool,
@@ -88,13 +93,14 @@ impl Tree {
             collisions: Vec::new(),
             stays: Stays::Unknown,
             patient: false,
+            late: false,
             selected: false,
         }
     }
 
     /// The next probe; `None` at the end.
     pub(super) fn next_probe(&self, mut timing: LineTiming) -> Option<Probe> {
-        if self.patient {
+        if self.patient || self.late {
             timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
         }
         if self.stays == Stays::Asking {
@@ -109,11 +115,23 @@ impl Tree {
         let mut probe = Probe::new(MeterAddress::Secondary(mask), timing);
         if confirms.is_some() {
             probe = probe.only_knocking();
+        } else if self.late || self.is_first_look() {
+            probe = probe.heeding_latecomers();
         }
         if let Some(number) = fabrication_number {
             probe = probe.with_fabrication_number(number);
         }
         Some(if self.selected && self.stays == Stays::Yes { probe.after_deselecting() } else { probe })
+    }
+
+    /// Whether the next mask is one of those that were given, which tells whether there are slow meters.
+    fn is_first_look(&self) -> bool {
+        self.branches.is_empty() && self.doubtful.is_empty() && !self.masks.is_empty() && !self.are_parts
+    }
+
+    /// Whether each mask takes as long as the slowest meters do.
+    pub(super) fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The selection to try next where none is being divided.
@@ -127,6 +145,7 @@ impl Tree {
             self.stays = if probed.stays { Stays::Yes } else { Stays::No };
             return Vec::new();
         }
+        self.late |= probed.late;
         if probed.stays {
             self.stays = Stays::Yes;
         }
@@ -182,6 +201,7 @@ impl Tree {
             self.hexadecimal.pop();
             return false;
         }
+        self.late |= self.patient && *sight == Sight::Several;
         self.patient = *sight == Sight::None && !self.patient && !self.are_parts;
         if self.patient {
             return false;
@@ -330,6 +350,7 @@ mod tests {
                 sight,
                 stray: None,
                 stays: false,
+                late: false,
                 traffic,
             }));
             probes += 1;

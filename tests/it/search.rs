@@ -162,6 +162,14 @@ fn slow_meters_are_found_beside_fast_ones_and_beside_each_other() {
 }
 
 #[test]
+fn versions_that_no_other_meter_has_are_tried_too() {
+    let ids = ["30137315KAM0104", "30137315KAM0204", "30137315KAM0704", "00000001LUG0104", "00000002LUG0204"];
+    let meters = ids.map(|id| meter(0, id)).to_vec();
+    let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
+    assert_eq!(identities(&findings), wanted(&meters));
+}
+
+#[test]
 fn a_collision_is_named_once_by_the_narrowest_mask() {
     for id in ["11111111ZZY0104", "11111111KAM0104", "1A111111ZZY0104"] {
         for alone in [true, false] {

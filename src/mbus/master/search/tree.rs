@@ -7,7 +7,8 @@
 //! 3. Meters that share all eight digits are told apart by manufacturer, device type and version, and where
 //!    these are equal too, by the digits of the fabrication number (clause 11.4), if they have one. Values of
 //!    meters found before are tried first.
-//! 4. Where these were enough to tell several apart, the other makers and device types are tried at the end.
+//! 4. Where these were enough to tell several apart, the other makers, device types and versions are tried at
+//!    the end.
 //!
 //! Meters that answer in step may look like one: their bits add up, and where the telegrams differ in a few digits
 //! alone, as those of new meters do, the sum may be a whole telegram with an identification number that no meter

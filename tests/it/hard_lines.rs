@@ -104,6 +104,21 @@ fn a_late_answer_is_waited_for() {
 }
 
 #[test]
+fn a_meter_slower_than_any_is_read_though_its_late_acknowledgements_come_first() {
+    for millis in [3050, 3100, 3500, 4000] {
+        let late = Duration::from_millis(millis);
+        for repeats in [1, 2] {
+            let timing = LineTiming { retries: repeats, ..TIMING };
+            let mut bench = Bench::new(vec![MeterPlan { delay: late, ..heat(2) }], Faults::default());
+            let over = bench.read(MeterAddress::Primary(at(2)), timing);
+            assert_eq!(over.frames.as_ref().map(Vec::len), Ok(1), "{late:?}: {over:?}");
+            let took = over.response_time.expect("it answered");
+            assert!(took.abs_diff(late) < Duration::from_millis(60), "{late:?}: {took:?}");
+        }
+    }
+}
+
+#[test]
 fn without_repeats_a_late_meter_is_read_all_the_same() {
     let once = LineTiming { retries: 0, ..TIMING };
     for millis in [400, 900, 1200, 2500] {

@@ -49,6 +49,8 @@ pub struct Exchange {
     sets_baud: bool,
     /// The last send is waited for as long as the slowest meters take.
     patient: bool,
+    /// E5 may be the late one of an earlier request: data is waited for beyond it.
+    doubts_ack: bool,
     /// Whatever comes back ends it: no repeat after a damaged answer.
     takes_damage: bool,
     /// Since when the line has been silent, where that is known before the first send.
@@ -112,6 +114,7 @@ impl Exchange {
             several: false,
             sets_baud: false,
             patient: false,
+            doubts_ack: false,
             takes_damage: false,
             quiet_since: None,
             ends: Vec::new(),
@@ -128,6 +131,12 @@ impl Exchange {
     /// The last send waits for [`LATEST_ANSWER`]: for a meter that nothing is known of.
     pub fn be_patient(&mut self) {
         self.patient = true;
+    }
+
+    /// Earlier requests were not answered in time: their E5 may come instead of data, which then has
+    /// [`LATEST_ANSWER`] more.
+    pub fn doubt_ack(&mut self) {
+        self.doubts_ack = true;
     }
 
     /// A damaged answer says as much as a whole one: the request is not repeated after it.

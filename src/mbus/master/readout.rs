@@ -50,6 +50,8 @@ pub struct Readout {
     /// Selections that may still follow one whose meter gave no data, and whether the last was answered badly.
     selections: u8,
     selected_badly: bool,
+    /// Resets of this turn are not acknowledged yet: an E5 may be theirs.
+    owes_acks: bool,
     response_time: Option<Duration>,
     traffic: Traffic,
 }
@@ -104,6 +106,7 @@ impl Readout {
             stale: 0,
             selections: timing.retries,
             selected_badly: false,
+            owes_acks: false,
             response_time: None,
             traffic: Traffic::default(),
         };
@@ -160,6 +163,9 @@ impl Readout {
             Stage::Extra(index) => Request::by_ci(address, fcb, ci_of(index), identity),
         };
         self.exchange = Exchange::new(request, timing);
+        if stage == Stage::Data && self.owes_acks {
+            self.exchange.doubt_ack();
+        }
         if stage == Stage::Select {
             self.exchange.take_damage();
             if self.may_wait_long() {
@@ -193,7 +199,10 @@ impl Readout {
                 Stage::Data
             }
             (_, Ok(Reply::Data(frame))) if self.is_stale(&frame) => self.stage,
-            (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
+            (Stage::Data, Ok(Reply::Data(frame))) => {
+                self.owes_acks = false;
+                self.after_data(frame)
+            }
             (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
             (Stage::Data, Err(error)) if self.may_select_again(error) => Stage::Deselect,
             (Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
@@ -234,6 +243,7 @@ impl Readout {
             Err(ExchangeError::Silence) => {
                 // Most likely dead; if it is one of those that never acknowledge, or slow, one request shows it.
                 if self.link.acknowledges_reset.is_none() {
+                    self.owes_acks = self.timing.retries > 0;
                     if self.may_wait_long() {
                         self.timing.response_timeout = self.timing.response_timeout.max(LATEST_ANSWER);
                     }
@@ -360,6 +370,8 @@ impl Series for Readout {
 
     fn part_ended(&mut self, Exchanged { reply, traffic, response_time, .. }: Exchanged) {
         self.traffic += traffic;
+        let is_late_ack = self.owes_acks && matches!(reply, Ok(Reply::Ack));
+        let response_time = response_time.filter(|_| !is_late_ack);
         self.response_time = self.response_time.max(response_time);
         // Late for one request of the turn, late for the next ones.
         if response_time.is_some_and(|time| time > self.timing.response_timeout) {

@@ -35,7 +35,7 @@ impl Exchange {
                 // What follows it later, through a gateway, is noise to the next exchange, which copes with that.
                 Answer::Ack if !self.several => last + self.timing.baud.characters(2),
                 // E5 for "no data" is rare, and noise before a slow reply is not: wait the reply out.
-                _ => wait.first_byte_by.max(last + self.quiet()),
+                _ => wait.first_byte_by.max(last + self.quiet_at_the_end()),
             };
             return if now >= accept { Ok(self.answered(Reply::Ack, &wait, now)) } else { Err((wait, accept)) };
         }
@@ -50,7 +50,7 @@ impl Exchange {
             }
         }
         let end = match wait.last_byte {
-            Some(last) => wait.first_byte_by.max(last + self.quiet()),
+            Some(last) => wait.first_byte_by.max(last + self.quiet_at_the_end()),
             None => wait.first_byte_by,
         };
         if now < end {

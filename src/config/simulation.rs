@@ -34,6 +34,7 @@ const FAULTS: Kind = Kind {
         "echo",
         "bunch",
         "babble_per_second",
+        "babble_from",
         "dead_from",
         "dead_for",
     ],
@@ -149,7 +150,7 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
     let babble_per_second = keys.whole("babble_per_second", 0..=1000).unwrap_or(0);
     let day = 24 * 3_600_000;
     let mut times = |key: &str| Duration::from_millis(keys.millis(key, 0..=day).unwrap_or(0).unsigned_abs());
-    let (dead_from, dead_for) = (times("dead_from"), times("dead_for"));
+    let (dead_from, dead_for, babble_from) = (times("dead_from"), times("dead_for"), times("babble_from"));
     let mut millis = |key: &str| Duration::from_millis(keys.millis(key, 0..=60_000).unwrap_or(0).unsigned_abs());
     Faults {
         corrupt_per_mille,
@@ -158,6 +159,7 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
         junk_per_mille,
         damaged_ack_per_mille,
         babble_per_second,
+        babble_from,
         dead_from,
         dead_for,
         late_per_mille,

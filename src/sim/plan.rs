@@ -176,6 +176,8 @@ pub struct Faults {
     pub bunch: Duration,
     /// Characters of noise a second, without end.
     pub babble_per_second: u16,
+    /// From when on it comes, since the start.
+    pub babble_from: Duration,
     /// From when on, since the start, the bus is without power, and for how long: no meter hears anything.
     pub dead_from: Duration,
     /// See `dead_from`.

@@ -98,7 +98,7 @@ impl Segment {
             senders: Vec::new(),
             listening: now,
             held: VecDeque::new(),
-            babble: (plan.faults.babble_per_second > 0).then_some(now),
+            babble: (plan.faults.babble_per_second > 0).then_some(now + plan.faults.babble_from),
             counts: Counts::default(),
             answers: VecDeque::new(),
             plan,

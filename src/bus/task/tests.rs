@@ -294,6 +294,28 @@ async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_m
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scan_that_noise_cuts_short_answers_with_what_it_found() {
+    let noise = |from: u8| format!("[faults]\nbabble_per_second = 100\nbabble_from = \"{from}s\"\n{}", at(5));
+    let mut bus = Bench::start(&noise(20), "", "");
+    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    let found = loop {
+        if let Happened::Scanned { found } = bus.next().await {
+            break found;
+        }
+    };
+    assert_eq!(found.len(), 1);
+    let Ok(Answer::FoundSome { found: answered, warning }) = scan.await else { panic!("an answer") };
+    assert_eq!(answered, found);
+    assert!(warning.contains("never falls silent") && warning.contains("unplug one half"), "{warning}");
+    bus.stop().await;
+    let mut bus = Bench::start(&noise(0), "", "");
+    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    while !matches!(bus.next().await, Happened::Scanned { .. }) {}
+    assert!(scan.await.is_err_and(|why| why.contains("never falls silent")), "nothing was found");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_is_read_between_the_readings_for_who_asked_alone() {
     let mut bus = Bench::start(&(at(5) + &at(6)), "retries = 2", &meter("a", 5, "10s", ""));
     bus.readout().await;

@@ -184,15 +184,18 @@ impl Running {
     /// The scan is over: who asked for it gets what it has found.
     async fn scanned(&mut self) -> Result<(), Stop> {
         let Some((scan, reply)) = self.scan.take() else { return Ok(()) };
-        if let Some(why) = scan.fault() {
-            tracing::warn!(bus = self.task.bus.name, "the scan has ended early: {why}");
-            reply.refuse(why);
-            return self.emit(Happened::Scanned { found: Vec::new() }).await;
+        let (found, fault) = (scan.found().to_vec(), scan.fault());
+        let bus = &self.task.bus.name;
+        match &fault {
+            Some(why) => tracing::warn!(bus, "the scan has ended early: {why}"),
+            None => tracing::info!(bus, "a scan has found {} meters or collisions", found.len()),
         }
-        let found = scan.found().to_vec();
-        tracing::info!(bus = self.task.bus.name, "a scan has found {} meters or collisions", found.len());
         self.emit(Happened::Scanned { found: found.clone() }).await?;
-        reply.answer(Ok(Answer::Found(found)));
+        match fault {
+            Some(why) if found.is_empty() => reply.refuse(why),
+            Some(warning) => reply.answer(Ok(Answer::FoundSome { found, warning })),
+            None => reply.answer(Ok(Answer::Found(found))),
+        }
         Ok(())
     }
 

@@ -249,6 +249,11 @@ fn a_telegram_in_pieces_is_waited_for_where_its_length_says_that_more_is_coming(
             assert!(matches!(reply, Ok(Reply::Data(_))), "{piece} bytes every {millis} ms: {reply:?}");
         }
     }
+    let reply = in_pieces(60, Duration::from_millis(1600), LineTiming { retries: 2, ..gateway });
+    assert!(
+        matches!(reply, Err(ExchangeError::InPieces { .. })),
+        "what came is a whole telegram, but for its pauses: {reply:?}"
+    );
     let reply = in_pieces(24, Duration::from_millis(300), once);
     assert!(
         matches!(reply, Err(ExchangeError::Garbled { .. })),

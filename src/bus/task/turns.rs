@@ -227,11 +227,11 @@ impl Running {
 
 /// Whether a meter answered, and be it that it has nothing to give, or is another one.
 pub(super) fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
-    use ExchangeError::{NotAReply, WrongAddress, WrongIdentity};
+    use ExchangeError::{InPieces, NotAReply, WrongAddress, WrongIdentity};
     match frames {
         Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)) => true,
         Err(ReadoutError::NoAnswer(error)) => {
-            matches!(error, WrongAddress { .. } | WrongIdentity { .. } | NotAReply { .. })
+            matches!(error, WrongAddress { .. } | WrongIdentity { .. } | NotAReply { .. } | InPieces { .. })
         }
         Err(ReadoutError::Silence | ReadoutError::Unsupported { .. }) => false,
     }

@@ -55,6 +55,8 @@ pub struct Exchange {
     takes_damage: bool,
     /// Since when the line has been silent, where that is known before the first send.
     quiet_since: Option<Instant>,
+    /// All that came back so far, up to what two telegrams have.
+    heard: Vec<u8>,
     /// When each send had left the line.
     ends: Vec<Instant>,
     response_time: Option<Duration>,
@@ -117,6 +119,7 @@ impl Exchange {
             doubts_ack: false,
             takes_damage: false,
             quiet_since: None,
+            heard: Vec::new(),
             ends: Vec::new(),
             response_time: None,
             last_byte: None,

@@ -76,3 +76,43 @@ impl Question<'_> {
 pub(super) fn primary_of(frame: &[u8]) -> Option<PrimaryAddress> {
     address_of(frame).and_then(PrimaryAddress::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Answer;
+    use super::{Question, Session};
+    use crate::bus::Machine;
+    use crate::config;
+    use std::path::Path;
+    use tokio::time::{Duration, Instant};
+
+    /// What is said of a meter at 7 where the only one on the bus is at 5.
+    async fn said(folder: &Path, of_meter: &str) -> String {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let simulated = folder.join("bus.toml");
+        std::fs::write(&simulated, format!("[[meter]]\nmodel = \"heat\"\naddress = 5\n{of_meter}")).expect("a file");
+        let text = format!(
+            "[[bus]]\nname = \"b\"\nport = \"sim:{}\"\n[[meter]]\nname = \"m\"\naddress = 7\n",
+            simulated.display()
+        );
+        std::fs::write(folder.join("mbushat.toml"), text).expect("a file");
+        let config = config::load(&folder.join("mbushat.toml")).expect("a good configuration");
+        let machine = Machine { device_tree: folder.to_owned(), open_pin: crate::bus::hat::open_pin };
+        let (bus, meter) = (&config.buses[0], &config.meters[0]);
+        let mut session = Session::open(bus, &machine, true).await.expect("a line");
+        let question = Question { bus, meter, profiles: &[], until: Instant::now() + Duration::from_secs(60) };
+        let Ok(Answer::Silent(finding)) = question.ask(&mut session).await else { panic!("it answers") };
+        std::fs::remove_dir_all(folder).expect("the end of the folder");
+        format!("{finding:?}")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_is_advised_only_where_the_meter_answers_at_it() {
+        let folder = std::env::temp_dir().join(format!("mbushat-doctor-others-{}", std::process::id()));
+        let right = said(&folder, "").await;
+        assert!(right.contains("address = 5"), "{right}");
+        let wrong = said(&folder, "says_address = 0\n").await;
+        assert!(wrong.contains("says address 0, where nothing answers"), "{wrong}");
+        assert!(!wrong.contains("address = 0") && wrong.contains("mbushat scan --secondary"), "{wrong}");
+    }
+}

@@ -267,15 +267,21 @@ impl Tree {
         }
     }
 
-    /// Whether this was not found before; a meter with two of the digits A to E is met twice.
+    /// Whether this was not found before; a meter with two of the digits A to E is met twice, and a collision by
+    /// the masks around its own.
     fn is_new(&mut self, found: &Found) -> bool {
-        let (known, address) = match found {
+        let (known, address, new) = match found {
             Found::Meter { fabrication_number: Some(_), .. } => return true,
-            Found::Meter { identity: Some(identity), .. } => (&mut self.found, *identity),
-            Found::Collision(MeterAddress::Secondary(mask)) => (&mut self.collisions, *mask),
+            Found::Meter { identity: Some(identity), .. } => {
+                let new = !self.found.contains(identity);
+                (&mut self.found, *identity, new)
+            }
+            Found::Collision(MeterAddress::Secondary(mask)) => {
+                let new = !self.collisions.iter().any(|narrower| mask.matches(*narrower));
+                (&mut self.collisions, *mask, new)
+            }
             _ => return true,
         };
-        let new = !known.contains(&address);
         known.extend(new.then_some(address));
         new
     }
@@ -330,6 +336,16 @@ mod tests {
     use crate::mbus::link::frame::{Control, Frame};
     use crate::mbus::link::timing::Baud;
     use crate::mbus::master::conversation::Traffic;
+
+    #[test]
+    fn a_collision_that_a_narrower_mask_has_named_is_not_named_again() {
+        let collision =
+            |mask| Found::Collision(MeterAddress::Secondary(SecondaryAddress::parse(mask).expect("a mask")));
+        let mut tree = Tree::new(vec![SecondaryAddress::ANY]);
+        assert!(tree.is_new(&collision("11111111KAM0104")));
+        assert!(!tree.is_new(&collision("11111111KAM0104")) && !tree.is_new(&collision("11??????")));
+        assert!(tree.is_new(&collision("12??????")) && tree.is_new(&collision("12345678KAM0104")));
+    }
 
     #[test]
     fn a_meter_that_says_another_number_than_its_own_is_found_where_no_other_is() {

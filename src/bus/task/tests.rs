@@ -297,6 +297,7 @@ async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_m
 async fn a_scan_that_noise_cuts_short_answers_with_what_it_found() {
     let noise = |from: u8| format!("[faults]\nbabble_per_second = 100\nbabble_from = \"{from}s\"\n{}", at(5));
     let mut bus = Bench::start(&noise(20), "", "");
+    assert!(matches!(bus.next().await, Happened::Up));
     let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
     let found = loop {
         if let Happened::Scanned { found } = bus.next().await {
@@ -309,6 +310,7 @@ async fn a_scan_that_noise_cuts_short_answers_with_what_it_found() {
     assert!(warning.contains("never falls silent") && warning.contains("unplug one half"), "{warning}");
     bus.stop().await;
     let mut bus = Bench::start(&noise(0), "", "");
+    assert!(matches!(bus.next().await, Happened::Up));
     let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
     while !matches!(bus.next().await, Happened::Scanned { .. }) {}
     assert!(scan.await.is_err_and(|why| why.contains("never falls silent")), "nothing was found");

@@ -89,6 +89,8 @@ pub struct Probe {
     stays: bool,
     /// Whether those are waited for that acknowledge late, beside others; and whether there are such.
     heeds_latecomers: bool,
+    /// Whether that is asked for once more at the end: a meter that sleeps soon is asleep after the wait.
+    listens: bool,
     late: bool,
     beside_others: bool,
     traffic: Traffic,
@@ -102,6 +104,8 @@ enum Stage {
     Knock,
     /// REQ_UD2.
     Ask,
+    /// The selection again, to hear who acknowledges late.
+    Listen(Sight),
     /// SND_NKE to FD after a meter answered that was not selected.
     Deselect,
     /// The closing SND_NKE to a primary address: its frame count bit and telegrams start again, so
@@ -129,6 +133,7 @@ impl Probe {
             asks_who_stays: false,
             stays: false,
             heeds_latecomers: false,
+            listens: false,
             late: false,
             beside_others: false,
             traffic: Traffic::default(),
@@ -182,6 +187,12 @@ impl Probe {
         self
     }
 
+    /// The same, once it is known who answers in time.
+    pub(super) fn listening_for_latecomers(mut self) -> Self {
+        self.listens = !self.is_narrow();
+        self
+    }
+
     fn first_stage(&self) -> Stage {
         match self.target {
             MeterAddress::Primary(_) => Stage::Ask,
@@ -192,7 +203,7 @@ impl Probe {
     fn enter(&mut self, stage: Stage) {
         let request = match (&stage, self.target) {
             (Stage::Wake, _) => Request::snd_nke(BROADCAST),
-            (Stage::Knock, MeterAddress::Secondary(mask)) => match self.fabrication_number {
+            (Stage::Knock | Stage::Listen(_), MeterAddress::Secondary(mask)) => match self.fabrication_number {
                 Some(number) => Request::select_fabrication(mask, number),
                 None => Request::select(mask),
             },
@@ -202,7 +213,9 @@ impl Probe {
             }
             (Stage::Ask, MeterAddress::Secondary(mask)) => Request::req_ud2(SELECTED, true, mask),
             (Stage::Forget(_), MeterAddress::Primary(address)) => Request::snd_nke(address.get()),
-            (Stage::Knock | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
+            (Stage::Knock | Stage::Listen(_) | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => {
+                Request::snd_nke(SELECTED)
+            }
         };
         let retries = if stage == self.first_stage() { self.timing.retries } else { 0 };
         let mut timing = LineTiming { retries, ..self.timing };
@@ -210,7 +223,7 @@ impl Probe {
             // No answer is expected, not even a late one.
             timing.response_timeout = timing.baud.response_timeout();
         }
-        let heeds = stage == Stage::Knock && self.heeds_latecomers;
+        let heeds = stage == Stage::Knock && self.heeds_latecomers || matches!(stage, Stage::Listen(_));
         if heeds {
             timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
         }
@@ -249,6 +262,7 @@ impl Probe {
                 Stage::Ask
             }
             (Stage::Knock, Err(_)) => Stage::Ask,
+            (Stage::Listen(sight), _) => Stage::Over(if self.late { Sight::Several } else { sight }),
             (Stage::Deselect, _) => Stage::Knock,
             (Stage::Ask, Err(ExchangeError::WrongAddress { got, .. })) if !self.repeated => {
                 self.said = Some(got);
@@ -332,16 +346,22 @@ impl Series for Probe {
             Err(ExchangeError::Silence) => false,
             _ => self.asks_who_stays && self.stage == Stage::Ask,
         };
-        if self.heeds_latecomers && self.stage == Stage::Knock {
+        let listened = matches!(self.stage, Stage::Listen(_));
+        if listened || (self.heeds_latecomers && self.stage == Stage::Knock) {
             let usual = self.timing.baud.response_timeout() + self.timing.latency + self.timing.baud.characters(2);
-            self.late = exchanged.last_byte.is_some_and(|last| last > usual);
             self.beside_others = exchanged.traffic.bytes_received > 1;
+            self.late = exchanged.last_byte.is_some_and(|last| last > usual) && (self.beside_others || !listened);
         }
         if exchanged.response_time.is_some_and(|time| time > self.timing.response_timeout) {
             self.timing.response_timeout = LATEST_ANSWER;
         }
         let stage = core::mem::replace(&mut self.stage, Stage::Knock);
-        let next = self.after(stage, exchanged);
+        let next = match self.after(stage, exchanged) {
+            Stage::Over(sight @ (Sight::One(_) | Sight::Several)) if core::mem::take(&mut self.listens) => {
+                Stage::Listen(sight)
+            }
+            next => next,
+        };
         self.enter(next);
     }
 }

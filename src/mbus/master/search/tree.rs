@@ -116,8 +116,10 @@ impl Tree {
         let mut probe = Probe::new(MeterAddress::Secondary(mask), timing);
         if confirms.is_some() {
             probe = probe.only_knocking();
-        } else if self.late || self.is_first_look() {
+        } else if self.late {
             probe = probe.heeding_latecomers();
+        } else if self.is_first_look() {
+            probe = probe.listening_for_latecomers();
         }
         if let Some(number) = fabrication_number {
             probe = probe.with_fabrication_number(number);
@@ -125,9 +127,11 @@ impl Tree {
         Some(if self.selected && self.stays == Stays::Yes { probe.after_deselecting() } else { probe })
     }
 
-    /// Whether the next mask is one of those that were given, which tells whether there are slow meters.
+    /// Whether the next mask is that of all meters, which tells whether there are slow ones.
     fn is_first_look(&self) -> bool {
-        self.branches.is_empty() && self.doubtful.is_empty() && !self.masks.is_empty() && !self.are_parts
+        let is_open =
+            self.masks.last().is_some_and(|mask| Selection::from(*mask).open_digit() == Some(Field::Digit(0)));
+        self.branches.is_empty() && self.doubtful.is_empty() && is_open && !self.are_parts
     }
 
     /// Whether each mask takes as long as the slowest meters do.

@@ -168,6 +168,13 @@ pub enum Answer {
     Telegrams(Vec<Vec<u8>>),
     /// Who answered the scan.
     Found(Vec<Found>),
+    /// Who answered the scan until it could not go on.
+    FoundSome {
+        /// They.
+        found: Vec<Found>,
+        /// What kept the others from being asked.
+        warning: String,
+    },
     /// So many readings are sent again.
     Resent(u64),
     /// The meter is adopted, and changed as wanted.

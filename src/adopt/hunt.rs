@@ -188,7 +188,7 @@ impl Hunt {
         let (mut probes, mut left) = (0, Duration::ZERO);
         let mut add = |timing: &LineTiming, count: u32| {
             probes += count;
-            left += crate::mbus::master::search::Progress { done: 0, left: count }.time_left(*timing);
+            left += crate::mbus::master::search::Progress { done: 0, left: count, is_late: false }.time_left(*timing);
         };
         if let (Some((rate, stage)), Some(timing)) = (&self.at, self.timing()) {
             add(&timing, self.search.as_ref().map_or(0, |search| search.progress().left));

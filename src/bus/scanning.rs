@@ -55,7 +55,7 @@ impl Scanning {
 
     /// How far it is.
     pub(super) fn progress(&self) -> ScanProgress {
-        let progress @ Progress { done, left } = self.search.progress();
+        let progress @ Progress { done, left, .. } = self.search.progress();
         let percent = done.saturating_mul(100) / done.saturating_add(left).max(1);
         ScanProgress { percent, left: progress.time_left(self.timing), found: self.found.len() }
     }

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::Meter;
+use crate::mbus::master::readout::Effort;
 use entry::{Entry, Slot, shift};
 
 /// So many failed readouts in a row, and the next answer may be the end of an outage.
@@ -71,8 +72,8 @@ pub struct Due {
     pub meter: usize,
     /// The slot it is for; `None` on demand.
     pub due_at: Option<Timestamp>,
-    /// Whether a failed request may be repeated: not for a silent meter's try.
-    pub retry: bool,
+    /// How long to try: a silent meter not for long.
+    pub effort: Effort,
 }
 
 /// What to do now.
@@ -137,7 +138,7 @@ impl Schedule {
         }
         let Some(meter) = self.soon.pop_front() else { return self.next_slot(now) };
         self.last_was_asked_for = true;
-        Next::Read(Due { meter, due_at: None, retry: true })
+        Next::Read(Due { meter, due_at: None, effort: Effort::Full })
     }
 
     /// The slot that is due now, or when the next one is.
@@ -156,7 +157,12 @@ impl Schedule {
         if ready_at > now.monotonic {
             return Next::WaitUntil(now.monotonic.checked_add(LOOK_EVERY).map_or(ready_at, |look| ready_at.min(look)));
         }
-        let due = Due { meter, due_at: Some(entry.slot_before(now, &self.timezone)), retry: !entry.is_silent() };
+        let effort = match (entry.is_silent(), entry.bus_is_back) {
+            (false, _) => Effort::Full,
+            (true, true) => Effort::Short,
+            (true, false) => Effort::Shortest,
+        };
+        let due = Due { meter, due_at: Some(entry.slot_before(now, &self.timezone)), effort };
         let in_time = !entry.woken && now.monotonic - entry.due.monotonic < entry.plan.interval;
         entry.last_slot = if in_time { entry.due.monotonic } else { now.monotonic };
         entry.last = now.monotonic;
@@ -204,10 +210,7 @@ impl Schedule {
         self.meters.iter_mut().for_each(|entry| entry.others_end |= entry.interrupted > 0);
         if answered {
             if core::mem::take(&mut self.failures) >= OUTAGE {
-                self.meters
-                    .iter_mut()
-                    .filter(|entry| entry.is_silent())
-                    .for_each(|entry| entry.wake(now.monotonic, now));
+                self.meters.iter_mut().filter(|entry| entry.is_silent()).for_each(|entry| entry.wake_with_its_bus(now));
             }
         } else {
             self.failures = self.failures.saturating_add(1);

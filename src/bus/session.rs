@@ -19,7 +19,7 @@ use super::tape::Tape;
 use crate::config::{Bus, Meter};
 use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::{Conversation, LineTiming, Traffic};
-use crate::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::readout::{Effort, LinkState, Readout, ReadoutError, Turn, TurnOver};
 use crate::mbus::master::wake_up::{WakeUp, WakingUp};
 
 /// An open line; the fields fall in this order, so the bus loses its power last.
@@ -255,5 +255,6 @@ pub(crate) fn turn(meter: &Meter) -> Turn {
         application_reset: false,
         requests: meter.requests.clone(),
         key: meter.key,
+        effort: Effort::Full,
     }
 }

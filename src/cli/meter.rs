@@ -127,7 +127,11 @@ pub(crate) fn run(args: &Args, file: &Path) -> Result<(), Failure> {
         return print("Nothing was sent: this was a dry run.\n");
     }
     let patient = match patient.target.address {
-        MeterAddress::Primary(PrimaryAddress::ONLY) => only::identified(patient, how.only_meter)?,
+        MeterAddress::Primary(PrimaryAddress::ONLY) => {
+            let patient = only::identified(patient, how.only_meter)?;
+            print(on_the_wire(args.what.change(&patient.wire)?, patient.target.address))?;
+            patient
+        }
         _ => patient,
     };
     if !how.yes {
@@ -194,6 +198,16 @@ fn date_time(now: &Zoned) -> Option<DateTime> {
     Some(DateTime { date, time, summer })
 }
 
+/// The bytes; of the meter alone on its bus they are known once it has said who it is.
+fn on_the_wire(change: Change, address: MeterAddress) -> String {
+    match address {
+        MeterAddress::Primary(PrimaryAddress::ONLY) => {
+            "It is read first, and asked by the secondary address that it says.\n".to_owned()
+        }
+        address => format!("On the wire that is\n  {}\n", Hex(&change.request(address).frame)),
+    }
+}
+
 /// The meter that is changed.
 struct Patient {
     target: Target,
@@ -229,11 +243,9 @@ impl Patient {
                 )
             }
         };
-        let request = change.request(*address);
         let who = if *name == address.to_string() { String::new() } else { format!("{name}, ") };
         let line = format!("{}, {}", wire.port(), wire.character(*baud));
-        let bytes = Hex(&request.frame);
-        format!("The meter at {address} ({who}{line}) is asked to\n  {what}.\nOn the wire that is\n  {bytes}\n")
+        format!("The meter at {address} ({who}{line}) is asked to\n  {what}.\n{}", on_the_wire(change, *address))
     }
 
     /// Gives the order and checks it.
@@ -251,6 +263,9 @@ impl Patient {
     fn outcome(&self, change: Change, effect: Effect) -> String {
         let mut text = match (effect, change) {
             (Effect::Acknowledged, _) => "The meter acknowledged; whether it obeyed does not show.\n".to_owned(),
+            (Effect::Unanswered, _) => {
+                "The meter did not acknowledge, but answers as before; whether it obeyed does not show.\n".to_owned()
+            }
             (Effect::Verified, Change::Address(new)) => format!("Done: it answers at address {new}.\n"),
             (Effect::Verified, Change::Baud(new)) => format!("Done: it answers at {new} baud.\n"),
             (Effect::Verified, Change::Clock(_)) => "Done: its clock shows that time.\n".to_owned(),
@@ -272,7 +287,17 @@ impl Patient {
 
 #[cfg(test)]
 mod tests {
-    use super::{code, date_time};
+    use super::{Change, code, date_time, on_the_wire};
+    use crate::mbus::address::{MeterAddress, PrimaryAddress};
+
+    #[test]
+    fn no_bytes_are_shown_that_every_meter_would_obey() {
+        let new = Change::Address(PrimaryAddress::new(9).expect("an address"));
+        let shown = |address| on_the_wire(new, MeterAddress::Primary(address));
+        assert!(!shown(PrimaryAddress::ONLY).contains("53 FE"), "{}", shown(PrimaryAddress::ONLY));
+        let five = PrimaryAddress::new(5).expect("an address");
+        assert_eq!(shown(five), "On the wire that is\n  68 06 06 68 53 05 51 01 7A 09 2D 16\n");
+    }
 
     #[test]
     fn summer_time_is_told_to_the_meter() {

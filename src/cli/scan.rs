@@ -22,7 +22,7 @@ use crate::mbus::link::timing::Baud;
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::mbus::master::search::{Found, Progress, Search};
-use found::{FoundAt, json, table, toml};
+use found::{FoundAt, another, json, table, toml};
 
 /// Arguments of `mbushat scan`.
 #[derive(Debug, clap::Args)]
@@ -261,9 +261,11 @@ impl Display {
             "{}",
             match found {
                 Found::Collision(address) => format!("collision at {address}"),
-                Found::Meter { address, identity, .. } => {
+                Found::Meter { address, identity, frame, .. } => {
                     let who = identity.map_or_else(|| "a meter".to_owned(), SecondaryAddress::in_words);
-                    format!("found at {address}: {who}")
+                    let another = another(*address, frame.as_deref());
+                    let another = another.map(|said| format!("; another address answered ({said})"));
+                    format!("found at {address}: {who}{}", another.unwrap_or_default())
                 }
             }
         );
@@ -306,14 +308,17 @@ mod tests {
     #[test]
     fn progress_tells_the_time_that_is_left() {
         let timing = LineTiming { retries: 0, ..LineTiming::new(Baud::DEFAULT) };
-        let progress = Progress { done: 50, left: 200 };
+        let progress = Progress { done: 50, left: 200, is_late: false };
         // 200 silent probes of 0.5 s and 19 characters each
         assert_eq!(line(progress, timing, 2), "[####----------------]  20 %  1:57 left  2 found");
         let patient = LineTiming { retries: 1, ..timing };
         assert_eq!(line(progress, patient, 0), "[####----------------]  20 %  3:54 left  0 found");
-        let whole = line(Progress { done: 251, left: 0 }, timing, 3);
+        let whole = line(Progress { done: 251, left: 0, is_late: false }, timing, 3);
         assert_eq!(whole, "[####################] 100 %  0:00 left  3 found");
-        assert_eq!(line(Progress { done: 0, left: 0 }, timing, 0), "[--------------------]   0 %  0:00 left  0 found");
+        assert_eq!(
+            line(Progress { done: 0, left: 0, is_late: false }, timing, 0),
+            "[--------------------]   0 %  0:00 left  0 found"
+        );
     }
 
     #[test]

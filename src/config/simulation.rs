@@ -34,6 +34,7 @@ const FAULTS: Kind = Kind {
         "echo",
         "bunch",
         "babble_per_second",
+        "babble_from",
         "dead_from",
         "dead_for",
     ],
@@ -54,6 +55,9 @@ const METER: Kind = Kind {
         "wakes_by",
         "fcb",
         "acknowledges_reset",
+        "acknowledges_after",
+        "wants_reset",
+        "says_address",
         "fabrication_number",
         "applications",
         "endless",
@@ -150,7 +154,7 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
     let babble_per_second = keys.whole("babble_per_second", 0..=1000).unwrap_or(0);
     let day = 24 * 3_600_000;
     let mut times = |key: &str| Duration::from_millis(keys.millis(key, 0..=day).unwrap_or(0).unsigned_abs());
-    let (dead_from, dead_for) = (times("dead_from"), times("dead_for"));
+    let (dead_from, dead_for, babble_from) = (times("dead_from"), times("dead_for"), times("babble_from"));
     let mut millis = |key: &str| Duration::from_millis(keys.millis(key, 0..=60_000).unwrap_or(0).unsigned_abs());
     Faults {
         corrupt_per_mille,
@@ -159,6 +163,7 @@ fn faults(keys: &mut Reader<'_, '_>) -> Faults {
         junk_per_mille,
         damaged_ack_per_mille,
         babble_per_second,
+        babble_from,
         dead_from,
         dead_for,
         late_per_mille,
@@ -267,9 +272,11 @@ fn behaviour(keys: &mut Reader<'_, '_>, meter: &mut MeterPlan) {
     meter.fabrication_number = digits(keys, "fabrication_number").or(meter.fabrication_number);
     let expected = "two hex digits of a code and a whole telegram, in quotes, such as \"50 68 … 16\"";
     meter.applications = keys.list("applications", expected, application).unwrap_or_default();
-    if let Some(delay) = keys.millis("delay", 0..=10_000) {
-        meter.delay = Duration::from_millis(delay.unsigned_abs());
-    }
+    meter.wants_reset = keys.boolean("wants_reset").unwrap_or(meter.wants_reset);
+    meter.says_address = keys.whole("says_address", 0..=255).or(meter.says_address);
+    let mut millis = |key: &str| keys.millis(key, 0..=10_000).map(|delay| Duration::from_millis(delay.unsigned_abs()));
+    meter.delay = millis("delay").unwrap_or(meter.delay);
+    meter.acknowledges_after = millis("acknowledges_after").or(meter.acknowledges_after);
 }
 
 /// A code and the records of the telegram that it selects.

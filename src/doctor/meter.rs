@@ -1,6 +1,8 @@
 //! Bus power and the meters of a bus: each is asked as it is configured, and where it is silent, in
 //! the other ways that explain it.
 
+mod others;
+
 use std::collections::BTreeMap;
 
 use tokio::time::{Duration, Instant, sleep};
@@ -14,17 +16,16 @@ use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
 use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Config, Hat, Meter, Port};
-use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};
+use crate::mbus::address::MeterAddress;
 use crate::mbus::application::opener::{Buffers, Opener};
 use crate::mbus::application::telegram::{Content, Telegram};
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
-use crate::mbus::master::exchange::{Exchange, Exchanged};
-use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::readout::{Effort, LinkState, ReadoutError, TurnOver};
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
-use crate::mbus::master::request::Request;
 use crate::measure::unnamed::unnamed;
+use others::primary_of;
 
 pub(super) const CHECK: &str = "meter";
 const POWER: &str = "bus power";
@@ -168,7 +169,7 @@ impl Question<'_> {
     async fn ask(&self, session: &mut Session) -> Result<Answer, LineError> {
         let configured = character(self.bus, Some(self.meter));
         let timing = session.timing_of(&Query::new(self.bus, self.meter));
-        let over = self.read(session, configured, self.bus.retries).await?;
+        let over = self.read(session, configured, Effort::Full).await?;
         let error = match over.frames {
             Ok(frames) => {
                 let finding = self.answered(configured, &frames);
@@ -204,7 +205,12 @@ impl Question<'_> {
         }
         if self.anybody(session, configured).await? {
             let other = self.only_meter(session, configured).await?;
-            return Ok(Answer::Silent(self.another_answers(configured, other.as_deref())));
+            let says = other.as_deref().and_then(primary_of);
+            let is_there = match says {
+                Some(address) => self.answers_to(session, configured, address).await?,
+                None => false,
+            };
+            return Ok(Answer::Silent(self.another_answers(configured, other.as_deref(), says.filter(|_| is_there))));
         }
         Ok(Answer::Silent(self.silent(configured, error)))
     }
@@ -221,38 +227,19 @@ impl Question<'_> {
 
     /// Whether it gives a reading at the first try, or at the second where the first was damaged.
     async fn answers_at(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
-        Ok(match self.read(session, character, 0).await?.frames {
+        Ok(match self.read(session, character, Effort::Short).await?.frames {
             Err(ReadoutError::Silence) => false,
-            Err(_) => self.read(session, character, 0).await?.frames.is_ok(),
+            Err(_) => self.read(session, character, Effort::Short).await?.frames.is_ok(),
             Ok(_) => true,
         })
     }
 
     /// Its turn, with characters like these.
-    async fn read(&self, session: &mut Session, character: Character, retries: u8) -> Result<TurnOver, LineError> {
+    async fn read(&self, session: &mut Session, character: Character, effort: Effort) -> Result<TurnOver, LineError> {
         let mut query = Query::new(self.bus, self.meter);
         query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
-        (query.character, query.retries) = (character, retries);
+        (query.character, query.turn.effort) = (character, effort);
         session.read(query, LinkState::default()).await
-    }
-
-    /// Whether any meter acknowledges a reset of all, even if replies collide.
-    async fn anybody(&self, session: &mut Session, character: Character) -> Result<bool, LineError> {
-        let response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
-        let timing = session.timing(character.baud, response_timeout, 1);
-        session.wake(character, self.meter.wake_up.or(self.bus.wake_up)).await?;
-        let mut everybody = Exchange::new(Request::snd_nke(TEST_BROADCAST), timing);
-        let Exchanged { reply, .. } = session.converse(character, &mut everybody).await?;
-        Ok(!matches!(reply, Err(ExchangeError::Silence | ExchangeError::NeverQuiet)))
-    }
-
-    /// The telegram of the meter that is alone on the bus; of several nothing comes through.
-    async fn only_meter(&self, session: &mut Session, character: Character) -> Result<Option<Vec<u8>>, LineError> {
-        let mut query = Query::plain(self.bus, Turn::new(MeterAddress::Primary(PrimaryAddress::ONLY)));
-        query.response_timeout = response_timeout(self.bus, Some(self.meter), character.baud);
-        (query.character, query.retries) = (character, 0);
-        let frames = session.read(query, LinkState::default()).await?.frames;
-        Ok(frames.ok().and_then(|frames| frames.into_iter().next()))
     }
 
     /// It answers: whether that can be understood.
@@ -286,17 +273,6 @@ impl Question<'_> {
         let file = file_of(self.config, self.meter);
         let say = format!("Say so in its [[meter]] of {file} (or in [[bus]], if all its meters are so):");
         Finding::failure(CHECK, found).fix(say, lines)
-    }
-
-    fn another_answers(&self, configured: Character, other: Option<&[u8]>) -> Finding {
-        let found =
-            format!("{} does not answer at {}; but another meter does", named(self.meter), self.tried(configured));
-        let Some((address, identity)) = other.and_then(|frame| Some((address_of(frame)?, identity(frame)))) else {
-            return Finding::failure(CHECK, found).fix("Find out who is there:", ["mbushat scan --toml"]);
-        };
-        let found = format!("{found}: the only one on the bus, at address {address}{identity}");
-        let say = format!("If that is it, correct its [[meter]] in {}:", file_of(self.config, self.meter));
-        Finding::failure(CHECK, found).fix(say, [format!("address = {address}")])
     }
 
     fn silent(&self, configured: Character, error: ReadoutError) -> Finding {
@@ -395,13 +371,6 @@ fn has_records(frame: &[u8]) -> bool {
         Content::Encrypted(_) | Content::Compact(_) => true,
         _ => telegram.records().next().is_some(),
     })
-}
-
-fn address_of(frame: &[u8]) -> Option<u8> {
-    match Frame::parse(frame) {
-        Ok(Frame::Long { a, .. }) => PrimaryAddress::new(a).map(PrimaryAddress::get),
-        _ => None,
-    }
 }
 
 /// `: ATS 30137315, heat`, where the telegram tells.

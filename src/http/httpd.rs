@@ -148,7 +148,9 @@ pub(super) async fn scan(State(app): State<App>, Path((device, baud)): Path<(Str
         Found::Collision(address) => format!("Collision at address {address}\n"),
     };
     match ask(&house, bus, BusRequest::Scan(Scan::Primary)).await {
-        Ok(Answer::Found(found)) => ok("text/plain", found.iter().map(line).collect()).into_response(),
+        Ok(Answer::Found(found) | Answer::FoundSome { found, .. }) => {
+            ok("text/plain", found.iter().map(line).collect()).into_response()
+        }
         Ok(_) => missing("Internal error").into_response(),
         Err(why) => missing(format!("Failed to scan M-Bus: {why}")).into_response(),
     }

@@ -47,6 +47,10 @@ pub(super) fn response(outcome: &Outcome, transaction: Option<&RawValue>) -> Str
     let data = match outcome {
         Ok(Answer::Reading(reading)) => RawValue::from_string(reading.clone()).ok(),
         Ok(Answer::Found(found)) => RawValue::from_string(payload::json(&scan_result(found))).ok(),
+        Ok(Answer::FoundSome { found, warning }) => {
+            let result = ScanResult { warning: Some(warning.clone()), ..scan_result(found) };
+            RawValue::from_string(payload::json(&result)).ok()
+        }
         Ok(Answer::Resent(readings)) => RawValue::from_string(json!({ "readings": readings }).to_string()).ok(),
         Ok(Answer::Adopted { meter, kept }) => {
             RawValue::from_string(json!({ "meter": meter, "kept": kept }).to_string()).ok()
@@ -265,6 +269,9 @@ pub(crate) fn scan_result(found: &[Found]) -> ScanResult {
 pub(crate) struct ScanResult {
     pub(crate) meters: Vec<Value>,
     pub(crate) collisions: Vec<String>,
+    /// Why not every address or number was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
 }
 
 #[cfg(test)]

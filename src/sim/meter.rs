@@ -32,6 +32,8 @@ pub(super) struct Meter {
     plan: MeterPlan,
     access_number: u8,
     selected: bool,
+    /// Whether it was reset since it has power.
+    was_reset: bool,
     /// Frame count bits and last answers: of the primary address, and of FD.
     primary: Memory,
     secondary: Memory,
@@ -64,6 +66,7 @@ impl Meter {
             plan,
             access_number,
             selected: false,
+            was_reset: false,
             primary: Memory::default(),
             secondary: Memory::default(),
             telegram: None,
@@ -87,8 +90,15 @@ impl Meter {
         self.sending = Some((start, end));
     }
 
-    pub(super) fn delay(&self) -> Duration {
-        self.plan.delay
+    /// From the end of a request to this answer.
+    pub(super) fn delay(&self, answer: &[u8]) -> Duration {
+        self.plan.acknowledges_after.filter(|_| answer == [ACK]).unwrap_or(self.plan.delay)
+    }
+
+    /// Without power it forgets who has spoken to it.
+    pub(super) fn lose_power(&mut self) {
+        (self.selected, self.was_reset, self.telegram) = (false, false, None);
+        (self.primary, self.secondary) = (Memory::default(), Memory::default());
     }
 
     /// A character on the line, whether for it or not: a meter that sleeps counts those that wake it.
@@ -145,6 +155,7 @@ impl Meter {
         self.fall_back = None;
         let answer = match (c.function(), frame) {
             (0x0, _) => self.reset(a),
+            (0xB, _) if self.plan.wants_reset && !self.was_reset => None,
             (0xB, _) => self.repeat_or(a, c, |meter, repeat| Some(meter.next_telegram(repeat, since, clock))),
             (0xA, _) => Some(vec![ACK]),
             (0x3, Frame::Long { ci, data, .. }) => self.repeat_or(a, c, |meter, _| meter.obey(ci, data, since, clock)),
@@ -179,6 +190,7 @@ impl Meter {
     fn reset(&mut self, a: u8) -> Option<Vec<u8>> {
         *self.memory(a) = Memory::default();
         self.telegram = None;
+        self.was_reset = true;
         self.selected &= a != SELECTED;
         self.plan.acknowledges_reset.then(|| vec![ACK])
     }
@@ -257,7 +269,7 @@ impl Meter {
         if self.plan.counts_access {
             self.access_number = self.access_number.wrapping_add(1);
         }
-        let a = self.plan.address.get();
+        let a = self.plan.says_address.unwrap_or(self.plan.address.get());
         Frame::Long { c: Control::rsp_ud(false, false), a, ci: CI_RESPONSE, data: &data }.to_vec().unwrap_or_default()
     }
 

@@ -56,6 +56,12 @@ pub struct MeterPlan {
     pub fcb: FcbHandling,
     /// Whether it answers SND_NKE.
     pub acknowledges_reset: bool,
+    /// How long it takes to acknowledge; `None`: as long as for any answer.
+    pub acknowledges_after: Option<Duration>,
+    /// Whether it gives no data before it was reset since it has power.
+    pub wants_reset: bool,
+    /// The A field of its telegrams; `None`: its address.
+    pub says_address: Option<u8>,
     /// Whether it answers at all.
     pub silent: bool,
     /// What it must hear first; it sleeps again three seconds after it was last spoken to.
@@ -91,6 +97,9 @@ impl MeterPlan {
             delay: Duration::from_millis(30),
             fcb: FcbHandling::Strict,
             acknowledges_reset: true,
+            acknowledges_after: None,
+            wants_reset: false,
+            says_address: None,
             silent: false,
             wakes_by: None,
             baud: None,
@@ -167,6 +176,8 @@ pub struct Faults {
     pub bunch: Duration,
     /// Characters of noise a second, without end.
     pub babble_per_second: u16,
+    /// From when on it comes, since the start.
+    pub babble_from: Duration,
     /// From when on, since the start, the bus is without power, and for how long: no meter hears anything.
     pub dead_from: Duration,
     /// See `dead_from`.

@@ -98,7 +98,7 @@ impl Segment {
             senders: Vec::new(),
             listening: now,
             held: VecDeque::new(),
-            babble: (plan.faults.babble_per_second > 0).then_some(now),
+            babble: (plan.faults.babble_per_second > 0).then_some(now + plan.faults.babble_from),
             counts: Counts::default(),
             answers: VecDeque::new(),
             plan,
@@ -246,6 +246,7 @@ impl Segment {
         let since = at.saturating_duration_since(self.started);
         let Faults { dead_from, dead_for, .. } = self.plan.faults;
         if since >= dead_from && since < dead_from + dead_for {
+            self.meters.iter_mut().for_each(Meter::lose_power);
             return;
         }
         let clock = self.plan.clock + since.as_secs();
@@ -258,7 +259,7 @@ impl Segment {
             if answer.is_empty() {
                 continue; // the plan has more records than a telegram holds
             }
-            self.counts.bound += baud.characters(request + answer.len() + 1) + meter.delay();
+            self.counts.bound += baud.characters(request + answer.len() + 1) + meter.delay(&answer);
             self.answer(index, answer, at);
         }
     }
@@ -267,10 +268,11 @@ impl Segment {
         let Some(meter) = self.meters.get_mut(index) else { return };
         let fate = self.misfortune.answer(&frame);
         let late = if fate.late { self.plan.faults.late_by } else { Duration::ZERO };
+        let delay = meter.delay(&frame) + late;
         // A meter that still owes an answer sends this one after it.
-        let start = meter.free_at().map_or(at + meter.delay() + late, |free| free.max(at + meter.delay() + late));
+        let start = meter.free_at().map_or(at + delay, |free| free.max(at + delay));
         meter.set_busy(start, start + self.baud.characters(fate.characters.len() + 1));
-        let timely = meter.delay() + late <= self.baud.response_timeout();
+        let timely = delay <= self.baud.response_timeout();
         let intact = fate.intact && timely;
         self.counts.answers += 1;
         self.counts.intact += u64::from(intact);

@@ -8,7 +8,7 @@ use mbushat::mbus::address::MeterAddress;
 use mbushat::mbus::link::timing::Baud;
 use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
 use mbushat::mbus::master::exchange::Exchange;
-use mbushat::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::master::readout::{Effort, LinkState, Readout, ReadoutError, Turn, TurnOver};
 use mbushat::mbus::master::reply::{ExchangeError, Reply};
 use mbushat::mbus::master::request::Request;
 use mbushat::mbus::master::search::{Found, Search};
@@ -33,8 +33,13 @@ impl Bench {
     }
 
     fn read(&mut self, address: MeterAddress, timing: LineTiming) -> TurnOver {
+        self.turn(Turn::new(address), timing)
+    }
+
+    fn turn(&mut self, turn: Turn, timing: LineTiming) -> TurnOver {
+        let address = turn.address;
         let link = self.links.get(&address).copied().unwrap_or_default();
-        let over = self.segment.converse(&mut Readout::new(Turn::new(address), link, timing), &mut self.now);
+        let over = self.segment.converse(&mut Readout::new(turn, link, timing), &mut self.now);
         self.links.insert(address, over.link);
         self.now += Duration::from_secs(10);
         over
@@ -99,6 +104,57 @@ fn a_late_answer_is_waited_for() {
 }
 
 #[test]
+fn a_meter_slower_than_any_is_read_though_its_late_acknowledgements_come_first() {
+    for millis in [3050, 3100, 3500, 4000] {
+        let late = Duration::from_millis(millis);
+        for repeats in [1, 2] {
+            let timing = LineTiming { retries: repeats, ..TIMING };
+            let mut bench = Bench::new(vec![MeterPlan { delay: late, ..heat(2) }], Faults::default());
+            let over = bench.read(MeterAddress::Primary(at(2)), timing);
+            assert_eq!(over.frames.as_ref().map(Vec::len), Ok(1), "{late:?}: {over:?}");
+            let took = over.response_time.expect("it answered");
+            assert!(took.abs_diff(late) < Duration::from_millis(60), "{late:?}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn without_repeats_a_late_meter_is_read_all_the_same() {
+    let once = LineTiming { retries: 0, ..TIMING };
+    for millis in [400, 900, 1200, 2500] {
+        let late = MeterPlan { delay: Duration::from_millis(millis), ..heat(2) };
+        for target in [MeterAddress::Primary(at(2)), MeterAddress::Secondary(late.identity)] {
+            let mut bench = Bench::new(vec![late.clone()], Faults::default());
+            for turn in 0..3 {
+                let over = bench.read(target, once);
+                assert_eq!(over.frames.as_ref().map(Vec::len), Ok(1), "{millis} ms, turn {turn} of {target}: {over:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_meter_that_may_be_dead_is_found_again_by_a_request_or_a_reset_and_each_try_costs_one_timeout() {
+    let power_cut = Faults { dead_for: Duration::from_secs(60), ..Faults::default() };
+    let turn = |effort| Turn { effort, ..Turn::new(MeterAddress::Primary(at(2))) };
+    for (wants_reset, acknowledges_reset) in [(false, true), (false, false), (true, true), (true, false)] {
+        let meter = MeterPlan { wants_reset, acknowledges_reset, ..heat(2) };
+        for effort in [Effort::Shortest, Effort::Short] {
+            let mut bench = Bench::new(vec![meter.clone()], power_cut);
+            let start = bench.now;
+            assert_eq!(bench.turn(turn(Effort::Full), TIMING).frames, Err(ReadoutError::Silence));
+            while bench.now < start + power_cut.dead_for {
+                let over = bench.turn(turn(effort), TIMING);
+                assert_eq!(over.traffic.sends, if effort == Effort::Short { 2 } else { 1 }, "{over:?}");
+            }
+            let tries = if effort == Effort::Short { 1 } else { 2 };
+            let found = (0..tries).any(|_| bench.turn(turn(effort), TIMING).frames.is_ok());
+            assert!(found, "{effort:?}: wants a reset {wants_reset}, acknowledges it {acknowledges_reset}");
+        }
+    }
+}
+
+#[test]
 fn how_late_an_answer_was_is_known_and_the_next_turn_waits_so_long() {
     for millis in [900, 1200] {
         let mut bench =
@@ -122,6 +178,40 @@ fn a_neighbour_does_not_hide_a_late_meter_from_a_scan() {
         let mut all: Vec<String> = neighbours.iter().chain(&[2]).map(u8::to_string).collect();
         all.sort();
         assert_eq!(found, all);
+    }
+}
+
+#[test]
+fn a_late_acknowledgement_is_not_taken_for_a_meter() {
+    for millis in [400, 600, 900, 1200, 1700, 2500] {
+        let acknowledges_after = Some(Duration::from_millis(millis));
+        let one_probe = LineTiming { retries: 0, ..TIMING };
+        for timing in [one_probe, LineTiming { latency: Duration::from_millis(100), ..one_probe }] {
+            let meters = vec![MeterPlan { acknowledges_after, ..heat(2) }, heat(5)];
+            let found = Bench::new(meters, Faults::default()).search(Search::primary(at(0), at(9), timing));
+            assert_eq!(found, ["2", "5"], "{millis} ms");
+        }
+    }
+}
+
+#[test]
+fn a_meter_that_says_another_address_is_found_where_it_answers() {
+    for said in [0, 9, 253] {
+        let odd = MeterPlan { says_address: Some(said), ..heat(5) };
+        for retries in [0, 1] {
+            let timing = LineTiming { retries, ..TIMING };
+            let mut bench = Bench::new(vec![heat(2), odd.clone(), heat(6)], Faults::default());
+            assert_eq!(bench.search(Search::primary(at(0), at(8), timing)), ["2", "5", "6"], "{said}");
+        }
+        let over = Bench::new(vec![odd], Faults::default()).read(MeterAddress::Primary(at(5)), TIMING);
+        let wrong = ExchangeError::WrongAddress { got: said, want: 5 };
+        assert_eq!(over.frames, Err(ReadoutError::NoAnswer(wrong)));
+    }
+    for millis in [900, 1200, 1700] {
+        let late = MeterPlan { delay: Duration::from_millis(millis), ..heat(2) };
+        let timing = LineTiming { retries: 1, ..TIMING };
+        let found = Bench::new(vec![late], Faults::default()).search(Search::primary(at(0), at(8), timing));
+        assert_eq!(found, ["2"], "a late telegram is none of another address: {millis} ms");
     }
 }
 
@@ -159,6 +249,11 @@ fn a_telegram_in_pieces_is_waited_for_where_its_length_says_that_more_is_coming(
             assert!(matches!(reply, Ok(Reply::Data(_))), "{piece} bytes every {millis} ms: {reply:?}");
         }
     }
+    let reply = in_pieces(60, Duration::from_millis(1600), LineTiming { retries: 2, ..gateway });
+    assert!(
+        matches!(reply, Err(ExchangeError::InPieces { .. })),
+        "what came is a whole telegram, but for its pauses: {reply:?}"
+    );
     let reply = in_pieces(24, Duration::from_millis(300), once);
     assert!(
         matches!(reply, Err(ExchangeError::Garbled { .. })),

@@ -11,7 +11,7 @@ use mbushat::mbus::link::frame::Frame;
 use mbushat::mbus::link::timing::Baud;
 use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
 use mbushat::mbus::master::exchange::{Exchange, LATEST_ANSWER};
-use mbushat::mbus::master::readout::{LinkState, Readout, ReadoutError, Turn, TurnOver};
+use mbushat::mbus::master::readout::{Effort, LinkState, Readout, ReadoutError, Turn, TurnOver};
 use mbushat::mbus::master::reply::{ExchangeError, Reply};
 use mbushat::mbus::master::request::Request;
 use mbushat::sim::known::{ats, sdm220};
@@ -138,6 +138,11 @@ fn a_plain_readout_takes_no_longer_than_the_wire_does() {
     assert!(took <= bound + Duration::from_millis(1), "{took:?}, bound {bound:?}");
 }
 
+/// What the schedule asks of a meter that is known to be silent.
+fn shortest(address: u8) -> Turn {
+    Turn { effort: Effort::Shortest, ..Turn::new(MeterAddress::Primary(at(address))) }
+}
+
 #[test]
 fn a_silent_meter_costs_its_own_timeouts_and_its_neighbours_nothing() {
     let silent = MeterPlan { silent: true, ..heat(2) };
@@ -147,11 +152,9 @@ fn a_silent_meter_costs_its_own_timeouts_and_its_neighbours_nothing() {
     assert_eq!(first.frames, Err(ReadoutError::Silence));
     assert_eq!(first.traffic.sends, 4, "three resets and one request");
     assert!(took <= 3 * timeout + LATEST_ANSWER + Baud::DEFAULT.characters(7), "{took:?}");
-    bench.timing.retries = 0; // what the schedule does with a meter that is known to be silent
-    let (again, took) = bench.time(|bench| bench.read(2));
+    let (again, took) = bench.time(|bench| bench.turn(shortest(2)));
     assert_eq!((again.frames, again.traffic.sends), (Err(ReadoutError::Silence), 1));
     assert!(took <= timeout, "{took:?}");
-    bench.timing.retries = 2;
     for address in [1, 3] {
         let over = bench.read(address);
         assert_eq!((over.frames.map(|frames| frames.len()), over.traffic.retries), (Ok(1), 0));
@@ -161,8 +164,7 @@ fn a_silent_meter_costs_its_own_timeouts_and_its_neighbours_nothing() {
 #[test]
 fn a_meter_that_comes_back_is_reset_before_its_answer_counts() {
     let mut bench = segment(vec![heat(1)]);
-    bench.timing.retries = 0;
-    let over = bench.read(1);
+    let over = bench.turn(shortest(1));
     assert!(over.frames.is_ok());
     assert_eq!(over.traffic.sends, 3, "a probe, the reset, the request");
     assert_eq!(bench.read(1).traffic.sends, 1);
@@ -186,9 +188,8 @@ fn a_meter_exchanged_for_one_that_never_acknowledges_a_reset_is_read_in_its_seco
         bench.read(1);
     }
     assert!(bench.read(1).frames.is_ok());
-    bench.timing.retries = 0; // as after a silence
     bench.links.values_mut().for_each(LinkState::doubt);
-    assert!(bench.read(1).frames.is_ok());
+    assert!(bench.turn(shortest(1)).frames.is_ok());
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod homeassistant_classes; // class, unit and state class against Home Assistant
 mod homeassistant_documents; // documents that a real Home Assistant took
 
 // The link to a real mosquitto, or to a broker made for the test.
+mod meter_changes;
 mod mqtt; // connect, fall back, publish
 mod broken_broker; // one that breaks the protocol
 mod brokers; // a list of them

@@ -142,6 +142,47 @@ fn equal_ids_are_told_apart_by_type_version_and_maker() {
 }
 
 #[test]
+fn slow_meters_are_found_beside_fast_ones_and_beside_each_other() {
+    let slow = |id: &str, millis| MeterPlan { delay: Duration::from_millis(millis), ..meter(0, id) };
+    for millis in [900, 1200, 2500] {
+        for ids in [["30137315KAM0104", "67120044KAM0104"], ["30137315KAM0104", "30137402LUG0107"]] {
+            let [fast, late] = ids;
+            for meters in [
+                vec![meter(0, fast), slow(late, millis)],
+                vec![slow(fast, millis), slow(late, millis + 100)],
+                vec![meter(0, fast), slow(late, millis), meter(0, "30999999KAM0104")],
+            ] {
+                let (findings, took) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
+                assert_eq!(identities(&findings), wanted(&meters), "{millis} ms, {ids:?}");
+                assert_eq!(findings.len(), meters.len(), "each once: {findings:?}");
+                println!("{} meters, slow ones of {millis} ms among them: {took:?}", meters.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn versions_that_no_other_meter_has_are_tried_too() {
+    let ids = ["30137315KAM0104", "30137315KAM0204", "30137315KAM0704", "00000001LUG0104", "00000002LUG0204"];
+    let meters = ids.map(|id| meter(0, id)).to_vec();
+    let (findings, _) = search(meters.clone(), Faults::default(), Search::secondary(Vec::new(), TIMING));
+    assert_eq!(identities(&findings), wanted(&meters));
+}
+
+#[test]
+fn a_collision_is_named_once_by_the_narrowest_mask() {
+    for id in ["11111111ZZY0104", "11111111KAM0104", "1A111111ZZY0104"] {
+        for alone in [true, false] {
+            let mut twins = vec![meter(1, id), MeterPlan { access_number: 9, ..meter(2, id) }];
+            twins.extend((!alone).then(|| meter(3, "20000001KAM0104")));
+            let (findings, _) = search(twins, Faults::default(), Search::secondary(Vec::new(), TIMING));
+            let collisions = findings.iter().filter(|found| matches!(found, Found::Collision(_)));
+            assert_eq!(collisions.count(), 1, "{findings:?}");
+        }
+    }
+}
+
+#[test]
 fn meters_that_nothing_tells_apart_are_named_as_a_collision() {
     let twins = vec![meter(1, "30137315KAM0104"), MeterPlan { access_number: 9, ..meter(2, "30137315KAM0104") }];
     let mask = vec![SecondaryAddress::parse("30137315").expect("a mask")];

@@ -1,6 +1,7 @@
 //! A transparent TCP gateway: what is written to the socket appears on the wire and back.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -13,7 +14,7 @@ use super::is_gone;
 /// How long the name service may take to tell a gateway's address.
 const FOUND_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a gateway may take to accept. One that comes back is asked again before the system would
+/// How long each address of a gateway may take to accept. One that comes back is asked again before the system would
 /// repeat its own request.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -43,12 +44,9 @@ impl TcpLine {
     pub(super) async fn connect(host: &str, port: u16) -> io::Result<Self> {
         let found = timeout(FOUND_WITHIN, lookup_host((host, port))).await;
         let addresses = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        let addresses: Vec<_> = addresses.collect();
-        let started = Instant::now();
-        let connected = timeout(CONNECTED_WITHIN, TcpStream::connect(&*addresses)).await;
-        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let (stream, took) = first_to_answer(addresses, TcpStream::connect).await?;
         // Connecting takes one round trip; jitter may double it.
-        let latency = (started.elapsed() * 2).clamp(LEAST_LATENCY, MOST_LATENCY);
+        let latency = (took * 2).clamp(LEAST_LATENCY, MOST_LATENCY);
         configure(&stream)?;
         Ok(Self { stream, latency })
     }
@@ -86,6 +84,26 @@ impl TcpLine {
     }
 }
 
+/// The first of a name's addresses that accepts, and how long that took. A silent one does not hide the next.
+async fn first_to_answer<S, F>(
+    addresses: impl Iterator<Item = SocketAddr>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<(S, Duration)>
+where
+    F: Future<Output = io::Result<S>>,
+{
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        let started = Instant::now();
+        match timeout(CONNECTED_WITHIN, connect(address)).await {
+            Ok(Ok(stream)) => return Ok((stream, started.elapsed())),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
 /// No Nagle, since each request is one small packet that must leave at once; and a dead peer is found out.
 fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -95,4 +113,31 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepcnt(stream, 3)?;
     sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE_AFTER.as_millis()).unwrap_or(u32::MAX))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_to_answer;
+    use std::io;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_address_of_a_gateway_does_not_hide_the_next() {
+        let at = |last: u8| SocketAddr::from(([192, 0, 2, last], 10001));
+        let connect = |address: SocketAddr| async move {
+            match address {
+                address if address == at(1) => std::future::pending().await,
+                address if address == at(2) => Err(io::ErrorKind::ConnectionRefused.into()),
+                address => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Ok(address)
+                }
+            }
+        };
+        let (found, took) = first_to_answer([1, 2, 3].map(at).into_iter(), connect).await.expect("the third");
+        assert_eq!((found, took), (at(3), Duration::from_millis(20)));
+        let refused = first_to_answer([1, 2].map(at).into_iter(), connect).await.expect_err("none");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

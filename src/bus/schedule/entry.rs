@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub(super) earliest: Instant,
     /// Due beside its slots, for its bus may be back.
     pub(super) woken: bool,
+    /// Due because its bus surely is.
+    pub(super) bus_is_back: bool,
     /// Start of the last scheduled read, or of one that ended a silence; and the slot that it was for.
     pub(super) last: Instant,
     pub(super) last_slot: Instant,
@@ -50,6 +52,7 @@ impl Entry {
             due: at_once,
             earliest: now.monotonic,
             woken: false,
+            bus_is_back: false,
             last_slot: last.unwrap_or(now.monotonic),
             last: last.unwrap_or(now.monotonic),
             failures: 0,
@@ -77,6 +80,12 @@ impl Entry {
         (self.due, self.earliest, self.woken) = (Slot { monotonic: at, wall }, at, true);
     }
 
+    /// Due now: another meter of its bus answers after a silence of all.
+    pub(super) fn wake_with_its_bus(&mut self, now: Now) {
+        self.wake(now.monotonic, now);
+        self.bus_is_back = true;
+    }
+
     /// One interval; for a silent meter doubled with each try, up to the longer of its interval and 15 min.
     fn gap(&self) -> Duration {
         let tries = self.failures.saturating_sub(u32::from(self.plan.offline_after.max(1)));
@@ -89,7 +98,7 @@ impl Entry {
         let target = self.last_slot.checked_add(self.gap()).unwrap_or(self.last);
         self.due = self.slot_near(target, now, timezone);
         self.earliest = self.last.checked_add(self.plan.interval / 2).unwrap_or(self.last);
-        self.woken = false;
+        (self.woken, self.bus_is_back) = (false, false);
     }
 
     /// Plans again where the wall clock was set since. A slot that is due by then is read at once all

@@ -1,6 +1,7 @@
 //! The schedule over days, with both clocks moved by hand.
 
 use super::{Due, Next, Now, Plan, Schedule};
+use crate::mbus::master::readout::Effort;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
@@ -183,7 +184,7 @@ fn on_demand_comes_first_once_and_leaves_the_slots_alone() {
     schedule.read_soon(1);
     schedule.read_soon(7);
     let demanded = clocks.next_read(&mut schedule);
-    assert_eq!(demanded, Due { meter: 1, due_at: None, retry: true });
+    assert_eq!(demanded, Due { meter: 1, due_at: None, effort: Effort::Full });
     schedule.finished(demanded, true, clocks.0);
     assert_eq!(clocks.next_read(&mut schedule).meter, 0);
     assert_eq!(clocks.next_read(&mut schedule).meter, 1);
@@ -200,7 +201,7 @@ fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
     while gaps.len() < 8 {
         let due = clocks.next_read(&mut schedule);
         if due.meter == 0 {
-            gaps.push(((clocks.0.monotonic - last).as_secs() / 60, due.retry));
+            gaps.push(((clocks.0.monotonic - last).as_secs() / 60, due.effort == Effort::Full));
             last = clocks.0.monotonic;
         }
         schedule.finished(due, due.meter == 1, clocks.0);
@@ -211,7 +212,7 @@ fn tries_of_a_silent_meter_thin_out_to_15_min_and_an_answer_ends_that() {
     let due = clocks.next_read(&mut schedule);
     schedule.finished(due, true, clocks.0);
     let back = clocks.next_read(&mut schedule);
-    assert_eq!((clocks.0.monotonic - last, back.retry), (MINUTE, true));
+    assert_eq!((clocks.0.monotonic - last, back.effort), (MINUTE, Effort::Full));
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn a_silent_bus_is_asked_at_its_shortest_interval_one_meter_after_the_other_unti
         assert!(late.iter().filter(|(_, asked)| *asked == meter).count() > 50, "each in turn, one may be broken");
     }
     let first = clocks.next_read(&mut schedule);
-    assert!(!first.retry && first.due_at.expect("a slot") <= clocks.0.wall, "{first:?}");
+    assert!(first.effort == Effort::Shortest && first.due_at.expect("a slot") <= clocks.0.wall, "{first:?}");
     schedule.finished(first, true, clocks.0);
     let back = clocks.0.monotonic;
     for _ in 0..2 {

@@ -10,6 +10,7 @@ use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::master::readout::ReadoutError;
+use crate::mbus::master::reply::ExchangeError;
 use crate::request::{Answer, BusRequest, Scan};
 
 /// How long the meters of a powered bus need to start.
@@ -70,6 +71,40 @@ async fn after_an_outage_every_meter_is_read_within_the_shortest_interval_and_on
         assert!(soonest > 0.0 && last < f64::from(interval) + 15.0, "{first:?}");
         bus.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_wants_a_reset_is_read_again_after_a_power_cut() {
+    for (interval, more) in [(10, ""), (60, ""), (10, "acknowledges_reset = false\n")] {
+        let stubborn = format!("{}wants_reset = true\n{more}", at(5));
+        // alone on its bus, and beside one that is back first
+        for others in [0, 1] {
+            let segment = format!("[faults]\ndead_from = \"95s\"\ndead_for = \"3m\"\n{stubborn}{}", at(6));
+            let other = if others == 1 { meter("b", 6, "10s", "") } else { String::new() };
+            let configured = meter("a", 5, &format!("{interval}s"), "") + &other;
+            let mut bus = Bench::start(&segment, "", &configured);
+            let back = loop {
+                let (readout, at) = bus.readout_of("a").await;
+                if at > 95.0 + 180.0 && readout.frames.is_ok() {
+                    break at - 95.0 - 180.0;
+                }
+                assert!(at < 1000.0, "not read again: {readout:?}");
+            };
+            let tries = if others == 1 { 1 } else { 2 };
+            assert!(back < f64::from(tries * interval) + 15.0, "{back:.1} s, every {interval} s");
+            bus.stop().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_repeats_a_late_meter_is_read_all_the_same() {
+    let late = format!("{}delay = \"1200ms\"\n", at(5));
+    let mut bus = Bench::start(&late, "retries = 0", &meter("a", 5, "10s", ""));
+    for _ in 0..3 {
+        assert!(bus.readout().await.0.frames.is_ok());
+    }
+    bus.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,7 +249,17 @@ fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
     for answer in [Ok(vec![vec![0xE5]]), Err(ReadoutError::NoData), Err(ReadoutError::Application(error))] {
         assert!(is_alive(&answer), "{answer:?}");
     }
-    assert!(!is_alive(&Err(ReadoutError::Silence)));
+    let other = SecondaryAddress::ANY;
+    for error in [
+        ExchangeError::WrongAddress { got: 0, want: 5 },
+        ExchangeError::WrongIdentity { got: other, want: other },
+        ExchangeError::NotAReply { control: 0x53 },
+    ] {
+        assert!(is_alive(&Err(ReadoutError::NoAnswer(error))), "{error:?}");
+    }
+    for error in [ReadoutError::Silence, ReadoutError::NoAnswer(ExchangeError::Garbled { bytes: 3 })] {
+        assert!(!is_alive(&Err(error)), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,6 +290,30 @@ async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_m
     assert_eq!((halfway.found, halfway.left.as_secs() / 10), (2, 7), "at least: {halfway:?}");
     assert_eq!(bus.health.borrow().scan, None, "it is over");
     assert_eq!(bus.sends_of("a").await, 2, "a probe resets the meter it finds");
+    bus.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_noise_cuts_short_answers_with_what_it_found() {
+    let noise = |from: u8| format!("[faults]\nbabble_per_second = 100\nbabble_from = \"{from}s\"\n{}", at(5));
+    let mut bus = Bench::start(&noise(20), "", "");
+    assert!(matches!(bus.next().await, Happened::Up));
+    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    let found = loop {
+        if let Happened::Scanned { found } = bus.next().await {
+            break found;
+        }
+    };
+    assert_eq!(found.len(), 1);
+    let Ok(Answer::FoundSome { found: answered, warning }) = scan.await else { panic!("an answer") };
+    assert_eq!(answered, found);
+    assert!(warning.contains("never falls silent") && warning.contains("unplug one half"), "{warning}");
+    bus.stop().await;
+    let mut bus = Bench::start(&noise(0), "", "");
+    assert!(matches!(bus.next().await, Happened::Up));
+    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
+    while !matches!(bus.next().await, Happened::Scanned { .. }) {}
+    assert!(scan.await.is_err_and(|why| why.contains("never falls silent")), "nothing was found");
     bus.stop().await;
 }
 

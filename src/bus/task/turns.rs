@@ -15,6 +15,7 @@ use crate::bus::session::{Outage, Query, Session};
 use crate::bus::{Happened, MeterReadout, Metered};
 use crate::mbus::address::MeterAddress;
 use crate::mbus::master::readout::{LinkState, ReadoutError, Turn, TurnOver};
+use crate::mbus::master::reply::ExchangeError;
 use crate::mbus::master::search::Found;
 use crate::request::{Answer, Reply};
 
@@ -23,9 +24,7 @@ impl Running {
     pub(super) async fn read(&mut self, session: &mut Session, due: Due) -> Result<(), Interrupt> {
         let Some(metered) = self.task.meters.get(due.meter) else { return Ok(()) };
         let mut query = Query::new(&self.task.bus, &metered.meter);
-        if !due.retry {
-            query.retries = 0;
-        }
+        query.turn.effort = due.effort;
         query.turn.application_reset = self.must_reset_application(due.meter);
         let timing = session.timing_of(&query);
         let over = match self.converse(session, query, metered.link).await {
@@ -186,17 +185,22 @@ impl Running {
     /// The scan is over: who asked for it gets what it has found.
     async fn scanned(&mut self) -> Result<(), Stop> {
         let Some((scan, reply)) = self.scan.take() else { return Ok(()) };
-        if let Some(why) = scan.fault() {
-            tracing::warn!(bus = self.task.bus.name, "the scan has ended early: {why}");
-            reply.refuse(why);
-            return self.emit(Happened::Scanned { found: Vec::new() }).await;
+        let (found, fault) = (scan.found().to_vec(), scan.fault());
+        let bus = &self.task.bus.name;
+        match &fault {
+            Some(why) => tracing::warn!(bus, "the scan has ended early: {why}"),
+            None => {
+                let collisions = found.iter().filter(|found| matches!(found, Found::Collision(_))).count();
+                let meters = counted(found.len() - collisions, "meter");
+                tracing::info!(bus, "a scan has found {meters} and {}", counted(collisions, "collision"));
+            }
         }
-        let found = scan.found().to_vec();
-        let collisions = found.iter().filter(|found| matches!(found, Found::Collision(_))).count();
-        let meters = counted(found.len() - collisions, "meter");
-        tracing::info!(bus = self.task.bus.name, "a scan has found {meters} and {}", counted(collisions, "collision"));
         self.emit(Happened::Scanned { found: found.clone() }).await?;
-        reply.answer(Ok(Answer::Found(found)));
+        match fault {
+            Some(why) if found.is_empty() => reply.refuse(why),
+            Some(warning) => reply.answer(Ok(Answer::FoundSome { found, warning })),
+            None => reply.answer(Ok(Answer::Found(found))),
+        }
         Ok(())
     }
 
@@ -229,9 +233,16 @@ impl Running {
     }
 }
 
-/// Whether the meter answered, and be it that it has nothing to give.
+/// Whether a meter answered, and be it that it has nothing to give, or is another one.
 pub(super) fn is_alive(frames: &Result<Vec<Vec<u8>>, ReadoutError>) -> bool {
-    matches!(frames, Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)))
+    use ExchangeError::{InPieces, NotAReply, WrongAddress, WrongIdentity};
+    match frames {
+        Ok(_) | Err(ReadoutError::NoData | ReadoutError::Application(_)) => true,
+        Err(ReadoutError::NoAnswer(error)) => {
+            matches!(error, WrongAddress { .. } | WrongIdentity { .. } | NotAReply { .. } | InPieces { .. })
+        }
+        Err(ReadoutError::Silence | ReadoutError::Unsupported { .. }) => false,
+    }
 }
 
 /// `1 meter`, `2 meters`.

@@ -38,6 +38,9 @@ pub(super) async fn scan(args: &Args, wire: &Wire, why: &str) -> Result<Vec<Foun
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         return Err(Failure::new(format!("the agent did not scan: {error}")));
     }
+    if let Some(warning) = answer.pointer("/data/warning").and_then(Value::as_str) {
+        eprintln!("warning: not everything was asked: {warning}");
+    }
     let found = found(&answer).ok_or_else(|| Failure::new("the agent's answer is not understood"))?;
     Ok(found.into_iter().map(|what| FoundAt { what, baud: wire.bus.baud }).collect())
 }

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::cli::table::Table;
 use crate::cli::wire::Wire;
-use crate::mbus::address::{MeterAddress, SecondaryAddress};
+use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::telegram::Telegram;
 use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::Baud;
+use crate::mbus::master::reply::address_of;
 use crate::mbus::master::search::Found;
 use crate::mbus::{maker, medium};
 
@@ -38,6 +39,9 @@ pub(super) fn table(found: &[FoundAt], terminal: bool) -> String {
                 }
                 let measures = frame.as_ref().map_or_else(|| "gives no data".to_owned(), |f| quantities(f).join(", "));
                 table.row(row(*address, *identity, *baud, measures));
+                if let Some(said) = another(*address, frame.as_deref()) {
+                    let _ = writeln!(text, "at {address} {}", another_answered(said, *identity));
+                }
                 meters += 1;
             }
             Found::Collision(address) => {
@@ -78,6 +82,21 @@ const fn advice(address: MeterAddress) -> &'static str {
             "a duplicate id, or a noisy line;\n  connect them one at a time to learn who they are"
         }
     }
+}
+
+/// The address that a telegram says, where that is not the one that was asked: no readout takes it.
+pub(super) fn another(asked: MeterAddress, frame: Option<&[u8]>) -> Option<u8> {
+    let MeterAddress::Primary(asked) = asked else { return None };
+    address_of(frame?).filter(|said| asked != PrimaryAddress::ONLY && *said != asked.get())
+}
+
+/// What is said of it.
+fn another_answered(said: u8, identity: Option<SecondaryAddress>) -> String {
+    let instead = match identity {
+        Some(identity) => format!("\n  if it says a wrong one, read it by its secondary address {identity}"),
+        None => String::new(),
+    };
+    format!("another address answered ({said});{instead}")
 }
 
 /// Which of several meters with one identity this is, and how it can be read all the same.
@@ -184,6 +203,11 @@ pub(super) fn toml(found: &[FoundAt], wire: &Wire) -> String {
                 let _ = writeln!(text, "# {}", describe(*identity, &measures));
                 if let Some(name) = configured(*address, wire) {
                     let _ = writeln!(text, "# at {address}: configured already, as {name}\n");
+                    continue;
+                }
+                if let Some(said) = another(*address, frame.as_deref()) {
+                    let advice = another_answered(said, *identity).replace("\n ", "\n#");
+                    let _ = writeln!(text, "# at {address} {advice}\n");
                     continue;
                 }
                 let name = name(*address, *identity, &names);

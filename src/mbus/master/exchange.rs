@@ -29,6 +29,8 @@ pub struct Exchanged {
     /// From the end of the request to the first byte of the answer. `None`: no answer, or several sends of
     /// which it is not known which one was answered.
     pub response_time: Option<Duration>,
+    /// From the end of the last send to the last byte that came.
+    pub last_byte: Option<Duration>,
 }
 
 /// A request on its way to an answer.
@@ -47,13 +49,18 @@ pub struct Exchange {
     sets_baud: bool,
     /// The last send is waited for as long as the slowest meters take.
     patient: bool,
+    /// E5 may be the late one of an earlier request: data is waited for beyond it.
+    doubts_ack: bool,
     /// Whatever comes back ends it: no repeat after a damaged answer.
     takes_damage: bool,
     /// Since when the line has been silent, where that is known before the first send.
     quiet_since: Option<Instant>,
+    /// All that came back so far, up to what two telegrams have.
+    heard: Vec<u8>,
     /// When each send had left the line.
     ends: Vec<Instant>,
     response_time: Option<Duration>,
+    last_byte: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,10 +116,13 @@ impl Exchange {
             several: false,
             sets_baud: false,
             patient: false,
+            doubts_ack: false,
             takes_damage: false,
             quiet_since: None,
+            heard: Vec::new(),
             ends: Vec::new(),
             response_time: None,
+            last_byte: None,
         }
     }
 
@@ -124,6 +134,12 @@ impl Exchange {
     /// The last send waits for [`LATEST_ANSWER`]: for a meter that nothing is known of.
     pub fn be_patient(&mut self) {
         self.patient = true;
+    }
+
+    /// Earlier requests were not answered in time: their E5 may come instead of data, which then has
+    /// [`LATEST_ANSWER`] more.
+    pub fn doubt_ack(&mut self) {
+        self.doubts_ack = true;
     }
 
     /// A damaged answer says as much as a whole one: the request is not repeated after it.
@@ -200,7 +216,8 @@ impl Conversation for Exchange {
                 State::Settle { reply, .. } => State::Finished(Ok(reply)),
                 State::Finished(reply) => {
                     self.state = State::Finished(reply.clone());
-                    return Step::Done(Exchanged { reply, traffic: self.traffic, response_time: self.response_time });
+                    let Self { traffic, response_time, last_byte, .. } = *self;
+                    return Step::Done(Exchanged { reply, traffic, response_time, last_byte });
                 }
             };
         }

@@ -1,5 +1,6 @@
 //! Changes to a meter: its address, baud rate, clock, or application; each with a check that it took
-//! effect, because E5 says only that the request arrived (EN 13757-3 clauses 7, 9 and 12).
+//! effect, because E5 says only that the request arrived (EN 13757-3 clauses 7, 9 and 12), and some meters never
+//! send one, or it arrives damaged: who is there, and who answers the new way, is told by data alone.
 //!
 //! ```
 //! use mbushat::mbus::address::{MeterAddress, PrimaryAddress};
@@ -20,7 +21,9 @@
 //!
 //! Not here: asking the user, and what a meter's manual says about passwords and write limits.
 
-use core::fmt;
+mod error;
+
+pub use error::MaintenanceError;
 
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
 use crate::mbus::application::calendar::DateTime;
@@ -83,51 +86,9 @@ pub enum Effect {
     Verified,
     /// The meter acknowledged; whether it obeyed does not show.
     Acknowledged,
+    /// The meter did not even acknowledge, and goes on answering; whether it obeyed does not show.
+    Unanswered,
 }
-
-/// Why a change failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaintenanceError {
-    /// Another meter, or several, answer at the new address already.
-    Occupied {
-        /// The new address.
-        address: PrimaryAddress,
-    },
-    /// The meter did not answer before anything was changed.
-    Unreachable(ExchangeError),
-    /// More than one meter answers at the address of the one that is meant; none was changed.
-    Several {
-        /// Their address.
-        address: PrimaryAddress,
-    },
-    /// Whatever answers the new way is not, or not alone, the meter that was meant.
-    Another(ExchangeError),
-    /// The meter is as it was before.
-    Refused,
-    /// The meter answers neither the new way nor the old.
-    Lost,
-}
-
-impl fmt::Display for MaintenanceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Occupied { address } => write!(f, "address {address} is taken: something answers there"),
-            Self::Unreachable(error) => error.fmt(f),
-            Self::Several { address } => write!(
-                f,
-                "several meters answer at {address}, or the line is too noisy to tell; name one by its number, \
-                 which `mbushat scan --secondary` shows"
-            ),
-            Self::Another(error) => write!(f, "the new way answers not that meter alone: {error}"),
-            Self::Refused => f.write_str("the meter did not obey: it still answers as before"),
-            Self::Lost => f.write_str(
-                "the meter answers neither the new way nor the old; many return to their old rate after 2 to 10 minutes",
-            ),
-        }
-    }
-}
-
-impl core::error::Error for MaintenanceError {}
 
 /// A change on its way.
 #[derive(Clone, Debug)]
@@ -139,6 +100,10 @@ pub struct Maintenance {
     baud: Baud,
     /// Who the meter is, as far as that is known: of one without a long header nothing is.
     identity: SecondaryAddress,
+    /// Why the last reset or selection was not acknowledged well, which proves nothing by itself.
+    knocked: Option<ExchangeError>,
+    /// Whether the change was acknowledged.
+    acknowledged: bool,
     stage: Stage,
     exchange: Exchange,
 }
@@ -147,18 +112,24 @@ pub struct Maintenance {
 enum Stage {
     /// SND_NKE to the new address, which must stay silent.
     Vacant,
-    /// SND_NKE to the meter, or its selection: it is there.
+    /// REQ_UD2 to the new address: there are meters that never acknowledge a reset.
+    VacantData,
+    /// SND_NKE to the meter, or its selection.
     Reach,
-    /// REQ_UD2 to a primary address: E5 of two meters at once looks like that of one, two telegrams do not.
+    /// REQ_UD2: the meter is there; and E5 of two at once looks like that of one, two telegrams do not.
     Alone,
     /// The change.
     Change,
-    /// SND_NKE to the new address, or at the new rate; REQ_UD2 for the clock.
+    /// SND_NKE or selection once more: some count a change in the frame count bit, and some do not.
+    Renew,
+    /// SND_NKE to the new address, or at the new rate; REQ_UD2 where the meter stays as it is.
     Verify,
-    /// REQ_UD2 to what answered the new way: it is the same meter.
+    /// REQ_UD2 to what may have answered the new way: it is the same meter.
     Same,
     /// SND_NKE to the old address, or at the old rate.
     Old,
+    /// REQ_UD2 to the same.
+    OldData,
     Over(Result<Effect, MaintenanceError>),
 }
 
@@ -168,28 +139,36 @@ impl Maintenance {
     #[must_use]
     pub fn new(target: MeterAddress, change: Change, timing: LineTiming) -> Self {
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
-        let (stage, identity) = (Stage::Reach, target.mask());
-        let mut new = Self { target, change, timing, baud: timing.baud, identity, stage, exchange };
+        let (stage, identity, baud) = (Stage::Reach, target.mask(), timing.baud);
+        let (knocked, acknowledged) = (None, false);
+        let mut new = Self { target, change, timing, baud, identity, knocked, acknowledged, stage, exchange };
         new.enter(if matches!(change, Change::Address(_)) { Stage::Vacant } else { Stage::Reach });
         new
     }
 
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
-        let (baud, request) = match (stage, self.change) {
+        let own = self.target.a_field();
+        let request = match (stage, self.change) {
             (Stage::Over(_), _) => return,
-            (Stage::Vacant | Stage::Verify, Change::Address(new)) => (self.timing.baud, Request::snd_nke(new.get())),
-            (Stage::Change, _) => (self.timing.baud, self.change.request(self.target)),
-            (Stage::Same, Change::Address(new)) => (self.timing.baud, self.data_of(new.get())),
-            (Stage::Verify, Change::Baud(new)) => (new, self.reach()),
-            (Stage::Same, Change::Baud(new)) => (new, self.data_of(self.target.a_field())),
-            (Stage::Alone, _) => (self.timing.baud, self.data_of(self.target.a_field())),
-            (Stage::Verify | Stage::Same, _) => {
-                (self.timing.baud, Request::req_ud2(self.target.a_field(), true, self.target.mask()))
+            (Stage::Vacant | Stage::Verify, Change::Address(new)) => Request::snd_nke(new.get()),
+            (Stage::VacantData, Change::Address(new)) => Request::req_ud2(new.get(), true, SecondaryAddress::ANY),
+            (Stage::Same, Change::Address(new)) => self.data_of(new.get()),
+            (Stage::Verify, Change::Baud(_)) | (Stage::Reach | Stage::Renew | Stage::Old | Stage::Vacant, _) => {
+                self.reach()
             }
-            (Stage::Vacant | Stage::Reach | Stage::Old, _) => (self.timing.baud, self.reach()),
+            (Stage::Change, _) => self.change.request(self.target),
+            (Stage::VacantData | Stage::Alone | Stage::Verify | Stage::Same | Stage::OldData, _) => self.data_of(own),
+        };
+        let baud = match (stage, self.change) {
+            (Stage::Verify | Stage::Same, Change::Baud(new)) => new,
+            _ => self.timing.baud,
         };
         self.exchange = Exchange::new(request, LineTiming { baud, ..self.timing });
+        let in_doubt = matches!(stage, Stage::Alone | Stage::Same | Stage::OldData) && self.knocked.is_some();
+        if stage == Stage::VacantData || in_doubt {
+            self.exchange.be_patient();
+        }
         if baud != self.baud {
             self.exchange.set_baud_first();
             self.baud = baud;
@@ -199,72 +178,108 @@ impl Maintenance {
     /// What follows an exchange.
     fn after(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
         match (self.stage, reply) {
-            (Stage::Vacant, Err(ExchangeError::Silence)) => Stage::Reach,
-            (Stage::Vacant, _) => match self.change {
+            (Stage::Vacant, Err(ExchangeError::Silence)) => Stage::VacantData,
+            (Stage::VacantData, Err(ExchangeError::Silence)) => Stage::Reach,
+            (Stage::Vacant | Stage::VacantData | Stage::Reach, Err(error @ ExchangeError::NeverQuiet)) => {
+                Stage::Over(Err(MaintenanceError::Unreachable(error)))
+            }
+            (Stage::Vacant | Stage::VacantData, _) => match self.change {
                 Change::Address(address) => Stage::Over(Err(MaintenanceError::Occupied { address })),
                 _ => Stage::Reach,
             },
-            (Stage::Reach, reply) => self.reached(reply),
+            (Stage::Reach, reply) => {
+                self.knocked = reply.err();
+                Stage::Alone
+            }
             (Stage::Alone, reply) => self.alone(reply),
-            (Stage::Change, Ok(_)) if matches!(self.change, Change::Application(_)) => {
-                Stage::Over(Ok(Effect::Acknowledged))
-            }
-            // The acknowledgement may be lost though the meter obeyed: the check shows it.
-            (Stage::Change, _) => Stage::Verify,
+            (Stage::Change, reply) => self.changed(&reply),
+            (Stage::Renew, _) => Stage::Verify,
             (Stage::Verify, reply) => self.verified(reply),
-            (Stage::Same, Err(error @ ExchangeError::WrongIdentity { .. })) => {
-                Stage::Over(Err(MaintenanceError::Another(error)))
+            (Stage::Same, reply) => self.same(reply),
+            (Stage::Old, Ok(_)) | (Stage::OldData, Ok(_) | Err(ExchangeError::Garbled { .. })) => {
+                Stage::Over(self.still_there())
             }
-            // It acknowledged the new way and was alone before: noise on its data, or none, says nothing more.
-            (Stage::Same, _) => Stage::Over(Ok(Effect::Verified)),
-            (Stage::Old, Ok(_)) => Stage::Over(Err(MaintenanceError::Refused)),
-            (Stage::Old, Err(_)) => Stage::Over(Err(MaintenanceError::Lost)),
+            (Stage::Old, Err(error)) => {
+                self.knocked = Some(error);
+                Stage::OldData
+            }
+            (Stage::OldData, Err(_)) => Stage::Over(Err(MaintenanceError::Lost)),
             (Stage::Over(outcome), _) => Stage::Over(outcome),
         }
     }
 
-    fn reached(&self, reply: Result<Reply, ExchangeError>) -> Stage {
-        match (self.target, reply) {
-            (MeterAddress::Primary(_), Ok(_)) => Stage::Alone,
-            (MeterAddress::Primary(address), Err(ExchangeError::Garbled { .. })) => {
-                Stage::Over(Err(MaintenanceError::Several { address }))
-            }
-            (MeterAddress::Secondary(_), Ok(_)) => Stage::Change,
-            (_, Err(error)) => Stage::Over(Err(MaintenanceError::Unreachable(error))),
-        }
-    }
-
-    /// A meter that gives no data can be changed all the same: nothing suggests a second one.
+    /// A meter that acknowledges and gives no data can be changed all the same: nothing suggests a second one.
     fn alone(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
-        match (self.target, reply) {
-            (_, Ok(Reply::Data(frame))) => {
+        let error = match (reply, self.knocked) {
+            (Ok(Reply::Data(frame)), _) => {
                 self.identity = identity_of(&frame).unwrap_or(self.identity);
-                Stage::Change
+                return Stage::Change;
             }
-            (_, Ok(_) | Err(ExchangeError::Silence)) | (MeterAddress::Secondary(_), _) => Stage::Change,
-            (MeterAddress::Primary(address), Err(ExchangeError::Garbled { .. })) => {
-                Stage::Over(Err(MaintenanceError::Several { address }))
-            }
-            (MeterAddress::Primary(_), Err(error)) => Stage::Over(Err(MaintenanceError::Unreachable(error))),
+            (Ok(_), _) | (Err(ExchangeError::Silence), None) => return Stage::Change,
+            (Err(ExchangeError::Silence), Some(knocked)) => knocked,
+            (Err(error), _) => error,
+        };
+        Stage::Over(Err(match error {
+            ExchangeError::Garbled { .. } => MaintenanceError::Several { address: self.target },
+            error => MaintenanceError::Unreachable(error),
+        }))
+    }
+
+    /// A damaged acknowledgement is one, and a lost one says nothing: the check shows whether the meter obeyed.
+    fn changed(&mut self, reply: &Result<Reply, ExchangeError>) -> Stage {
+        self.acknowledged = matches!(reply, Ok(_) | Err(ExchangeError::Garbled { .. }));
+        match self.change {
+            Change::Application(_) if self.acknowledged => Stage::Over(Ok(Effect::Acknowledged)),
+            Change::Application(_) | Change::Clock(_) => Stage::Renew,
+            Change::Address(_) | Change::Baud(_) => Stage::Verify,
         }
     }
 
-    fn verified(&self, reply: Result<Reply, ExchangeError>) -> Stage {
-        match (self.change, reply) {
-            (Change::Address(_), Ok(_)) => Stage::Same,
-            (Change::Baud(_), Ok(_)) => match self.target {
-                MeterAddress::Primary(_) => Stage::Same,
-                // The selection has asked who it is.
-                MeterAddress::Secondary(_) => Stage::Over(Ok(Effect::Verified)),
-            },
-            (Change::Clock(set), Ok(Reply::Data(frame))) => Stage::Over(match clock_of(&frame) {
-                None => Ok(Effect::Acknowledged),
+    fn verified(&mut self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match (self.change, self.target, reply) {
+            // The selection has asked who it is.
+            (Change::Baud(_), MeterAddress::Secondary(_), Ok(_)) => Stage::Over(Ok(Effect::Verified)),
+            (Change::Address(_) | Change::Baud(_), _, reply) => {
+                self.knocked = reply.err();
+                Stage::Same
+            }
+            (Change::Clock(set), _, Ok(Reply::Data(frame))) => Stage::Over(match clock_of(&frame) {
+                None => Ok(self.unseen()),
                 Some(shown) if is_soon_after(shown, set) => Ok(Effect::Verified),
                 Some(_) => Err(MaintenanceError::Refused),
             }),
-            (Change::Clock(_), Ok(_)) => Stage::Over(Ok(Effect::Acknowledged)),
-            (_, Ok(_) | Err(_)) => Stage::Old,
+            (_, _, Ok(_)) => Stage::Over(Ok(self.unseen())),
+            (_, _, Err(_)) => Stage::Old,
         }
+    }
+
+    fn same(&self, reply: Result<Reply, ExchangeError>) -> Stage {
+        match (self.change, reply, self.knocked) {
+            (_, Ok(_), _) => Stage::Over(Ok(Effect::Verified)),
+            (_, Err(error @ ExchangeError::WrongIdentity { .. }), _) => {
+                Stage::Over(Err(MaintenanceError::Another(error)))
+            }
+            (Change::Address(address), Err(ExchangeError::Garbled { .. }), Some(_)) => {
+                Stage::Over(Err(MaintenanceError::Shared { address }))
+            }
+            // It acknowledged the new way and was alone before: noise on its data, or none, says nothing more.
+            (_, Err(_), None) => Stage::Over(Ok(Effect::Verified)),
+            (_, Err(_), Some(_)) => Stage::Old,
+        }
+    }
+
+    /// What it means that the meter answers the old way.
+    fn still_there(&self) -> Result<Effect, MaintenanceError> {
+        match (self.change, self.target) {
+            // It would whether it obeyed or not.
+            (Change::Application(_) | Change::Clock(_), _) => Ok(self.unseen()),
+            (Change::Address(address), MeterAddress::Secondary(_)) => Err(MaintenanceError::NotThere { address }),
+            (Change::Address(_) | Change::Baud(_), _) => Err(MaintenanceError::Refused),
+        }
+    }
+
+    fn unseen(&self) -> Effect {
+        if self.acknowledged { Effect::Acknowledged } else { Effect::Unanswered }
     }
 
     /// The frame count bit was reset just before.

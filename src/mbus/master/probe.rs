@@ -9,13 +9,15 @@
 //! nothing more where it is acknowledged, and there are meters that never acknowledge one: they would be
 //! passed over, or every empty address would cost two timeouts.
 //!
+//! Some meters say another address in their telegrams than the one that they answer at, 0 for instance. Such a
+//! telegram may as well be the late one of another meter, which does not come a second time.
+//!
 //! Not here: which addresses and masks to try (`search`).
 
 use crate::mbus::address::{BROADCAST, MeterAddress, PrimaryAddress, SELECTED, SecondaryAddress};
 use crate::mbus::master::conversation::{LineTiming, Series, Traffic};
 use crate::mbus::master::exchange::{Exchange, Exchanged, LATEST_ANSWER};
-use crate::mbus::master::reply::identity_of;
-use crate::mbus::master::reply::{ExchangeError, Reply};
+use crate::mbus::master::reply::{ExchangeError, Reply, address_of, identity_of};
 use crate::mbus::master::request::Request;
 
 /// Bytes of noise beside a whole telegram that are too few for another one: glitches of the line.
@@ -34,6 +36,8 @@ pub struct Probed {
     pub stray: Option<PrimaryAddress>,
     /// A meter answered that was not selected: one that stays selected.
     pub stays: bool,
+    /// A meter acknowledged after the time that all have.
+    pub late: bool,
     /// What it took.
     pub traffic: Traffic,
 }
@@ -75,11 +79,20 @@ pub struct Probe {
     /// Whether an acknowledgement came, not only noise.
     acknowledged: bool,
     stray: Option<PrimaryAddress>,
+    /// The A field of a telegram from another address. A late one does not come again; a meter that says another
+    /// address than its own does.
+    said: Option<u8>,
     /// Whether all that is asked is an acknowledgement of the selection.
     only_knocks: bool,
     /// Whether all that is asked is who stays selected; and whether one does.
     asks_who_stays: bool,
     stays: bool,
+    /// Whether those are waited for that acknowledge late, beside others; and whether there are such.
+    heeds_latecomers: bool,
+    /// Whether that is asked for once more at the end: a meter that sleeps soon is asleep after the wait.
+    listens: bool,
+    late: bool,
+    beside_others: bool,
     traffic: Traffic,
 }
 
@@ -91,6 +104,8 @@ enum Stage {
     Knock,
     /// REQ_UD2.
     Ask,
+    /// The selection again, to hear who acknowledges late.
+    Listen(Sight),
     /// SND_NKE to FD after a meter answered that was not selected.
     Deselect,
     /// The closing SND_NKE to a primary address: its frame count bit and telegrams start again, so
@@ -113,9 +128,14 @@ impl Probe {
             repeated: false,
             acknowledged: false,
             stray: None,
+            said: None,
             only_knocks: false,
             asks_who_stays: false,
             stays: false,
+            heeds_latecomers: false,
+            listens: false,
+            late: false,
+            beside_others: false,
             traffic: Traffic::default(),
         };
         probe.enter(probe.first_stage());
@@ -159,6 +179,20 @@ impl Probe {
         self
     }
 
+    /// Not only the first acknowledgement of the selection is waited for, but those of slow meters too.
+    pub(super) fn heeding_latecomers(mut self) -> Self {
+        self.heeds_latecomers = true;
+        let stage = core::mem::replace(&mut self.stage, Stage::Knock);
+        self.enter(stage);
+        self
+    }
+
+    /// The same, once it is known who answers in time.
+    pub(super) fn listening_for_latecomers(mut self) -> Self {
+        self.listens = !self.is_narrow();
+        self
+    }
+
     fn first_stage(&self) -> Stage {
         match self.target {
             MeterAddress::Primary(_) => Stage::Ask,
@@ -169,16 +203,19 @@ impl Probe {
     fn enter(&mut self, stage: Stage) {
         let request = match (&stage, self.target) {
             (Stage::Wake, _) => Request::snd_nke(BROADCAST),
-            (Stage::Knock, MeterAddress::Secondary(mask)) => match self.fabrication_number {
+            (Stage::Knock | Stage::Listen(_), MeterAddress::Secondary(mask)) => match self.fabrication_number {
                 Some(number) => Request::select_fabrication(mask, number),
                 None => Request::select(mask),
             },
             (Stage::Ask, MeterAddress::Primary(address)) => {
-                Request::req_ud2(address.get(), true, SecondaryAddress::ANY)
+                let request = Request::req_ud2(address.get(), true, SecondaryAddress::ANY);
+                if self.said.is_some() { request.answered_by_any() } else { request }
             }
             (Stage::Ask, MeterAddress::Secondary(mask)) => Request::req_ud2(SELECTED, true, mask),
             (Stage::Forget(_), MeterAddress::Primary(address)) => Request::snd_nke(address.get()),
-            (Stage::Knock | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => Request::snd_nke(SELECTED),
+            (Stage::Knock | Stage::Listen(_) | Stage::Deselect | Stage::Forget(_) | Stage::Over(_), _) => {
+                Request::snd_nke(SELECTED)
+            }
         };
         let retries = if stage == self.first_stage() { self.timing.retries } else { 0 };
         let mut timing = LineTiming { retries, ..self.timing };
@@ -186,7 +223,15 @@ impl Probe {
             // No answer is expected, not even a late one.
             timing.response_timeout = timing.baud.response_timeout();
         }
+        let heeds = stage == Stage::Knock && self.heeds_latecomers || matches!(stage, Stage::Listen(_));
+        if heeds {
+            timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
+        }
         self.exchange = Exchange::new(request, timing);
+        if heeds {
+            self.exchange.expect_several();
+            self.exchange.take_damage();
+        }
         if matches!(stage, Stage::Wake | Stage::Forget(Sight::Several)) {
             self.exchange.expect_several();
         }
@@ -209,13 +254,23 @@ impl Probe {
             (Stage::Knock, _) if self.asks_who_stays => Stage::Ask,
             (Stage::Ask, _) if self.asks_who_stays => Stage::Over(Sight::None),
             (Stage::Knock, Err(ExchangeError::Silence)) => Stage::Over(Sight::None),
+            // Asked for data, each would answer in its own time.
+            (Stage::Knock, _) if self.late && self.beside_others && !self.is_narrow() => Stage::Over(Sight::Several),
             (Stage::Knock, _) if self.only_knocks => Stage::Over(Sight::One(None)),
             (Stage::Knock, Ok(_)) => {
                 self.acknowledged = true;
                 Stage::Ask
             }
             (Stage::Knock, Err(_)) => Stage::Ask,
+            (Stage::Listen(sight), _) => Stage::Over(if self.late { Sight::Several } else { sight }),
             (Stage::Deselect, _) => Stage::Knock,
+            (Stage::Ask, Err(ExchangeError::WrongAddress { got, .. })) if !self.repeated => {
+                self.said = Some(got);
+                self.noise(Stage::Ask)
+            }
+            (Stage::Ask, Ok(Reply::Data(frame))) if self.said.is_some_and(|said| !self.is_from(&frame, said)) => {
+                self.close(Sight::Several)
+            }
             (Stage::Ask, Ok(Reply::Data(frame))) if clean => self.close(Sight::One(Some(frame))),
             (Stage::Ask, Ok(Reply::Data(frame))) => {
                 // Less than any telegram: no other meter's.
@@ -227,14 +282,8 @@ impl Probe {
                 self.repeated = true;
                 Stage::Deselect
             }
-            // A lone E5: the meter is there, and has no data.
-            (Stage::Ask, Ok(_)) if self.first_stage() == Stage::Ask => {
-                if clean {
-                    self.close(Sight::One(None))
-                } else {
-                    self.noise(Stage::Over(Sight::One(None)))
-                }
-            }
+            // A lone E5: the meter is there, and has no data. Or another one that was reset before acknowledges late.
+            (Stage::Ask, Ok(_)) if self.first_stage() == Stage::Ask => self.noise(Stage::Over(Sight::One(None))),
             (Stage::Ask, Ok(_) | Err(ExchangeError::Silence)) => match (self.acknowledged, self.is_narrow()) {
                 (true, true) => self.close(Sight::One(None)),
                 (true, false) => self.noise(Stage::Over(Sight::Several)),
@@ -245,6 +294,11 @@ impl Probe {
             (Stage::Ask, Err(_)) => Stage::Over(Sight::Several),
             (Stage::Forget(sight) | Stage::Over(sight), _) => Stage::Over(sight),
         }
+    }
+
+    /// Whether the telegram is the target's or that of the address that was said before.
+    fn is_from(&self, frame: &[u8], said: u8) -> bool {
+        address_of(frame).is_some_and(|a| a == said || a == self.target.a_field())
     }
 
     /// Once more from the start, or `otherwise` where that was done before.
@@ -273,8 +327,9 @@ impl Series for Probe {
 
     fn outcome(&mut self) -> Option<Probed> {
         let Stage::Over(sight) = &self.stage else { return None };
-        let Self { target, fabrication_number, stray, stays, traffic, .. } = *self;
-        Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, traffic })
+        let Self { target, fabrication_number, stays, late, traffic, .. } = *self;
+        let stray = self.stray.filter(|_| !matches!(sight, Sight::One(Some(_))));
+        Some(Probed { target, fabrication_number, sight: sight.clone(), stray, stays, late, traffic })
     }
 
     fn part(&mut self) -> &mut Exchange {
@@ -291,11 +346,22 @@ impl Series for Probe {
             Err(ExchangeError::Silence) => false,
             _ => self.asks_who_stays && self.stage == Stage::Ask,
         };
+        let listened = matches!(self.stage, Stage::Listen(_));
+        if listened || (self.heeds_latecomers && self.stage == Stage::Knock) {
+            let usual = self.timing.baud.response_timeout() + self.timing.latency + self.timing.baud.characters(2);
+            self.beside_others = exchanged.traffic.bytes_received > 1;
+            self.late = exchanged.last_byte.is_some_and(|last| last > usual) && (self.beside_others || !listened);
+        }
         if exchanged.response_time.is_some_and(|time| time > self.timing.response_timeout) {
             self.timing.response_timeout = LATEST_ANSWER;
         }
         let stage = core::mem::replace(&mut self.stage, Stage::Knock);
-        let next = self.after(stage, exchanged);
+        let next = match self.after(stage, exchanged) {
+            Stage::Over(sight @ (Sight::One(_) | Sight::Several)) if core::mem::take(&mut self.listens) => {
+                Stage::Listen(sight)
+            }
+            next => next,
+        };
         self.enter(next);
     }
 }

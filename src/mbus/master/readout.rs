@@ -11,6 +11,9 @@
 //! damaged the data is requested all the same, and proves itself. Nor is one that comes late a reason to
 //! give up: the meter's first turn waits [`LATEST_ANSWER`], later ones as long as it has taken before.
 //!
+//! A meter that may be dead is tried with less ([`Effort`]): by a request alone, since some meters never
+//! acknowledge a reset, and the next time by a reset alone, since others give no data before one.
+//!
 //! Not here: when a meter is read (`bus::schedule`), what its telegrams say (`telegram`).
 
 mod error;
@@ -21,7 +24,7 @@ use std::time::Duration;
 
 pub use error::ReadoutError;
 pub use link_state::LinkState;
-pub use turn::{Turn, TurnOver};
+pub use turn::{Effort, Turn, TurnOver};
 
 use crate::mbus::address::{MeterAddress, SELECTED};
 use crate::mbus::application::opener::Opener;
@@ -47,6 +50,8 @@ pub struct Readout {
     /// Selections that may still follow one whose meter gave no data, and whether the last was answered badly.
     selections: u8,
     selected_badly: bool,
+    /// Resets of this turn are not acknowledged yet: an E5 may be theirs.
+    owes_acks: bool,
     response_time: Option<Duration>,
     traffic: Traffic,
 }
@@ -79,10 +84,12 @@ enum Stage {
 }
 
 impl Readout {
-    /// The turn of a meter that was left in state `link`. With `timing.retries` 0 a meter that was
-    /// lost is asked once: silence then costs one reply timeout.
+    /// The turn of a meter that was left in state `link`.
     #[must_use]
     pub fn new(turn: Turn, link: LinkState, mut timing: LineTiming) -> Self {
+        if turn.effort != Effort::Full {
+            timing.retries = 0;
+        }
         timing.response_timeout = link.response_timeout(timing.response_timeout);
         let exchange = Exchange::new(Request::snd_nke(SELECTED), timing);
         let mut opener = Opener::new(turn.key);
@@ -99,6 +106,7 @@ impl Readout {
             stale: 0,
             selections: timing.retries,
             selected_badly: false,
+            owes_acks: false,
             response_time: None,
             traffic: Traffic::default(),
         };
@@ -109,13 +117,12 @@ impl Readout {
     fn first_stage(&self) -> Stage {
         let reset = self.turn.reset || self.turn.chooses_application();
         let in_doubt = self.link.next_fcb.is_none();
+        let asks_first = self.turn.effort == Effort::Shortest && !self.link.reset_is_next && !self.acknowledges_reset();
         match self.turn.address {
             // Whoever is still selected is deselected by a selection that does not match.
             MeterAddress::Secondary(_) if self.turn.reset => Stage::Deselect,
             MeterAddress::Secondary(_) => Stage::Select,
-            MeterAddress::Primary(_) if in_doubt && self.timing.retries == 0 && !self.acknowledges_reset() => {
-                Stage::Probe
-            }
+            MeterAddress::Primary(_) if in_doubt && asks_first => Stage::Probe,
             MeterAddress::Primary(_) if reset || in_doubt => Stage::Reset,
             MeterAddress::Primary(_) => Stage::Data,
         }
@@ -156,6 +163,9 @@ impl Readout {
             Stage::Extra(index) => Request::by_ci(address, fcb, ci_of(index), identity),
         };
         self.exchange = Exchange::new(request, timing);
+        if stage == Stage::Data && self.owes_acks {
+            self.exchange.doubt_ack();
+        }
         if stage == Stage::Select {
             self.exchange.take_damage();
             if self.may_wait_long() {
@@ -169,7 +179,11 @@ impl Readout {
         match (self.stage, reply) {
             (_, Err(ExchangeError::ReadTooLate)) if self.stale < MAX_STALE => self.start_again(),
             (Stage::Probe, Err(error)) => self.end(Some(error.into())),
-            (Stage::Probe, Ok(_)) => Stage::Reset,
+            (Stage::Probe, Ok(_)) => {
+                // It is there, so silence is no end from now on.
+                self.turn.effort = Effort::Short;
+                Stage::Reset
+            }
             (Stage::Reset, reply) => self.after_reset(reply),
             (Stage::Deselect, _) => Stage::Select,
             (Stage::Select, Err(ExchangeError::Silence)) => self.end(Some(ReadoutError::Silence)),
@@ -185,7 +199,10 @@ impl Readout {
                 Stage::Data
             }
             (_, Ok(Reply::Data(frame))) if self.is_stale(&frame) => self.stage,
-            (Stage::Data, Ok(Reply::Data(frame))) => self.after_data(frame),
+            (Stage::Data, Ok(Reply::Data(frame))) => {
+                self.owes_acks = false;
+                self.after_data(frame)
+            }
             (Stage::Data, Ok(_)) => self.close(self.frames.is_empty().then_some(ReadoutError::NoData)),
             (Stage::Data, Err(error)) if self.may_select_again(error) => Stage::Deselect,
             (Stage::Application | Stage::Data, Err(error)) => self.close(Some(error.into())),
@@ -217,9 +234,16 @@ impl Readout {
                 self.link.acknowledges_reset = None;
                 self.end(Some(ReadoutError::Silence))
             }
+            // That was this try, unless it is one of those that never acknowledge.
+            Err(ExchangeError::Silence)
+                if self.turn.effort == Effort::Shortest && self.link.acknowledges_reset.is_none() =>
+            {
+                self.end(Some(ReadoutError::Silence))
+            }
             Err(ExchangeError::Silence) => {
                 // Most likely dead; if it is one of those that never acknowledge, or slow, one request shows it.
                 if self.link.acknowledges_reset.is_none() {
+                    self.owes_acks = self.timing.retries > 0;
                     if self.may_wait_long() {
                         self.timing.response_timeout = self.timing.response_timeout.max(LATEST_ANSWER);
                     }
@@ -235,7 +259,7 @@ impl Readout {
 
     /// Whether to wait as long as the slowest meters take: once, until it has answered again.
     fn may_wait_long(&mut self) -> bool {
-        self.timing.retries > 0 && !core::mem::replace(&mut self.link.waited_long, true)
+        self.turn.effort == Effort::Full && !core::mem::replace(&mut self.link.waited_long, true)
     }
 
     /// The selected meter gave no data: the selection may not have arrived, or a meter that was selected
@@ -320,6 +344,7 @@ impl Readout {
         if error.is_some() || !plain {
             self.link.next_fcb = None;
         }
+        self.link.reset_is_next = error.is_some() && self.turn.effort == Effort::Shortest && !self.link.reset_is_next;
         self.link.repeats_first &= error.is_none();
         self.link.waited_long &= error.is_some();
         self.link.response_time = self.response_time.or(self.link.response_time);
@@ -343,8 +368,10 @@ impl Series for Readout {
         &mut self.exchange
     }
 
-    fn part_ended(&mut self, Exchanged { reply, traffic, response_time }: Exchanged) {
+    fn part_ended(&mut self, Exchanged { reply, traffic, response_time, .. }: Exchanged) {
         self.traffic += traffic;
+        let is_late_ack = self.owes_acks && matches!(reply, Ok(Reply::Ack));
+        let response_time = response_time.filter(|_| !is_late_ack);
         self.response_time = self.response_time.max(response_time);
         // Late for one request of the turn, late for the next ones.
         if response_time.is_some_and(|time| time > self.timing.response_timeout) {

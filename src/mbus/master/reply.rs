@@ -29,6 +29,11 @@ pub enum ExchangeError {
         /// How many.
         bytes: usize,
     },
+    /// All bytes of an answer came back, with longer pauses between them than are waited for.
+    InPieces {
+        /// How many.
+        bytes: usize,
+    },
     /// Another meter answered.
     WrongAddress {
         /// A field of the reply.
@@ -59,6 +64,11 @@ impl fmt::Display for ExchangeError {
         match *self {
             Self::Silence => f.write_str("no answer"),
             Self::Garbled { bytes } => write!(f, "{bytes} bytes came back but no telegram (noise, or two meters)"),
+            Self::InPieces { bytes } => write!(
+                f,
+                "a whole telegram of {bytes} bytes came, but in pieces with long pauses: set a longer gap_timeout in its \
+                 [[bus]]"
+            ),
             Self::WrongAddress { got, want } => write!(f, "the meter at {got} answered instead of the one at {want}"),
             Self::WrongIdentity { got, want } => write!(f, "meter {got} answered instead of {want}"),
             Self::NotAReply { control } => {
@@ -101,6 +111,15 @@ pub(super) fn check(answer: Answer, frame: &[u8]) -> Result<(), ExchangeError> {
 #[must_use]
 pub fn identity_of(frame: &[u8]) -> Option<SecondaryAddress> {
     identity_in(&Frame::parse(frame).ok()?)
+}
+
+/// The A field of a long frame.
+#[must_use]
+pub fn address_of(frame: &[u8]) -> Option<u8> {
+    match Frame::parse(frame) {
+        Ok(Frame::Long { a, .. }) => Some(a),
+        _ => None,
+    }
 }
 
 fn identity_in(frame: &Frame<'_>) -> Option<SecondaryAddress> {

@@ -88,6 +88,15 @@ impl Request {
         Self::snd_ud(SELECTED, false, CI_SELECT, &data)
     }
 
+    /// The same, where the A field of the reply may be any.
+    #[must_use]
+    pub(super) fn answered_by_any(self) -> Self {
+        match self.answer {
+            Answer::Data { identity, .. } => Self { answer: Answer::Data { from: None, identity }, ..self },
+            _ => self,
+        }
+    }
+
     fn data_from(address: u8, identity: SecondaryAddress) -> Answer {
         // Meters asked through FD or FE put their own address, or FD, into the reply.
         Answer::Data { from: (address <= 250).then_some(address), identity }

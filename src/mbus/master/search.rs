@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::master::conversation::{Conversation, LineTiming, Step};
+use crate::mbus::master::exchange::LATEST_ANSWER;
 use crate::mbus::master::probe::{Probe, Probed, Sight};
 use addresses::Addresses;
 use tree::Tree;
@@ -68,13 +69,17 @@ pub struct Progress {
     pub done: u32,
     /// Probes that are left for certain; each collision adds more.
     pub left: u32,
+    /// Whether each of them waits for the slowest meters.
+    pub is_late: bool,
 }
 
 impl Progress {
     /// How long the probes that are left take if no meter answers.
     #[must_use]
     pub fn time_left(self, timing: LineTiming) -> Duration {
-        let probe = timing.baud.characters(SELECTION_LEN + 2) + timing.response_timeout + timing.latency;
+        let slowest = if self.is_late { LATEST_ANSWER } else { Duration::ZERO };
+        let timeout = timing.response_timeout.max(slowest);
+        let probe = timing.baud.characters(SELECTION_LEN + 2) + timeout + timing.latency;
         probe.saturating_mul(self.left)
     }
 }
@@ -162,11 +167,11 @@ impl Search {
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let left = match &self.kind {
-            Kind::Primary(addresses) => addresses.left(),
-            Kind::Secondary(tree) => tree.left(),
+        let (left, is_late) = match &self.kind {
+            Kind::Primary(addresses) => (addresses.left(), false),
+            Kind::Secondary(tree) => (tree.left(), tree.is_late()),
         };
-        Progress { done: self.done, left }
+        Progress { done: self.done, left, is_late }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Exchange, State, Wait};
-use crate::mbus::link::frame::{ACK, LONG_START};
+use crate::mbus::link::frame::{ACK, LONG_START, MAX_LEN};
+use crate::mbus::link::framer::Framer;
 use crate::mbus::master::reply::{ExchangeError, Reply, check};
 use crate::mbus::master::request::Answer;
 
@@ -35,7 +36,7 @@ impl Exchange {
                 // What follows it later, through a gateway, is noise to the next exchange, which copes with that.
                 Answer::Ack if !self.several => last + self.timing.baud.characters(2),
                 // E5 for "no data" is rare, and noise before a slow reply is not: wait the reply out.
-                _ => wait.first_byte_by.max(last + self.quiet()),
+                _ => wait.first_byte_by.max(last + self.quiet_at_the_end()),
             };
             return if now >= accept { Ok(self.answered(Reply::Ack, &wait, now)) } else { Err((wait, accept)) };
         }
@@ -50,7 +51,7 @@ impl Exchange {
             }
         }
         let end = match wait.last_byte {
-            Some(last) => wait.first_byte_by.max(last + self.quiet()),
+            Some(last) => wait.first_byte_by.max(last + self.quiet_at_the_end()),
             None => wait.first_byte_by,
         };
         if now < end {
@@ -74,7 +75,12 @@ impl Exchange {
         self.count_noise();
         match wait.refused {
             Some(error) => self.error = error,
-            None if wait.heard > 0 => self.error = ExchangeError::Garbled { bytes: wait.heard },
+            None if wait.heard > 0 => {
+                self.error = match self.whole_in_pieces() {
+                    Some(bytes) => ExchangeError::InPieces { bytes },
+                    None => ExchangeError::Garbled { bytes: wait.heard },
+                };
+            }
             None => {}
         }
         let enough = self.takes_damage && wait.heard > 0;
@@ -84,6 +90,15 @@ impl Exchange {
         State::Pause { until: now, give_up: now + self.longest() }
     }
 
+    /// The length of an answer that came whole, were it not for its pauses.
+    fn whole_in_pieces(&self) -> Option<usize> {
+        let mut framer = Framer::default();
+        framer.receive(&self.heard);
+        let frames = core::iter::from_fn(|| framer.next_frame());
+        let mut frames = frames.filter(|frame| *frame != self.request.frame);
+        frames.find(|frame| check(self.request.answer, frame).is_ok()).map(|frame| frame.len())
+    }
+
     fn count_noise(&mut self) {
         self.traffic.noise += u64::try_from(self.framer.noise()).unwrap_or(u64::MAX);
     }
@@ -91,8 +106,12 @@ impl Exchange {
     /// Bytes, or a damaged character (`None`), at `now`.
     pub(super) fn hear(&mut self, bytes: Option<&[u8]>, now: Instant) {
         let count = bytes.map_or(1, <[u8]>::len);
+        if self.heard.len() < 2 * MAX_LEN {
+            self.heard.extend_from_slice(bytes.unwrap_or_default());
+        }
         self.traffic.bytes_received += u64::try_from(count).unwrap_or(u64::MAX);
         let quiet_from = now + self.quiet();
+        self.last_byte = self.ends.last().map(|end| now.saturating_duration_since(*end));
         match core::mem::replace(&mut self.state, State::Start) {
             // Not polled in time: what lay in a buffer meanwhile is an old answer.
             State::Wait(wait) if now > self.ended(&wait) + STALL => {

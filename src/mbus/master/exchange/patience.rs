@@ -35,7 +35,8 @@ impl Exchange {
 
     /// When the wait has ended, had it been polled in time.
     pub(super) fn ended(&self, wait: &Wait) -> Instant {
-        wait.last_byte.map_or(wait.first_byte_by, |last| wait.first_byte_by.max(last + self.inter_byte()))
+        let expected = |last| wait.first_byte_by.max(last + self.inter_byte().max(self.quiet_at_the_end()));
+        wait.last_byte.map_or(wait.first_byte_by, expected)
     }
 
     /// The longest silence between two bytes of what is coming.
@@ -47,6 +48,11 @@ impl Exchange {
     /// The silence after which the next request may follow.
     pub(super) fn quiet(&self) -> Duration {
         self.timing.baud.quiet_after_error() + self.timing.latency
+    }
+
+    /// The silence after which nothing more is expected.
+    pub(super) fn quiet_at_the_end(&self) -> Duration {
+        if self.doubts_ack { self.quiet().max(LATEST_ANSWER) } else { self.quiet() }
     }
 
     /// Until when the answer to another send may begin, where one has come by `now`: if this one answers

@@ -43,7 +43,7 @@ impl fmt::Display for ReadoutError {
             Self::Silence => f.write_str("no answer"),
             Self::NoAnswer(error) => error.fmt(f),
             Self::NoData => {
-                f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment")
+                f.write_str("the meter acknowledged (E5) instead of sending data: it has none at the moment, or wants a longer `timeout`")
             }
             Self::Application(error) => write!(f, "the meter answered with {error}"),
             Self::Unsupported { baud, parity, stop_bits } => {

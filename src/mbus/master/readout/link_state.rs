@@ -15,6 +15,8 @@ pub struct LinkState {
     pub(super) repeats_first: bool,
     /// It was waited for as long as the slowest meters take, and did not answer: once is enough.
     pub(super) waited_long: bool,
+    /// The next try of [`Effort::Shortest`](super::Effort) is a reset: the last one was a request.
+    pub(super) reset_is_next: bool,
     /// The longest that it took to answer in its last turn.
     pub(super) response_time: Option<Duration>,
 }

@@ -22,6 +22,20 @@ pub struct Turn {
     pub requests: Vec<u8>,
     /// Opens encrypted telegrams, only to see whether more follow.
     pub key: Option<Key>,
+    /// How long to try.
+    pub effort: Effort,
+}
+
+/// How long a meter is tried that may be dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// With every repeat, and once as long as the slowest meters take.
+    #[default]
+    Full,
+    /// A reset and a request, each once: its bus may just have come back.
+    Short,
+    /// Silence costs one reply timeout: a reset and a request by turns.
+    Shortest,
 }
 
 impl Turn {
@@ -35,6 +49,7 @@ impl Turn {
             application_reset: false,
             requests: Vec::new(),
             key: None,
+            effort: Effort::Full,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::mbus::address::{MeterAddress, PrimaryAddress};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::exchange::LATEST_ANSWER;
 use crate::mbus::master::probe::{Probe, Probed, Sight};
+use crate::mbus::master::reply::address_of;
 use crate::mbus::master::search::{Found, report};
 
 /// So many bytes of noise may hide a late answer that another one ran into.
@@ -40,8 +41,11 @@ impl Addresses {
         Some(Probe::new(MeterAddress::Primary(address), timing))
     }
 
-    pub(super) fn take(&mut self, probed: Probed) -> Vec<Found> {
+    pub(super) fn take(&mut self, mut probed: Probed) -> Vec<Found> {
         if self.late.pop().is_none() {
+            if self.is_late(&probed) {
+                (probed.stray, probed.sight) = (self.before(), Sight::None);
+            }
             self.note_late(&probed);
             self.silent = probed.sight == Sight::None;
             self.next = self.next.saturating_add(1);
@@ -49,10 +53,19 @@ impl Addresses {
         report(probed).into_iter().collect()
     }
 
+    fn before(&self) -> Option<PrimaryAddress> {
+        self.next.checked_sub(1).and_then(PrimaryAddress::new)
+    }
+
+    /// Whether what answered is the meter before, which was asked so often that two of its answers came late.
+    fn is_late(&self, probed: &Probed) -> bool {
+        let Sight::One(Some(frame)) = &probed.sight else { return false };
+        self.silent && self.before().is_some_and(|before| address_of(frame) == Some(before.get()))
+    }
+
     /// Has an earlier address asked again that seems to have answered into this probe.
     fn note_late(&mut self, probed: &Probed) {
-        let before = self.next.checked_sub(1).and_then(PrimaryAddress::new);
-        let hidden = before.filter(|_| self.silent && probed.traffic.noise >= HIDES_AN_ANSWER);
+        let hidden = self.before().filter(|_| self.silent && probed.traffic.noise >= HIDES_AN_ANSWER);
         let stray = probed.stray.filter(|stray| stray.get() < self.next && self.silent);
         self.late.extend(stray.or(hidden));
     }

@@ -173,9 +173,9 @@ impl Branch {
     }
 
     /// Done, though meters with unlikely values may be left beside those that were found: the branch with
-    /// these values. Not of digits, which are tried otherwise, nor of the many versions.
+    /// these values. Not of digits, which are tried otherwise.
     pub(super) fn rest(mut self) -> Option<Self> {
-        let worth_it = matches!(self.field, Field::Manufacturer | Field::Medium);
+        let worth_it = matches!(self.field, Field::Manufacturer | Field::Medium | Field::Version);
         self.children = core::mem::take(&mut self.unlikely);
         Some(self).filter(|rest| worth_it && !rest.children.is_empty())
     }

@@ -7,12 +7,16 @@
 //! 3. Meters that share all eight digits are told apart by manufacturer, device type and version, and where
 //!    these are equal too, by the digits of the fabrication number (clause 11.4), if they have one. Values of
 //!    meters found before are tried first.
-//! 4. Where these were enough to tell several apart, the other makers and device types are tried at the end.
+//! 4. Where these were enough to tell several apart, the other makers, device types and versions are tried at
+//!    the end.
 //!
 //! Meters that answer in step may look like one: their bits add up, and where the telegrams differ in a few digits
 //! alone, as those of new meters do, the sum may be a whole telegram with an identification number that no meter
 //! has. So who answers a mask is selected once more by the digits that it says, and where no meter has these, the
 //! mask is divided all the same. (A sum that is one of the meters' own telegram hides the others.)
+//!
+//! Slow meters would be passed over beside others that answer in time. So after the first mask all acknowledgements
+//! are waited for, and where one comes late, after each.
 //!
 //! Some meters stay selected whatever is selected next. After the first mask that several match, none is
 //! selected: who answers all the same stays so, and then each selection follows a reset of whoever is selected.
@@ -54,6 +58,8 @@ pub(super) struct Tree {
     stays: Stays,
     /// Whether the mask that is tried whole was silent before: once more, for meters that answer late.
     patient: bool,
+    /// Some meters answer so late that each mask must be waited for as long.
+    late: bool,
     /// The masks are parts of one that was divided: no meters that answer late are waited for, and those with a
     /// hexadecimal digit are among them.
     are_parts: bool,
@@ -88,13 +94,14 @@ impl Tree {
             collisions: Vec::new(),
             stays: Stays::Unknown,
             patient: false,
+            late: false,
             selected: false,
         }
     }
 
     /// The next probe; `None` at the end.
     pub(super) fn next_probe(&self, mut timing: LineTiming) -> Option<Probe> {
-        if self.patient {
+        if self.patient || self.late {
             timing.response_timeout = timing.response_timeout.max(LATEST_ANSWER);
         }
         if self.stays == Stays::Asking {
@@ -109,11 +116,27 @@ impl Tree {
         let mut probe = Probe::new(MeterAddress::Secondary(mask), timing);
         if confirms.is_some() {
             probe = probe.only_knocking();
+        } else if self.late {
+            probe = probe.heeding_latecomers();
+        } else if self.is_first_look() {
+            probe = probe.listening_for_latecomers();
         }
         if let Some(number) = fabrication_number {
             probe = probe.with_fabrication_number(number);
         }
         Some(if self.selected && self.stays == Stays::Yes { probe.after_deselecting() } else { probe })
+    }
+
+    /// Whether the next mask is that of all meters, which tells whether there are slow ones.
+    fn is_first_look(&self) -> bool {
+        let is_open =
+            self.masks.last().is_some_and(|mask| Selection::from(*mask).open_digit() == Some(Field::Digit(0)));
+        self.branches.is_empty() && self.doubtful.is_empty() && is_open && !self.are_parts
+    }
+
+    /// Whether each mask takes as long as the slowest meters do.
+    pub(super) fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The selection to try next where none is being divided.
@@ -127,6 +150,7 @@ impl Tree {
             self.stays = if probed.stays { Stays::Yes } else { Stays::No };
             return Vec::new();
         }
+        self.late |= probed.late;
         if probed.stays {
             self.stays = Stays::Yes;
         }
@@ -182,6 +206,7 @@ impl Tree {
             self.hexadecimal.pop();
             return false;
         }
+        self.late |= self.patient && *sight == Sight::Several;
         self.patient = *sight == Sight::None && !self.patient && !self.are_parts;
         if self.patient {
             return false;
@@ -246,15 +271,21 @@ impl Tree {
         }
     }
 
-    /// Whether this was not found before; a meter with two of the digits A to E is met twice.
+    /// Whether this was not found before; a meter with two of the digits A to E is met twice, and a collision by
+    /// the masks around its own.
     fn is_new(&mut self, found: &Found) -> bool {
-        let (known, address) = match found {
+        let (known, address, new) = match found {
             Found::Meter { fabrication_number: Some(_), .. } => return true,
-            Found::Meter { identity: Some(identity), .. } => (&mut self.found, *identity),
-            Found::Collision(MeterAddress::Secondary(mask)) => (&mut self.collisions, *mask),
+            Found::Meter { identity: Some(identity), .. } => {
+                let new = !self.found.contains(identity);
+                (&mut self.found, *identity, new)
+            }
+            Found::Collision(MeterAddress::Secondary(mask)) => {
+                let new = !self.collisions.iter().any(|narrower| mask.matches(*narrower));
+                (&mut self.collisions, *mask, new)
+            }
             _ => return true,
         };
-        let new = !known.contains(&address);
         known.extend(new.then_some(address));
         new
     }
@@ -311,6 +342,16 @@ mod tests {
     use crate::mbus::master::conversation::Traffic;
 
     #[test]
+    fn a_collision_that_a_narrower_mask_has_named_is_not_named_again() {
+        let collision =
+            |mask| Found::Collision(MeterAddress::Secondary(SecondaryAddress::parse(mask).expect("a mask")));
+        let mut tree = Tree::new(vec![SecondaryAddress::ANY]);
+        assert!(tree.is_new(&collision("11111111KAM0104")));
+        assert!(!tree.is_new(&collision("11111111KAM0104")) && !tree.is_new(&collision("11??????")));
+        assert!(tree.is_new(&collision("12??????")) && tree.is_new(&collision("12345678KAM0104")));
+    }
+
+    #[test]
     fn a_meter_that_says_another_number_than_its_own_is_found_where_no_other_is() {
         let data = [0x78, 0x56, 0x34, 0x12, 0x24, 0x40, 1, 7, 0, 0, 0, 0];
         let says =
@@ -330,6 +371,7 @@ mod tests {
                 sight,
                 stray: None,
                 stays: false,
+                late: false,
                 traffic,
             }));
             probes += 1;

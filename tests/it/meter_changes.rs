@@ -1,0 +1,85 @@
+//! Changes to meters that acknowledge badly, late or never, in virtual time.
+
+use std::time::{Duration, Instant};
+
+use mbushat::mbus::address::{MeterAddress, SecondaryAddress};
+use mbushat::mbus::application::calendar::DateTime;
+use mbushat::mbus::link::timing::Baud;
+use mbushat::mbus::master::conversation::LineTiming;
+use mbushat::mbus::master::maintenance::{Change, Effect, Maintenance, MaintenanceError};
+use mbushat::mbus::master::reply::ExchangeError;
+use mbushat::mbus::master::wake_up::{Length, WakeUp};
+use mbushat::sim::plan::{Faults, MeterPlan, SegmentPlan};
+use mbushat::sim::segment::Segment;
+
+use crate::link::{at, heat};
+
+const TIMING: LineTiming = LineTiming::new(Baud::DEFAULT);
+
+fn change(
+    meters: Vec<MeterPlan>,
+    faults: Faults,
+    target: MeterAddress,
+    change: Change,
+) -> Result<Effect, MaintenanceError> {
+    let mut now = Instant::now();
+    let mut segment = Segment::new(SegmentPlan { faults, ..SegmentPlan::new(meters) }, now);
+    segment.converse(&mut Maintenance::new(target, change, TIMING), &mut now)
+}
+
+fn number(meter: &MeterPlan) -> MeterAddress {
+    MeterAddress::Secondary(meter.identity)
+}
+
+#[test]
+fn an_address_whose_meter_acknowledges_no_reset_is_taken() {
+    for delay in [30, 1200, 2500].map(Duration::from_millis) {
+        let there = MeterPlan { acknowledges_reset: false, delay, ..heat(9) };
+        for target in [MeterAddress::Primary(at(5)), number(&heat(5))] {
+            let moved = change(vec![heat(5), there.clone()], Faults::default(), target, Change::Address(at(9)));
+            assert_eq!(moved, Err(MaintenanceError::Occupied { address: at(9) }), "{delay:?}, {target}");
+        }
+    }
+}
+
+#[test]
+fn meters_that_garble_each_other_at_the_new_address_are_no_proof_of_a_move() {
+    // deaf while it sleeps, so that the address seems free, and awake for the check
+    let vif_of_the_change = WakeUp { byte: 0x7A, length: Length::Characters(1), parity: None };
+    let delay = Duration::from_millis(32); // its acknowledgement overlaps with the other's
+    let sleeper = MeterPlan { wakes_by: Some(vif_of_the_change), delay, ..heat(9) };
+    let moved = change(vec![heat(5), sleeper], Faults::default(), MeterAddress::Primary(at(5)), Change::Address(at(9)));
+    assert_eq!(moved, Err(MaintenanceError::Shared { address: at(9) }));
+}
+
+#[test]
+fn a_change_needs_no_acknowledgement() {
+    let damaged = Faults { damaged_ack_per_mille: 1000, ..Faults::default() };
+    let clock = DateTime::from_seconds(1_767_225_600);
+    let mute = MeterPlan { acknowledges_reset: false, ..heat(5) };
+    let late = MeterPlan { acknowledges_after: Some(Duration::from_millis(1200)), ..heat(5) };
+    let cases =
+        [("A5 for E5", heat(5), damaged), ("no E5", mute, Faults::default()), ("late E5", late, Faults::default())];
+    for (name, meter, faults) in cases {
+        for target in [MeterAddress::Primary(at(5)), number(&meter)] {
+            let done = |what| change(vec![meter.clone(), heat(6)], faults, target, what);
+            assert_eq!(done(Change::Address(at(9))), Ok(Effect::Verified), "{name}: {target}");
+            let baud = Baud::new(9600).expect("a rate");
+            assert_eq!(done(Change::Baud(baud)), Ok(Effect::Verified), "{name}: {target}");
+            assert_eq!(done(Change::Clock(clock)), Ok(Effect::Verified), "{name}: {target}");
+            assert_eq!(done(Change::Application(None)), Ok(Effect::Acknowledged), "{name}: {target}");
+        }
+    }
+}
+
+#[test]
+fn who_is_not_there_or_not_alone_is_not_changed() {
+    let nobody = MeterAddress::Secondary(SecondaryAddress::parse("99999999").expect("a mask"));
+    for target in [MeterAddress::Primary(at(200)), nobody] {
+        let silent = Err(MaintenanceError::Unreachable(ExchangeError::Silence));
+        assert_eq!(change(vec![heat(5)], Faults::default(), target, Change::Application(None)), silent);
+    }
+    let two = MeterAddress::Secondary(SecondaryAddress::ANY);
+    let moved = change(vec![heat(5), heat(6)], Faults::default(), two, Change::Address(at(9)));
+    assert_eq!(moved, Err(MaintenanceError::Several { address: two }));
+}

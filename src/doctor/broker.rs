@@ -13,7 +13,7 @@ use super::{Patient, others, selected};
 use crate::config::{Broker, Config, Mqtt, PasswordSource};
 use crate::homeassistant::discovery::agent_id;
 use crate::mqtt::link::probe::{Questions, Receipt, Visit, reach, visit};
-use crate::mqtt::link::{Fault, Version};
+use crate::mqtt::link::{Fault, Version, Will};
 use crate::mqtt::payload::ONLINE;
 use crate::mqtt::topic::Topics;
 
@@ -78,7 +78,7 @@ async fn look_at(config: &Config, broker: &Broker, root: &Root, topics: &Topics,
             if mqtt.tls.is_some() {
                 report(Finding::ok(TLS, "its certificate is good"));
             }
-            report(logged_in(mqtt, &visit));
+            report(logged_in(mqtt, topics, &visit));
             report(rights(config, topics, &visit));
             Some(visit)
         }
@@ -223,13 +223,26 @@ fn sentence(words: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-fn logged_in(mqtt: &Mqtt, visit: &Visit) -> Finding {
+fn logged_in(mqtt: &Mqtt, topics: &Topics, visit: &Visit) -> Finding {
     let version = match visit.version {
         Version::V5 => "MQTT 5",
         Version::V3 => "MQTT 3.1.1",
     };
     let user = mqtt.username.as_ref().map_or_else(|| "without user name".to_owned(), |user| format!("as {user}"));
-    Finding::ok(LOGIN, format!("connected {user} ({version})"))
+    let found = format!("connected {user} ({version})");
+    match visit.will {
+        Will::Retained => Finding::ok(LOGIN, found),
+        Will::Unretained => Finding::warning(LOGIN, format!("{found}, but this broker keeps no messages")).advise(
+            "Who subscribes later sees nothing before the next reading. Let the broker keep messages (mosquitto: \
+             retain_available true).",
+        ),
+        Will::Absent => {
+            let fix = mqtt.username.iter().map(|user| format!("user {user}"));
+            let fix = fix.chain([format!("topic write {}", topics.bridge_state())]);
+            Finding::warning(LOGIN, format!("{found}, but only without a last will: its topic is not allowed"))
+                .fix("Allow it in the broker's ACL file (mosquitto: acl_file), then reload the broker:", fix)
+        }
+    }
 }
 
 /// A publish and a subscription that come back.

@@ -15,8 +15,11 @@ mod pace;
 mod patience;
 pub mod probe;
 mod reason;
+mod stray;
 mod stream;
+mod subscriptions;
 mod tls;
+mod will;
 
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
@@ -31,10 +34,9 @@ use connection::{Client, Event, Identity, Wire};
 pub use fault::{Cause, Fault};
 use pace::{BackOff, Dialect};
 use patience::Patience;
-
-/// So many connections in a row may end before the broker has answered anything: one that starts needs a few.
-/// At more of them, it closes at something that it is sent.
-const UNREADY: u32 = 3;
+use subscriptions::Subscriptions;
+pub use will::Will;
+use will::Wills;
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +168,9 @@ pub async fn run(
         config,
         who,
         connections: 0,
-        unready: 0,
+        wills: Wills::default(),
+        subscriptions: Subscriptions::default(),
+        mute: Vec::new(),
     };
     loop {
         let end = tokio::select! {
@@ -175,9 +179,9 @@ pub async fn run(
                 Err(fault) => End::Fault(fault),
                 Ok(connection) => {
                     let since = Instant::now();
-                    let end = connection.serve(&mut orders, &events).await;
+                    let end = connection.serve(&mut link.subscriptions, &mut orders, &events).await;
                     link.back_off.lasted(since.elapsed());
-                    link.judged(end)
+                    end
                 }
             },
         };
@@ -220,8 +224,12 @@ struct Link {
     back_off: BackOff,
     dialect: Dialect,
     connections: u64,
-    /// Connections in a row that ended before the broker had answered anything.
-    unready: u32,
+    /// What each broker took as a last will.
+    wills: Wills,
+    /// What was learnt of subscriptions at which a broker hangs up.
+    subscriptions: Subscriptions,
+    /// Brokers of several that said nothing to MQTT 5 when it was their turn last.
+    mute: Vec<Broker>,
 }
 
 impl Link {
@@ -237,36 +245,34 @@ impl Link {
         self.config.brokers.first().cloned().unwrap_or_default()
     }
 
-    /// How a connection ended, in view of those before. A broker may close at a forbidden message faster than it
-    /// answers the subscription before it: that must be found out, or it never gets a reading.
-    fn judged(&mut self, end: End) -> End {
-        match end {
-            End::Fault(Fault::Unready) => self.unready = self.unready.saturating_add(1),
-            other => {
-                self.unready = 0;
-                return other;
-            }
-        }
-        End::Fault(if self.unready > UNREADY { Fault::Closed } else { Fault::Unready })
-    }
-
     /// What was learnt of the old brokers is forgotten, but it starts with the one whose turn it is.
     fn renew(&mut self, mut config: Mqtt, who: Credentials) {
         let known = config.brokers.iter().position(|broker| *broker == self.broker());
         config.brokers.rotate_left(known.unwrap_or(0));
         self.back_off.reset();
         self.dialect = Dialect::new(config.protocol);
+        self.wills = Wills::default();
+        self.subscriptions = Subscriptions::default();
+        self.mute.clear();
         self.config = config;
         self.who = who;
     }
 
-    /// One try, or two where an old broker may not have understood the first.
+    /// One try, or two where an old broker may not have understood the first. One of several that says nothing at
+    /// all keeps the next one waiting no longer: the second try is made when its turn comes again.
     async fn connect(&mut self) -> Result<Connection, Fault> {
         let version = self.dialect.first(std::time::Instant::now());
-        let result = match self.connect_as(version).await {
-            Err(fault) if fault.may_be_an_old_broker() && self.dialect.may_fall_back(version) => {
-                self.connect_as(Version::V3).await
+        let broker = self.broker();
+        let falls_back = self.dialect.may_fall_back(version);
+        let was_mute = falls_back && self.mute.contains(&broker);
+        self.mute.retain(|other| *other != broker);
+        let first = if was_mute { Version::V3 } else { version };
+        let result = match self.connect_as(first).await {
+            Err(Fault::Silent) if falls_back && self.config.brokers.len() > 1 => {
+                self.mute.extend(Some(broker).filter(|_| !was_mute));
+                Err(Fault::Silent)
             }
+            Err(fault) if fault.may_be_an_old_broker() && falls_back && !was_mute => self.connect_as(Version::V3).await,
             other => other,
         };
         match &result {
@@ -280,18 +286,45 @@ impl Link {
     }
 
     async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
-        let identity = Identity { client_id: &self.who.client_id, will: Some((&self.who.will_topic, "offline")) };
+        let broker = self.broker();
+        let (mut will, is_closed) = (self.wills.first(&broker), self.wills.is_closed(&broker));
+        let result = loop {
+            match self.connect_with(version, will).await {
+                Err(fault) => match will.less(&fault).filter(|_| !is_closed) {
+                    Some(less) => will = less,
+                    None => break Err(fault),
+                },
+                connected => break connected,
+            }
+        };
+        if self.wills.tried(&broker, will, result.as_ref().err()) && will == Will::Absent {
+            let topic = &self.who.will_topic;
+            tracing::warn!(
+                topic,
+                "the broker lets this user in only without a last will; allow publishing to its topic"
+            );
+        }
+        let mut connection = result?;
+        self.connections += 1;
+        connection.number = self.connections;
+        Ok(connection)
+    }
+
+    async fn connect_with(&self, version: Version, will: Will) -> Result<Connection, Fault> {
+        let will_message = (self.who.will_topic.as_str(), "offline");
+        let identity = Identity { client_id: &self.who.client_id, will, will_message };
         let broker = self.broker();
         let (client, mut wire) = connection::open(&self.config, &broker, &identity, version).await?;
-        let Event::Connected(abilities) = wire.poll().await? else {
+        let Event::Connected(mut abilities) = wire.poll().await? else {
             return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
         };
         if let Some(fault) = abilities.fault() {
             return Err(fault);
         }
-        self.connections += 1;
+        // it has said so by refusing the will
+        abilities.retains &= will != Will::Unretained;
         Ok(Connection {
-            number: self.connections,
+            number: 0,
             version,
             retains: abilities.retains,
             broker,
@@ -305,6 +338,7 @@ impl Link {
 
 /// One connection that is up.
 struct Connection {
+    /// Given once it is up.
     number: u64,
     version: Version,
     retains: bool,
@@ -327,7 +361,12 @@ enum End {
 
 impl Connection {
     /// Carries messages until the connection breaks or the orders end.
-    async fn serve(self, orders: &mut mpsc::Receiver<LinkCommand>, events: &mpsc::Sender<LinkEvent>) -> End {
+    async fn serve(
+        self,
+        subscriptions: &mut Subscriptions,
+        orders: &mut mpsc::Receiver<LinkCommand>,
+        events: &mpsc::Sender<LinkEvent>,
+    ) -> End {
         let Self { number, version, retains, broker, keep_alive, client, mut wire, mut book } = self;
         if events.send(LinkEvent::Up { connection: number, version, retains, broker }).await.is_err() {
             return End::Asked;
@@ -339,7 +378,14 @@ impl Connection {
             // The poll is kept until it ends: dropping it could lose a packet half written.
             let mut poll = pin!(wire.poll());
             let event = loop {
+                book.advance(&client);
+                while let Some((id, refusal)) = book.refused.pop_front() {
+                    if events.send(LinkEvent::Refused(id, refusal)).await.is_err() {
+                        return End::Asked;
+                    }
+                }
                 let give_up = patience.ends(heard, book.oldest_sent());
+                let wake_at = book.wake_at();
                 tokio::select! {
                     event = &mut poll => break event,
                     order = orders.recv(), if !book.leaving => match order {
@@ -348,25 +394,19 @@ impl Connection {
                             again = Some((config, who));
                             book.leave(&client);
                         }
-                        Some(order) => book.obey(order, number, &client),
+                        Some(order) => book.obey(order, number, &client, subscriptions),
                     },
                     () = sleep_until(give_up.unwrap_or(heard)), if give_up.is_some() => {
                         let is_silent = patience.is_over(heard);
-                        return End::Fault(if is_silent { Fault::Silent } else { book.judged(Fault::Unacknowledged) });
+                        let fault = if is_silent { Fault::Silent } else { Fault::Unacknowledged };
+                        return End::Fault(book.judged(fault, subscriptions));
                     }
-                    () = sleep_until(book.again_at.unwrap_or(heard)), if book.again_at.is_some() => {
-                        book.subscribe_again(&client);
-                    }
-                }
-                while let Some((id, refusal)) = book.refused.pop_front() {
-                    if events.send(LinkEvent::Refused(id, refusal)).await.is_err() {
-                        return End::Asked;
-                    }
+                    () = sleep_until(wake_at.unwrap_or(heard)), if wake_at.is_some() => {}
                 }
             };
             let event = match event {
                 Ok(event) => event,
-                Err(fault) => return End::Fault(book.judged(fault)),
+                Err(fault) => return End::Fault(book.judged(fault, subscriptions)),
             };
             match &event {
                 // rumqttc's own: what else it answers with a DISCONNECT, it reports as an error
@@ -375,7 +415,7 @@ impl Connection {
                 Event::Sent(_) | Event::Other => {}
                 _ => heard = Instant::now(),
             }
-            if let Some(report) = book.report(event) {
+            if let Some(report) = book.report(event, subscriptions) {
                 if events.send(report).await.is_err() {
                     return End::Asked;
                 }

@@ -14,7 +14,7 @@
 //!
 //! What the broker refuses, or closes the connection at, is tried again after growing pauses (`blocks`),
 //! while everything else goes on. Only a reading that it can never take is given up: one that is too
-//! large, or of a topic it does not know, or at which it has closed the connection too often.
+//! large, or of a topic it does not know, or at which it has closed the connection for two days.
 //!
 //! Not here: topics and payloads, the connection (`link`), the store (`spool`).
 
@@ -298,8 +298,10 @@ impl Outbox {
     /// The broker has it.
     pub fn acked(&mut self, id: u64) -> Option<Delivered> {
         let Sent { what, .. } = self.on_the_way.remove(&id)?;
-        self.blocks.acked(what.kind(), what.topic());
-        self.suspects.cleared(what.topic());
+        let was_blamed = self.blocks.acked(what.kind(), what.topic());
+        if self.suspects.cleared(what.topic()) || was_blamed {
+            self.endurance.no_message_was_it();
+        }
         match what {
             What::Document(key) => self.documents.acked(&key),
             What::Note(_) => {}

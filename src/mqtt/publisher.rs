@@ -307,6 +307,10 @@ impl Publisher {
                     tracing::warn!("the last stop was not clean: the numbers {from} to {to} are skipped");
                     self.tell(&Event::UncleanStart { from, to });
                 }
+                Notice::Requeued { from, to } => {
+                    tracing::info!("readings are sent again under their old numbers: {from} to {to} are skipped");
+                    self.tell(&Event::UncleanStart { from, to });
+                }
                 Notice::Damaged { file, kept, bad } => {
                     let file = file.display();
                     tracing::error!(

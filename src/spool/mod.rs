@@ -171,6 +171,14 @@ pub enum Notice {
         /// The last.
         to: u64,
     },
+    /// Readings that were set aside are queued again under their old messages: the numbers from..=to, which give
+    /// them their places, come out in no message.
+    Requeued {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
     /// The epoch of the numbers is another one now: which of the old one were used is not certain.
     NewEpoch {
         /// The new one.

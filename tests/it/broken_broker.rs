@@ -41,7 +41,7 @@ async fn a_broker_that_closes_faster_than_it_answers_a_subscription_is_found_out
         faults.push(link.down().await);
     }
     use Fault::{Closed, Unready};
-    assert_eq!(faults, [Unready, Unready, Unready, Closed, Closed]);
+    assert_eq!(faults, [Unready, Unready, Closed, Closed, Closed]);
 }
 
 #[tokio::test]

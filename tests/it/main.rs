@@ -65,6 +65,7 @@ mod decode; // decode
 mod doctor; // doctor on prepared roots
 mod maintenance; // scan and meter
 mod packaging; // what the packages bring along
+mod picky_broker; // one that takes no will, hangs up at a subscription, or is silent
 mod profiles; // profiles
 
 // The sources and pages themselves.

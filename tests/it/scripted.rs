@@ -43,7 +43,7 @@ fn level(packet: &[u8]) -> Option<u8> {
     packet.get(name + 6).copied().filter(|_| packet.first() == Some(&0x10))
 }
 
-const CONNACK_3: [u8; 4] = [0x20, 2, 0, 0];
+pub(crate) const CONNACK_3: [u8; 4] = [0x20, 2, 0, 0];
 pub(crate) const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
 
 #[tokio::test]

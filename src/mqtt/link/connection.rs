@@ -14,8 +14,9 @@ use std::time::Duration;
 use rumqttc5::NetworkOptions;
 use tokio_util::io::InspectReader;
 
+use super::stray::{Expected, Sifted};
 use super::stream::{self, Stream};
-use super::{Fault, Refusal, Version};
+use super::{Fault, Refusal, Version, Will};
 use crate::config::{Broker, Mqtt, PasswordSource, password_of};
 
 /// Largest packet taken or sent; rumqttc's own 10 KiB is less than one announcement.
@@ -30,14 +31,25 @@ const IN_FLIGHT: u16 = 256;
 const ONE_PACKET: usize = 1;
 /// rumqttc needs a host, which it does not look up: it is given a stream.
 const PLACE: &str = "the broker";
-/// CONNACK must come within this.
+/// CONNACK must come within this …
 const CONNACK_WITHIN: Duration = Duration::from_secs(10);
+/// … or, where there are other brokers, within this.
+const CONNACK_OF_SEVERAL_WITHIN: Duration = Duration::from_secs(4);
 
 /// What the broker must know of us.
 pub(super) struct Identity<'a> {
     pub(super) client_id: &'a str,
-    /// Topic and payload of the last will, retained, QoS 1.
-    pub(super) will: Option<(&'a str, &'a str)>,
+    pub(super) will: Will,
+    /// Topic and payload of the last will, QoS 1.
+    pub(super) will_message: (&'a str, &'a str),
+}
+
+impl Identity<'_> {
+    /// Topic, payload and whether it is retained.
+    fn last_will(&self) -> Option<(&str, &str, bool)> {
+        let (topic, payload) = self.will_message;
+        (self.will != Will::Absent).then_some((topic, payload, self.will == Will::Retained))
+    }
 }
 
 /// The sending half.
@@ -49,8 +61,8 @@ pub(super) enum Client {
 /// The half that must be polled.
 pub(super) enum Wire {
     /// And the last four bytes read.
-    V5(Box<rumqttc5::EventLoop>, Arc<AtomicU32>),
-    V3(Box<rumqttc3::EventLoop>),
+    V5(Box<rumqttc5::EventLoop>, Expected, Arc<AtomicU32>),
+    V3(Box<rumqttc3::EventLoop>, Expected),
 }
 
 /// What an MQTT 5 broker says of itself in its CONNACK (MQTT 5, 3.2.2.3); one of 3.1.1 can do all.
@@ -125,14 +137,26 @@ pub(super) async fn open(
     if password.as_ref().is_some_and(|password| password.len() > usize::from(u16::MAX)) {
         return Err(Fault::PasswordFile("holds more than the 65535 bytes that MQTT can carry".to_owned()));
     }
-    let stream = stream::open(broker, config.tls.as_ref()).await?;
+    let within = connack_within(config);
+    let expected = Expected::default();
+    let stream = Sifted::new(stream::open(broker, config.tls.as_ref(), within).await?, expected.clone());
     Ok(match version {
-        Version::V5 => open_5(config, identity, password, stream),
-        Version::V3 => open_3(config, identity, password, stream),
+        Version::V5 => open_5(config, identity, password, stream, expected),
+        Version::V3 => open_3(config, identity, password, stream, expected),
     })
 }
 
-fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stream: Stream) -> (Client, Wire) {
+fn connack_within(config: &Mqtt) -> Duration {
+    if config.brokers.len() > 1 { CONNACK_OF_SEVERAL_WITHIN } else { CONNACK_WITHIN }
+}
+
+fn open_5(
+    config: &Mqtt,
+    identity: &Identity<'_>,
+    password: Option<String>,
+    stream: Sifted<Stream>,
+    expected: Expected,
+) -> (Client, Wire) {
     let last = Arc::new(AtomicU32::new(0));
     let last_four = Arc::clone(&last);
     let stream = InspectReader::new(stream, move |bytes: &[u8]| {
@@ -146,18 +170,24 @@ fn open_5(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stre
     options.set_max_packet_size(Some(MAX_PACKET_BYTES));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT);
     options.set_read_batch_size(ONE_PACKET);
-    options.set_connect_timeout(CONNACK_WITHIN);
+    options.set_connect_timeout(connack_within(config));
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
-    if let Some((topic, payload)) = identity.will {
-        options.set_last_will(rumqttc5::LastWill::new(topic, payload, rumqttc5::QoS::AtLeastOnce, true, None));
+    if let Some((topic, payload, retain)) = identity.last_will() {
+        options.set_last_will(rumqttc5::LastWill::new(topic, payload, rumqttc5::QoS::AtLeastOnce, retain, None));
     }
     let (client, wire) = rumqttc5::AsyncClient::new(options, REQUESTS);
-    (Client::V5(client), Wire::V5(Box::new(wire), last))
+    (Client::V5(client), Wire::V5(Box::new(wire), expected, last))
 }
 
-fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stream: Stream) -> (Client, Wire) {
+fn open_3(
+    config: &Mqtt,
+    identity: &Identity<'_>,
+    password: Option<String>,
+    stream: Sifted<Stream>,
+    expected: Expected,
+) -> (Client, Wire) {
     let mut options = rumqttc3::MqttOptions::new(identity.client_id, PLACE);
     options.set_socket_connector(handing_over(stream));
     options.set_keep_alive(seconds(config.keep_alive));
@@ -169,14 +199,14 @@ fn open_3(config: &Mqtt, identity: &Identity<'_>, password: Option<String>, stre
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
-    if let Some((topic, payload)) = identity.will {
-        options.set_last_will(rumqttc3::LastWill::new(topic, payload, rumqttc3::QoS::AtLeastOnce, true));
+    if let Some((topic, payload, retain)) = identity.last_will() {
+        options.set_last_will(rumqttc3::LastWill::new(topic, payload, rumqttc3::QoS::AtLeastOnce, retain));
     }
     let (client, mut wire) = rumqttc3::AsyncClient::new(options, REQUESTS);
     let mut network = NetworkOptions::new();
-    network.set_connection_timeout(CONNACK_WITHIN.as_secs());
+    network.set_connection_timeout(connack_within(config).as_secs());
     wire.set_network_options(network);
-    (Client::V3(client), Wire::V3(Box::new(wire)))
+    (Client::V3(client), Wire::V3(Box::new(wire), expected))
 }
 
 /// The socket connector of rumqttc that has only this stream: a second connection is another event loop's.
@@ -239,19 +269,27 @@ impl Client {
 impl Wire {
     /// The next event. Must be polled to its end: a packet may be half written.
     pub(super) async fn poll(&mut self) -> Result<Event, Fault> {
-        match self {
-            Self::V5(wire, last) => wire.poll().await.map(event_5).map_err(|error| {
-                Fault::of_version_5(error).or_of_last_bytes(last.load(Ordering::Relaxed).to_be_bytes())
-            }),
-            Self::V3(wire) => wire.poll().await.map(event_3).map_err(Fault::of_version_3),
+        let (event, expected) = match self {
+            Self::V5(wire, expected, last) => {
+                let event = wire.poll().await.map(event_5).map_err(|error| {
+                    Fault::of_version_5(error).or_of_last_bytes(last.load(Ordering::Relaxed).to_be_bytes())
+                });
+                (event, expected)
+            }
+            Self::V3(wire, expected) => (wire.poll().await.map(event_3).map_err(Fault::of_version_3), expected),
+        };
+        // it is reported before anything more is read
+        if let Ok(Event::Sent(packet_id)) = event {
+            expected.sent(packet_id);
         }
+        event
     }
 
     /// The interval of PINGREQ, which an MQTT 5 broker may have chosen; zero: it wants none.
     pub(super) fn keep_alive(&self) -> Duration {
         match self {
-            Self::V5(wire, _) => wire.options.keep_alive(),
-            Self::V3(wire) => wire.mqtt_options.keep_alive(),
+            Self::V5(wire, ..) => wire.options.keep_alive(),
+            Self::V3(wire, _) => wire.mqtt_options.keep_alive(),
         }
     }
 }

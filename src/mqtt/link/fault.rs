@@ -46,6 +46,12 @@ pub enum Fault {
              agent's subscriptions"
     )]
     Unready,
+    /// It ended the connection at a subscription that was alone on the way.
+    #[error("ends the connection at a subscription; check the user's rights on the broker")]
+    Subscription,
+    /// CONNACK 0x9A: our last will is to be retained.
+    #[error("keeps no messages, and so takes no last will that is to be kept")]
+    RetainedWill,
     /// CONNACK 0x84, or 0x01 of 3.1.1.
     #[error("does not speak this MQTT version; leave [mqtt] protocol at \"auto\"")]
     Version,
@@ -113,14 +119,18 @@ impl Cause {
 }
 
 impl Fault {
+    /// An answer to what was never sent: it says nothing of what was.
+    const UNSOLICITED: Self = Self::Ended { why: "it answers what it was not sent", cause: Cause::Elsewhere };
+
     /// Whether the broker answered, and answered no: asking again soon will not help.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver => true,
+            Self::Credentials | Self::NotAuthorized | Self::ClientId | Self::TakenOver | Self::RetainedWill => true,
             Self::NoAcknowledgements | Self::SmallPackets(_) => true,
             Self::Version | Self::Certificate(_) | Self::Tls(_) | Self::PasswordFile(_) => true,
             Self::NameNotFound | Self::Unreachable(_) | Self::Silent | Self::Unacknowledged | Self::Closed => false,
-            Self::Garbled(_) | Self::Alias | Self::Ended { .. } | Self::Unready | Self::Forbidden => false,
+            Self::Garbled(_) | Self::Alias | Self::Ended { .. } | Self::Unready | Self::Subscription => false,
+            Self::Forbidden => false,
         }
     }
 
@@ -154,6 +164,7 @@ impl Fault {
             ConnectionError::MqttState(error) => match error {
                 StateError::ConnectionAborted => Self::Closed,
                 StateError::AwaitPingResp | StateError::CollisionTimeout => Self::Silent,
+                StateError::Unsolicited(_) => Self::UNSOLICITED,
                 StateError::ConnFail { reason } => Self::of_code_5(reason),
                 StateError::ServerDisconnect { reason_code, .. } => Self::of_disconnect(reason_code),
                 other => Self::Garbled(other.to_string()),
@@ -168,6 +179,7 @@ impl Fault {
             Code5::BadUserNamePassword | Code5::BadAuthenticationMethod => Self::Credentials,
             Code5::NotAuthorized | Code5::Banned => Self::NotAuthorized,
             Code5::ClientIdentifierNotValid | Code5::BadClientId => Self::ClientId,
+            Code5::RetainNotSupported => Self::RetainedWill,
             other => Self::Ended { why: reason::of_connack(other), cause: Cause::Elsewhere },
         }
     }
@@ -208,6 +220,7 @@ impl Fault {
             },
             ConnectionError::MqttState(StateError::ConnectionAborted) => Self::Closed,
             ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => Self::Silent,
+            ConnectionError::MqttState(StateError::Unsolicited(_)) => Self::UNSOLICITED,
             ConnectionError::MqttState(other) => Self::Garbled(other.to_string()),
             other => Self::Garbled(other.to_string()),
         }

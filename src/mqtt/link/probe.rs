@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::connection::{self, Client, Event, Identity, Wire};
-use super::{Fault, Refusal, Version, stream};
+use super::{Fault, Refusal, Version, Will, stream};
 use crate::config::{Broker, Mqtt, Protocol};
 
 /// How long the broker may take for all answers once it has let us in.
@@ -48,6 +48,8 @@ pub enum Receipt {
 pub struct Visit {
     /// The version that was spoken.
     pub version: Version,
+    /// What the broker took as a last will, which the agent needs.
+    pub will: Will,
     /// Whether the subscription to the echo was granted; `None`: no answer.
     pub subscribed: Option<bool>,
     /// What came of the echo's publish.
@@ -75,9 +77,19 @@ pub async fn reach(broker: &Broker) -> Result<(), Fault> {
 /// # Errors
 /// [`Fault`] where it does not let us in.
 pub async fn visit(config: &Mqtt, broker: &Broker, questions: &Questions) -> Result<Visit, Fault> {
-    let (version, client, wire) = connect_as(config, broker, &questions.client_id).await?;
+    // an empty message, which leaves nothing behind
+    let will_message = (questions.echo_topic.as_str(), "");
+    let client_id = questions.client_id.as_str();
+    let mut will = Will::Retained;
+    let (version, client, wire) = loop {
+        match connect_as(config, broker, &Identity { client_id, will, will_message }).await {
+            Err(fault) => will = will.less(&fault).ok_or(fault)?,
+            Ok(connected) => break connected,
+        }
+    };
     let visit = Visit {
         version,
+        will,
         subscribed: None,
         published: Receipt::Unanswered,
         echoed: false,
@@ -88,8 +100,8 @@ pub async fn visit(config: &Mqtt, broker: &Broker, questions: &Questions) -> Res
     Ok(Asking { questions, client, wire, visit, sent: Vec::new() }.ask().await)
 }
 
-async fn connect_as(config: &Mqtt, broker: &Broker, client_id: &str) -> Result<(Version, Client, Wire), Fault> {
-    let connect = |version| connect(config, broker, client_id, version);
+async fn connect_as(config: &Mqtt, broker: &Broker, who: &Identity<'_>) -> Result<(Version, Client, Wire), Fault> {
+    let connect = |version| connect(config, broker, who, version);
     match config.protocol {
         Protocol::V5 => connect(Version::V5).await,
         Protocol::V3 => connect(Version::V3).await,
@@ -103,11 +115,10 @@ async fn connect_as(config: &Mqtt, broker: &Broker, client_id: &str) -> Result<(
 async fn connect(
     config: &Mqtt,
     broker: &Broker,
-    client_id: &str,
+    who: &Identity<'_>,
     version: Version,
 ) -> Result<(Version, Client, Wire), Fault> {
-    let identity = Identity { client_id, will: None };
-    let (client, mut wire) = connection::open(config, broker, &identity, version).await?;
+    let (client, mut wire) = connection::open(config, broker, who, version).await?;
     match wire.poll().await? {
         Event::Connected(broker) => broker.fault().map_or(Ok((version, client, wire)), Err),
         _ => Err(Fault::Garbled("another packet before CONNACK".to_owned())),
@@ -156,7 +167,8 @@ async fn ask_at<K: Ord, V>(
     asked: &Asked,
     read: impl Fn(&[u8]) -> Option<(K, V)>,
 ) -> Result<BTreeMap<K, V>, Fault> {
-    let (_, client, mut wire) = connect_as(config, broker, &asked.client_id).await?;
+    let who = Identity { client_id: &asked.client_id, will: Will::Absent, will_message: ("", "") };
+    let (_, client, mut wire) = connect_as(config, broker, &who).await?;
     let (mut responses, mut waiting, mut subscribed) = (BTreeMap::new(), asked.requests.iter().peekable(), false);
     client.subscribe(std::slice::from_ref(&asked.response_topic));
     let collect = async {
@@ -210,7 +222,7 @@ impl Asking<'_> {
         } else {
             self.client.disconnect();
             let goodbye = async { while !matches!(self.wire.poll().await, Ok(Event::Disconnected) | Err(_)) {} };
-            // Without a last will it does not matter how we leave.
+            // With an empty last will it does not matter how we leave.
             let _ = timeout(PATIENCE, goodbye).await;
         }
         self.visit

@@ -23,14 +23,12 @@ use crate::config::{Broker, Tls};
 const NAME_WITHIN: Duration = Duration::from_secs(10);
 /// One address must answer within this, so that a silent one does not hide the next.
 const TCP_WITHIN: Duration = Duration::from_secs(4);
-/// The TLS handshake must come within this.
-const TLS_WITHIN: Duration = Duration::from_secs(10);
 
 /// TCP, or TLS on it.
 pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// Connects to the broker, over TLS where it is wanted.
-pub(super) async fn open(broker: &Broker, tls: Option<&Tls>) -> Result<Stream, Fault> {
+/// Connects to the broker, over TLS where it is wanted; the handshake must come `within` this.
+pub(super) async fn open(broker: &Broker, tls: Option<&Tls>, within: Duration) -> Result<Stream, Fault> {
     // First: with files that cannot be read there is no need to ask the broker.
     let tls = tls.map(tls::configuration).transpose()?;
     let tcp = tcp(broker).await?;
@@ -38,7 +36,7 @@ pub(super) async fn open(broker: &Broker, tls: Option<&Tls>) -> Result<Stream, F
     tcp.set_nodelay(true).map_err(|error| Fault::of_io(&error))?;
     match tls {
         None => Ok(Stream::Left(tcp)),
-        Some(tls) => handshake(&broker.host, tcp, tls).await.map(Stream::Right),
+        Some(tls) => handshake(&broker.host, tcp, tls, within).await.map(Stream::Right),
     }
 }
 
@@ -81,10 +79,15 @@ where
     Err(Fault::Unreachable(reasons.join(", then ")))
 }
 
-async fn handshake(host: &str, tcp: TcpStream, tls: Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Fault> {
+async fn handshake(
+    host: &str,
+    tcp: TcpStream,
+    tls: Arc<ClientConfig>,
+    within: Duration,
+) -> Result<TlsStream<TcpStream>, Fault> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Fault::Tls("has a host name that cannot be checked against a certificate".to_owned()))?;
-    match timeout(TLS_WITHIN, TlsConnector::from(tls).connect(name, tcp)).await {
+    match timeout(within, TlsConnector::from(tls).connect(name, tcp)).await {
         Ok(shaken) => shaken.map_err(|error| Fault::of_io(&error)),
         Err(_) => Err(Fault::Silent),
     }

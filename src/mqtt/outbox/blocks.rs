@@ -43,8 +43,18 @@ struct Block {
     pause: Duration,
     /// That message is on the way.
     trying: bool,
-    /// How often in a row the broker closed the connection at it.
+    /// How often in a row the broker closed the connection at it …
     closed: u32,
+    /// … and when it did so first.
+    since: Option<Instant>,
+}
+
+/// How a broker has closed the connection at messages of a topic, in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closings {
+    pub(super) is_first: bool,
+    /// For how long it does so.
+    pub(super) lasting: Duration,
 }
 
 impl Block {
@@ -68,8 +78,8 @@ impl Blocks {
         first
     }
 
-    /// The broker closed the connection at this message: how often it has now.
-    pub(super) fn closed(&mut self, kind: Kind, topic: &str, now: Instant) -> u32 {
+    /// The broker closed the connection at this message.
+    pub(super) fn closed(&mut self, kind: Kind, topic: &str, now: Instant) -> Closings {
         if kind != Kind::Reading {
             let block = self.kinds.entry(kind).or_default();
             block.closed += 1;
@@ -79,7 +89,7 @@ impl Blocks {
             }
         }
         if kind == Kind::Note {
-            return 1;
+            return Closings { is_first: true, lasting: Duration::ZERO };
         }
         let block = self.topics.entry(topic.to_owned()).or_default();
         if block.closed == 0 {
@@ -87,12 +97,14 @@ impl Blocks {
         }
         block.closed += 1;
         block.begin(now, CLOSED);
-        block.closed
+        let since = *block.since.get_or_insert(now);
+        Closings { is_first: block.closed == 1, lasting: now.duration_since(since) }
     }
 
-    pub(super) fn acked(&mut self, kind: Kind, topic: &str) {
-        self.topics.remove(topic);
+    /// The broker has it: whether it had closed the connection at it before.
+    pub(super) fn acked(&mut self, kind: Kind, topic: &str) -> bool {
         self.kinds.remove(&kind);
+        self.topics.remove(topic).is_some_and(|block| block.closed > 0)
     }
 
     /// Refusals end with their connection: rights may be others on the next one.

@@ -10,7 +10,9 @@ pub(super) const LASTED: Duration = Duration::from_secs(10);
 /// So many in a row that were cut short while something was on the way: one may be a restart of the broker,
 /// which then perhaps has nothing any more.
 const CUT_SHORT: u32 = 2;
-/// First and longest pause between two messages, where the broker says that they come too fast.
+/// So often no message may turn out to be the reason for which the broker hangs up: at the next time it is their rate.
+const NO_MESSAGE_WAS_IT: u32 = 4;
+/// First and longest pause between two messages, where they come too fast for the broker.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(8), Duration::from_secs(1));
 /// After so long without a complaint the pause is halved.
 const EASE_AFTER: Duration = Duration::from_secs(60);
@@ -21,6 +23,8 @@ pub(super) struct Endurance {
     since: Option<Instant>,
     /// Connections in a row that were cut short.
     cut_short: u32,
+    /// How often the broker has hung up, and then took every message that it may have disliked.
+    blameless: u32,
     pause: Duration,
     eased: Option<Instant>,
     /// A message has left since it was last asked whether one may.
@@ -36,10 +40,22 @@ impl Endurance {
         self.cut_short >= CUT_SHORT
     }
 
-    /// The connection is over; `busy`: with something on the way.
-    pub(super) fn end(&mut self, busy: bool, now: Instant) {
-        let is_short = self.since.take().is_some_and(|since| now < since + LASTED);
+    /// The connection is over, `closed` by the broker; `busy`: with something on the way.
+    pub(super) fn end(&mut self, busy: bool, closed: bool, now: Instant) {
+        let since = self.since.take();
+        let is_short = since.is_some_and(|since| now < since + LASTED);
         self.cut_short = if is_short && busy { self.cut_short.saturating_add(1) } else { 0 };
+        if self.pause.is_zero() && since.is_some_and(|since| now >= since + EASE_AFTER) {
+            self.blameless = 0;
+        }
+        if closed && busy && self.blameless >= NO_MESSAGE_WAS_IT {
+            self.too_fast(now);
+        }
+    }
+
+    /// The broker had hung up, and now it has every message that was on the way then.
+    pub(super) fn no_message_was_it(&mut self) {
+        self.blameless = self.blameless.saturating_add(1);
     }
 
     /// Whether the connection has lasted.
@@ -52,7 +68,7 @@ impl Endurance {
         self.since.map(|since| since + LASTED)
     }
 
-    /// The broker says that messages come too fast.
+    /// Messages come too fast for the broker.
     pub(super) fn too_fast(&mut self, now: Instant) {
         self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
         self.eased = Some(now);

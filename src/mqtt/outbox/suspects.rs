@@ -15,6 +15,8 @@ pub(super) struct Suspects {
     closed: u32,
     /// Topics of what was on the way then and has not arrived since.
     topics: BTreeSet<String>,
+    /// One of those was the reason.
+    has_convicted: bool,
 }
 
 impl Suspects {
@@ -30,11 +32,20 @@ impl Suspects {
         shown
     }
 
-    /// It arrived, or is blocked from now on: no longer suspect.
-    pub(super) fn cleared(&mut self, topic: &str) {
-        if self.topics.remove(topic) && self.topics.is_empty() {
-            self.closed = 0;
+    /// It arrived: no longer suspect. Whether it was the last one, so that no message was the reason.
+    pub(super) fn cleared(&mut self, topic: &str) -> bool {
+        if !self.topics.remove(topic) || !self.topics.is_empty() {
+            return false;
         }
+        let was_none = !self.has_convicted;
+        (self.closed, self.has_convicted) = (0, false);
+        was_none
+    }
+
+    /// It is blocked from now on.
+    pub(super) fn convicted(&mut self, topic: &str) {
+        self.has_convicted = true;
+        self.cleared(topic);
     }
 
     pub(super) fn go_one_by_one(&self) -> bool {

@@ -2,13 +2,13 @@
 //!
 //! Not here: for how long it is held (`blocks`), which message it was (`suspects`).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::link::Refusal;
 use super::{Outbox, Sent, What};
 
-/// So often the broker may close the connection at a reading, which takes more than an hour; then it is set aside.
-pub(super) const CLOSED_AT_A_READING: u32 = 11;
+/// For so long the broker may close the connection at a reading again and again; then it is set aside.
+pub(super) const CLOSED_AT_A_READING: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// What a refused or doubtful message came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Outbox {
     /// verdict is on the message at which it closes, once that is known.
     pub fn down(&mut self, closed: bool, now: Instant) -> Option<Verdict> {
         if self.connected {
-            self.endurance.end(!self.on_the_way.is_empty(), now);
+            self.endurance.end(!self.on_the_way.is_empty(), closed, now);
         }
         let guilty = if self.connected && closed { self.guilty() } else { None };
         let verdict = guilty.and_then(|id| self.blocked(id, now));
@@ -57,14 +57,17 @@ impl Outbox {
     fn blocked(&mut self, id: u64, now: Instant) -> Option<Verdict> {
         let Sent { what, bytes } = self.on_the_way.remove(&id)?;
         let topic = what.topic().to_owned();
-        self.suspects.cleared(&topic);
-        let times = self.blocks.closed(what.kind(), &topic, now);
-        let mut verdict = Verdict { topic, bytes, refusal: None, first: times == 1, set_aside: None, cursor: None };
+        self.suspects.convicted(&topic);
+        let closings = self.blocks.closed(what.kind(), &topic, now);
+        let first = closings.is_first;
+        let mut verdict = Verdict { topic, bytes, refusal: None, first, set_aside: None, cursor: None };
         match what {
             What::Document(key) => self.documents.back(key, true),
             What::Note(_) => self.notes_dropped = self.notes_dropped.saturating_add(1),
             What::Reading { seq, .. } if !self.readings.is_on_the_way(seq) => {}
-            What::Reading { seq, .. } if times >= CLOSED_AT_A_READING => self.set_aside(seq, &mut verdict),
+            What::Reading { seq, .. } if closings.lasting >= CLOSED_AT_A_READING || self.readings.is_at_its_reach() => {
+                self.set_aside(seq, &mut verdict);
+            }
             What::Reading { seq, .. } => self.readings.back(seq),
         }
         Some(verdict)

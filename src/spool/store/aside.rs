@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::super::{disk, line};
+use super::super::{Notice, disk, line};
 use super::{Fresh, Spool, Step, cost};
 
 /// The file grows up to this; what comes then is lost.
@@ -87,7 +87,7 @@ impl Spool {
     }
 
     /// Those that were set aside are queued behind all others. Their messages stay what they were, and so do
-    /// the numbers in them. How many there are.
+    /// the numbers in them; the numbers that they get for their places are announced. How many there are.
     ///
     /// # Errors
     /// The disk fails. Then they stay set aside; perhaps they are queued too.
@@ -103,6 +103,9 @@ impl Spool {
             self.keep(meter, now, |_, _| payload.to_owned());
         }
         let count = self.fresh.len() - others;
+        if let Some(first) = self.fresh.get(others) {
+            self.notices.push(Notice::Requeued { from: first.entry.seq, to: self.next - 1 });
+        }
         self.write_fresh(now);
         if self.written < self.fresh.len() {
             self.drop_newest(count);

@@ -141,7 +141,10 @@ impl Run {
                 Notice::Damaged { file, .. } => {
                     _ = self.damage_said.insert(file.file_name().expect("a name").to_string_lossy().into_owned());
                 }
-                Notice::UncleanStart { .. } | Notice::NewEpoch { .. } | Notice::Gone { .. } => {}
+                Notice::UncleanStart { .. }
+                | Notice::Requeued { .. }
+                | Notice::NewEpoch { .. }
+                | Notice::Gone { .. } => {}
             }
         }
     }

@@ -33,6 +33,24 @@ fn readings_set_aside_are_kept_until_they_are_sent_again_as_they_were() {
 }
 
 #[test]
+fn the_numbers_that_sending_again_takes_are_announced() {
+    for durability in [Durability::Outage, Durability::Always] {
+        let folder = Folder::new("aside_numbers");
+        let (mut spool, now) = (folder.open(durability), Instant::now());
+        let taken = take(&mut spool, 3, now);
+        work(&mut spool, now);
+        assert!(spool.set_aside(taken[0], now) && spool.set_aside(taken[1], now));
+        spool.ack(3, now);
+        assert_eq!(spool.notices(), []);
+        spool.resend(now).expect("a disk that works");
+        let next = take(&mut spool, 1, now)[0];
+        assert_eq!(spool.notices(), [Notice::Requeued { from: 4, to: next - 1 }], "{durability:?}");
+        assert_eq!(spool.resend(now).expect("nothing is left"), 0);
+        assert_eq!(spool.notices(), []);
+    }
+}
+
+#[test]
 fn what_is_set_aside_has_a_limit() {
     let folder = Folder::new("aside_limit");
     let mut spool = folder.open(Durability::Outage);

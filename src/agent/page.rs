@@ -138,9 +138,9 @@ mod tests {
                 "http://pi.local:6287/ (it listens on 0.0.0.0:6287)",
             ),
             (
-                "listen = \"[::]:0\"\nhosts = [\"pi.local\"]\npath = \"/mbus\"",
+                "listen = \"[::]:0\"\nhosts = [\"pi.local\"]\npath = \"/meters-page\"",
                 "[::]:8080",
-                "http://pi.local:8080/mbus/ (it listens on [::]:8080)",
+                "http://pi.local:8080/meters-page/ (it listens on [::]:8080)",
             ),
             ("listen = \"192.0.2.7:80\"", "192.0.2.7:80", "http://192.0.2.7:80/"),
             ("", "127.0.0.1:6287", "http://127.0.0.1:6287/"),

@@ -115,9 +115,10 @@ mod tests {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             for entry in std::fs::read_dir(folder).expect("a folder") {
                 let text = std::fs::read_to_string(entry.expect("a file").path()).expect("text");
-                for start in ["t.of(\"", "t.with(\"", "word(\""] {
-                    let found = text.split(start).skip(1).filter_map(|rest| rest.split('"').next());
-                    texts.extend(found.map(str::to_owned));
+                for start in ["t.of(", "t.with(", "word("] {
+                    let quoted = |rest: &str| rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+                    let found = text.split(start).skip(1).filter_map(quoted);
+                    texts.extend(found);
                 }
             }
         }

@@ -105,13 +105,14 @@ async fn the_doctor_visits_with_a_last_will_as_the_agent_does() {
 
 /// SUBACK of a SUBSCRIBE without properties: all is granted.
 fn granted(packet: &[u8]) -> Vec<u8> {
-    let (mut rest, mut codes) = (packet.get(5..).unwrap_or_default(), Vec::new());
+    let &[_, _, high, low, _, ref filters @ ..] = packet else { panic!("a SUBSCRIBE: {packet:?}") };
+    let (mut rest, mut codes) = (filters, Vec::new());
     while let [_, length, after @ ..] = rest {
         rest = after.get(usize::from(*length) + 1..).unwrap_or_default();
         codes.push(1);
     }
     let length = u8::try_from(3 + codes.len()).expect("a few filters");
-    [vec![0x90, length, packet[2], packet[3], 0], codes].concat()
+    [vec![0x90, length, high, low, 0], codes].concat()
 }
 
 /// Connects as often as the broker ends the connection, each time with these filters and a message.

@@ -63,6 +63,12 @@ pub enum Class {
     Info,
 }
 
+impl Class {
+    const fn is_announcement(self) -> bool {
+        matches!(self, Self::Announcement | Self::AgentAnnouncement)
+    }
+}
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -102,6 +108,8 @@ pub struct Outbox {
     connected: bool,
     subscribed: bool,
     documents: Documents,
+    /// Everything but announcements is being taken back for good: nothing new appears there.
+    leaving: bool,
     notes: VecDeque<Note>,
     /// Notes lost: too many waited, or the broker did not take them.
     notes_dropped: u64,
@@ -172,6 +180,7 @@ impl Outbox {
             connected: false,
             subscribed: false,
             documents: Documents::default(),
+            leaving: false,
             notes: VecDeque::new(),
             notes_dropped: 0,
             on_the_way: BTreeMap::new(),
@@ -189,6 +198,9 @@ impl Outbox {
 
     /// Sets the newest payload of a topic; an empty one removes it from the broker.
     pub fn set(&mut self, class: Class, topic: &str, payload: Vec<u8>, retain: bool) {
+        if self.leaving && !class.is_announcement() && !payload.is_empty() {
+            return;
+        }
         self.documents.set((class, topic.to_owned()), payload, retain);
     }
 
@@ -211,14 +223,22 @@ impl Outbox {
         self.documents.get(&(class, topic.to_owned()))
     }
 
-    /// Takes every retained document of these classes back from the broker.
-    pub fn clear(&mut self, wanted: impl Fn(Class) -> bool) {
-        self.documents.clear(wanted);
+    /// Takes every retained document but announcements back from the broker. Until
+    /// [`forget_documents`](Self::forget_documents) or [`stay`](Self::stay), no other one appears.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        self.documents.clear(|class| !class.is_announcement());
+    }
+
+    /// It does not leave after all.
+    pub fn stay(&mut self) {
+        self.leaving = false;
     }
 
     /// Forgets all documents: others, under other topics, take their places. Only what is being taken back
     /// still is.
     pub fn forget_documents(&mut self) {
+        self.leaving = false;
         self.documents.forget();
     }
 

@@ -132,7 +132,7 @@ impl Publisher {
             }
         }
         if self.config.mqtt.base_topic != config.mqtt.base_topic {
-            self.outbox.clear(|class| !matches!(class, Class::Announcement | Class::AgentAnnouncement));
+            self.outbox.leave();
         }
         let is_back = self.topics.base() != self.config.mqtt.base_topic && self.topics.base() == config.mqtt.base_topic;
         self.config = config;
@@ -140,6 +140,7 @@ impl Publisher {
         self.configure_announcements();
         if is_back {
             // all was taken back for a move that does not come
+            self.outbox.stay();
             self.restore_states();
             self.set_presence();
         }

@@ -185,3 +185,22 @@ fn the_agents_own_device_stays_after_a_move_that_was_taken_back() {
         stop(publisher);
     }
 }
+
+#[test]
+fn nothing_appears_again_under_a_base_topic_that_is_being_left() {
+    let place = Place::new("move-late");
+    let mut publisher = place.start(&format!("{HAT}{GAS}"));
+    publisher.up();
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    let now = publisher.now;
+    let mut sent = messages(&mut publisher, now);
+    // the agent is not online yet, and the meter is on the wire
+    publisher.reconfigure(place.config(&moved()));
+    read(&mut publisher, "gas", 0x1001, BOTH);
+    sent.extend(go_on(&mut publisher));
+    for topic in ["mbushat/bridge/state", "mbushat/gas/state", "mbushat/gas/availability"] {
+        let last = sent.iter().rfind(|message| message.topic == topic).map(|message| message.payload.is_empty());
+        assert_eq!(last, Some(true), "{topic}: {sent:?}");
+    }
+    stop(publisher);
+}

@@ -101,6 +101,15 @@ fn all_read(subscriber: &Subscriber, meters: &[&str]) {
     assert!(done.is_some(), "not read: {left:?}");
 }
 
+/// Waits until each of these meters has a state: its reading may have come before the answer to a request.
+fn all_shown(broker: &Broker, meters: &[&str]) {
+    let end = Instant::now() + SOON;
+    let is_shown = |meter: &&str| !retained(broker.port, &format!("mbushat/{meter}/state")).is_empty();
+    while !meters.iter().all(is_shown) {
+        assert!(Instant::now() < end, "no state of one of {meters:?}");
+    }
+}
+
 const ALL: [&str; 3] = ["sim_67200512", "sim_21880341", "sim_50003117"];
 
 #[test]
@@ -123,7 +132,7 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
     let wanted = json!({"meter": ALL[0], "name": "heat", "title": "Heat", "interval": "30m", "transaction": 1});
     let done = asked(&broker, &subscriber, "adopt", &wanted);
     assert_eq!((&done["status"], &done["data"]), (&json!("ok"), &json!({"meter": "heat", "kept": true})), "{done}");
-    all_read(&subscriber, &["heat"]);
+    all_shown(&broker, &["heat"]);
     let file = file_with(&agent, "interval = \"30m\"");
     assert!(file.contains("name = \"heat\"") && !file.contains(ALL[0]), "{file}");
 
@@ -175,7 +184,7 @@ fn a_file_edited_by_hand_is_taken_over_and_a_broken_one_left_as_it_is() {
     let by_hand = format!("# mine\n{}", file.replace("name = \"sim_67200512\"", "name = \"cellar\" # heat"));
     fs::write(meters_file(&agent), &by_hand).expect("a file");
     assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_read(&subscriber, &["cellar"]);
+    all_shown(&broker, &["cellar"]);
 
     let broken = by_hand.replace("title", "titel");
     fs::write(meters_file(&agent), &broken).expect("a file");
@@ -200,7 +209,7 @@ fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
     let mine = "[[meter]]\nname = \"mine\"\nsecondary = \"67200512\"\n";
     agent.configure(broker.port, &format!("{BUS}{mine}"));
     assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_read(&subscriber, &["mine"]);
+    all_shown(&broker, &["mine"]);
     subscriber.until_quiet(Duration::from_secs(2));
     let retained = retained(broker.port, "#");
     let documents: Vec<_> = retained.iter().filter(|m| document(m)).collect();
@@ -274,7 +283,7 @@ fn a_reload_with_a_broken_file_keeps_its_meters_and_takes_the_rest() {
     let reloaded = asked(&broker, &subscriber, "reload", &json!({}));
     let error = reloaded["error"].as_str().unwrap_or_default();
     assert!(error.starts_with("the file of adopted meters is broken, and they stay as they were"), "{reloaded}");
-    all_read(&subscriber, &["mine"]);
+    all_shown(&broker, &["mine"]);
     let trouble =
         |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML");
     assert!(subscriber.wait_for(SOON, trouble).is_some(), "{}", agent.log());
@@ -299,12 +308,12 @@ fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_and_can_be_renam
     assert!(read["error"].to_string().contains("is read already, as sim_50003117_2"), "{read}");
     let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": "sim_50003117_2", "name": "strom"}));
     assert_eq!(renamed["data"], json!({"meter": "strom", "kept": true}), "{renamed}");
-    all_read(&subscriber, &["strom"]);
+    all_shown(&broker, &["strom"]);
     assert_eq!(file_with(&agent, "strom"), file.replace(ALL[2], "strom"));
 
     agent.configure(broker.port, &users("strom", 99));
     assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_read(&subscriber, &["strom_2"]);
+    all_shown(&broker, &["strom_2"]);
     assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "strom_2"}))["status"], "ok");
     assert!(!file_with(&agent, "[[ignore]]").contains("strom"));
 
@@ -335,7 +344,7 @@ fn finds_that_cannot_be_written_are_read_and_said_not_to_be_kept() {
     assert!(subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && not_kept(m)).is_some());
     let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": ALL[0], "name": "heat"}));
     assert_eq!(renamed["data"], json!({"meter": "heat", "kept": false}), "{renamed}");
-    all_read(&subscriber, &["heat"]);
+    all_shown(&broker, &["heat"]);
     assert_eq!(agent.log().matches("is not kept, only read").count(), 1, "{}", agent.log());
     agent.kill();
 }

@@ -168,7 +168,7 @@ fn config() -> String {
     page
 }
 
-/// A setting as it is written, and whether that is the default. What every [[meter]] needs has none.
+/// A setting as it is written, and whether that is the default. What every `[[meter]]` needs has none.
 fn with_remark(setting: &str, is_example: bool, table: &str) -> String {
     let is_needed = table == "[[meter]]" && ["name = ", "address = "].iter().any(|key| setting.starts_with(key));
     if is_example || is_needed || setting.starts_with('[') {

@@ -1,19 +1,39 @@
 //! What a hunt is told as, in words: where it is, and what to do about meters that cannot be adopted.
 
+use core::fmt::Display;
+
 use super::hunt::{Progress, Stage, Trouble};
 use crate::mbus::address::MeterAddress;
-use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
+
+/// All that is said of a search, with what stands for each `{}`: the page translates it.
+pub const SAID: [&str; 8] =
+    [SECONDARY, ONLY, PRIMARY, AT_ONE_ADDRESS, AT_ONE_IDENTITY, SHARED_IDENTITY, NO_DATA, NEVER_QUIET];
+
+const SECONDARY: &str = "looking at {} baud for secondary addresses";
+const ONLY: &str = "looking at {} baud for a meter that is alone";
+const PRIMARY: &str = "looking at {} baud at primary addresses";
+const AT_ONE_ADDRESS: &str = "several meters answer at address {}, or the line is noisy: connect them one at a time, \
+    give each an address of its own with `mbushat meter set-address`, then scan again";
+const AT_ONE_IDENTITY: &str = "several meters answer to {} and cannot be told apart, or the line is noisy: connect \
+    them one at a time, give each a primary address of its own with `mbushat meter set-address`, then scan again";
+const SHARED_IDENTITY: &str = "several meters say that they are {}: connect them one at a time, give each a primary \
+    address of its own with `mbushat meter set-address`, then scan again";
+const NO_DATA: &str = "a meter at {} acknowledges but gives no data: `mbushat read {} --wire` shows what it answers; \
+    it may need to be woken or reset first";
+const NEVER_QUIET: &str = "the line never falls silent, so no meter can be looked for (the agent tries again every \
+    ten minutes): something on the wire talks without end, a damaged meter or a short: unplug one half of the bus, \
+    then half of the half that talks, until one device is left";
 
 /// `looking at 2400 baud for secondary addresses`; `None` where the hunt is over.
 #[must_use]
 pub fn doing(progress: &Progress) -> Option<String> {
     let (baud, stage) = progress.stage.as_ref()?;
     let what = match stage {
-        Stage::Secondary(_) => "for secondary addresses",
-        Stage::Only => "for a meter that is alone",
-        Stage::Primary(_) => "at primary addresses",
+        Stage::Secondary(_) => SECONDARY,
+        Stage::Only => ONLY,
+        Stage::Primary(_) => PRIMARY,
     };
-    Some(format!("looking at {baud} baud {what}"))
+    Some(what.replace("{}", &baud.to_string()))
 }
 
 /// `3 found, 40 % done, about 2 min left`.
@@ -36,27 +56,13 @@ pub const fn fifth(progress: &Progress) -> u32 {
 /// Who it is, why it cannot be adopted, and what to do.
 #[must_use]
 pub fn advice(trouble: Trouble) -> String {
+    let said = |template: &str, address: &dyn Display| template.replace("{}", &address.to_string());
     match trouble {
-        Trouble::Collision(MeterAddress::Primary(address)) => format!(
-            "several meters answer at address {address}, or the line is noisy: connect them one at a time, give each \
-             an address of its own with `mbushat meter set-address`, then scan again"
-        ),
-        Trouble::Collision(MeterAddress::Secondary(address)) => format!(
-            "several meters answer to {address} and cannot be told apart, or the line is noisy: connect them one at a \
-             time, give each a primary address of its own with `mbushat meter set-address`, then scan again"
-        ),
-        Trouble::SharedIdentity(address) => format!(
-            "several meters say that they are {address}: connect them one at a time, give each a primary address of \
-             its own with `mbushat meter set-address`, then scan again"
-        ),
-        Trouble::NoData(address) => format!(
-            "a meter at {address} acknowledges but gives no data: `mbushat read {address} --wire` shows what it \
-             answers; it may need to be woken or reset first"
-        ),
-        Trouble::Noise => format!(
-            "{}, so no meter can be looked for (the agent tries again every ten minutes): {FIND_THE_NOISE}",
-            ExchangeError::NeverQuiet
-        ),
+        Trouble::Collision(MeterAddress::Primary(address)) => said(AT_ONE_ADDRESS, &address),
+        Trouble::Collision(MeterAddress::Secondary(address)) => said(AT_ONE_IDENTITY, &address),
+        Trouble::SharedIdentity(address) => said(SHARED_IDENTITY, &address),
+        Trouble::NoData(address) => said(NO_DATA, &address),
+        Trouble::Noise => NEVER_QUIET.to_owned(),
     }
 }
 
@@ -66,6 +72,7 @@ mod tests {
     use crate::adopt::hunt::{Progress, Stage, Trouble};
     use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
     use crate::mbus::link::timing::Baud;
+    use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
     use std::time::Duration;
 
     #[test]
@@ -86,5 +93,11 @@ mod tests {
             assert!(advice(trouble).contains("set-address"), "{}", advice(trouble));
         }
         assert!(advice(Trouble::NoData(five)).contains("at 5 acknowledges"));
+        assert!(advice(Trouble::NoData(five)).contains("`mbushat read 5 --wire`"));
+        let noise = advice(Trouble::Noise);
+        assert!(
+            noise.starts_with(&ExchangeError::NeverQuiet.to_string()) && noise.ends_with(FIND_THE_NOISE),
+            "{noise}"
+        );
     }
 }

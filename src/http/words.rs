@@ -86,6 +86,7 @@ fn filling<'t>(template: &str, text: &'t str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adopt::story::SAID;
     use crate::homeassistant::name;
     use crate::http::rights::tests::headers;
     use crate::mbus::application::quantity::Known;
@@ -108,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Every text between `t.of("` or `t.with("` and the next quote, in templates and code.
+    /// Every text between `t.of("` or `t.with("` and the next quote, in templates and code, and what a search says.
     fn used() -> BTreeSet<String> {
         let mut texts = BTreeSet::new();
         for folder in ["src/http/templates", "src/http/pages"] {
@@ -122,6 +123,7 @@ mod tests {
                 }
             }
         }
+        texts.extend(SAID.map(str::to_owned));
         texts
     }
 

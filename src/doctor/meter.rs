@@ -2,6 +2,7 @@
 //! the other ways that explain it.
 
 mod others;
+mod telegrams;
 
 use std::collections::BTreeMap;
 
@@ -16,16 +17,13 @@ use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Outage, Query, Session, character, in_one_line, response_timeout};
 use crate::bus::slow::{answers_slowly, enough};
 use crate::config::{Bus, Config, Hat, Meter, Port};
-use crate::mbus::address::MeterAddress;
-use crate::mbus::application::opener::{Buffers, Opener};
-use crate::mbus::application::telegram::{Content, Telegram};
-use crate::mbus::link::frame::Frame;
 use crate::mbus::link::timing::{Baud, Parity};
 use crate::mbus::master::conversation::LineTiming;
 use crate::mbus::master::readout::{Effort, LinkState, ReadoutError, TurnOver};
 use crate::mbus::master::reply::{ExchangeError, FIND_THE_NOISE};
 use crate::measure::unnamed::unnamed;
 use others::primary_of;
+use telegrams::{has_records, identity, opener, unopened};
 
 pub(super) const CHECK: &str = "meter";
 const POWER: &str = "bus power";
@@ -344,39 +342,6 @@ pub(super) fn with_unnamed(finding: Finding, meter: &Meter, count: usize) -> Fin
     }
     let say = format!("{count} of its values have no name. This prints rules that name them:");
     finding.fix(say, [format!("mbushat profiles unknown {}", meter.name)])
-}
-
-/// What opens its telegrams.
-fn opener(meter: &Meter) -> Opener {
-    let mut opener = Opener::new(meter.key);
-    if let MeterAddress::Secondary(mask) = meter.address {
-        opener.select(mask);
-    }
-    opener
-}
-
-/// Why an encrypted telegram stays closed; `None` where it is open.
-fn unopened(frame: &[u8], meter: &Meter) -> Option<String> {
-    let telegram = Telegram::parse(&Frame::parse(frame).ok()?).ok()?;
-    let Content::Encrypted(_) = telegram.content else { return None };
-    let opened = opener(meter).open(&telegram, &mut Buffers::default()).err();
-    opened.map(|error| format!("its telegram stays closed: {error}"))
-}
-
-fn has_records(frame: &[u8]) -> bool {
-    let frame = Frame::parse(frame).ok();
-    let telegram = frame.as_ref().and_then(|frame| Telegram::parse(frame).ok());
-    telegram.is_some_and(|telegram| match telegram.content {
-        // Opened by now, so there is something in it; a compact one stands for a full one.
-        Content::Encrypted(_) | Content::Compact(_) => true,
-        _ => telegram.records().next().is_some(),
-    })
-}
-
-/// `: ATS 30137315, heat`, where the telegram tells.
-fn identity(frame: &[u8]) -> String {
-    let identity = Frame::parse(frame).ok().and_then(|frame| Telegram::parse(&frame).ok()?.identity());
-    identity.map_or_else(String::new, |identity| format!(": {}", identity.in_words()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod book;
 mod connection;
+mod dial;
 mod fault;
 mod pace;
 mod patience;
@@ -30,13 +31,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::{Broker, Mqtt};
 use book::Book;
-use connection::{Client, Event, Identity, Wire};
+use connection::{Client, Event, Wire};
+use dial::Dial;
 pub use fault::{Cause, Fault};
-use pace::{BackOff, Dialect};
+use pace::BackOff;
 use patience::Patience;
 use subscriptions::Subscriptions;
 pub use will::Will;
-use will::Wills;
 
 /// MQTT version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,33 +163,26 @@ pub async fn run(
     mut orders: mpsc::Receiver<LinkCommand>,
     events: mpsc::Sender<LinkEvent>,
 ) {
-    let mut link = Link {
-        back_off: BackOff::new(RandomState::new().hash_one(&who.client_id)),
-        dialect: Dialect::new(config.protocol),
-        config,
-        who,
-        connections: 0,
-        wills: Wills::default(),
-        subscriptions: Subscriptions::default(),
-        mute: Vec::new(),
-    };
+    let mut back_off = BackOff::new(RandomState::new().hash_one(&who.client_id));
+    let mut subscriptions = Subscriptions::default();
+    let mut dial = Dial::new(config, who);
     loop {
         let end = tokio::select! {
             asked = next_command(&mut orders) => asked,
-            connected = link.connect() => match connected {
+            connected = dial.connect() => match connected {
                 Err(fault) => End::Fault(fault),
                 Ok(connection) => {
                     let since = Instant::now();
-                    let end = connection.serve(&mut link.subscriptions, &mut orders, &events).await;
-                    link.back_off.lasted(since.elapsed());
+                    let end = connection.serve(&mut subscriptions, &mut orders, &events).await;
+                    back_off.lasted(since.elapsed());
                     end
                 }
             },
         };
         let next = match end {
             End::Fault(fault) => {
-                let wait = link.back_off.next(fault.is_refusal(), link.config.brokers.len());
-                let broker = link.turn();
+                let wait = back_off.next(fault.is_refusal(), dial.brokers());
+                let broker = dial.turn();
                 if events.send(LinkEvent::Down { broker, fault }).await.is_err() {
                     return;
                 }
@@ -198,7 +192,12 @@ pub async fn run(
         };
         match next {
             None => {}
-            Some(End::Again(config, who)) => link.renew(*config, who),
+            // what was learnt of the old brokers is forgotten
+            Some(End::Again(config, who)) => {
+                back_off.reset();
+                subscriptions = Subscriptions::default();
+                dial.renew(*config, who);
+            }
             Some(_) => return,
         }
     }
@@ -215,125 +214,6 @@ async fn next_command(orders: &mut mpsc::Receiver<LinkCommand>) -> End {
         }
     }
     End::Asked
-}
-
-struct Link {
-    /// The broker whose turn it is stands first in it.
-    config: Mqtt,
-    who: Credentials,
-    back_off: BackOff,
-    dialect: Dialect,
-    connections: u64,
-    /// What each broker took as a last will.
-    wills: Wills,
-    /// What was learnt of subscriptions at which a broker hangs up.
-    subscriptions: Subscriptions,
-    /// Brokers of several that said nothing to MQTT 5 when it was their turn last.
-    mute: Vec<Broker>,
-}
-
-impl Link {
-    /// It is the next broker's turn; which one it was.
-    fn turn(&mut self) -> Broker {
-        let broker = self.broker();
-        let several = self.config.brokers.len() > 1;
-        self.config.brokers.rotate_left(several.into());
-        broker
-    }
-
-    fn broker(&self) -> Broker {
-        self.config.brokers.first().cloned().unwrap_or_default()
-    }
-
-    /// What was learnt of the old brokers is forgotten, but it starts with the one whose turn it is.
-    fn renew(&mut self, mut config: Mqtt, who: Credentials) {
-        let known = config.brokers.iter().position(|broker| *broker == self.broker());
-        config.brokers.rotate_left(known.unwrap_or(0));
-        self.back_off.reset();
-        self.dialect = Dialect::new(config.protocol);
-        self.wills = Wills::default();
-        self.subscriptions = Subscriptions::default();
-        self.mute.clear();
-        self.config = config;
-        self.who = who;
-    }
-
-    /// One try, or two where an old broker may not have understood the first. One of several that says nothing at
-    /// all keeps the next one waiting no longer: the second try is made when its turn comes again.
-    async fn connect(&mut self) -> Result<Connection, Fault> {
-        let version = self.dialect.first(std::time::Instant::now());
-        let broker = self.broker();
-        let falls_back = self.dialect.may_fall_back(version);
-        let was_mute = falls_back && self.mute.contains(&broker);
-        self.mute.retain(|other| *other != broker);
-        let first = if was_mute { Version::V3 } else { version };
-        let result = match self.connect_as(first).await {
-            Err(Fault::Silent) if falls_back && self.config.brokers.len() > 1 => {
-                self.mute.extend(Some(broker).filter(|_| !was_mute));
-                Err(Fault::Silent)
-            }
-            Err(fault) if fault.may_be_an_old_broker() && falls_back && !was_mute => self.connect_as(Version::V3).await,
-            other => other,
-        };
-        match &result {
-            Ok(connection) => {
-                self.dialect.succeeded(connection.version, std::time::Instant::now());
-            }
-            Err(fault) if fault.may_be_an_old_broker() => self.dialect.failed(),
-            Err(_) => {}
-        }
-        result
-    }
-
-    async fn connect_as(&mut self, version: Version) -> Result<Connection, Fault> {
-        let broker = self.broker();
-        let (mut will, is_closed) = (self.wills.first(&broker), self.wills.is_closed(&broker));
-        let result = loop {
-            match self.connect_with(version, will).await {
-                Err(fault) => match will.less(&fault).filter(|_| !is_closed) {
-                    Some(less) => will = less,
-                    None => break Err(fault),
-                },
-                connected => break connected,
-            }
-        };
-        if self.wills.tried(&broker, will, result.as_ref().err()) && will == Will::Absent {
-            let topic = &self.who.will_topic;
-            tracing::warn!(
-                topic,
-                "the broker lets this user in only without a last will; allow publishing to its topic"
-            );
-        }
-        let mut connection = result?;
-        self.connections += 1;
-        connection.number = self.connections;
-        Ok(connection)
-    }
-
-    async fn connect_with(&self, version: Version, will: Will) -> Result<Connection, Fault> {
-        let will_message = (self.who.will_topic.as_str(), "offline");
-        let identity = Identity { client_id: &self.who.client_id, will, will_message };
-        let broker = self.broker();
-        let (client, mut wire) = connection::open(&self.config, &broker, &identity, version).await?;
-        let Event::Connected(mut abilities) = wire.poll().await? else {
-            return Err(Fault::Garbled("another packet before CONNACK".to_owned()));
-        };
-        if let Some(fault) = abilities.fault() {
-            return Err(fault);
-        }
-        // it has said so by refusing the will
-        abilities.retains &= will != Will::Unretained;
-        Ok(Connection {
-            number: 0,
-            version,
-            retains: abilities.retains,
-            broker,
-            keep_alive: self.config.keep_alive,
-            client,
-            wire,
-            book: Book::of(abilities),
-        })
-    }
 }
 
 /// One connection that is up.

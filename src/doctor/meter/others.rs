@@ -1,6 +1,7 @@
 //! Who else is on the bus of a meter that is silent.
 
-use super::{CHECK, Finding, Question, file_of, identity, named};
+use super::telegrams::identity;
+use super::{CHECK, Finding, Question, file_of, named};
 use crate::bus::line::{Character, LineError};
 use crate::bus::session::{Query, Session, response_timeout};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, TEST_BROADCAST};

@@ -1,11 +1,12 @@
 //! `mbushat check`: is the configuration good, and what will be read when?
 
 mod json;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -19,17 +20,13 @@ use crate::agent::hatless::without_missing_hat;
 use crate::bus::schedule::{Next, Now, Plan, Schedule};
 use crate::bus::session::character;
 use crate::config::{Adopted, Bus, Config, LoadError, Meter, Port, Replies, bus_load, duration, simulation, turn_time};
-use crate::mbus::address::MeterAddress;
-use crate::mbus::application::opener::Opener;
-use crate::measure::{medium, seen};
 use crate::spool::{self, Memo};
+use warnings::warnings;
 
 /// Exit code for a bad configuration.
 const EX_CONFIG: u8 = 78;
 /// Characters of a telegram whose size is not known.
 const USUAL_REPLY: usize = 100;
-/// A battery is made for reads this far apart.
-const BATTERY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// Arguments of `mbushat check`.
 #[derive(Debug, clap::Args)]
@@ -226,87 +223,15 @@ fn clock(slot: Timestamp, timezone: &TimeZone, now: Now) -> String {
     slot.strftime(format).to_string()
 }
 
-/// What is allowed, but perhaps not meant.
-fn warnings(config: &Config, learnt: &Learnt) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let often: Vec<&str> = config
-        .meters
-        .iter()
-        .filter(|meter| meter.interval < BATTERY_INTERVAL && may_have_battery(meter, config))
-        .map(|meter| meter.name.as_str())
-        .collect();
-    if !often.is_empty() {
-        let names = often.join(", ");
-        warnings.push(format!("read more often than every 15m, which drains a battery-powered meter: {names}"));
-    }
-    for (place, bus) in config.buses.iter().enumerate() {
-        let (_, load) = here(config, learnt, place, bus);
-        if load > 1.0 {
-            let percent = load * 100.0;
-            warnings.push(format!(
-                "bus {} cannot keep up: these intervals need {percent:.0} % of its time (estimated from past telegrams, else {USUAL_REPLY} bytes)",
-                bus.name
-            ));
-        }
-    }
-    warnings.extend(idle_rules(config, learnt));
-    warnings.extend(wake_ups_beside_others(config));
-    warnings
-}
-
-/// A wake-up is noise to the other meters of its bus, and takes its time from them.
-fn wake_ups_beside_others(config: &Config) -> Vec<String> {
-    let woken = |(place, bus): (usize, &Bus)| {
-        let meters = || config.meters.iter().filter(|meter| meter.bus == place);
-        let wakes = bus.wake_up.is_some() || meters().any(|meter| meter.wake_up.is_some());
-        (wakes && meters().count() > 1).then(|| {
-            format!("bus {} has a wake_up and several meters: all of them hear it before each readout", bus.name)
-        })
-    };
-    config.buses.iter().enumerate().filter_map(woken).collect()
-}
-
-/// Rules that select nothing that their meter was ever seen to send.
-fn idle_rules(config: &Config, learnt: &Learnt) -> Vec<String> {
-    let formats = spool::peek(&config.store.directory, Memo::Formats).unwrap_or_default();
-    let of_meter = |meter: &Meter| {
-        let mut opener = Opener::default();
-        opener.recall(formats.get(&meter.name).map_or("", String::as_str));
-        let say = |place: usize| {
-            let key = meter.records.get(place).and_then(|rule| rule.key.as_deref());
-            let key = key.map(|key| format!(" (key = {key:?})")).unwrap_or_default();
-            let (number, name) = (place + 1, &meter.name);
-            format!("[[meter.record]] {number} of {name}{key} selects nothing that the meter was seen to send")
-        };
-        let idle = seen::idle(&meter.records, &opener, learnt.replies(meter).telegrams);
-        idle.into_iter().map(say).collect::<Vec<_>>()
-    };
-    config.meters.iter().flat_map(of_meter).collect()
-}
-
-/// A meter whose medium the configuration does not say may have a battery.
-fn may_have_battery(meter: &Meter, config: &Config) -> bool {
-    let of_profile = || {
-        let profile = config.profiles.iter().find(|profile| Some(&profile.name) == meter.profile.as_ref());
-        profile.and_then(|profile| profile.medium.first().copied())
-    };
-    let of_address = match meter.address {
-        MeterAddress::Secondary(address) => Some(address.medium()).filter(|medium| *medium != 0xFF),
-        MeterAddress::Primary(_) => None,
-    };
-    of_address.or_else(of_profile).is_none_or(medium::may_have_battery)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Learnt, report, warnings};
+    use super::{Learnt, report};
     use crate::bus::schedule::Now;
     use crate::config::{Config, Replies, load};
-    use crate::spool::{Memo, Spool};
     use jiff::tz::TimeZone;
     use std::time::Instant;
 
-    fn config(name: &str, text: &str) -> Config {
+    pub(super) fn config(name: &str, text: &str) -> Config {
         let file = std::env::temp_dir().join(format!("mbushat-{}-{name}.toml", std::process::id()));
         std::fs::write(&file, text).expect("a writable folder");
         let config = load(&file);
@@ -314,7 +239,7 @@ mod tests {
         config.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    const TWO_BUSES: &str = r#"
+    pub(super) const TWO_BUSES: &str = r#"
         [[bus]]
         name = "hat"
         [[bus]]
@@ -364,32 +289,5 @@ gas         hat     1234567824400103     5m  21:45:00        21:50:00  ~0.6 s
 ";
         assert!(report.starts_with(expected), "{report}");
         assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
-    }
-
-    #[test]
-    fn short_intervals_of_what_may_have_a_battery_and_full_buses_are_warned_of() {
-        let warnings = warnings(&config("warnings", &TWO_BUSES.replace("\"10s\"", "\"3s\"")), &Learnt([].into()));
-        let [battery, load] = warnings.as_slice() else { panic!("two: {warnings:?}") };
-        assert!(battery.ends_with(": gas"), "{battery}");
-        assert!(load.starts_with("bus cellar cannot keep up: these intervals need 13"), "{load}");
-    }
-
-    #[test]
-    fn a_rule_for_what_the_meter_never_sent_is_told_once_the_store_knows_the_meter() {
-        let folder = std::env::temp_dir().join(format!("mbushat-{}-idle", std::process::id()));
-        let rules = "[[meter.record]]\nquantity = \"energy\"\nunit = \"GJ\"\n\
-                     [[meter.record]]\nquantity = \"pressure\"\nkey = \"mains\"\n";
-        let meter = format!("[[meter]]\nname = \"gas\"\naddress = 5\n{rules}");
-        let config = config("idle", &format!("[store]\ndirectory = {folder:?}\n{meter}"));
-        let idle = || warnings(&config, &Learnt::of(&config)).into_iter().filter(|w| w.contains("record")).collect();
-        assert_eq!(idle(), [""; 0].map(str::to_owned).to_vec(), "it was never read");
-        let now = Instant::now();
-        let mut store = Spool::open(&config.store, now).expect("a store");
-        store.remember(Memo::Formats, "gas", "- 04060413", now);
-        store.close(now);
-        let told: Vec<String> = idle();
-        std::fs::remove_dir_all(&folder).expect("our folder");
-        let want = "[[meter.record]] 2 of gas (key = \"mains\") selects nothing that the meter was seen to send";
-        assert_eq!(told, [want]);
     }
 }

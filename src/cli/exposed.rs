@@ -29,18 +29,32 @@ pub(crate) fn exposed(config: &Config) -> Vec<String> {
     secret.iter().filter(|(path, _)| everybodys(path)).map(|(path, what)| say(path, what)).collect()
 }
 
-/// A warning for each file of the page that is not there: without it there is no page.
+/// A warning for each file that is named and not there: without it there is no page, or no connection.
 pub(crate) fn missing(config: &Config) -> Vec<String> {
-    let Some(http) = &config.http else { return Vec::new() };
-    let password = match &http.password {
+    let mqtt = &config.mqtt;
+    let ca = mqtt.tls.iter().filter_map(|tls| Some(("ca_file", tls.ca_file.as_deref()?)));
+    let client = mqtt.tls.iter().filter_map(|tls| tls.client.as_ref());
+    let client = client.flat_map(|(cert, key)| [("client_cert", cert.as_path()), ("client_key", key)]);
+    let of_mqtt = password_file(mqtt.password.as_ref()).into_iter().chain(ca).chain(client);
+    let of_http = config.http.iter().flat_map(|http| {
+        let tls = http.tls.iter().flat_map(|(cert, key)| [("cert", cert.as_path()), ("key", key)]);
+        password_file(http.password.as_ref()).into_iter().chain(tls)
+    });
+    let of_mqtt = of_mqtt.map(|file| ("mqtt", file, "no connection to the broker"));
+    let all = of_mqtt.chain(of_http.map(|file| ("http", file, "no page")));
+    // One in a folder that is closed to this user is not missing.
+    let gone = all.filter(|(_, (_, path), _)| path.try_exists().is_ok_and(|exists| !exists));
+    gone.map(|(table, (key, path), nothing)| {
+        format!("[{table}] {key} {} is not there: until it is, there is {nothing}", path.display())
+    })
+    .collect()
+}
+
+fn password_file(password: Option<&PasswordSource>) -> Option<(&'static str, &Path)> {
+    match password {
         Some(PasswordSource::File(path)) => Some(("password_file", path)),
         _ => None,
-    };
-    let tls = http.tls.iter().flat_map(|(cert, key)| [("cert", cert), ("key", key)]);
-    let named = password.into_iter().chain(tls).filter(|(_, path)| !path.exists());
-    named
-        .map(|(what, path)| format!("[http] {what} {} is not there: until it is, there is no page", path.display()))
-        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +130,12 @@ mod tests {
         assert_eq!(missing(&load()), [""; 0]);
         write("t.toml", "[agent]\nmeters_file = \"meters.toml\"\n[http]\npassword = \"secret\"\n");
         assert!(named(&exposed(&load()), &file), "{:?}", exposed(&load()));
+        let tls =
+            "ca_file = \"ca\"\nclient_cert = \"cc\"\nclient_key = \"ck\"\nusername = \"u\"\npassword_file = \"mp\"\n";
+        write("t.toml", &format!("[mqtt]\nurl = \"mqtts://h\"\n{tls}"));
+        let gone = missing(&load());
+        assert!(["ca", "cc", "ck", "mp"].iter().all(|name| named(&gone, &folder.join(name))), "{gone:?}");
+        assert!(gone.len() == 4 && gone.iter().all(|said| said.ends_with("no connection to the broker")), "{gone:?}");
         write("t.toml", "[agent]\nmeters_file = \"meters.toml\"\n[http]\npassword = \"${HOSTNAME}\"\n");
         assert!(!named(&exposed(&load()), &file), "the environment has it");
         std::fs::remove_dir_all(folder).expect("it was there");

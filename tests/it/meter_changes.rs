@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mbushat::mbus::address::{MeterAddress, SecondaryAddress};
 use mbushat::mbus::application::calendar::DateTime;
 use mbushat::mbus::link::timing::Baud;
-use mbushat::mbus::master::conversation::LineTiming;
+use mbushat::mbus::master::conversation::{Conversation, LineTiming, Step};
 use mbushat::mbus::master::maintenance::{Change, Effect, Maintenance, MaintenanceError};
 use mbushat::mbus::master::reply::ExchangeError;
 use mbushat::mbus::master::wake_up::{Length, WakeUp};
@@ -82,4 +82,52 @@ fn who_is_not_there_or_not_alone_is_not_changed() {
     let two = MeterAddress::Secondary(SecondaryAddress::ANY);
     let moved = change(vec![heat(5), heat(6)], Faults::default(), two, Change::Address(at(9)));
     assert_eq!(moved, Err(MaintenanceError::Several { address: two }));
+}
+
+/// A change that the meters do not obey: each order goes out as a reset of this address instead.
+struct Disobeyed(Maintenance, u8);
+
+impl Conversation for Disobeyed {
+    type Outcome = Result<Effect, MaintenanceError>;
+
+    fn poll(&mut self, now: Instant) -> Step<Self::Outcome> {
+        match self.0.poll(now) {
+            // SND_UD, but no selection
+            Step::Transmit(bytes) if bytes.len() > 6 && bytes[4] & 0x4F == 0x43 && bytes[6] != 0x52 => {
+                Step::Transmit(vec![0x10, 0x40, self.1, 0x40_u8.wrapping_add(self.1), 0x16])
+            }
+            other => other,
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        self.0.receive(bytes, now);
+    }
+
+    fn receive_damaged(&mut self, now: Instant) {
+        self.0.receive_damaged(now);
+    }
+}
+
+#[test]
+fn a_change_that_was_not_obeyed_is_told_from_one_that_cannot_be_seen() {
+    let clock = DateTime::from_seconds(1_767_225_600 + 86_400);
+    let baud = Baud::new(9600).expect("a rate");
+    let done = |target, what, asked: u8| {
+        let mut now = Instant::now();
+        let mut segment = Segment::new(SegmentPlan::new(vec![heat(5)]), now);
+        segment.converse(&mut Disobeyed(Maintenance::new(target, what, TIMING), asked), &mut now)
+    };
+    let not_there = Err(MaintenanceError::NotThere { address: at(9) });
+    for (asked, application) in [(5, Effect::Acknowledged), (200, Effect::Unanswered)] {
+        for target in [MeterAddress::Primary(at(5)), number(&heat(5))] {
+            let is_primary = matches!(target, MeterAddress::Primary(_));
+            let refused = Err(MaintenanceError::Refused);
+            let moved = if is_primary { refused } else { not_there };
+            assert_eq!(done(target, Change::Address(at(9)), asked), moved, "{target}");
+            assert_eq!(done(target, Change::Baud(baud), asked), refused, "{target}");
+            assert_eq!(done(target, Change::Clock(clock), asked), refused, "{target}");
+            assert_eq!(done(target, Change::Application(None), asked), Ok(application), "{target}, order to {asked}");
+        }
+    }
 }

@@ -37,7 +37,6 @@ impl Scanning {
 
     /// The next probe, at the rate of the bus; `false` where it was the last.
     pub(super) async fn probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
-        self.before = self.found.len();
         match self.try_probe(session, bus).await {
             Err(error @ LineError::Unsupported(_)) => {
                 self.unsupported = Some(error.to_string());
@@ -49,7 +48,10 @@ impl Scanning {
 
     async fn try_probe(&mut self, session: &mut Session, bus: &Bus) -> Result<bool, LineError> {
         session.wake(character(bus, None), bus.wake_up).await?;
-        self.found.extend(session.converse(character(bus, None), &mut self.search).await?);
+        let new = session.converse(character(bus, None), &mut self.search).await?;
+        self.found.retain(|earlier| !new.iter().any(|new| new.was_hidden_by(earlier)));
+        self.before = self.found.len();
+        self.found.extend(new);
         Ok(!self.search.is_over())
     }
 

@@ -179,6 +179,7 @@ async fn scan(args: &Args, wire: &Wire, found: &mut Vec<FoundAt>) -> Result<(), 
             let new = new.into_iter().filter(|new| !found.iter().any(|old: &FoundAt| is_same(&old.what, new)));
             for what in new.collect::<Vec<_>>() {
                 meter.tell(&what);
+                found.retain(|earlier| !what.was_hidden_by(&earlier.what));
                 found.push(FoundAt { what, baud });
             }
             meter.show(search.progress(), found.len());

@@ -227,6 +227,20 @@ fn meters_with_one_identity_are_told_apart_by_their_fabrication_numbers() {
 }
 
 #[test]
+fn a_sum_of_three_meters_that_is_the_telegram_of_one_is_no_fourth_meter() {
+    // the telegrams of the first two, which differ in their addresses alone, add up to that of the third
+    let triplet = |(address, number): (u8, u32)| {
+        let delay = Duration::from_millis(30);
+        MeterPlan { fabrication_number: Some(number), delay, ..meter(address, "12345678SIM0104") }
+    };
+    let meters = (1..).zip([0x1000_0001, 0x1000_0002, 0x2000_0002]).map(triplet).collect();
+    let mask = vec![SecondaryAddress::parse("12345678").expect("a mask")];
+    let (found, _) = search(meters, Faults::default(), Search::secondary(mask, TIMING));
+    let hidden = |earlier: &&Found| found.iter().any(|other| other.was_hidden_by(earlier));
+    assert_eq!((found.len(), found.iter().filter(hidden).count()), (4, 1), "{found:?}");
+}
+
+#[test]
 fn meters_that_no_fabrication_number_tells_apart_are_a_duplicate_id() {
     let one = Some(0x1234_5678);
     assert_eq!(fabricated(&[one, one], true).1, 1, "the same number");

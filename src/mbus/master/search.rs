@@ -62,6 +62,21 @@ pub enum Found {
     Collision(MeterAddress),
 }
 
+impl Found {
+    /// Whether this is one of several meters that `earlier` takes for one: their telegrams added up to one of theirs
+    /// until their fabrication numbers told them apart.
+    #[must_use]
+    pub fn was_hidden_by(&self, earlier: &Self) -> bool {
+        match (earlier, self) {
+            (
+                Self::Meter { address: a, identity: x, fabrication_number: None, .. },
+                Self::Meter { address: b, identity: y, fabrication_number: Some(_), .. },
+            ) => a == b && x == y,
+            _ => false,
+        }
+    }
+}
+
 /// How far a search is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

@@ -201,6 +201,11 @@ impl Announcements {
         }
     }
 
+    /// Somebody has taken back what was retained there: Home Assistant warns of a second time.
+    pub fn gone(&mut self, topic: &str) {
+        self.put_off.as_mut().and_then(|put_off| put_off.remove(topic));
+    }
+
     /// Whether to leave alone what the store does not know and may be another agent's.
     pub fn hold_back(&mut self, hold: bool) {
         if hold {

@@ -27,6 +27,11 @@ impl Publisher {
         self.hide_from(topic);
     }
 
+    /// An announcement was taken back, perhaps by another agent whose own it was.
+    pub(in crate::mqtt) fn gone(&mut self, topic: &str) {
+        self.announcements.gone(topic);
+    }
+
     /// Whether what may be another agent's is left alone. So is what may be of an adopted meter while their file is
     /// broken.
     pub(in crate::mqtt) fn hold_back(&mut self, hold: bool) {

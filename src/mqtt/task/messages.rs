@@ -45,6 +45,9 @@ impl OutboxTask {
             // a request may be years old; an announcement may be one of ours
             return self.publisher.found(topic, payload);
         }
+        if payload.is_empty() {
+            self.publisher.gone(topic);
+        }
         let homeassistant = &self.publisher.config.homeassistant;
         if homeassistant.enabled && topic == homeassistant.status_topic {
             let is_born = payload == homeassistant.status_payload.as_bytes();

@@ -38,6 +38,18 @@ fn nothing_of_another_agent_is_taken_back_until_it_is_known_to_be_gone() {
 }
 
 #[test]
+fn what_another_agent_has_taken_back_itself_is_not_taken_back_again() {
+    let mut bench = Bench::new(&[]);
+    bench.retained.extend(others());
+    hold_back_and_connect(&mut bench);
+    bench.announcements.gone(&topic(0x33));
+    bench.announcements.hold_back(false);
+    let changes = bench.announcements.changes();
+    let taken_back = |id| changes.contains(&Change::NotUsed { topic: topic(id) });
+    assert!(taken_back(0x11) && !taken_back(0x33), "Home Assistant warns of a second time: {changes:?}");
+}
+
+#[test]
 fn what_belongs_to_another_agents_buses_stays_on_the_device_of_both_until_it_is_known_to_be_gone() {
     let topic = "ha/device/mbushat/mbushat_bridge/config";
     let mut bench = Bench::new(&[]);

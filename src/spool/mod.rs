@@ -51,6 +51,8 @@ pub mod memo;
 mod memos;
 mod numbers;
 mod store;
+#[cfg(test)]
+pub(crate) mod test_log;
 
 use std::path::PathBuf;
 

@@ -1,8 +1,10 @@
 //! Meters that nobody wrote down: found, adopted, changed and forgotten, with a mosquitto and as files.
 
+mod broken_file;
 #[cfg(feature = "http")]
 mod page;
 mod refused;
+mod users_file;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -177,76 +179,6 @@ fn an_adopted_meter_is_renamed_changed_and_forgotten_over_mqtt() {
     assert!(!file_with(&agent, ALL[0]).contains("[[ignore]]"));
 }
 
-#[test]
-fn a_file_edited_by_hand_is_taken_over_and_a_broken_one_left_as_it_is() {
-    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
-    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
-    let by_hand = format!("# mine\n{}", file.replace("name = \"sim_67200512\"", "name = \"cellar\" # heat"));
-    fs::write(meters_file(&agent), &by_hand).expect("a file");
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_shown(&broker, &["cellar"]);
-
-    let broken = by_hand.replace("title", "titel");
-    fs::write(meters_file(&agent), &broken).expect("a file");
-    for (verb, request) in [("reload", json!({})), ("adopt", json!({"meter": "cellar", "title": "x"}))] {
-        let refused = asked(&broker, &subscriber, verb, &request);
-        assert!(refused["error"].to_string().contains("did you mean `title`?"), "{verb}: {refused}");
-    }
-    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), broken);
-
-    fs::write(meters_file(&agent), &by_hand).expect("a file");
-    assert_eq!(asked(&broker, &subscriber, "adopt", &json!({"meter": "cellar", "title": "Heat"}))["status"], "ok");
-    let file = file_with(&agent, "title = \"Heat\"");
-    assert!(file.starts_with("# mine\n") && file.contains("name = \"cellar\" # heat"), "{file}");
-}
-
-#[test]
-fn a_meter_of_the_users_file_goes_before_an_adopted_one_and_is_one_device() {
-    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
-    let document =
-        |m: &crate::broker::Received| m.topic.starts_with("homeassistant/") && m.payload.contains("67200512");
-    subscriber.until_quiet(Duration::from_secs(2));
-    let mine = "[[meter]]\nname = \"mine\"\nsecondary = \"67200512\"\n";
-    agent.configure(broker.port, &format!("{BUS}{mine}"));
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_shown(&broker, &["mine"]);
-    subscriber.until_quiet(Duration::from_secs(2));
-    let retained = retained(broker.port, "#");
-    let documents: Vec<_> = retained.iter().filter(|m| document(m)).collect();
-    let topics: Vec<_> = retained.iter().map(|m| &m.topic).collect();
-    assert_eq!(documents.len(), 1, "{topics:?}\n{}", agent.log());
-    assert!(documents[0].payload.contains("mbushat/mine/state"), "{documents:?}");
-    assert!(!retained.iter().any(|m| m.topic.starts_with("mbushat/sim_67200512/")), "{retained:?}");
-    let refused = asked(&broker, &subscriber, "forget", &json!({"meter": "mine"}));
-    assert!(refused["error"].to_string().contains("stands in your own configuration"), "{refused}");
-}
-
-#[test]
-fn a_meter_of_the_users_file_under_its_other_address_is_the_same_one() {
-    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
-    file_beside_with(&agent, "67200512");
-    let mine = "[[meter]]\nname = \"mine\"\naddress = 5\n";
-    agent.configure(broker.port, &format!("{BUS}discover = true\n{mine}"));
-    agent.restart();
-    all_read(&subscriber, &["mine"]);
-    assert!(agent.log().contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{}", agent.log());
-    assert!(!agent.log().contains("sim_67200512_2"), "{}", agent.log());
-
-    // another spelling of the port, and a search that is forgotten, do not make it two
-    let again = |agent: &mut Agent, bus: &str| {
-        agent.configure(broker.port, &format!("{bus}{mine}"));
-        agent.restart();
-        all_read(&subscriber, &[ALL[1]]);
-        assert!(agent.log().contains("sim_67200512 is not read: your own file has it"), "{}", agent.log());
-    };
-    again(&mut agent, &BUS.replace("sim:bus.toml", "sim:./bus.toml"));
-    fs::remove_file(agent.folder().join("store/meters.toml.search")).expect("a file");
-    again(&mut agent, BUS);
-    let (plan, warnings) = checked(&agent.folder().join("mbushat.toml"));
-    assert!(plan.contains("mine") && !plan.contains("sim_67200512"), "{plan}");
-    assert!(warnings.contains("sim_67200512 is not read: your own file has it, as \"mine\""), "{warnings}");
-}
-
 /// What `mbushat check` prints of this file on a machine without a Hat, and what it warns of.
 fn checked(file: &Path) -> (String, String) {
     let mut check = Command::new(env!("CARGO_BIN_EXE_mbushat"));
@@ -271,113 +203,6 @@ fn check_says_what_the_agent_does_without_a_hat_and_with_a_broken_file() {
     let (plan, warnings) = checked(&file);
     assert!(plan.contains("is broken") && !plan.contains("looks for meters"), "{plan}");
     assert!(warnings.contains("no adopted meter is read") && warnings.contains("meters.toml:1:"), "{warnings}");
-}
-
-#[test]
-fn a_reload_with_a_broken_file_keeps_its_meters_and_takes_the_rest() {
-    let Some(Home { broker, subscriber, agent }) = Home::new("") else { return };
-    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
-    fs::write(meters_file(&agent), file.clone() + "[").expect("a file");
-    let users = format!("{BUS}discover = true\n[[meter]]\nname = \"mine\"\naddress = 5\ninterval = \"30s\"\n");
-    agent.configure(broker.port, &users);
-    let reloaded = asked(&broker, &subscriber, "reload", &json!({}));
-    let error = reloaded["error"].as_str().unwrap_or_default();
-    assert!(error.starts_with("the file of adopted meters is broken, and they stay as they were"), "{reloaded}");
-    all_shown(&broker, &["mine"]);
-    let trouble =
-        |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML");
-    assert!(subscriber.wait_for(SOON, trouble).is_some(), "{}", agent.log());
-    publish(broker.port, &format!("mbushat/{}/read", ALL[1]), "", false);
-    all_read(&subscriber, &[ALL[1]]);
-    fs::write(meters_file(&agent), file).expect("a file");
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-}
-
-#[test]
-fn an_adopted_meter_whose_name_the_user_gave_to_another_is_read_and_can_be_renamed_and_forgotten() {
-    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
-    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
-    file_beside_with(&agent, "67200512");
-    let users =
-        |name: &str, address: u8| format!("{BUS}discover = true\n[[meter]]\nname = \"{name}\"\naddress = {address}\n");
-    agent.configure(broker.port, &users(ALL[2], 99));
-    agent.restart();
-    all_read(&subscriber, &["sim_50003117_2"]);
-    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file);
-    let read = asked(&broker, &subscriber, "adopt", &json!({"address": "50003117", "name": "strom"}));
-    assert!(read["error"].to_string().contains("is read already, as sim_50003117_2"), "{read}");
-    let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": "sim_50003117_2", "name": "strom"}));
-    assert_eq!(renamed["data"], json!({"meter": "strom", "kept": true}), "{renamed}");
-    all_shown(&broker, &["strom"]);
-    assert_eq!(file_with(&agent, "strom"), file.replace(ALL[2], "strom"));
-
-    agent.configure(broker.port, &users("strom", 99));
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    all_shown(&broker, &["strom_2"]);
-    assert_eq!(asked(&broker, &subscriber, "forget", &json!({"meter": "strom_2"}))["status"], "ok");
-    assert!(!file_with(&agent, "[[ignore]]").contains("strom"));
-
-    // one that stands in the file and is not read is shown
-    agent.configure(broker.port, &users("heat", 5));
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    let why = "\"left_out\":{\"sim_67200512\":\"your own file has it, as \\\"heat\\\"\"}";
-    let shown = |m: &crate::broker::Received| m.topic == "mbushat/bridge/info" && m.payload.contains(why);
-    assert!(subscriber.wait_for(SOON, shown).is_some(), "{}", agent.log());
-}
-
-/// Waits until the progress of the search is written with this in it.
-fn file_beside_with(agent: &Agent, text: &str) {
-    let (file, end) = (agent.folder().join("store/meters.toml.search"), Instant::now() + SOON);
-    while !fs::read_to_string(&file).unwrap_or_default().contains(text) {
-        assert!(Instant::now() < end, "{}", agent.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-#[test]
-fn finds_that_cannot_be_written_are_read_and_said_not_to_be_kept() {
-    let Some(Home { broker, subscriber, mut agent }) = Home::new("[agent]\nmeters_file = \"/proc/meters.toml\"\n")
-    else {
-        return;
-    };
-    let not_kept = |m: &crate::broker::Received| m.payload.contains("\"not_kept\":\"cannot write /proc/meters.toml");
-    assert!(subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && not_kept(m)).is_some());
-    let renamed = asked(&broker, &subscriber, "adopt", &json!({"meter": ALL[0], "name": "heat"}));
-    assert_eq!(renamed["data"], json!({"meter": "heat", "kept": false}), "{renamed}");
-    all_shown(&broker, &["heat"]);
-    assert_eq!(agent.log().matches("is not kept, only read").count(), 1, "{}", agent.log());
-    agent.kill();
-}
-
-#[test]
-fn a_broken_file_takes_no_device_from_home_assistant() {
-    let Some(Home { broker, subscriber, mut agent }) = Home::new("") else { return };
-    // three meters and the agent
-    let four_devices = |agent: &Agent| {
-        let end = Instant::now() + SOON;
-        loop {
-            let topics: Vec<_> = retained(broker.port, "homeassistant/#").into_iter().map(|m| m.topic).collect();
-            if topics.len() == 4 {
-                return;
-            }
-            assert!(Instant::now() < end, "{topics:?}\n{}", agent.log());
-        }
-    };
-    four_devices(&agent);
-    let file = fs::read_to_string(meters_file(&agent)).expect("a file");
-    fs::write(meters_file(&agent), file.clone() + "[").expect("a file");
-    agent.end(Signal::TERM); // the store knows every device now
-    agent.restart();
-    subscriber
-        .wait_for(SOON, |m| m.topic == "mbushat/bridge/info" && m.payload.contains("not valid TOML"))
-        .expect("said");
-    std::thread::sleep(Duration::from_secs(2));
-    four_devices(&agent);
-    assert_eq!(fs::read_to_string(meters_file(&agent)).expect("a file"), file.clone() + "[");
-    fs::write(meters_file(&agent), file).expect("a file");
-    assert_eq!(asked(&broker, &subscriber, "reload", &json!({}))["status"], "ok");
-    std::thread::sleep(Duration::from_secs(2));
-    four_devices(&agent);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A list of brokers, as a cluster's nodes: one after another, and nothing is lost on the way.
 //!
-//! Not here: what is wrong with a list in a configuration (`src/config/check/tests.rs`).
+//! Not here: what is wrong with a list in a configuration (`src/config/check/tests/mistakes.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! What the agent says became of its readings, by the outbox task and a real mosquitto.
 //!
-//! Not here: the order and the repetition of what is sent (`agent`, `chaos`).
+//! Not here: the order and the repetition of what is sent (`outages`, `chaos`).
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,6 +1,6 @@
 //! The agent from its start to its end, where something around it is not as it should be.
 //!
-//! Not here: what it publishes when all is well (`agent`), the losses of long outages (`chaos`).
+//! Not here: what it publishes when all is well (`messages`), the losses of long outages (`chaos`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -174,4 +174,76 @@ fn a_broker_that_stays_away_is_one_line_in_the_log() {
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
     subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
     subscriber.wait_for(SOON, |m| m.topic == "mbushat/bridge/state" && m.payload == "online").expect("it is back");
+}
+
+#[test]
+fn a_stop_leaves_offline_said_once() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    for which in [Signal::TERM, Signal::INT] {
+        let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+        let mut agent = Agent::start(broker.port, &gateway.config("w", [7], "1s"));
+        subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
+        let (status, took) = agent.end(which);
+        assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}");
+        let last = subscriber.until_quiet(Duration::from_secs(1));
+        let offline = last.iter().filter(|m| m.topic == "mbushat/bridge/state" && m.payload == "offline").count();
+        assert_eq!(offline, 1, "{last:?}");
+    }
+}
+
+#[test]
+fn a_frozen_broker_does_not_keep_the_agent_from_ending_in_time() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/#") else { return };
+    let mut agent = Agent::start(broker.port, &gateway.config("w", [1], "1s"));
+    subscriber.wait_for(SOON, |m| m.topic.ends_with("/reading")).expect("a reading");
+    broker.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(1));
+    let (status, took) = agent.end(Signal::TERM);
+    broker.signal(Signal::CONT);
+    assert!(status.success() && took < Duration::from_secs(3), "{status} {took:?}\n{}", agent.log());
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_of_progress_and_of_the_stop() {
+    let folder = Folder::new();
+    let socket = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    manager.set_read_timeout(Some(SOON)).expect("a timeout");
+    let gateway = Gateway::start();
+    let mut agent = Agent::start(1, &gateway.config("w", [1], "1s"));
+    let starter = format!("NOTIFY_SOCKET={}", socket.display());
+    agent.restart_with(&["env", &starter, "WATCHDOG_USEC=1000000"]);
+    let mut heard = Vec::new();
+    let next = || {
+        let mut buffer = [0; 500];
+        let count = manager.recv(&mut buffer).expect("a message within 20 s");
+        String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).trim().to_owned()
+    };
+    while heard.len() < 4 {
+        heard.push(next());
+    }
+    assert_eq!(heard, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    agent.end(Signal::TERM);
+    assert!(std::iter::repeat_with(next).take(5).any(|message| message == "STOPPING=1"));
+}
+
+#[test]
+fn the_service_manager_hears_nothing_while_a_bus_blocks() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("hat")).expect("a folder");
+    // A device tree whose reading never ends.
+    assert!(Command::new("mkfifo").arg(folder.path().join("hat/product")).status().expect("mkfifo").success());
+    let socket = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+    let starter = [("NOTIFY_SOCKET", &socket), ("MBUSHAT_DEVICE_TREE", &folder.path().to_path_buf())];
+    let starter = starter.map(|(name, path)| format!("{name}={}", path.display()));
+    let hat = "[[bus]]\nname = \"hat\"\nport = \"/dev/null\"\nhat = true\n";
+    let _agent = Agent::start_with(1, hat, &["env", &starter[0], &starter[1], "WATCHDOG_USEC=1000000"]);
+    let mut buffer = [0; 500];
+    let beats = std::iter::from_fn(|| manager.recv(&mut buffer).ok()).take(20).count();
+    assert!(beats < 4, "READY=1, and a WATCHDOG=1 before the bus came to it at most: {beats}");
 }

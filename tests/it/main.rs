@@ -38,15 +38,17 @@ mod tls; // certificates
 
 // The agent as a process, with a mosquitto.
 mod adopt; // meters that nobody wrote down
-mod agent; // meters in, messages out
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod chaos; // nothing lost when things break (ignored: half an hour)
 mod counting; // what became of readings, in bridge/info
 mod demo; // as a stranger starts it
 mod identity; // which meter a reading is of
 mod life_cycle; // start to end, with something wrong around it
+mod messages; // meters in, messages out
 #[expect(clippy::indexing_slicing, reason = "a test's helper")]
 mod one_rate; // a gateway that refuses a rate
+mod outages; // a broker that is away
+mod reconfigured; // what another configuration changes and takes back
 mod requests; // read, scan, power, reload over MQTT
 mod two_agents; // under one base topic, with one client id
 #[cfg(feature = "http")]
@@ -58,7 +60,7 @@ mod node_red; // the functions of the example flow
 
 // The command line: messages, streams, exit codes.
 mod beside_agent; // read and scan where the running agent has the bus
-mod bus_commands; // hat, read, simulate
+mod bus_commands; // hat, read, send, simulate
 mod cli; // arguments and what is said of wrong ones
 mod config; // configuration files
 mod decode; // decode
@@ -75,6 +77,7 @@ mod manual; // pages of the book that are generated
 mod rooms; // the table of src/lib.rs is kept
 
 // Helpers.
+mod agent; // `mbushat run`
 mod broker; // a mosquitto, a subscriber, a proxy that cuts
 mod gateway; // a TCP gateway with meters
 mod recorder; // reads along before the broker

@@ -1,22 +1,21 @@
 //! A bus over minutes and hours, in virtual time.
 
+mod power;
+mod readouts;
+mod requests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::turns::is_alive;
 use crate::bus::Happened;
-use crate::bus::bench::{Bench, at, let_next_switch_fail, levels, meter, switched_at};
+use crate::bus::bench::{Bench, at, meter};
 use crate::mbus::address::{MeterAddress, PrimaryAddress, SecondaryAddress};
 use crate::mbus::application::telegram::ApplicationError;
 use crate::mbus::link::frame::{Control, Frame};
 use crate::mbus::master::readout::ReadoutError;
 use crate::mbus::master::reply::ExchangeError;
 use crate::request::{Answer, BusRequest, Scan};
-
-/// How long the meters of a powered bus need to start.
-const SETTLE: Duration = Duration::from_secs(7);
-
-mod readouts;
 
 #[tokio::test(start_paused = true)]
 async fn the_first_failure_is_repeated_as_configured_and_a_silent_meter_is_asked_once() {
@@ -179,70 +178,6 @@ async fn where_there_is_not_time_for_all_each_meter_has_its_turn() {
     bus.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn meters_have_the_time_to_start_that_is_configured() {
-    let mut bus = Bench::powered(17, SETTLE, &at(5), &meter("a", 5, "60s", ""));
-    let (readout, over) = bus.readout().await;
-    assert!(readout.frames.is_ok() && over > SETTLE.as_secs_f64() && over < SETTLE.as_secs_f64() + 1.0, "{over}");
-    // The same after a user has switched the bus off and on.
-    assert_eq!(bus.switch(false).await, Ok(Answer::Done));
-    assert_eq!(bus.switch(true).await, Ok(Answer::Done));
-    assert_eq!(levels(), [true, false, true], "answered when the pin has moved");
-    _ = bus.read("a").await;
-    let (readout, over) = bus.readout().await;
-    let on = switched_at(bus.started)[2];
-    assert!(readout.frames.is_ok() && over > on + SETTLE.as_secs_f64(), "{on} {over}");
-    bus.stop().await;
-    assert_eq!(levels(), [true, false, true, false]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bus_that_a_user_switched_off_stays_off_when_its_line_is_opened_again() {
-    let mut bus = Bench::powered(18, SETTLE, &at(5), &meter("a", 5, "10s", ""));
-    bus.readout().await;
-    assert!(bus.switch(false).await.is_ok());
-    // The pin fails, for which the line is closed and opened again.
-    let_next_switch_fail();
-    assert_eq!(bus.switch(false).await, Err("cannot switch GPIO 18: as planned".to_owned()));
-    assert!(matches!(bus.next().await, Happened::Down { .. }));
-    assert!(matches!(bus.next().await, Happened::Up));
-    assert_eq!(levels(), [true, false, false, false], "on, off by the user, off as the line is closed, opened off");
-    assert_eq!((bus.health.borrow().up, bus.health.borrow().line_losses), (false, 1));
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(bus.events.try_recv().is_err(), "a bus without power is not read");
-    assert!(bus.switch(true).await.is_ok());
-    assert!(bus.readout().await.0.frames.is_ok());
-    assert!(bus.health.borrow().up);
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_meter_whose_bus_lost_its_power_is_reset_before_its_next_answer_is_believed() {
-    let mut bus = Bench::powered(19, SETTLE, &at(5), &meter("a", 5, "1h", ""));
-    bus.readout().await;
-    assert_eq!(bus.sends_of("a").await, 1, "a request alone while the frame count is known");
-    assert!(bus.switch(false).await.is_ok() && bus.switch(true).await.is_ok());
-    assert_eq!(bus.sends_of("a").await, 2, "a reset before the request");
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bus_on_which_no_meter_answers_is_switched_off_and_on_and_every_meter_is_reset() {
-    let meters = meter("a", 5, "1h", "") + &meter("dead", 9, "10s", "offline_after = 255");
-    let mut bus = Bench::powered(20, SETTLE, &at(5), &meters);
-    for _ in 0..10 {
-        bus.readout().await;
-    }
-    assert_eq!(levels(), [true], "nine failures in a row mean nothing");
-    bus.readout().await;
-    assert_eq!(bus.sends_of("a").await, 2, "the first request after the power came back follows a reset");
-    let [on, off, again] = switched_at(bus.started)[..] else { panic!("{:?}", levels()) };
-    assert_eq!((levels(), on), (vec![true, false, true], 0.0));
-    assert!((again - off - 5.0).abs() < 0.01, "{off} {again}");
-    assert!(bus.started.elapsed().as_secs_f64() > again + SETTLE.as_secs_f64());
-    bus.stop().await;
-}
-
 #[test]
 fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
     let error = ApplicationError(Some(8));
@@ -260,162 +195,6 @@ fn a_meter_that_answers_anything_is_alive_and_its_bus_keeps_its_power() {
     for error in [ReadoutError::Silence, ReadoutError::NoAnswer(ExchangeError::Garbled { bytes: 3 })] {
         assert!(!is_alive(&Err(error)), "{error:?}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_scan_goes_on_between_the_readings_and_resets_the_meters_it_may_have_met() {
-    let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "10s", ""));
-    bus.readout().await;
-    let response = bus.ask(BusRequest::Scan(Scan::Primary)).await;
-    let second = bus.ask(BusRequest::Scan(Scan::Primary)).await;
-    assert_eq!(second.await, Err("this bus is being scanned already".to_owned()));
-    let (mut times, mut progress) = (Vec::new(), Vec::new());
-    let found = loop {
-        match bus.next().await {
-            Happened::Read { readout, .. } => {
-                assert!(readout.frames.is_ok());
-                times.push(bus.started.elapsed().as_secs_f64());
-            }
-            Happened::Scanning => progress.extend(bus.health.borrow().scan),
-            Happened::Scanned { found } => break found,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(found.len(), 2);
-    assert_eq!(response.await, Ok(Answer::Found(found)));
-    assert!(bus.started.elapsed() > Duration::from_secs(40) && times.len() >= 4, "{times:?}");
-    assert!(times.windows(2).all(|two| (two[1] - two[0] - 10.0).abs() < 1.0), "{times:?}");
-    assert!(progress.iter().is_sorted_by_key(|scan| scan.percent), "{progress:?}");
-    let halfway = progress.iter().find(|scan| scan.percent == 50).expect("halfway");
-    assert_eq!((halfway.found, halfway.left.as_secs() / 10), (2, 7), "at least: {halfway:?}");
-    assert_eq!(bus.health.borrow().scan, None, "it is over");
-    assert_eq!(bus.sends_of("a").await, 2, "a probe resets the meter it finds");
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_scan_that_noise_cuts_short_answers_with_what_it_found() {
-    let noise = |from: u8| format!("[faults]\nbabble_per_second = 100\nbabble_from = \"{from}s\"\n{}", at(5));
-    let mut bus = Bench::start(&noise(20), "", "");
-    assert!(matches!(bus.next().await, Happened::Up));
-    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
-    let found = loop {
-        if let Happened::Scanned { found } = bus.next().await {
-            break found;
-        }
-    };
-    assert_eq!(found.len(), 1);
-    let Ok(Answer::FoundSome { found: answered, warning }) = scan.await else { panic!("an answer") };
-    assert_eq!(answered, found);
-    assert!(warning.contains("never falls silent") && warning.contains("unplug one half"), "{warning}");
-    bus.stop().await;
-    let mut bus = Bench::start(&noise(0), "", "");
-    assert!(matches!(bus.next().await, Happened::Up));
-    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
-    while !matches!(bus.next().await, Happened::Scanned { .. }) {}
-    assert!(scan.await.is_err_and(|why| why.contains("never falls silent")), "nothing was found");
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_address_is_read_between_the_readings_for_who_asked_alone() {
-    let mut bus = Bench::start(&(at(5) + &at(6)), "retries = 2", &meter("a", 5, "10s", ""));
-    bus.readout().await;
-    let before = bus.health.borrow().clone();
-    let asked = [6, 5, 7].map(|address| BusRequest::ReadAt(MeterAddress::Primary(primary(address))));
-    let mut responses = Vec::new();
-    for what in asked {
-        responses.push(bus.ask(what).await);
-    }
-    for (name, address) in [(None, 6), (Some("a"), 5)] {
-        let Happened::ReadAt { meter, frames, reply, .. } = bus.next().await else { panic!("not read") };
-        assert_eq!((meter.as_deref(), frames.len(), frames[0][5]), (name, 1, address));
-        reply.answer(Ok(Answer::Done));
-        assert_eq!(responses.remove(0).await, Ok(Answer::Done));
-    }
-    assert_eq!(responses.remove(0).await, Err("no answer".to_owned()));
-    let after = bus.health.borrow().clone();
-    assert_eq!((after.readouts_ok, after.readouts_failed, &after.last_error), (before.readouts_ok, 0, &None));
-    // One for each of two meters that had been reset, then a reset and a request with two repeats.
-    assert_eq!(after.traffic.sends - before.traffic.sends, 2 + 2 + 4);
-    assert!((bus.readout().await.1 - 10.0).abs() < 1.0, "the slots stay");
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn addresses_to_read_take_turns_with_the_meters_that_are_due() {
-    let mut bus = Bench::start(&(at(5) + &at(6)), "", &meter("a", 5, "1s", ""));
-    bus.readout().await;
-    let mut responses = Vec::new();
-    for _ in 0..40 {
-        responses.push(bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(6)))).await);
-    }
-    let (mut at_address, mut due) = (0, 0);
-    while at_address < 32 && due < 100 {
-        match bus.next().await {
-            Happened::ReadAt { .. } => at_address += 1,
-            Happened::Read { .. } => due += 1,
-            _ => {}
-        }
-    }
-    assert!((15..100).contains(&due), "{due} readings of the meter that is due each second");
-    assert_eq!(responses.remove(39).await, Err("too many requests wait for this bus".to_owned()));
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn requests_of_a_bus_that_is_down_are_answered_with_why() {
-    let_next_switch_fail();
-    let mut bus = Bench::powered(21, SETTLE, &at(5), &meter("a", 5, "1h", ""));
-    assert!(matches!(bus.next().await, Happened::Down { .. }));
-    let why = Err("the bus is down: cannot switch GPIO 21: as planned".to_owned());
-    assert_eq!(bus.read("a").await.await, why);
-    assert_eq!(bus.switch(false).await, why);
-    bus.readout().await;
-    let waiting = [
-        bus.ask(BusRequest::Scan(Scan::Primary)).await,
-        bus.ask(BusRequest::ReadAt(MeterAddress::Primary(primary(6)))).await,
-        bus.read("a").await,
-    ];
-    let_next_switch_fail();
-    assert!(bus.switch(true).await.is_err());
-    for response in waiting {
-        assert_eq!(response.await, why);
-    }
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bus_that_was_switched_off_stays_so_over_a_reload() {
-    let mut bus = Bench::switched_off(23, SETTLE, &at(5), &meter("a", 5, "1h", ""));
-    assert!(matches!(bus.next().await, Happened::Up));
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let health = bus.health.borrow().clone();
-    assert!(health.switched_off && !health.up && health.readouts_failed == 0, "{health:?}");
-    assert_eq!(bus.read("a").await.await, Err("the bus is down: bus power was switched off".to_owned()));
-    assert_eq!(levels(), [false]);
-    assert!(bus.switch(true).await.is_ok());
-    assert!(bus.readout().await.0.frames.is_ok() && !bus.health.borrow().switched_off);
-    bus.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bus_without_power_answers_that_it_is_off() {
-    let mut bus = Bench::powered(22, SETTLE, &at(5), &meter("a", 5, "1h", ""));
-    bus.readout().await;
-    let scan = bus.ask(BusRequest::Scan(Scan::Primary)).await;
-    assert!(matches!(bus.next().await, Happened::Scanning));
-    assert!(bus.health.borrow().scan.is_some());
-    assert!(bus.switch(false).await.is_ok());
-    assert_eq!(bus.health.borrow().scan, None);
-    let why = Err("the bus is down: bus power was switched off".to_owned());
-    assert_eq!(scan.await, why);
-    assert_eq!(bus.read("a").await.await, why);
-    bus.stop().await;
-    let mut bus = Bench::start(&at(5), "", &meter("a", 5, "1h", ""));
-    bus.readout().await;
-    assert_eq!(bus.switch(false).await, Err("no Hat powers this bus, so it cannot be switched".to_owned()));
-    bus.stop().await;
 }
 
 fn primary(address: u8) -> PrimaryAddress {

@@ -1,7 +1,9 @@
 //! What Home Assistant gets over restarts of the agent, by a publisher without a broker.
 
 mod arrival;
+mod besides;
 mod disabled;
+mod identities;
 mod kept;
 mod moving;
 mod names;
@@ -234,71 +236,6 @@ fn what_a_new_rule_hides_is_gone_at_once() {
 }
 
 #[test]
-fn another_meter_after_a_restart_is_another_device_with_entity_ids_of_its_own() {
-    for store_is_lost in [false, true] {
-        let place = Place::new(if store_is_lost { "swap-lost" } else { "swap" });
-        let config = format!("{HAT}{GAS}");
-        let mut before = place.start(&config);
-        read(&mut before, "gas", 0x1001, BOTH);
-        let old = document(&before, Class::Announcement, &topic(0x1001)).to_string();
-        stop(before);
-        if store_is_lost {
-            place.lose_the_store();
-        }
-        let mut after = place.start(&config);
-        if store_is_lost {
-            after.found(&topic(0x1001), old.as_bytes());
-        }
-        read(&mut after, "gas", 0x2002, BOTH);
-        let sent = published(&mut after);
-        let place_of = |wanted: &dyn Fn(&str, &str) -> bool| sent.iter().rposition(|(t, payload)| wanted(t, payload));
-        let taken_back = place_of(&|t, payload| t == topic(0x1001) && payload.is_empty()).expect("it is taken back");
-        let is_value = |t: &str, payload: &str| t == "mbushat/gas/state" && payload.contains("12.345");
-        assert!(taken_back < place_of(&is_value).expect("published"), "before it could take the new meter's values");
-        let from_then_on = sent.get(taken_back..).expect("the rest");
-        assert!(!from_then_on.iter().any(|(t, payload)| t == "mbushat/gas/state" && payload.contains("null")));
-        assert_eq!(component(&after, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
-        let replaced = sent.iter().any(|(_, text)| text.starts_with(r#"{"event":"meter_replaced","meter":"gas""#));
-        assert_eq!(replaced, !store_is_lost, "whom it replaces only the store knows");
-        let fell = sent.iter().any(|(_, text)| text.contains(r#""event":"counter_fell""#));
-        assert!(!fell, "another meter's total is not a fall");
-        stop(after);
-        // and remains one
-        let mut again = place.start(&config);
-        read(&mut again, "gas", 0x2002, BOTH);
-        assert_eq!(component(&again, 0x2002, "volume")["def_ent_id"], "sensor.gas_volume_00002002");
-    }
-}
-
-#[test]
-fn a_renamed_meter_keeps_its_device_though_the_broker_shows_the_old_name_late() {
-    for store_is_lost in [false, true] {
-        let place = Place::new(if store_is_lost { "name-lost" } else { "name" });
-        let mut before = place.start(&format!("{HAT}{GAS}"));
-        read(&mut before, "gas", 0x1001, BOTH);
-        let old = document(&before, Class::Announcement, &topic(0x1001)).to_string();
-        stop(before);
-        if store_is_lost {
-            place.lose_the_store();
-        }
-        let mut after = place.start(&format!("{HAT}{}", GAS.replace("\"gas\"", "\"cellar\"")));
-        let cleared = (topic(0x1001), String::new());
-        assert!(!published(&mut after).contains(&cleared), "it may be the one with a new name");
-        read(&mut after, "cellar", 0x1001, VOLUME);
-        assert!(store_is_lost || component(&after, 0x1001, "volume_flow")["uniq_id"].is_string());
-        after.found(&topic(0x1001), old.as_bytes());
-        let now = document(&after, Class::Announcement, &topic(0x1001));
-        assert_eq!(now["stat_t"], "mbushat/cellar/state", "store lost: {store_is_lost}");
-        assert!(now["cmps"]["volume_flow"].is_object(), "the device is as whole as before");
-        let sent = published(&mut after);
-        assert!(!sent.contains(&cleared), "store lost: {store_is_lost}");
-        for gone in ["mbushat/gas/state", "mbushat/gas/availability"] {
-            assert!(sent.contains(&(gone.to_owned(), String::new())), "{gone}, store lost: {store_is_lost}");
-        }
-    }
-}
-
-#[test]
 fn another_title_is_shown_from_the_start() {
     let place = Place::new("title");
     let mut before = place.start(&format!("{HAT}{GAS}"));
@@ -327,94 +264,4 @@ fn a_compact_frame_is_read_though_the_full_one_came_before_a_restart() {
     let mut publisher = place.start(&format!("{HAT}{GAS}"));
     assert!(matches!(readout(&mut publisher, COMPACT), Outcome::Taken(_)));
     assert_eq!(document(&publisher, Class::State, "mbushat/gas/state")["volume"], json!(6.408));
-}
-
-#[test]
-fn a_reading_carries_its_telegrams_where_its_table_asks_for_them() {
-    for (raw, at_end) in [("", false), ("raw = true\n", true)] {
-        let place = Place::new("raw");
-        let mut publisher = place.start(&format!("{HAT}{GAS}{raw}"));
-        read(&mut publisher, "gas", 1, VOLUME);
-        let reading = published(&mut publisher).into_iter().find(|(topic, _)| topic == "mbushat/gas/reading");
-        let reading: Value = serde_json::from_str(&reading.expect("a reading").1).expect("JSON");
-        let telegrams = reading.get("telegrams").and_then(Value::as_array);
-        let whole = telegrams.and_then(|all| all.first()?.as_str()).unwrap_or_default();
-        assert_eq!((whole.starts_with("6815156808057201000000"), whole.ends_with("16")), (at_end, at_end), "{reading}");
-        stop(publisher);
-    }
-}
-
-#[test]
-fn a_meter_whose_values_have_no_names_is_announced_and_says_what_to_do() {
-    let place = Place::new("unnamed");
-    let mut publisher = place.start(&format!("{HAT}{GAS}"));
-    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
-    let shown = component(&publisher, 1, "unnamed-values");
-    assert_eq!(shown["val_tpl"], "2: mbushat profiles unknown gas");
-    assert_eq!((&shown["p"], &shown["ent_cat"]), (&json!("sensor"), &json!("diagnostic")));
-    assert_eq!(shown["uniq_id"], "mbushat_00000001_KAM_1d_03_unnamed-values");
-    assert_eq!(component(&publisher, 1, "last-read")["p"], "sensor");
-    stop(publisher);
-
-    // a rule that names one of them makes it one less, and none takes the entity away
-    let rule = |vif: &str| format!("[[meter.record]]\ndif = \"04\"\nvif = \"{vif}\"\nkey = \"named\"\n");
-    let mut publisher = place.start(&format!("{HAT}{GAS}{}", rule("FF07")));
-    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
-    assert_eq!(component(&publisher, 1, "unnamed-values")["val_tpl"], "1: mbushat profiles unknown gas");
-    let hide = "[[meter.record]]\nquantity = \"manufacturer_specific\"\nhide = true\n";
-    publisher.reconfigure(place.config(&format!("{HAT}{GAS}{}{hide}", rule("FF07"))));
-    read(&mut publisher, "gas", 1, "04 FF 07 10 27 00 00 01 FF 08 01");
-    assert_eq!(component(&publisher, 1, "unnamed-values"), json!({ "p": "sensor" }));
-    assert_eq!(component(&publisher, 1, "named")["p"], "sensor");
-    stop(publisher);
-}
-
-#[test]
-fn the_labels_of_a_meter_are_in_its_readings_and_its_area_in_its_device() {
-    let place = Place::new("labels");
-    let mut publisher = place.start(&format!("{HAT}{GAS}labels = {{ tenant = \"17\", flat = \"3 left\" }}\n"));
-    read(&mut publisher, "gas", 1, VOLUME);
-    let reading = published(&mut publisher).into_iter().find(|(topic, _)| topic == "mbushat/gas/reading");
-    let reading = reading.expect("a reading").1;
-    assert!(reading.contains(r#""status":[]},"labels":{"flat":"3 left","tenant":"17"},"measurements""#), "{reading}");
-    assert_eq!(document(&publisher, Class::Announcement, &topic(1))["dev"].get("sa"), None);
-    publisher.reconfigure(place.config(&format!("{HAT}{GAS}area = \"Cellar\"\n")));
-    assert_eq!(document(&publisher, Class::Announcement, &topic(1))["dev"]["sa"], "Cellar");
-    stop(publisher);
-}
-
-#[test]
-fn another_identity_is_believed_the_second_time_in_a_row() {
-    let place = Place::new("stranger");
-    let mut publisher = place.start(&format!("{HAT}{GAS}"));
-    read(&mut publisher, "gas", 0x1001, BOTH);
-    let mut answers = |ids: &[u32]| -> Vec<&'static str> {
-        let outcome = |id: &u32| match publisher.readout(answer("gas", *id, BOTH), None) {
-            Outcome::Taken(_) => "taken",
-            Outcome::ReadAgain => "read again",
-            Outcome::Failed(_) => "failed",
-        };
-        ids.iter().map(outcome).collect()
-    };
-    assert_eq!(answers(&[0x1003, 0x1001, 0x1003, 0x1001]), ["read again", "taken", "read again", "taken"]);
-    assert_eq!(answers(&[0x1003, 0x1005, 0x1001]), ["read again", "failed", "taken"], "it does not go on forever");
-    assert_eq!(answers(&[0x1003, 0x1003, 0x1003]), ["read again", "taken", "taken"]);
-    assert!(document(&publisher, Class::Announcement, &topic(0x1003)).is_object());
-}
-
-#[test]
-fn an_electricity_meter_gets_a_battery_when_it_says_that_its_power_is_low() {
-    let place = Place::new("low-power");
-    let mut publisher = place.start(&format!("{HAT}{GAS}"));
-    let topic = "homeassistant/device/mbushat/mbushat_00000001_KAM_1d_02/config";
-    for (status, has) in [(0x00_u8, false), (0x08, false), (0x04, true), (0x00, true)] {
-        let mut readout = answer("gas", 1, VOLUME);
-        let frame = &mut readout.frames.as_mut().expect("telegrams")[0];
-        (frame[14], frame[16]) = (0x02, status);
-        let end = frame.len() - 2;
-        frame[end] = frame[4..end].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        assert!(matches!(publisher.readout(readout, None), Outcome::Taken(_)), "{status:02x}");
-        let battery = &document(&publisher, Class::Announcement, topic)["cmps"]["battery-status"];
-        assert_eq!(battery["dev_cla"] == "battery", has, "{status:02x}: {battery}");
-    }
 }

@@ -1,6 +1,6 @@
 //! Several meters on one bus: what they may have in common.
 
-use super::{METER, config, problems};
+use super::{METER, assert_one, config, problems};
 use crate::config::Meter;
 use crate::mbus::link::timing::Parity;
 use crate::mbus::master::wake_up::{Length, WakeUp};
@@ -82,4 +82,33 @@ fn a_transparent_gateway_has_one_rate_and_parity_for_all_its_meters() {
         assert_eq!(config(&behind("rfc2217://h:1", own)).meters.len(), 1);
     }
     assert_eq!(config(&behind("tcp://h:1", "baud = 2400")).meters.len(), 1, "the bus's own");
+}
+
+#[test]
+fn meters_that_would_answer_together_are_refused() {
+    let two = |a: &str, b: &str| {
+        format!("[[meter]]\nname = \"a\"\n{a}\n[[meter]]\nname = \"b\"\n{b}\n[[meter]]\nname = \"c\"\naddress = 9\n")
+    };
+    assert_one(&two("address = 5", "address = 5"), "6:11", "meter \"a\" of line 3");
+    assert_one(&two("secondary = \"30137315\"", "secondary = \"30137315ATS0104\""), "6:13", "of line 3");
+    assert_one(&two("secondary = \"30137315ATS0104\"", "secondary = \"3013????\""), "6:13", "of line 3");
+    config(&two("address = 5", "address = 5\nenabled = false"));
+    config(&two("secondary = \"30137315ATS0104\"", "secondary = \"30137315ATS0107\""));
+    let buses = "[[bus]]\nname = \"x\"\nport = \"/dev/x\"\n[[bus]]\nname = \"y\"\nport = \"/dev/y\"\n";
+    config(&format!("{buses}{METER}bus = \"x\"\n[[meter]]\nname = \"n\"\naddress = 1\nbus = \"y\"\n"));
+    let reported = problems(&format!("{buses}{METER}"));
+    assert_eq!(reported, ["7:1: this [[meter]] does not say its `bus`: there is \"x\", \"y\""]);
+}
+
+#[test]
+fn a_bus_that_cannot_keep_its_times_is_refused() {
+    let bus = |baud: u32| format!("[[bus]]\nname = \"b\"\nport = \"/dev/x\"\nbaud = {baud}\n");
+    let meters = |count: usize| -> String {
+        (0..count).map(|n| format!("[[meter]]\nname = \"m{n}\"\naddress = {n}\ninterval = \"1s\"\n")).collect()
+    };
+    // 14 characters of 11 bits and a pause of 11 bit times: 550 ms at 300 baud, 69 ms at 2400
+    config(&(bus(300) + &meters(1)));
+    assert_one(&(bus(300) + &meters(2)), "12:12", "110 %");
+    config(&(bus(2400) + &meters(14)));
+    assert_one(&(bus(2400) + &meters(15)), "64:12", "103 %");
 }

@@ -1,32 +1,7 @@
 //! What the log says of what Home Assistant gets.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use super::*;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no thread has panicked").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is logged meanwhile.
-fn said(work: impl FnOnce()) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = log.0.lock().expect("no thread has panicked").clone();
-    String::from_utf8(bytes).expect("a text")
-}
+use crate::spool::test_log::said;
 
 fn rule(lines: &str) -> String {
     format!("[[meter.record]]\n{lines}\n")

@@ -1,36 +1,18 @@
 //! A clean stop says what is lost with it.
 
 use std::fs;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::Spool;
 use super::failing_disk::{FOLDER, FailingDisk};
 use super::{Folder, take};
 use crate::config::{Durability, Store};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no thread has panicked").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::spool::test_log::said;
 
 /// What is logged while the spool is closed.
 fn said_at_close(spool: Spool) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    tracing::subscriber::with_default(subscriber, || spool.close(Instant::now()));
-    let bytes = log.0.lock().expect("no thread has panicked").clone();
-    String::from_utf8(bytes).expect("a text")
+    said(|| spool.close(Instant::now()))
 }
 
 #[test]

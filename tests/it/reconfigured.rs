@@ -109,6 +109,8 @@ fn announcements_that_are_not_right_are_taken_back_once_it_is_alone_though_the_s
     let topic = |id: &str| format!("homeassistant/device/mbushat/{id}/config");
     let (gone, former, same, foreign) =
         ("mbushat_1_SAM_01_07", "mbushat_2_SAM_01_07", "mbushat_00001007_SAM_01_07", "other_3");
+    let withdrawn = "mbushat_4_SAM_01_07";
+    publish(broker.port, &topic(withdrawn), &document(withdrawn, "withdrawn", ""), true);
     publish(broker.port, &topic(gone), &document(gone, "removed", ""), true);
     publish(broker.port, "mbushat/removed/state", "{}", true);
     publish(broker.port, "mbushat/removed/availability", "online", true);
@@ -123,6 +125,9 @@ fn announcements_that_are_not_right_are_taken_back_once_it_is_alone_though_the_s
     let Some(subscriber) = Subscriber::new(broker.port, "mbushat/w_m7/reading") else { return };
     let _agent = Agent::start(broker.port, &gateway.config("w", [7, 9], "2s"));
     subscriber.wait_for(SOON, |_| true).expect("a reading");
+    // as if another agent did so, which had it
+    publish(broker.port, &topic(withdrawn), "", true);
+    let Some(discovery) = Subscriber::new(broker.port, &topic(withdrawn)) else { return };
     // else the agent waits for one that might be on its way back
     publish(broker.port, "homeassistant/status", "online", false);
     let start = Instant::now();
@@ -145,4 +150,6 @@ fn announcements_that_are_not_right_are_taken_back_once_it_is_alone_though_the_s
             && payload_of(kept, &topic(foreign)).is_some()
     });
     assert!(start.elapsed() > ALONE_AFTER - Duration::from_secs(5), "another agent might not have been heard");
+    let again = discovery.wait_for(Duration::from_secs(1), |_| true);
+    assert!(again.is_none(), "Home Assistant warns of a second time: {again:?}");
 }

@@ -3,6 +3,8 @@
 //!
 //! Not here: when it is made (`mqtt::task`), what the bus tasks write (`bus::health`).
 
+pub mod said;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

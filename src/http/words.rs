@@ -86,11 +86,11 @@ fn filling<'t>(template: &str, text: &'t str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adopt::story::SAID;
     use crate::homeassistant::name;
     use crate::http::rights::tests::headers;
     use crate::mbus::application::quantity::Known;
     use crate::mbus::medium;
+    use crate::status::said::SAID;
     use std::collections::BTreeSet;
     use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Meters that nobody wrote down: how far the agent is with looking for them, and what is in the way of adopting them.
 
 use super::super::words::Words;
-use crate::adopt::story::SAID;
+use crate::status::said::SAID;
 use crate::status::{AdoptionStatus, AgentStatus, SearchStatus};
 
 /// What there is to tell.

@@ -91,13 +91,13 @@ impl Conversation for Disobeyed {
     type Outcome = Result<Effect, MaintenanceError>;
 
     fn poll(&mut self, now: Instant) -> Step<Self::Outcome> {
-        match self.0.poll(now) {
-            // SND_UD, but no selection
-            Step::Transmit(bytes) if bytes.len() > 6 && bytes[4] & 0x4F == 0x43 && bytes[6] != 0x52 => {
-                Step::Transmit(vec![0x10, 0x40, self.1, 0x40_u8.wrapping_add(self.1), 0x16])
-            }
-            other => other,
+        let step = self.0.poll(now);
+        // SND_UD, but no selection
+        let is_order = |bytes: &[u8]| matches!(bytes, [0x68, _, _, 0x68, 0x53 | 0x73, _, ci, ..] if *ci != 0x52);
+        if matches!(&step, Step::Transmit(bytes) if is_order(bytes)) {
+            return Step::Transmit(vec![0x10, 0x40, self.1, 0x40_u8.wrapping_add(self.1), 0x16]);
         }
+        step
     }
 
     fn receive(&mut self, bytes: &[u8], now: Instant) {

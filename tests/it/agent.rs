@@ -76,6 +76,15 @@ impl Agent {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until its log has all of these texts.
+    pub(crate) fn says(&self, texts: &[&str]) {
+        let start = Instant::now();
+        while !texts.iter().all(|text| self.log().contains(text)) {
+            assert!(start.elapsed() < SOON, "{texts:?}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What `mbushat check` says of its configuration.
     pub(crate) fn checked(&self) -> serde_json::Value {
         let mut check = Command::new(env!("CARGO_BIN_EXE_mbushat"));

@@ -39,19 +39,23 @@ pub(super) fn address(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr 
     listed.into_iter().rev().find(|address| !http.proxies.contains(address)).unwrap_or(peer)
 }
 
-/// The name or address that the request was sent to, without the port, in lower case.
+/// The name or address that the request was sent to, without the port, in lower case; `None` where it is not said, or
+/// said twice (RFC 9112 section 3.2).
 pub(super) fn host(headers: &HeaderMap) -> Option<String> {
-    let host = without_port(headers.get(header::HOST)?.to_str().ok()?);
+    let mut all = headers.get_all(header::HOST).iter();
+    let host = without_port(all.next()?.to_str().ok()?).filter(|_| all.next().is_none())?;
     // a full name may end in a dot
     Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
 }
 
-/// `[::1]:80` is `::1`.
-fn without_port(host: &str) -> &str {
-    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    }
+/// `[::1]:80` is `::1`. Nothing but a port follows an address or a name.
+fn without_port(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(name)
 }
 
 /// Whether another site's page sent this, as far as the browser tells.
@@ -82,6 +86,12 @@ mod tests {
         ] {
             assert_eq!(super::host(&headers(&[("host", written)])).as_deref(), Some(host));
         }
+        for bad in ["[::1].evil.example", "[::1", "[::1]80", "localhost:evil.example"] {
+            assert_eq!(super::host(&headers(&[("host", bad)])), None, "{bad}");
+        }
+        let mut twice = headers(&[("host", "localhost")]);
+        twice.append("host", "evil.example".parse().expect("a value"));
+        assert_eq!(super::host(&twice), None, "said twice");
     }
 
     #[test]

@@ -108,12 +108,14 @@ struct ReadAddress(String);
 
 /// At which address.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct At {
     address: ReadAddress,
 }
 
 /// Which meters.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Search {
     /// By secondary address, among those that this mask matches; absent: every primary address.
     #[schema(example = "3013????")]
@@ -151,6 +153,7 @@ struct Find {
 
 /// Bus power.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Power {
     on: bool,
 }

@@ -86,6 +86,7 @@ pub(super) async fn reload(State(app): State<App>) -> Result<StatusCode, Problem
 #[serde(deny_unknown_fields)]
 pub(super) struct Telegram {
     hex: String,
+    #[schema(pattern = "^[0-9A-Fa-f]{32}$")]
     key: Option<String>,
 }
 

@@ -4,7 +4,7 @@
 OWN is the file of the project itself; a paragraph for each crate that is linked into the program
 follows, and the text of each licence once. METADATA is what `cargo metadata --filter-platform
 TARGET` prints; FROM=TO replaces the start of its paths, where cargo ran elsewhere.
-Of a choice of licences MIT is taken. Fails where a crate's terms are not known."""
+Of a choice of licences MIT is taken, else one whose text Debian has. Fails where a crate's terms are not known."""
 import json
 import os
 import re
@@ -53,9 +53,10 @@ def terms(package, folder, mit):
             if "Permission is hereby granted" in text and "Apache License" not in text:
                 return "MIT", text
         return "MIT", mit
-    if wants in COMMON:
-        notice = "".join(text for name, text in files.items() if name.upper().startswith("NOTICE"))
-        return wants, COMMON[wants] + ("\n\n" + notice if notice else "")
+    for choice in choices:
+        if choice in COMMON:
+            notice = "".join(text for name, text in files.items() if name.upper().startswith("NOTICE"))
+            return choice, COMMON[choice] + ("\n\n" + notice if notice else "")
     if not wants or not files:
         sys.exit(f"copyright.py: {package['name']} {package['version']} does not tell its terms ({wants or 'no license'})")
     # Debian's policy asks for the long Apache text named, not repeated

@@ -44,7 +44,8 @@ where
 
 /// Answers a key in the wrong table with its place, a misspelled one with the nearest.
 pub(super) fn unknown_key(kind: &Kind, others: &[&Kind], key: &str) -> String {
-    let shown: String = key.chars().take(60).collect();
+    // a terminal would obey control characters
+    let shown: String = key.chars().take(60).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
     let unknown = format!("unknown key `{shown}` in {}", kind.name);
     let meant = meant(kind, key);
     if meant == ["url"] && !key.eq_ignore_ascii_case("url") && nearest(key, ["url"]).is_none() {

@@ -192,9 +192,10 @@ fn refused(mqtt: &Mqtt, broker: &Broker, fault: &Fault, root: &Root) -> Finding 
             )
         }
         Fault::Certificate(_) => {
+            let trust = if advice.is_some() { "Or trust" } else { "Trust" };
             let finding = advice.into_iter().fold(finding, |finding, advice| finding.advise(sentence(advice)));
             finding.fix(
-                "Or trust exactly the certificate that the broker shows now, if it is really yours: fetch it once …",
+                format!("{trust} exactly the certificate that the broker shows now, if it is really yours: fetch it once …"),
                 [format!("openssl s_client -connect {broker} </dev/null | openssl x509 -out /etc/mbushat-broker.pem")],
             )
             .fix("… and name it in [mqtt] of /etc/mbushat.toml:", ["ca_file = \"/etc/mbushat-broker.pem\""])

@@ -38,7 +38,10 @@ pub enum Fault {
     #[error("does not acknowledge what it is sent, though it answers pings")]
     Unacknowledged,
     /// The broker, or something in between, closed the connection without a word.
-    #[error("closed the connection without a word; if it happens at once, a TLS port needs mqtts:// in [mqtt] url")]
+    #[error(
+        "closed the connection without a word; if it happens at once: a port with TLS needs mqtts:// in [mqtt] url, \
+         one without needs mqtt://"
+    )]
     Closed,
     /// It has let us in, but answered neither a subscription nor a message before the connection ended.
     #[error(
@@ -287,7 +290,7 @@ impl Fault {
             Bad::NotValidYetContext { not_before, time } => format!(
                 "shows a certificate that is valid from {}, and here it is {}; set the clock of this machine",
                 moment(*not_before),
-                moment(*time)
+                now(*time, *not_before)
             ),
             Bad::Expired | Bad::NotValidYet => {
                 "shows a certificate that is not valid now; check its dates and the clock of this machine".to_owned()
@@ -326,6 +329,15 @@ impl Fault {
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
     inner.map_or(name, |inner| inner.trim_matches('"'))
+}
+
+/// The present time; without its seconds where the day tells enough, so that the same fault is told once.
+fn now(time: UnixTime, not_before: UnixTime) -> String {
+    let (time, not_before) = (moment(time), moment(not_before));
+    match (time.split_once('T'), not_before.split_once('T')) {
+        (Some((today, _)), Some((day, _))) if today != day => today.to_owned(),
+        _ => time,
+    }
 }
 
 /// `2026-11-22T19:15:00Z`
@@ -375,5 +387,18 @@ mod tests {
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         let error = io::Error::new(io::ErrorKind::InvalidData, alert);
         assert!(Fault::of_io(&error).to_string().contains("client certificate"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_is_the_same_fault_at_each_try_of_a_day() {
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let said = |not_before, time| {
+            let (not_before, time) = (at(not_before), at(time));
+            Fault::of_certificate(&rustls::CertificateError::NotValidYetContext { not_before, time }).to_string()
+        };
+        let day = 86_400;
+        assert_eq!(said(9 * day, day), said(9 * day, day + 60));
+        assert!(said(9 * day, day).contains("valid from 1970-01-10T00:00:00Z, and here it is 1970-01-02;"));
+        assert!(said(day + 60, day).contains("here it is 1970-01-02T00:00:00Z;"), "the day alone tells nothing");
     }
 }

@@ -6,6 +6,7 @@ use super::{METER, assert_one, config, problems};
 fn each_mistake_is_named_with_its_place() {
     for (text, place, words) in [
         ("[mqt]\n", "1:2", "unknown key `mqt` in the file, did you mean `mqtt`?"),
+        ("\"a\\u001b[2J\" = 1\n", "1:1", "unknown key `a\u{FFFD}[2J` in the file"),
         ("[mqtt]\ninterval = 1\n", "2:1", "unknown key `interval` in [mqtt], it belongs in [[meter]]"),
         ("[[mqtt]]\n", "1:1", "expected one table [mqtt]"),
         ("[[meter.record]]\nhide = true\n", "1:3", "this [[meter.record]] has no [[meter]] above it, in the same file"),

@@ -211,6 +211,12 @@ impl Outbox {
         self.documents.missing().all(|(class, topic)| self.is_blocked(*class, topic))
     }
 
+    /// Whether the broker has everything that was sent.
+    #[must_use]
+    pub fn is_acknowledged(&self) -> bool {
+        self.on_the_way.is_empty()
+    }
+
     /// Whether the broker refuses this document, which is tried again later.
     #[must_use]
     pub fn is_blocked(&self, class: Class, topic: &str) -> bool {

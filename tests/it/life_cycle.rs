@@ -43,6 +43,37 @@ fn a_frozen_broker_and_a_readout_on_the_wire_together_leave_the_stop_in_time_and
 }
 
 #[test]
+fn a_reading_that_comes_with_the_stop_is_sent_though_it_must_be_on_the_disk_first() {
+    let Some(broker) = Broker::start() else { return };
+    let gateway = Gateway::start();
+    let Some(subscriber) = Subscriber::new(broker.port, "mbushat/+/reading") else { return };
+    let config = format!("[store]\ndurability = \"always\"\n{}", gateway.config("w", [1], "1s"));
+    let mut agent = Agent::start(broker.port, &config);
+    for after_ms in [0, 2, 5, 10] {
+        subscriber.wait_for(SOON, |_| true).expect("it runs");
+        let served = || gateway.meters().served.get(&1).copied().unwrap_or_default();
+        let before = served();
+        while served() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(after_ms)); // its telegram is on the way
+        let (status, _) = agent.end(Signal::TERM);
+        assert!(status.success(), "{}", agent.log());
+        let last = served();
+        let sent = subscriber
+            .wait_for(Duration::from_secs(1), |message| litres(message).is_some_and(|(_, _, litres)| litres == last));
+        assert!(sent.is_some(), "{last} litres\n{}", agent.log());
+        let numbers = std::fs::read_to_string(agent.folder().join("store/numbers")).expect("the store");
+        let number = |name: &str| {
+            let mut words = numbers.split_whitespace().skip_while(|word| *word != name).skip(1);
+            words.next().and_then(|word| word.parse::<u64>().ok()).expect("a number")
+        };
+        assert_eq!(number("next"), number("cursor") + 1, "its acknowledgement was waited for");
+        agent.restart();
+    }
+}
+
+#[test]
 fn a_log_that_is_not_read_stops_neither_the_readings_nor_the_end() {
     let Some(broker) = Broker::start() else { return };
     let gateway = Gateway::start();

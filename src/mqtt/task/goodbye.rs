@@ -11,16 +11,24 @@ use super::super::link::LinkCommand;
 use super::super::outbox::Class;
 use super::{GOODBYE_WITHIN, OutboxTask, ended};
 
-/// How long the disk may take at the end.
+/// How long the disk may take before the last messages …
+const WRITTEN_WITHIN: Duration = Duration::from_millis(400);
+/// … and after them.
 const STORE_CLOSES_WITHIN: Duration = Duration::from_millis(800);
 
 impl OutboxTask {
     pub(super) async fn goodbye(mut self) {
         let topic = self.publisher.topics.bridge_state();
+        if timeout(WRITTEN_WITHIN, self.write_down()).await.is_err() {
+            tracing::debug!("the disk is slow: what was read last is sent after the next start");
+        }
         self.publisher.go_offline();
         let flushed = timeout(GOODBYE_WITHIN, async {
-            while self.connection.is_some() && !self.is_done(&topic) {
-                self.pump();
+            // `offline` goes before the readings, which are waited for too, but sent no more
+            while self.connection.is_some() && !(self.is_done(&topic) && self.publisher.outbox.is_acknowledged()) {
+                if !self.is_done(&topic) {
+                    self.pump();
+                }
                 match self.channels.link.recv().await {
                     Some(event) => self.linked(event),
                     None => return,
@@ -35,6 +43,21 @@ impl OutboxTask {
         self.publisher.spool.write_all(Instant::now());
         if timeout(STORE_CLOSES_WITHIN, self.close()).await.is_err() {
             tracing::error!("the store does not close: the disk does not answer");
+        }
+    }
+
+    /// What was read last goes to the disk, where it must be there before it is sent: what is on its way there now,
+    /// and what has come since.
+    async fn write_down(&mut self) {
+        for _ in 0..2 {
+            if self.disk_work.is_none() {
+                self.store();
+            }
+            if self.disk_work.is_none() {
+                return;
+            }
+            let outcome = ended(&mut self.disk_work).await;
+            self.stored(outcome);
         }
     }
 
